@@ -1,0 +1,52 @@
+# The two commands of the README, each with its own set-up in .venv.
+#   make build BOARD=Pynq-Z1 [ARGS="--model path.onnx"]
+#   make test
+
+PYTHON ?= python3
+BOARD ?= Pynq-Z1
+ARGS ?=
+WORKERS ?= 2
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALLED := $(VENV)/.installed
+
+.PHONY: build test test-fast lint setup clean
+
+build: $(INSTALLED)
+	$(PY) build.py --board $(BOARD) $(ARGS)
+
+test: $(INSTALLED)
+	$(PY) -m pytest -n $(WORKERS) $(ARGS)
+
+test-fast: $(INSTALLED)
+	$(PY) -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+lint: $(INSTALLED)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+setup: $(INSTALLED)
+
+# finn-plus comes last and without its dependencies: its pins can't be met together with torch's,
+# and what it needs is listed in setup.cfg.
+$(INSTALLED): constraints.txt setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) --version 2>&1)." \
+		"Install it, or name one: make PYTHON=/path/to/python3.11 ..."; exit 2; }
+	@for tool in g++ git perl; do command -v $$tool > /dev/null || \
+		{ echo "error: $$tool is needed and was not found. On Debian or Ubuntu:" \
+		"apt-get install g++ git make perl"; exit 2; }; done
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
+		{ echo "error: Python's venv module is needed and was not found. On Debian or Ubuntu:" \
+		"apt-get install python3-venv python3-dev"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) setuptools wheel
+	$(PIP) --no-build-isolation -e '.[train,test]'
+	$(PIP) --no-deps finn-plus
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

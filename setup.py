@@ -1,0 +1,5 @@
+"""Shim for editable installs; everything is in setup.cfg."""
+
+from setuptools import setup
+
+setup()
