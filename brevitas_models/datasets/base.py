@@ -1,0 +1,103 @@
+"""What every data set looks like to training, evaluation and build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Features = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """Standardises features: ``(x - mean) / scale``, in float32.
+
+    Attributes
+    ----------
+    mean, scale : (n_features,) float32
+        In the units of the raw features; `scale` is positive.
+    """
+
+    mean: npt.NDArray[np.float32]
+    scale: npt.NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, x: Features) -> Scaler:
+        """Return the scaler of the mean and the (population) standard deviation of raw features.
+
+        A feature that never changes gets scale 1, so that it standardises to about zero.
+
+        Parameters
+        ----------
+        x : (n, n_features) float32, n > 0
+            Training frames, and only those: Hawks et al. 2021's published code fits on the test
+            frames too, which lets them leak into the model.
+        """
+        wide = x.astype(np.float64)
+        mean, deviation = wide.mean(axis=0), wide.std(axis=0)
+        scale = deviation.astype(np.float32)
+        # A constant comes out of the sums of `std` as a rounding error instead of zero.
+        constant = (x == x[0]).all(axis=0) | (scale < np.finfo(np.float32).tiny)
+        scale[constant] = 1
+        return cls(mean.astype(np.float32), scale)
+
+    def transform(self, x: Features) -> Features:
+        """Return standardised features of raw ones, (n, n_features)."""
+        return (x - self.mean) / self.scale
+
+    def inverse(self, z: Features) -> Features:
+        """Return raw features of standardised ones, (n, n_features)."""
+        return z * self.scale + self.mean
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set, split: raw features, labels, and what is known about them.
+
+    Attributes
+    ----------
+    name : str
+        ``digits``, ``jets``, or the name of the user's file without its ending.
+    source : str
+        One sentence for people: where the frames come from and what was done to them. It is
+        printed and recorded with everything that is trained or measured on them.
+    surrogate : bool
+        The frames are made up from statistics: an accuracy on them says nothing about real data
+        and must never be shown as if it did.
+    x_train, x_val, x_test : (n, n_features) float32
+        Raw features. Training and validation sets are empty where a file was loaded only to be
+        measured on (``test_only``).
+    y_train, y_val, y_test : (n,) int64
+        Index in `class_names`.
+    feature_names, class_names : tuple of str
+        In the order of the columns, and of the label indices.
+    scaler : Scaler or None
+        Recorded with the data, else fitted on the training frames. None if there is neither,
+        which happens with ``test_only`` alone.
+    """
+
+    name: str
+    source: str
+    surrogate: bool
+    x_train: Features
+    y_train: Labels
+    x_val: Features
+    y_val: Labels
+    x_test: Features
+    y_test: Labels
+    feature_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    scaler: Scaler | None
+
+    @property
+    def n_features(self) -> int:
+        """Number of input features."""
+        return len(self.feature_names)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)

@@ -1,0 +1,64 @@
+"""What a trained model is worth: accuracy, and the distance to its teacher, with their errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Labels = npt.NDArray[np.int64]
+
+
+def accuracy_figures(
+    truth: Labels, answers: Labels, teacher: Labels | None = None
+) -> dict[str, float]:
+    """Compare classes given by a model with the true ones, and with those of its teacher.
+
+    Parameters
+    ----------
+    truth, answers : int array (n,)
+        True classes and the model's, n > 0.
+    teacher : int array (n,) or None
+        The teacher's classes of the same frames.
+
+    Returns
+    -------
+    dict
+        ``frames``: n. ``accuracy`` and its standard error ``accuracy_error``, that of a share,
+        sqrt(p (1 - p) / n). With a teacher also ``teacher_accuracy``, ``agreement`` (share of
+        frames on which both give the same class) and ``below_teacher``, the accuracy lost against
+        the teacher. Since both saw the same frames, its standard error ``below_teacher_error``
+        is that of the mean of the frame-wise differences, which is smaller than the error of
+        either accuracy.
+    """
+    right = answers == truth
+    n = len(truth)
+    accuracy = float(right.mean())
+    figures = {
+        "frames": n,
+        "accuracy": accuracy,
+        "accuracy_error": float(np.sqrt(accuracy * (1 - accuracy) / n)),
+    }
+    if teacher is not None:
+        lost = (teacher == truth).astype(float) - right
+        figures |= {
+            "teacher_accuracy": float((teacher == truth).mean()),
+            "agreement": float((teacher == answers).mean()),
+            "below_teacher": float(lost.mean()),
+            "below_teacher_error": float(lost.std() / np.sqrt(n)),
+        }
+    return figures
+
+
+def accuracy_lines(figures: dict[str, float], what: str) -> list[str]:
+    """Return the figures of `accuracy_figures` as lines for people; `what` names the frames."""
+    lines = [
+        f"accuracy on {what}: {figures['accuracy']:.1%} +- {figures['accuracy_error']:.1%} "
+        f"({figures['frames']:,.0f} frames)"
+    ]
+    if "teacher_accuracy" in figures:
+        lines.append(
+            f"teacher on the same frames: {figures['teacher_accuracy']:.1%}; the model is "
+            f"{100 * figures['below_teacher']:.1f} +- {100 * figures['below_teacher_error']:.1f} "
+            f"points below and gives the same class on {figures['agreement']:.1%}"
+        )
+    return lines

@@ -1,0 +1,102 @@
+"""Train a quantised, pruned MLP: ``python train.py --model digits``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from brevitas_models import zoo
+from brevitas_models.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors end as every other mistake of the user does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a `UserError` instead of printing the usage and leaving."""
+        raise UserError(f"{message}; see python train.py --help")
+
+
+def parser() -> Parser:
+    """Return the parser of the training command."""
+    result = Parser(
+        prog="train.py",
+        description="Train a quantised, pruned MLP and write its checkpoint and its QONNX.",
+        allow_abbrev=False,
+    )
+    add = result.add_argument
+    add("--model", required=True, metavar="NAME|FILE.yaml", help="a shipped model, or a recipe")
+    add("--dataset", metavar="NAME|FILE", help="digits, jets, or a .npz or .csv file")
+    add("--source", help="where the data come from: for jets openml, surrogate or a file")
+    add("--teacher", type=Path, metavar="MODEL.onnx", help="learn from this QONNX classifier")
+    add("--folds", type=int, default=1, metavar="K", help="measure on all frames by K siblings")
+    add("--epochs", type=int, metavar="N", help="most passes over the training frames")
+    add("--batch-size", type=int, metavar="N", help="frames of one optimiser step")
+    add("--lr", type=float, metavar="RATE", help="learning rate at the start")
+    add("--seed", type=int, metavar="S", help="seed of initial weights and order of frames")
+    add("--out", type=Path, metavar="DIR", help="folder to write, default build/train_<name>")
+    add("--quiet", action="store_true", help="print only the result")
+    return result
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Follow one command line.
+
+    Raises
+    ------
+    UserError
+        For every mistake in it, or in what it names.
+    """
+    args = parser().parse_args(arguments)
+    if args.folds < 1:
+        raise UserError(f"--folds: expected 1 or more, found {args.folds}")
+    is_file = args.model.endswith((".yaml", ".yml"))
+    recipe_file = Path(args.model) if is_file else zoo.recipe_path(args.model)
+
+    # Torch takes seconds to import; mistakes above show at once.
+    from brevitas_models import experiment, recipe
+    from brevitas_models.progress import Reporter
+
+    settings = recipe.load(recipe_file)
+    if args.dataset is not None:
+        # The source in the recipe is one of the recipe's own data set.
+        settings = settings.replace("data", dataset=args.dataset, source=args.source)
+    elif args.source is not None:
+        settings = settings.replace("data", source=args.source)
+    overrides = {key: getattr(args, key) for key in ("epochs", "batch_size", "seed")}
+    overrides["learning_rate"] = args.lr
+    settings = settings.replace(
+        "training", **{key: value for key, value in overrides.items() if value is not None}
+    )
+    experiment.run(
+        settings,
+        teacher=args.teacher,
+        folds=args.folds,
+        out=args.out or Path("build") / f"train_{settings.name}",
+        command=experiment.recorded_command(arguments),
+        reporter=Reporter(args.quiet),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    try:
+        with warnings.catch_warnings():
+            # Those of torch and qonnx are about their own insides: nothing a user could act on.
+            warnings.simplefilter("ignore")
+            train(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("error: interrupted, nothing written", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
