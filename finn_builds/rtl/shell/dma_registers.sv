@@ -1,0 +1,168 @@
+// Registers of one DMA: FINN's IODMA map, with status and description beside it.
+//
+//   0x00 control  write: bit 0 starts. read: bit 0 running, bit 1 done, bit 2 idle
+//   0x10 address  of the first byte in memory, bits 31:0
+//   0x14 address  bits 63:32; bits beyond ADDR_BITS are not kept
+//   0x1C frames   of the next run
+//   0x20 status   read only. bits 1:0 response of the bus (2 SLVERR, 3 DECERR, 0 no error),
+//                 bit 2 a start was refused, bit 3 the transfer is longer than 2^32 - 1 bytes
+//   0x24 bytes of one frame, read only
+//   0x28 bytes of this run that the stream has not moved yet, read only
+// Other addresses read as zero and take no writes.
+//
+// Done is set at the end of a run and cleared by the next start. An error on the bus ends a run
+// without setting done; then, or while a run is on, a start does nothing but set bit 2 of the
+// status. `clear`, the soft reset, brings back the state after power-on of control and status.
+// Address and frames may be written while a run is on: they are for the next.
+//
+// The bytes of a run, frames * frame_bytes, are summed up one bit of `frames` per cycle as soon as
+// `frames` is written. A start that comes before the sum is ready waits for it, and further writes
+// wait on the bus meanwhile, so that a run always gets what was written before its start.
+`default_nettype none
+module dma_registers #(
+    parameter integer ADDR_BITS = 32
+) (
+    input  wire                  clk,
+    input  wire                  rst_n,  // synchronous
+    input  wire                  clear,
+    input  wire  [31:0]          frame_bytes,
+
+    input  wire  [6:0]           s_axil_awaddr,
+    input  wire                  s_axil_awvalid,
+    output wire                  s_axil_awready,
+    input  wire  [31:0]          s_axil_wdata,
+    input  wire  [3:0]           s_axil_wstrb,
+    input  wire                  s_axil_wvalid,
+    output wire                  s_axil_wready,
+    output wire  [1:0]           s_axil_bresp,
+    output wire                  s_axil_bvalid,
+    input  wire                  s_axil_bready,
+    input  wire  [6:0]           s_axil_araddr,
+    input  wire                  s_axil_arvalid,
+    output wire                  s_axil_arready,
+    output wire  [31:0]          s_axil_rdata,
+    output wire  [1:0]           s_axil_rresp,
+    output wire                  s_axil_rvalid,
+    input  wire                  s_axil_rready,
+
+    output logic                 launch,   // one cycle: begin a run of at least one byte
+    output logic [ADDR_BITS-1:0] address,
+    output logic [31:0]          bytes,
+    output logic                 running,
+    input  wire                  finished, // one cycle: all bytes are moved and acknowledged
+    input  wire                  failed,   // the bus gave an error and all that was begun is over
+    input  wire  [1:0]           resp,
+    input  wire  [31:0]          bytes_left
+);
+    localparam logic [4:0] CONTROL = 5'h00;
+    localparam logic [4:0] ADDRESS_LOW = 5'h04;
+    localparam logic [4:0] ADDRESS_HIGH = 5'h05;
+    localparam logic [4:0] FRAMES = 5'h07;
+    localparam logic [4:0] STATUS = 5'h08;
+    localparam logic [4:0] FRAME_BYTES = 5'h09;
+    localparam logic [4:0] BYTES_LEFT = 5'h0A;
+
+    wire write;
+    wire [4:0] write_at;
+    wire [31:0] write_data;
+    wire [4:0] read_at;
+    logic [31:0] read_data;
+
+    logic waiting;  // started, and the product is not ready
+
+    axil_slave #(.ADDR_BITS(7)) bus (
+        .clk(clk), .rst_n(rst_n),
+        .awaddr(s_axil_awaddr), .awvalid(s_axil_awvalid), .awready(s_axil_awready),
+        .wdata(s_axil_wdata), .wstrb(s_axil_wstrb), .wvalid(s_axil_wvalid), .wready(s_axil_wready),
+        .bresp(s_axil_bresp), .bvalid(s_axil_bvalid), .bready(s_axil_bready),
+        .araddr(s_axil_araddr), .arvalid(s_axil_arvalid), .arready(s_axil_arready),
+        .rdata(s_axil_rdata), .rresp(s_axil_rresp), .rvalid(s_axil_rvalid), .rready(s_axil_rready),
+        .hold_writes(waiting), .write(write), .write_at(write_at), .write_data(write_data),
+        .read_at(read_at), .read_data(read_data)
+    );
+
+    // Product of frames and frame_bytes. `lost` tells that the shifted frame_bytes no longer fits.
+    logic [31:0] frames;
+    logic [31:0] frames_rest;
+    logic [31:0] addend;
+    logic        lost;
+    logic        too_long;
+    wire         settled = frames_rest == '0;
+    wire [32:0]  sum = {1'b0, bytes} + {1'b0, addend};
+    wire         write_frames = write && write_at == FRAMES;
+
+    always_ff @(posedge clk) begin
+        if (!rst_n || write_frames) begin
+            frames      <= rst_n ? write_data : '0;
+            frames_rest <= rst_n ? write_data : '0;
+            addend      <= frame_bytes;
+            bytes       <= '0;
+            lost        <= 1'b0;
+            too_long    <= 1'b0;
+        end else begin
+            frames_rest    <= frames_rest >> 1;
+            {lost, addend} <= {lost | addend[31], addend[30:0], 1'b0};
+            if (frames_rest[0]) begin
+                bytes <= sum[31:0];
+                if (sum[32] || lost) too_long <= 1'b1;
+            end
+        end
+    end
+
+    wire [63:0] address_read = 64'(address);
+    wire [63:0] address_next = {
+        write && write_at == ADDRESS_HIGH ? write_data : address_read[63:32],
+        write && write_at == ADDRESS_LOW ? write_data : address_read[31:0]
+    };
+    always_ff @(posedge clk) begin
+        if (!rst_n) address <= '0;
+        else address <= address_next[ADDR_BITS-1:0];
+    end
+
+    logic done;
+    logic refused;
+    wire  write_start = write && write_at == CONTROL && write_data[0];
+    wire  start = write_start && !running && resp == 2'b00 && !clear;
+    wire  begin_run = waiting && settled;
+
+    assign launch = begin_run && !too_long && bytes != '0;
+
+    always_ff @(posedge clk) begin
+        if (!rst_n || clear) begin
+            running <= 1'b0;
+            waiting <= 1'b0;
+            done    <= 1'b0;
+            refused <= 1'b0;
+        end else begin
+            if (write_start) refused <= !start;
+            if (start) begin
+                running <= 1'b1;
+                waiting <= 1'b1;
+                done    <= 1'b0;
+            end else if (begin_run) begin
+                waiting <= 1'b0;
+                if (!launch) begin  // nothing to move, or more than can be counted
+                    running <= 1'b0;
+                    done    <= !too_long;
+                end
+            end else if (finished || failed) begin
+                running <= 1'b0;
+                done    <= finished && !failed;
+            end
+        end
+    end
+
+    always_comb begin
+        case (read_at)
+            CONTROL: read_data = {29'd0, !running, done, running};
+            ADDRESS_LOW: read_data = address_read[31:0];
+            ADDRESS_HIGH: read_data = address_read[63:32];
+            FRAMES: read_data = frames;
+            STATUS: read_data = {28'd0, too_long, refused, resp};
+            FRAME_BYTES: read_data = frame_bytes;
+            BYTES_LEFT: read_data = bytes_left;
+            default: read_data = '0;
+        endcase
+    end
+endmodule
+`default_nettype wire

@@ -1,0 +1,146 @@
+// Control block of the shell: soft reset, and the results of the stream meter.
+//
+//   0x00 control  write: bit 0 soft reset, bit 1 clears the meter
+//                 read: bit 0 soft reset under way, bit 1 the input DMA waits for the bus,
+//                 bit 2 the output DMA does
+//   0x04 identity "PSS1", read only
+//   0x08 frames begun               0x0C frames completed
+//   0x10 latency of the first frame 0x14 smallest  0x18 largest  0x1C of the last frame
+//   0x20 smallest interval          0x24 largest
+//   0x28 span                       0x2C bit 0: too many frames under way, see stream_meter
+//   0x30 stalls at the input        0x34 stalls at the output
+//   0x38 beats of an input frame    0x3C of an output frame
+//   All times in clock cycles.
+//
+// Soft reset: the DMAs are told to stop; when the bus owes them nothing any more, they and the
+//   accelerator are held in reset for RESET_CYCLES. It can't end while a slave on the bus keeps
+//   an answer back, which bits 1 and 2 of control show.
+`default_nettype none
+module shell_control #(
+    parameter integer RESET_CYCLES = 16,
+    parameter integer TRACKED = 64
+) (
+    input  wire         ap_clk,
+    input  wire         ap_rst_n,  // synchronous
+    input  wire  [15:0] in_beats,
+    input  wire  [15:0] out_beats,
+
+    input  wire  [6:0]  s_axil_awaddr,
+    input  wire         s_axil_awvalid,
+    output wire         s_axil_awready,
+    input  wire  [31:0] s_axil_wdata,
+    input  wire  [3:0]  s_axil_wstrb,
+    input  wire         s_axil_wvalid,
+    output wire         s_axil_wready,
+    output wire  [1:0]  s_axil_bresp,
+    output wire         s_axil_bvalid,
+    input  wire         s_axil_bready,
+    input  wire  [6:0]  s_axil_araddr,
+    input  wire         s_axil_arvalid,
+    output wire         s_axil_arready,
+    output wire  [31:0] s_axil_rdata,
+    output wire  [1:0]  s_axil_rresp,
+    output wire         s_axil_rvalid,
+    input  wire         s_axil_rready,
+
+    output logic        stop,
+    output logic        clear,
+    input  wire         idma_quiet,
+    input  wire         odma_quiet,
+    output logic        accelerator_rst_n,
+
+    input  wire         in_valid,
+    input  wire         in_ready,
+    input  wire         out_valid,
+    input  wire         out_ready
+);
+    localparam logic [31:0] IDENTITY = 32'h5053_5331;
+    localparam integer HOLD_BITS = $clog2(RESET_CYCLES + 1);
+
+    wire write;
+    wire [4:0] write_at;
+    wire [31:0] write_data;
+    wire [4:0] read_at;
+    logic [31:0] read_data;
+
+    axil_slave #(.ADDR_BITS(7)) bus (
+        .clk(ap_clk), .rst_n(ap_rst_n),
+        .awaddr(s_axil_awaddr), .awvalid(s_axil_awvalid), .awready(s_axil_awready),
+        .wdata(s_axil_wdata), .wstrb(s_axil_wstrb), .wvalid(s_axil_wvalid), .wready(s_axil_wready),
+        .bresp(s_axil_bresp), .bvalid(s_axil_bvalid), .bready(s_axil_bready),
+        .araddr(s_axil_araddr), .arvalid(s_axil_arvalid), .arready(s_axil_arready),
+        .rdata(s_axil_rdata), .rresp(s_axil_rresp), .rvalid(s_axil_rvalid), .rready(s_axil_rready),
+        .hold_writes(1'b0), .write(write), .write_at(write_at), .write_data(write_data),
+        .read_at(read_at), .read_data(read_data)
+    );
+
+    wire write_control = write && write_at == 5'h00;
+    logic [HOLD_BITS-1:0] hold;
+    logic clear_meter;
+
+    always_ff @(posedge ap_clk) begin
+        accelerator_rst_n <= ap_rst_n && !clear;
+        clear_meter <= !ap_rst_n || clear || (write_control && write_data[1]);
+        if (!ap_rst_n) begin
+            stop  <= 1'b0;
+            clear <= 1'b0;
+            hold  <= '0;
+        end else if (clear) begin
+            hold <= hold - 1'b1;
+            if (hold == HOLD_BITS'(1)) begin
+                stop  <= 1'b0;
+                clear <= 1'b0;
+            end
+        end else if (stop) begin
+            clear <= idma_quiet && odma_quiet;
+            hold  <= HOLD_BITS'(RESET_CYCLES);
+        end else begin
+            stop <= write_control && write_data[0];
+        end
+    end
+
+    wire [31:0] frames_in;
+    wire [31:0] frames_out;
+    wire [31:0] latency_first;
+    wire [31:0] latency_min;
+    wire [31:0] latency_max;
+    wire [31:0] latency_last;
+    wire [31:0] interval_min;
+    wire [31:0] interval_max;
+    wire [31:0] span;
+    wire [31:0] stall_in;
+    wire [31:0] stall_out;
+    wire lost;
+
+    stream_meter #(.TRACKED(TRACKED)) meter (
+        .clk(ap_clk), .clear(clear_meter), .in_beats(in_beats), .out_beats(out_beats),
+        .in_valid(in_valid), .in_ready(in_ready), .out_valid(out_valid), .out_ready(out_ready),
+        .frames_in(frames_in), .frames_out(frames_out), .latency_first(latency_first),
+        .latency_min(latency_min), .latency_max(latency_max), .latency_last(latency_last),
+        .interval_min(interval_min), .interval_max(interval_max), .span(span),
+        .stall_in(stall_in), .stall_out(stall_out), .lost(lost)
+    );
+
+    always_comb begin
+        case (read_at)
+            5'h00: read_data = {29'd0, !odma_quiet, !idma_quiet, stop};
+            5'h01: read_data = IDENTITY;
+            5'h02: read_data = frames_in;
+            5'h03: read_data = frames_out;
+            5'h04: read_data = latency_first;
+            5'h05: read_data = latency_min;
+            5'h06: read_data = latency_max;
+            5'h07: read_data = latency_last;
+            5'h08: read_data = interval_min;
+            5'h09: read_data = interval_max;
+            5'h0A: read_data = span;
+            5'h0B: read_data = {31'd0, lost};
+            5'h0C: read_data = stall_in;
+            5'h0D: read_data = stall_out;
+            5'h0E: read_data = {16'd0, in_beats};
+            5'h0F: read_data = {16'd0, out_beats};
+            default: read_data = '0;
+        endcase
+    end
+endmodule
+`default_nettype wire
