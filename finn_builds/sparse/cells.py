@@ -1,0 +1,181 @@
+"""Verilog of the two cells that are more than one expression: what a carry chain can do.
+
+Each has a behavioural body, read by simulators, and one of primitives. Yosys (which defines
+`YOSYS`) maps `a + b + c` to two chains, where Vivado makes one; and no tool makes one chain of a
+comparison with a selected constant, so all synthesis (`SYNTHESIS`) gets that as primitives.
+"""
+
+from __future__ import annotations
+
+from finn_builds.sparse.family import Family
+
+_HEAD = """\
+// {title}
+`default_nettype none
+"""
+
+_ADD3 = """\
+// y = (a ^ NA) + (b ^ NB) + (c ^ NC) + ONES modulo 2^W, ONES = 0, 1 or 2. One LUT per position
+// compresses three bits to a sum bit and a saved carry (its second output), and the chain adds the
+// saved carry of the position below. LUT[i] = 0 marks positions with a single bit that is a wire.
+// Vivado finds this by itself in the expression, and times it better than the instances (whose
+// saved carry seems to depend on the one below); Yosys does not, so it gets the primitives.
+module ps_add3 #(
+    parameter W = 1,
+    parameter [W-1:0] NA = 0,
+    parameter [W-1:0] NB = 0,
+    parameter [W-1:0] NC = 0,
+    /* verilator lint_off UNUSEDPARAM */
+    parameter [W-1:0] LUT = 0,
+    /* verilator lint_on UNUSEDPARAM */
+    parameter ONES = 0
+) (
+    input wire [W-1:0] a,
+    input wire [W-1:0] b,
+    input wire [W-1:0] c,
+    output wire [W-1:0] y
+);
+`ifndef YOSYS
+  localparam [W+1:0] EXTRA = ONES;
+  assign y = (a ^ NA) + (b ^ NB) + (c ^ NC) + EXTRA[W-1:0];
+`else
+  localparam BLOCKS = (W + {per} - 1) / {per};
+  function [63:0] init;
+    input na, nb, nc;
+    integer i;
+    reg x, y, z, m;
+    begin
+      init = 64'd0;
+      for (i = 0; i < 32; i = i + 1) begin
+        x = i[0] ^ na;
+        y = i[1] ^ nb;
+        z = i[2] ^ nc;
+        m = i[3];
+        init[i] = (x & y) | (x & z) | (y & z);
+        init[32+i] = x ^ y ^ z ^ m;
+      end
+    end
+  endfunction
+  wire [W:0] saved;
+  wire [{per}*BLOCKS-1:0] s, d, o;
+  wire [BLOCKS:0] carry;
+  assign saved[0] = ONES > 1;
+  assign carry[0] = ONES > 0;
+  genvar i;
+  generate
+    for (i = 0; i < {per} * BLOCKS; i = i + 1) begin : g_bit
+      if (i >= W) begin : g_pad
+        assign s[i] = 1'b0;
+        assign d[i] = 1'b0;
+      end else begin : g_used
+        assign d[i] = saved[i];
+        if (LUT[i]) begin : g_lut
+          LUT6_2 #(
+              .INIT(init(NA[i], NB[i], NC[i]))
+          ) lut (
+              .I0(a[i]), .I1(b[i]), .I2(c[i]), .I3(saved[i]), .I4(1'b0), .I5(1'b1),
+              .O5(saved[i+1]), .O6(s[i])
+          );
+        end else begin : g_wire
+          assign s[i] = a[i] ^ b[i] ^ c[i] ^ saved[i] ^ (NA[i] ^ NB[i] ^ NC[i]);
+          assign saved[i+1] = 1'b0;
+        end
+      end
+    end
+    for (i = 0; i < BLOCKS; i = i + 1) begin : g_chain
+{chain}
+    end
+  endgenerate
+  assign y = o[W-1:0];
+`endif
+endmodule
+"""
+
+_COMPARE = """\
+// One comparison bit along a carry chain. Position i looks at five inputs: the upper half of its
+// INIT says whether they leave the verdict to the positions below, the lower half the verdict.
+module ps_compare #(
+    parameter N = 1,
+    parameter [64*N-1:0] INIT = 0
+) (
+    input wire [5*N-1:0] x,
+    output wire y
+);
+`ifndef SYNTHESIS
+  reg verdict;
+  integer k;
+  always @* begin
+    verdict = 1'b1;
+    for (k = 0; k < N; k = k + 1)
+      if (!INIT[64*k+32+{{27'd0, x[5*k+:5]}}]) verdict = INIT[64*k+{{27'd0, x[5*k+:5]}}];
+  end
+  assign y = verdict;
+`else
+  localparam BLOCKS = (N + {per} - 1) / {per};
+  wire [{per}*BLOCKS-1:0] s, d, o;
+  wire [BLOCKS:0] carry;
+  wire [{per}*BLOCKS-1:0] co;
+  assign carry[0] = 1'b1;
+  genvar i;
+  generate
+    for (i = 0; i < {per} * BLOCKS; i = i + 1) begin : g_bit
+      if (i >= N) begin : g_pad
+        assign s[i] = 1'b0;
+        assign d[i] = 1'b0;
+      end else begin : g_used
+        LUT6_2 #(
+            .INIT(INIT[64*i+:64])
+        ) lut (
+            .I0(x[5*i]), .I1(x[5*i+1]), .I2(x[5*i+2]), .I3(x[5*i+3]), .I4(x[5*i+4]), .I5(1'b1),
+            .O5(d[i]), .O6(s[i])
+        );
+      end
+    end
+    for (i = 0; i < BLOCKS; i = i + 1) begin : g_chain
+{chain_co}
+    end
+  endgenerate
+  assign y = co[N-1];
+`endif
+endmodule
+"""
+
+_CARRY4 = """\
+      wire [3:0] c;
+      if (i == 0) begin : g_first
+        CARRY4 chain (
+            .CI(1'b0), .CYINIT(carry[0]), .S(s[3:0]), .DI(d[3:0]), .O(o[3:0]), .CO(c)
+        );
+      end else begin : g_next
+        CARRY4 chain (
+            .CI(carry[i]), .CYINIT(1'b0), .S(s[4*i+:4]), .DI(d[4*i+:4]), .O(o[4*i+:4]), .CO(c)
+        );
+      end
+      assign carry[i+1] = c[3];"""
+
+_CARRY8 = """\
+      wire [7:0] c;
+      CARRY8 #(
+          .CARRY_TYPE("SINGLE_CY8")
+      ) chain (
+          .CI(carry[i]), .CI_TOP(1'b0), .S(s[8*i+:8]), .DI(d[8*i+:8]), .O(o[8*i+:8]), .CO(c)
+      );
+      assign carry[i+1] = c[7];"""
+
+
+def cell_files(family: Family) -> dict[str, str]:
+    """Return the cell modules of a family with carry primitives, `{file name: Verilog}`."""
+    if not family.primitives:
+        return {}
+    per = {"CARRY4": 4, "CARRY8": 8}[family.primitives]
+    chain = {"CARRY4": _CARRY4, "CARRY8": _CARRY8}[family.primitives]
+    chain_co = f"{chain}\n      assign co[{per}*i+:{per}] = c;"
+    files = {}
+    for name, title, text in (
+        ("ps_add3", "Three-operand adder on one carry chain.", _ADD3),
+        ("ps_compare", "Comparison with a selected constant on one carry chain.", _COMPARE),
+    ):
+        body = text.replace("{per}", str(per)).replace("{chain_co}", chain_co)
+        body = body.replace("{chain}", chain).replace("{{", "{").replace("}}", "}")
+        files[f"{name}.v"] = _HEAD.replace("{title}", title) + body + "`default_nettype wire\n"
+    return files

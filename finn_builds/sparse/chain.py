@@ -1,0 +1,153 @@
+"""How a `Sum` lies on a carry chain: which bits meet at which position, and what each costs.
+
+The one description that the cost model and the emitter share, so that an estimate is of what is
+emitted.
+
+A node's wires may carry some bits inverted (`Wires.inverted`): inverting is free in whatever LUT
+reads the bit, so inputs in offset binary and complemented low bits that pass an adder by are
+left as they are. `Wires.zero` are bits known to be 0, the gaps between terms that do not overlap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from finn_builds.sparse.ir import Concat, Graph, Input, Reg, Sum
+
+
+@dataclass(frozen=True)
+class Bit:
+    """Bit `index` of node `src`, as it lies on the wire; `inv` if its complement is meant."""
+
+    src: int
+    index: int
+    inv: bool
+
+
+@dataclass(frozen=True)
+class Wires:
+    """What is known of a node's wires."""
+
+    inverted: int = 0
+    zero: int = 0
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A `Sum` bit by bit.
+
+    Parameters
+    ----------
+    low : tuple of Bit or int
+        Bits below the chain: a wire or a constant.
+    columns : tuple of tuples of Bit
+        The operand bits that meet at each position of the chain, at most three.
+    const : int
+        Constant operand of the chain, bit i at position i; only with at most two terms.
+    carry_in : int
+        0, 1 or 2: units added at the lowest position for nothing.
+    lut : tuple of bool
+        Whether a position takes a LUT.
+    plain : bool
+        Whether an ordinary two-operand adder does.
+    """
+
+    low: tuple[Bit | int, ...]
+    columns: tuple[tuple[Bit, ...], ...]
+    const: int
+    carry_in: int
+    lut: tuple[bool, ...]
+    plain: bool
+
+    @property
+    def luts(self) -> int:
+        """Number of LUTs."""
+        return sum(self.lut)
+
+
+def _column_bits(
+    graph: Graph, wires: list[Wires], node: Sum, width: int, gaps: bool
+) -> tuple[list[list[Bit]], int]:
+    """Return the operand bits of every position and the constant, gaps folded in if asked."""
+    columns: list[list[Bit]] = [[] for _ in range(width)]
+    const = node.const
+    for t in node.terms:
+        known = wires[t.src]
+        for b in range(graph.width(t.src)):
+            if gaps and (known.zero >> b) & 1:
+                const += (1 << (b + t.shift)) if t.inv else 0
+            elif b + t.shift < width:
+                inv = bool((known.inverted >> b) & 1) != t.inv
+                columns[b + t.shift].append(Bit(t.src, b, inv))
+    return columns, const & ((1 << width) - 1)
+
+
+def plan(graph: Graph, wires: list[Wires], index: int) -> Chain:
+    """Return the carry chain of `Sum` node `index`."""
+    node = graph.nodes[index]
+    assert isinstance(node, Sum)
+    width = graph.width(index)
+    columns, const = _column_bits(graph, wires, node, width, gaps=True)
+    if len(node.terms) == 3 and const not in (0, node.const):
+        columns, const = _column_bits(graph, wires, node, width, gaps=False)
+
+    start = 0
+    while start < width and len(columns[start]) + ((const >> start) & 1) < 2:
+        start += 1
+    low: list[Bit | int] = []
+    for i in range(start):
+        low.append(columns[i][0] if columns[i] else (const >> i) & 1)
+    body, const = columns[start:], const >> start
+
+    carry_in = 0
+    three = any(len(c) == 3 for c in body)
+    if three:
+        if const not in (0, 1, 2):
+            raise ValueError(f"a chain of three terms cannot add {const << start}: {node}")
+        carry_in, const = const, 0
+    elif const == 1 and body:
+        carry_in, const = 1, 0
+
+    plain = not three and const == 0 and carry_in == 0
+    # A plain adder feeds one operand straight into the chain, which cannot invert it.
+    plain = plain and not any(len(c) == 2 and c[0].inv and c[1].inv for c in body)
+    lut: list[bool] = []
+    saved = False
+    for i, column in enumerate(body):
+        signals = len(column) + saved
+        k = (const >> i) & 1
+        flipped = signals == 1 and (bool(column) and column[0].inv) != bool(k)
+        halves = not plain and len(column) == 1 and k == 1
+        lut.append(signals >= 2 or flipped or halves)
+        saved = not plain and len(column) + k >= 2
+    return Chain(tuple(low), tuple(tuple(c) for c in body), const, carry_in, tuple(lut), plain)
+
+
+def wires_of(graph: Graph) -> tuple[list[Wires], dict[int, Chain]]:
+    """Return what is known of every node's wires, and the chain of every `Sum`."""
+    wires: list[Wires] = []
+    chains: dict[int, Chain] = {}
+    for i, node in enumerate(graph.nodes):
+        known = Wires()
+        if isinstance(node, Input) and node.bias:
+            known = Wires(inverted=node.bias)
+        elif isinstance(node, Sum):
+            chain = chains[i] = plan(graph, wires, i)
+            inverted = zero = 0
+            for at, bit in enumerate(chain.low):
+                if isinstance(bit, Bit):
+                    inverted |= int(bit.inv) << at
+                elif bit == 0:
+                    zero |= 1 << at
+            known = Wires(inverted, zero)
+        elif isinstance(node, Reg):
+            known = wires[node.src]
+        elif isinstance(node, Concat):
+            inverted = at = 0
+            for f in node.fields:
+                part = (wires[f.src].inverted >> f.lsb) & ((1 << f.width) - 1)
+                inverted |= part << at
+                at += f.width
+            known = Wires(inverted)
+        wires.append(known)
+    return wires, chains

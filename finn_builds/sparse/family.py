@@ -1,0 +1,68 @@
+"""What the optimiser knows about an FPGA family: the adders it has and how long they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from finn_builds.errors import UserError
+
+
+@dataclass(frozen=True)
+class Family:
+    """A device family.
+
+    Delays are nanoseconds of the slowest speed grade that the supported boards carry: cell delays
+    as the vendor's data sheet gives them, plus one average net per LUT. They rank pipelines and
+    give an estimate; they are not timing closure.
+
+    Parameters
+    ----------
+    name : str
+        Yosys' name of the family.
+    max_terms : int
+        Terms one carry chain adds: 3 where a LUT has six inputs and two outputs.
+    primitives : str
+        Carry primitive that the emitter instantiates: `CARRY4`, `CARRY8`, or empty for none.
+    t_lut : float
+        A LUT and the net behind it.
+    t_carry_in, t_carry_bit, t_carry_out : float
+        From an operand into the chain (LUT included), per position, from the chain to a net.
+    t_reg : float
+        Clock to output, its net, and set-up.
+    """
+
+    name: str
+    max_terms: int
+    primitives: str
+    t_lut: float
+    t_carry_in: float
+    t_carry_bit: float
+    t_carry_out: float
+    t_reg: float
+
+    def adder(self, positions: int) -> float:
+        """Return the delay of a carry chain of that many positions, ns."""
+        return self.t_carry_in + self.t_carry_bit * positions + self.t_carry_out
+
+
+XC7 = Family("xc7", 3, "CARRY4", 0.85, 0.70, 0.030, 1.05, 1.25)
+XCUP = Family("xcup", 3, "CARRY8", 0.45, 0.35, 0.015, 0.55, 0.60)
+ECP5 = Family("ecp5", 2, "", 1.10, 1.00, 0.040, 1.10, 1.40)
+
+FAMILIES = {f.name: f for f in (XC7, XCUP, ECP5)}
+
+
+def family(name: str) -> Family:
+    """Return the family of that name.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    if name not in FAMILIES:
+        raise UserError(
+            f"sparse style: expected a device family out of {', '.join(FAMILIES)}, found "
+            f"{name!r}; choose one of them or the folded style"
+        )
+    return FAMILIES[name]

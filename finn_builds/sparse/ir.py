@@ -1,0 +1,343 @@
+"""The operator graph: one node is one hardware operator on unsigned bits, with its exact range.
+
+Every node but an output is a non-negative integer in plain binary. Signed numbers get there for
+free: an input is read as offset binary (its sign bit flipped), and `-u` is written as the
+complement `2^w - 1 - u` of a `w`-bit node with the constant carried along by whoever builds the
+graph. So no operator ever sign-extends. Only a `Sum` or `Table` that is an output or feeds a
+`Clip` may be negative, and is then two's complement.
+
+Nodes refer to nodes by index; a node comes after its operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class Input:
+    """Element `index` of the input frame plus `bias`: `2^(width-1)` if it is signed, else 0."""
+
+    index: int
+    width: int
+    bias: int
+    lo: int
+    hi: int
+
+
+@dataclass(frozen=True)
+class Const:
+    """A constant, of no hardware."""
+
+    value: int
+
+
+@dataclass(frozen=True)
+class Term:
+    """An operand of a `Sum`: `src << shift`, complemented within `src`'s width if `inv`."""
+
+    src: int
+    shift: int = 0
+    inv: bool = False
+
+
+@dataclass(frozen=True)
+class Sum:
+    """One adder on a carry chain: its two or three terms plus a constant.
+
+    `family.max_terms` says what one chain adds: a constant takes the place of a term, except for
+    one or two units of the lowest position that the carry inputs of the chain bring for nothing.
+    """
+
+    terms: tuple[Term, ...]
+    const: int = 0
+
+
+@dataclass(frozen=True)
+class Field:
+    """Bits `lsb .. lsb+width-1` of a node."""
+
+    src: int
+    lsb: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A truth table; the address is its fields, the first in the least significant bits."""
+
+    fields: tuple[Field, ...]
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """One bit: `src >= bounds[s]`, `s` the selecting fields, the first least significant."""
+
+    src: Field
+    select: tuple[Field, ...]
+    bounds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Wires: the fields side by side, the first in the least significant bits."""
+
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """`min(max(src >> shift, 0), top)` with `top + 1` a power of two."""
+
+    src: int
+    shift: int
+    top: int
+
+
+@dataclass(frozen=True)
+class Reg:
+    """One clock of delay."""
+
+    src: int
+
+
+Node: TypeAlias = Input | Const | Sum | Table | Compare | Concat | Clip | Reg
+
+
+def width_of(lo: int, hi: int) -> int:
+    """Return the bits that hold [lo, hi]: unsigned, or two's complement if lo is negative."""
+    if lo >= 0:
+        return hi.bit_length()
+    return max((-lo - 1).bit_length(), hi.bit_length()) + 1
+
+
+def operands(node: Node) -> tuple[int, ...]:
+    """Return the nodes that a node reads, in order, repeats included."""
+    if isinstance(node, Sum):
+        return tuple(t.src for t in node.terms)
+    if isinstance(node, Table | Concat):
+        return tuple(f.src for f in node.fields)
+    if isinstance(node, Compare):
+        return (node.src.src, *(f.src for f in node.select))
+    if isinstance(node, Clip | Reg):
+        return (node.src,)
+    return ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An immutable operator graph.
+
+    Parameters
+    ----------
+    nodes : tuple of Node
+    ranges : tuple of (int, int)
+        The inclusive range of each node.
+    outputs : tuple of int
+        The node of each element of the output frame.
+    labels : tuple of str
+        What each node is to the network, e.g. `l1_n7_acc`; empty where nothing is known.
+    n_in : int
+        Elements of the input frame.
+    """
+
+    nodes: tuple[Node, ...]
+    ranges: tuple[tuple[int, int], ...]
+    outputs: tuple[int, ...]
+    labels: tuple[str, ...]
+    n_in: int
+
+    def width(self, node: int) -> int:
+        """Return the number of bits of a node."""
+        return width_of(*self.ranges[node])
+
+    def live(self) -> list[bool]:
+        """Return, for each node, whether an output depends on it."""
+        alive = [False] * len(self.nodes)
+        for out in self.outputs:
+            alive[out] = True
+        for i in range(len(self.nodes) - 1, -1, -1):
+            if alive[i]:
+                for src in operands(self.nodes[i]):
+                    alive[src] = True
+        return alive
+
+    def users(self) -> list[list[int]]:
+        """Return, for each node, the nodes that read it (outputs are not among them)."""
+        users: list[list[int]] = [[] for _ in self.nodes]
+        for i, node in enumerate(self.nodes):
+            for src in set(operands(node)):
+                users[src].append(i)
+        return users
+
+
+class Builder:
+    """Builds a graph node by node; equal nodes are one node, constants fold away."""
+
+    def __init__(self, n_in: int) -> None:
+        self.n_in = n_in
+        self.nodes: list[Node] = []
+        self.ranges: list[tuple[int, int]] = []
+        self.labels: list[str] = []
+        self._ids: dict[Node, int] = {}
+
+    def _add(self, node: Node, lo: int, hi: int, label: str) -> int:
+        if lo == hi and not isinstance(node, Const | Input):
+            return self.const(lo)
+        found = self._ids.get(node)
+        if found is not None:
+            return found
+        self._ids[node] = len(self.nodes)
+        self.nodes.append(node)
+        self.ranges.append((lo, hi))
+        self.labels.append(label)
+        return len(self.nodes) - 1
+
+    def width(self, node: int) -> int:
+        """Return the number of bits of a node."""
+        return width_of(*self.ranges[node])
+
+    def const(self, value: int) -> int:
+        """Return the node of a constant."""
+        return self._add(Const(value), value, value, "")
+
+    def input(self, index: int, lo: int, hi: int) -> int:
+        """Return input `index`, whose raw element lies in [lo, hi], in offset binary."""
+        width = max(1, width_of(lo, hi))
+        bias = 1 << (width - 1) if lo < 0 else 0
+        node = Input(index, width, bias, lo + bias, hi + bias)
+        return self._add(node, lo + bias, hi + bias, f"x{index}")
+
+    def sum(
+        self,
+        terms: Iterable[Term],
+        const: int = 0,
+        label: str = "",
+        within: tuple[int, int] | None = None,
+    ) -> int:
+        """Return the sum of terms and a constant; constant terms fold into the constant.
+
+        `within` is a range that the caller knows to hold the sum, where terms depend on each
+        other and their own ranges say too little.
+        """
+        kept: list[Term] = []
+        lo = hi = const
+        for t in terms:
+            t_lo, t_hi = self.ranges[t.src]
+            if t_lo < 0:
+                raise ValueError(f"node {t.src} is signed and cannot be a term")
+            if t.inv:
+                full = (1 << self.width(t.src)) - 1
+                t_lo, t_hi = full - t_hi, full - t_lo
+            lo, hi = lo + (t_lo << t.shift), hi + (t_hi << t.shift)
+            if t_lo == t_hi:
+                const += t_lo << t.shift
+            else:
+                kept.append(t)
+        if len(kept) == 1 and const == 0 and kept[0].shift == 0 and not kept[0].inv:
+            return kept[0].src
+        if within is not None:
+            lo, hi = max(lo, within[0]), min(hi, within[1])
+        kept.sort(key=lambda t: (t.shift, t.src, t.inv))
+        return self._add(Sum(tuple(kept), const), lo, hi, label)
+
+    def table(self, fields: Iterable[Field], values: Iterable[int], label: str = "") -> int:
+        """Return a truth table over fields; values at unreachable addresses may be anything."""
+        fields, values = tuple(fields), tuple(int(v) for v in values)
+        if len(values) != 1 << sum(f.width for f in fields):
+            raise ValueError(f"{len(values)} values do not fill a table of {fields}")
+        return self._add(Table(fields, values), min(values), max(values), label)
+
+    def compare(
+        self, src: Field, select: Iterable[Field], bounds: Iterable[int], label: str = ""
+    ) -> int:
+        """Return the bit `src >= bounds[select]`."""
+        select, bounds = tuple(select), tuple(int(b) for b in bounds)
+        if len(bounds) != 1 << sum(f.width for f in select):
+            raise ValueError(f"{len(bounds)} bounds do not fit the selector {select}")
+        if all(b <= 0 for b in bounds):
+            return self.const(1)
+        if all(b >> src.width for b in bounds):
+            return self.const(0)
+        return self._add(Compare(src, select, bounds), 0, 1, label)
+
+    def concat(self, fields: Iterable[Field], label: str = "") -> int:
+        """Return fields side by side, the first least significant."""
+        kept: list[Field] = []
+        value, at, constant = 0, 0, True
+        for f in fields:
+            lo, hi = self.ranges[f.src]
+            if lo == hi:
+                value |= ((lo >> f.lsb) & ((1 << f.width) - 1)) << at
+            else:
+                constant = False
+            at += f.width
+            kept.append(f)
+        if constant:
+            return self.const(value)
+        if len(kept) == 1 and kept[0].lsb == 0 and kept[0].width == self.width(kept[0].src):
+            return kept[0].src
+        return self._add(Concat(tuple(kept)), 0, (1 << at) - 1, label)
+
+    def clip(self, src: int, shift: int, top: int, label: str = "") -> int:
+        """Return `src >> shift` clipped to [0, top]."""
+        lo, hi = (min(max(v >> shift, 0), top) for v in self.ranges[src])
+        return self._add(Clip(src, shift, top), lo, hi, label)
+
+    def reg(self, src: int) -> int:
+        """Return `src` one clock later; a constant needs no register."""
+        if isinstance(self.nodes[src], Const):
+            return src
+        return self._add(Reg(src), *self.ranges[src], self.labels[src])
+
+    def copy(self, node: Node, range_: tuple[int, int], label: str) -> int:
+        """Return a node taken over from another graph, its operands already renumbered."""
+        return self._add(node, *range_, label)
+
+    def whole(self, src: int) -> Field:
+        """Return all bits of a node as a field."""
+        return Field(src, 0, self.width(src))
+
+    def finish(self, outputs: Iterable[int]) -> Graph:
+        """Return the graph of what the outputs depend on."""
+        whole = Graph(
+            tuple(self.nodes), tuple(self.ranges), tuple(outputs), tuple(self.labels), self.n_in
+        )
+        return drop_dead(whole)
+
+
+def renumber(node: Node, at: dict[int, int]) -> Node:
+    """Return a node with its operands replaced."""
+    if isinstance(node, Sum):
+        return Sum(tuple(Term(at[t.src], t.shift, t.inv) for t in node.terms), node.const)
+    if isinstance(node, Table):
+        return Table(tuple(Field(at[f.src], f.lsb, f.width) for f in node.fields), node.values)
+    if isinstance(node, Concat):
+        return Concat(tuple(Field(at[f.src], f.lsb, f.width) for f in node.fields))
+    if isinstance(node, Compare):
+        src = Field(at[node.src.src], node.src.lsb, node.src.width)
+        select = tuple(Field(at[f.src], f.lsb, f.width) for f in node.select)
+        return Compare(src, select, node.bounds)
+    if isinstance(node, Clip):
+        return Clip(at[node.src], node.shift, node.top)
+    if isinstance(node, Reg):
+        return Reg(at[node.src])
+    return node
+
+
+def drop_dead(graph: Graph) -> Graph:
+    """Return the graph without the nodes that no output depends on."""
+    at: dict[int, int] = {}
+    for i, alive in enumerate(graph.live()):
+        if alive:
+            at[i] = len(at)
+    return Graph(
+        tuple(renumber(graph.nodes[i], at) for i in at),
+        tuple(graph.ranges[i] for i in at),
+        tuple(at[o] for o in graph.outputs),
+        tuple(graph.labels[i] for i in at),
+        graph.n_in,
+    )

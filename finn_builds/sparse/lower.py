@@ -1,0 +1,359 @@
+"""From integer layers to an operator graph: for each layer the cheapest of several forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finn_builds.sparse.addtree import Operand, SumBuilder
+from finn_builds.sparse.cost import clip_luts, estimate
+from finn_builds.sparse.family import Family
+from finn_builds.sparse.ir import Builder, Clip, Graph
+from finn_builds.sparse.network import SparseLayer, SparseNetwork
+from finn_builds.sparse.share import (
+    SharedSums,
+    alkaid_sums,
+    greedy_sums,
+    plain_sums,
+    signed_digits,
+)
+from finn_builds.sparse.thresholds import best_plan, count_passed, reachable, uniform_step
+from finn_builds.sparse.truth import table_luts
+
+IntArray = NDArray[np.int64]
+
+# A neuron over more input bits than this is not tried as one truth table.
+MAX_NEURON_BITS = 10
+# Pairs of terms beyond which looking for shared ones takes too long, and weights for alkaid.
+MAX_PAIRS = 1_500_000
+MAX_ALKAID_WEIGHTS = 6_000
+
+
+@dataclass(frozen=True)
+class Value:
+    """An element between layers: `scale * node + offset`."""
+
+    node: int
+    scale: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """A neuron over its layer's sources: `matrix column @ sources`, counted or as it is.
+
+    Parameters
+    ----------
+    column : int64 array (n_sources,)
+        Weights of the unsigned sources, their common divisor taken out if there are thresholds.
+    thresholds : tuple of int, or None
+        Thresholds of `column @ sources`, only those that decide.
+    always : int
+        Thresholds that are passed whatever the input.
+    bias : int
+        What is missing to the accumulator; only without thresholds.
+    """
+
+    column: IntArray
+    thresholds: tuple[int, ...] | None
+    always: int
+    bias: int
+
+
+@dataclass(frozen=True)
+class Options:
+    """How hard the optimiser tries.
+
+    Parameters
+    ----------
+    by_level : bool
+        Balance adder trees: fewer stages for about one per cent more LUTs.
+    use_alkaid : bool
+        Try alkaid's shared sums beside the own ones.
+    """
+
+    by_level: bool = True
+    use_alkaid: bool = True
+
+
+def lower(network: SparseNetwork, family: Family, options: Options | None = None) -> Graph:
+    """Return the operator graph of a network, without pipeline registers."""
+    options = options or Options()
+    first = network.layers[0]
+    builder = Builder(network.n_in)
+    values = []
+    for i in range(network.n_in):
+        node = builder.input(i, first.in_lo, first.in_hi)
+        values.append(Value(node, 1, first.in_lo - builder.ranges[node][0]))
+    for k, layer in enumerate(network.layers):
+        values = _Layer(builder, values, layer, family, options, f"l{k}").build()
+    outputs = [_materialise(builder, v, family, f"y{j}") for j, v in enumerate(values)]
+    return builder.finish(outputs)
+
+
+class _Layer:
+    """Builds one layer in the network's builder."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        values: list[Value],
+        layer: SparseLayer,
+        family: Family,
+        options: Options,
+        prefix: str,
+    ) -> None:
+        self.builder, self.layer, self.family = builder, layer, family
+        self.options, self.prefix = options, prefix
+        self.sources: list[int] = []
+        row_of: dict[int, int] = {}
+        for v in values:
+            lo, hi = builder.ranges[v.node]
+            if lo < hi and v.node not in row_of:
+                row_of[v.node] = len(self.sources)
+                self.sources.append(v.node)
+        matrix = np.zeros((len(self.sources), layer.n_out), dtype=np.int64)
+        const = np.zeros(layer.n_out, dtype=np.int64)
+        for i, v in enumerate(values):
+            w = layer.weights[i]
+            const += w * v.offset
+            lo, hi = builder.ranges[v.node]
+            if lo == hi:
+                const += w * (v.scale * lo)
+            else:
+                matrix[row_of[v.node]] += w * v.scale
+        self.ranges = [builder.ranges[s] for s in self.sources]
+        self.widths = [builder.width(s) for s in self.sources]
+        self.neurons = [self._neuron(matrix[:, j], int(const[j]), j) for j in range(layer.n_out)]
+
+    def _neuron(self, column: IntArray, const: int, j: int) -> Neuron:
+        if self.layer.thresholds is None:
+            return Neuron(column, None, 0, const)
+        g = gcd(*(int(c) for c in column)) or 1
+        column = column // g
+        lo = sum(int(c) * r[int(c < 0)] for c, r in zip(column, self.ranges, strict=True))
+        hi = sum(int(c) * r[int(c > 0)] for c, r in zip(column, self.ranges, strict=True))
+        bounds = [-((const - int(t)) // g) for t in self.layer.thresholds[j]]
+        always, rest = reachable(bounds, lo, hi)
+        if not rest:
+            column = np.zeros_like(column)
+        return Neuron(column, tuple(rest), always, 0)
+
+    def build(self) -> list[Value]:
+        """Return the layer's outputs."""
+        out: dict[int, Value] = {}
+        summed = []
+        for j, neuron in enumerate(self.neurons):
+            if neuron.thresholds == ():
+                out[j] = self._value(self.builder.const(0), 1, neuron.always)
+            elif not neuron.column.any():
+                out[j] = Value(self.builder.const(0), 1, neuron.bias)
+            elif self._prefers_table(neuron):
+                out[j] = self._as_table(neuron, f"{self.prefix}_n{j}")
+            else:
+                summed.append(j)
+        if summed:
+            out.update(self._as_sums(summed))
+        return [out[j] for j in range(self.layer.n_out)]
+
+    def _value(self, node: int, scale: int, offset: int) -> Value:
+        """Return a count of thresholds as an output value."""
+        step, bias = self.layer.out_step, self.layer.out_bias
+        return Value(node, step * scale, bias + step * offset)
+
+    # --- a whole neuron as one truth table -------------------------------------------------
+
+    def _table(self, neuron: Neuron) -> tuple[list[int], list[int]]:
+        """Return the sources of a neuron's truth table, and its values."""
+        rows = [int(i) for i in np.nonzero(neuron.column)[0]]
+        acc = np.zeros(1, dtype=np.int64)
+        for i in rows:
+            lo, hi = self.ranges[i]
+            # Addresses that the source never takes repeat its nearest value: don't cares.
+            own = np.clip(np.arange(1 << self.widths[i]), lo, hi) * int(neuron.column[i])
+            acc = (own[:, None] + acc[None, :]).ravel()
+        if neuron.thresholds is None:
+            return rows, [int(v) for v in acc]
+        return rows, [int(v) for v in np.searchsorted(neuron.thresholds, acc, side="right")]
+
+    def _prefers_table(self, neuron: Neuron) -> bool:
+        bits = sum(w for w, c in zip(self.widths, neuron.column, strict=True) if c)
+        if bits > MAX_NEURON_BITS or neuron.thresholds is None:
+            return False
+        _, values = self._table(neuron)
+        luts = table_luts(values, bits, max(values).bit_length())
+        scratch, sums = self._scratch()
+        op = sums.total(_operands(plain_sums(neuron.column[:, None]).outputs[0], sums, {}))
+        assert op is not None
+        own = estimate(scratch.finish([op.form.node]), self.family).luts
+        lo, hi = scratch.ranges[op.form.node]
+        thresholds = [t for t in _on_node(neuron.thresholds, op) if lo < t <= hi]
+        if thresholds:
+            own += best_plan(thresholds, scratch.width(op.form.node), hi).luts
+        return luts <= own
+
+    def _as_table(self, neuron: Neuron, label: str) -> Value:
+        rows, values = self._table(neuron)
+        fields = [self.builder.whole(self.sources[i]) for i in rows]
+        return self._value(self.builder.table(fields, values, label), 1, neuron.always)
+
+    # --- sums ------------------------------------------------------------------------------
+
+    def _scratch(self) -> tuple[Builder, SumBuilder]:
+        """Return a builder with the layer's sources as its inputs, to try a form in."""
+        scratch = Builder(len(self.sources))
+        inputs = [scratch.input(i, lo, hi) for i, (lo, hi) in enumerate(self.ranges)]
+        by_level = self.options.by_level
+        return scratch, SumBuilder(scratch, inputs, self.family.max_terms, by_level)
+
+    def _candidates(self, matrix: IntArray) -> list[Callable[[], SharedSums]]:
+        candidates: list[Callable[[], SharedSums]] = [lambda: plain_sums(matrix)]
+        digits = [len(t) for t in plain_sums(matrix).outputs]
+        if sum(n * (n - 1) // 2 for n in digits) <= MAX_PAIRS:
+            save = 0.5 if self.family.max_terms == 3 else 1.0
+            for bias in (-1.0, 2.0, 5.0):
+                candidates.append(
+                    lambda bias=bias: greedy_sums(matrix, self.widths, save, bias)  # type: ignore[misc]
+                )
+        if self.options.use_alkaid and np.count_nonzero(matrix) <= MAX_ALKAID_WEIGHTS:
+            candidates.append(lambda: alkaid_sums(matrix, self.ranges))
+        return candidates
+
+    def _as_sums(self, summed: list[int]) -> dict[int, Value]:
+        matrix = np.stack([self.neurons[j].column for j in summed], axis=1)
+        best: tuple[int, SharedSums] | None = None
+        for candidate in self._candidates(matrix):
+            sums = candidate()
+            if not np.array_equal(sums.matrix(), matrix):
+                raise AssertionError("a shared form does not amount to its matrix")
+            luts = self._cost_of(sums, summed)
+            if best is None or luts < best[0]:
+                best = luts, sums
+        assert best is not None
+        builder = SumBuilder(
+            self.builder, self.sources, self.family.max_terms, self.options.by_level
+        )
+        out = {}
+        shared = self._shared(best[1], builder)
+        for j, terms in zip(summed, best[1].outputs, strict=True):
+            ops = _operands(terms, builder, shared)
+            out[j] = self._finish(self.neurons[j], ops, builder, f"{self.prefix}_n{j}")
+        return out
+
+    def _shared(self, sums: SharedSums, builder: SumBuilder) -> dict[int, Operand | None]:
+        """Return the operand of each shared symbol."""
+        shared: dict[int, Operand | None] = {}
+        for k, terms in enumerate(sums.symbols):
+            ops = _operands(terms, builder, shared)
+            shared[sums.n_sources + k] = builder.total(ops, f"{self.prefix}_shared{k}")
+        return shared
+
+    def _cost_of(self, sums: SharedSums, summed: list[int]) -> int:
+        """Return the LUTs of all accumulators of a shared form."""
+        scratch, builder = self._scratch()
+        shared = self._shared(sums, builder)
+        roots = []
+        for j, terms in zip(summed, sums.outputs, strict=True):
+            neuron = self.neurons[j]
+            target = neuron.bias if neuron.thresholds is None else None
+            op = builder.total(_operands(terms, builder, shared), "", target)
+            if op is not None:
+                roots.append(op.form.node)
+        return estimate(scratch.finish(roots), self.family).luts
+
+    def _finish(self, neuron: Neuron, ops: list[Operand], builder: SumBuilder, label: str) -> Value:
+        """Return a neuron's output, its accumulator summed and its thresholds counted."""
+        if neuron.thresholds is None:
+            total = builder.total(ops, f"{label}_acc", neuron.bias)
+            assert total is not None
+            return Value(total.form.node, 1, 0)
+        before = builder.spent
+        total = builder.total(ops, f"{label}_acc")
+        assert total is not None
+        bounds = _on_node(neuron.thresholds, total)
+        tree = builder.spent - before
+        lo, hi = self.builder.ranges[total.form.node]
+        rest = [t for t in bounds if lo < t <= hi]
+        step = uniform_step(neuron.thresholds)
+        if step is not None and rest:
+            plan = best_plan(rest, self.builder.width(total.form.node), hi)
+            clipped = self._clipped(neuron, ops, builder, step, label)
+            if clipped is not None and clipped[0] < tree + plan.luts:
+                return self._value(clipped[1], 1, neuron.always)
+        count = count_passed(self.builder, total.form.node, bounds, label)
+        if total.sign > 0:
+            return self._value(count.node, count.scale, neuron.always + count.offset)
+        # The node is minus the sum: what it passes is what the sum does not.
+        n = len(bounds)
+        return self._value(count.node, -count.scale, neuron.always + n - count.offset)
+
+    def _clipped(
+        self, neuron: Neuron, ops: list[Operand], builder: SumBuilder, step: int, label: str
+    ) -> tuple[int, int] | None:
+        """Return LUTs and node of uniform thresholds as added constant, shift and clip.
+
+        The constant is the third operand of the accumulator's last chain. None where chains add
+        two operands and the constant would be a chain of its own.
+        """
+        assert neuron.thresholds
+        if self.family.max_terms < 3 and len(neuron.thresholds) < 31:
+            return None
+        before = builder.spent
+        total = builder.total(ops, f"{label}_moved", (1 << step) - neuron.thresholds[0])
+        assert total is not None
+        node = total.form.node
+        clip = Clip(node, step, len(neuron.thresholds))
+        luts = builder.spent - before + clip_luts(clip, *self.builder.ranges[node])
+        return luts, self.builder.clip(node, step, clip.top, label)
+
+
+def _on_node(thresholds: tuple[int, ...], op: Operand) -> list[int]:
+    """Return ascending thresholds of an operand's node; reversed in meaning if it is negated.
+
+    The sum is `sign * ((node - offset) << shift)`. With a positive sign `sum >= t` is
+    `node >= ceil(t / 2^shift) + offset`; with a negative one it is
+    `not node >= floor(-t / 2^shift) + 1 + offset`.
+    """
+    k, offset = op.shift, op.form.offset
+    if op.sign > 0:
+        return [-((-t) >> k) + offset for t in thresholds]
+    return sorted(((-t) >> k) + 1 + offset for t in thresholds)
+
+
+def _operands(
+    terms: tuple[tuple[int, int, int], ...],
+    builder: SumBuilder,
+    shared: dict[int, Operand | None],
+) -> list[Operand]:
+    """Return signed terms as operands; terms of an empty shared sum vanish."""
+    out = []
+    for i, shift, sign in terms:
+        if i < len(builder.sources):
+            out.append(Operand(builder.sources[i], shift, sign, 0))
+            continue
+        op = shared[i]
+        if op is not None:
+            out.append(Operand(op.form, op.shift + shift, op.sign * sign, op.level))
+    return out
+
+
+def _materialise(builder: Builder, value: Value, family: Family, label: str) -> int:
+    """Return the node that is an output element itself, in plain or two's complement binary."""
+    lo, hi = builder.ranges[value.node]
+    if lo == hi:
+        return builder.const(value.scale * lo + value.offset)
+    if value.scale == 1 and value.offset == 0:
+        return value.node
+    width = builder.width(value.node)
+    if width <= MAX_NEURON_BITS:
+        values = [value.scale * min(max(a, lo), hi) + value.offset for a in range(1 << width)]
+        return builder.table([builder.whole(value.node)], values, label)
+    sums = SumBuilder(builder, [value.node], family.max_terms, False)
+    ops = [Operand(sums.sources[0], k, s, 0) for k, s in signed_digits(value.scale)]
+    total = sums.total(ops, label, value.offset)
+    assert total is not None
+    return total.form.node

@@ -1,0 +1,283 @@
+"""Pipeline registers: as few stages as the clock allows, then as few register bits as they allow.
+
+Every node gets a stage; a node's value crosses as many registers as its latest user is stages
+behind it. The number of stages comes from scheduling each node as soon as possible. The register
+bits are then minimised exactly: "these two nodes may not share a stage because the path between
+them is longer than a clock" is a difference constraint, and so are all others (Leiserson and
+Saxe, "Retiming synchronous circuitry", 1991), so the linear program has an integer optimum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import coo_matrix
+
+from finn_builds.errors import UserError
+from finn_builds.sparse.chain import wires_of
+from finn_builds.sparse.cost import absorbed, delays
+from finn_builds.sparse.family import Family
+from finn_builds.sparse.ir import Builder, Const, Graph, Input, Reg, operands, renumber
+
+# Slack for sums of delays that should be equal.
+EPSILON = 1e-9
+# Path constraints beyond which the linear program is not tried (as-late-as-possible is used).
+MAX_CONSTRAINTS = 600_000
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A graph with its registers.
+
+    Parameters
+    ----------
+    graph : Graph
+    latency : int
+        Registers between an input and every output.
+    stage_ns : float
+        Estimated longest register-to-register delay, ns.
+    """
+
+    graph: Graph
+    latency: int
+    stage_ns: float
+
+
+def _as_soon_as_possible(
+    graph: Graph, delay: list[float], budget: float, first: int
+) -> tuple[list[int], float]:
+    """Return each node's earliest stage, and the longest delay within a stage."""
+    stages: list[int] = []
+    arrival: list[float] = []
+    longest = 0.0
+    for i, node in enumerate(graph.nodes):
+        stage, at = (0, 0.0) if isinstance(node, Input | Const) else (first, 0.0)
+        for src in operands(node):
+            if isinstance(graph.nodes[src], Const):
+                continue
+            if stages[src] > stage:
+                stage, at = stages[src], arrival[src]
+            elif stages[src] == stage:
+                at = max(at, arrival[src])
+        if at > 0 and at + delay[i] > budget + EPSILON:
+            stage, at = stage + 1, 0.0
+        stages.append(stage)
+        arrival.append(at + delay[i])
+        longest = max(longest, at + delay[i])
+    return stages, longest
+
+
+def _together(graph: Graph) -> list[tuple[int, int]]:
+    """Return (table, adder) pairs that must share a stage because one melts into the other."""
+    _, chains = wires_of(graph)
+    users = graph.users()
+    return [(i, users[i][0]) for i, m in enumerate(absorbed(graph, chains)) if m]
+
+
+def _too_far(graph: Graph, delay: list[float], budget: float) -> list[tuple[int, int]]:
+    """Return pairs of nodes with a path between them, ends included, longer than the budget.
+
+    Only the first such node on each path: the further ones follow.
+    """
+    users = graph.users()
+    pairs: list[tuple[int, int]] = []
+    for start in range(len(graph.nodes)):
+        if isinstance(graph.nodes[start], Input | Const):
+            continue
+        reach = {start: delay[start]}
+        order = [start]
+        seen_far: set[int] = set()
+        # Nodes are in topological order, so the smallest index is final when it is taken.
+        while order:
+            order.sort(reverse=True)
+            node = order.pop()
+            for user in users[node]:
+                length = reach[node] + delay[user]
+                if length > budget + EPSILON:
+                    seen_far.add(user)
+                    continue
+                if user not in reach:
+                    order.append(user)
+                    reach[user] = length
+                else:
+                    reach[user] = max(reach[user], length)
+        pairs += [(start, user) for user in sorted(seen_far)]
+    return pairs
+
+
+def _fewest_bits(
+    graph: Graph,
+    earliest: list[int],
+    last: int,
+    first: int,
+    apart: list[tuple[int, int]],
+    together: list[tuple[int, int]],
+) -> list[int]:
+    """Return the stages that need the fewest register bits, all nodes within `last`.
+
+    Variables: the stage of each node, and behind them the last stage in which it is read.
+    """
+    n = len(graph.nodes)
+    rows: list[int] = []
+    cols: list[int] = []
+    vals: list[float] = []
+    rhs: list[float] = []
+
+    def require(later: int, earlier: int, by: int) -> None:
+        # later - earlier >= by
+        row = len(rhs)
+        rows.extend((row, row))
+        cols.extend((earlier, later))
+        vals.extend((1.0, -1.0))
+        rhs.append(-float(by))
+
+    for i, node in enumerate(graph.nodes):
+        require(n + i, i, 0)
+        for src in set(operands(node)):
+            if isinstance(graph.nodes[src], Const):
+                continue
+            require(i, src, 0)
+            require(n + src, i, 0)
+    for earlier, later in apart:
+        require(later, earlier, 1)
+    for table, adder in together:
+        require(table, adder, 0)
+    outputs = set(graph.outputs)
+    bounds: list[tuple[float, float]] = []
+    for i, node in enumerate(graph.nodes):
+        low = 0 if isinstance(node, Input | Const) else earliest[i]
+        bounds.append((low, 0 if isinstance(node, Input | Const) else last))
+    for i, node in enumerate(graph.nodes):
+        held = i in outputs and not isinstance(node, Const)
+        bounds.append((last if held else 0, last))
+    weight = np.array([float(graph.width(i)) for i in range(n)])
+    for i, node in enumerate(graph.nodes):
+        if isinstance(node, Const):
+            weight[i] = 0.0
+    matrix = coo_matrix((vals, (rows, cols)), shape=(len(rhs), 2 * n)).tocsr()
+    found = linprog(
+        np.concatenate([-weight, weight]),
+        A_ub=matrix,
+        b_ub=np.array(rhs),
+        bounds=bounds,
+        method="highs-ds",
+    )
+    if not found.success:
+        raise AssertionError(f"the register program has no solution: {found.message}")
+    return [round(v) for v in found.x[:n]]
+
+
+def _with_registers(graph: Graph, stages: list[int], last: int) -> Graph:
+    """Return the graph with the registers that its stages ask for."""
+    builder = Builder(graph.n_in)
+    at: dict[int, int] = {}
+
+    def delayed(node: int, clocks: int) -> int:
+        new = at[node]
+        for _ in range(clocks):
+            new = builder.reg(new)
+        return new
+
+    for i, node in enumerate(graph.nodes):
+        moved = (
+            renumber(node, {s: delayed(s, stages[i] - stages[s]) for s in set(operands(node))})
+            if not isinstance(node, Input | Const)
+            else node
+        )
+        at[i] = builder.copy(moved, graph.ranges[i], graph.labels[i])
+    return builder.finish([delayed(o, last - stages[o]) for o in graph.outputs])
+
+
+def pipeline(
+    graph: Graph,
+    family: Family,
+    clock_ns: float | None = None,
+    latency: int | None = None,
+    register_inputs: bool = True,
+    register_outputs: bool = True,
+) -> Pipeline:
+    """Return a graph with pipeline registers for a clock or for a latency.
+
+    Parameters
+    ----------
+    graph : Graph
+        Without registers.
+    family : Family
+    clock_ns : float, optional
+        Clock period to meet by the family's delay model.
+    latency : int, optional
+        Registers from input to output, those at the ends included; the stages are then made as
+        short as that allows. Exactly one of the two must be given.
+    register_inputs, register_outputs : bool
+        Whether there is a register before the first and behind the last operator.
+
+    Raises
+    ------
+    UserError
+        If neither or both are given, or no pipeline can be that fast or that short.
+    """
+    if (clock_ns is None) == (latency is None):
+        raise UserError(
+            "sparse pipeline: expected either a clock period or a latency, found "
+            f"{clock_ns} ns and {latency} cycles; give one of the two"
+        )
+    delay = delays(graph, family)
+    first, ends = int(register_inputs), int(register_outputs)
+    slowest = max(delay, default=0.0)
+    if clock_ns is not None:
+        budget = clock_ns - family.t_reg
+        if budget < slowest:
+            raise UserError(
+                f"sparse pipeline: expected a clock of at least {slowest + family.t_reg:.2f} ns "
+                f"on {family.name} for the widest operator, found {clock_ns} ns; ask for a "
+                "slower clock"
+            )
+    else:
+        assert latency is not None
+        if latency < first + ends:
+            raise UserError(
+                f"sparse pipeline: expected a latency of at least {first + ends} cycles for the "
+                f"registers at its ends, found {latency}; ask for more"
+            )
+        budget = _least_budget(graph, delay, first, latency - ends)
+    stages, _ = _as_soon_as_possible(graph, delay, budget, first)
+    last = max((stages[o] for o in graph.outputs), default=first)
+    if latency is not None:
+        last = max(last, latency - ends)
+    last = max(last, first)
+    for table, adder in _together(graph):
+        stages[table] = stages[adder]
+    apart = _too_far(graph, delay, budget)
+    if len(apart) <= MAX_CONSTRAINTS:
+        stages = _fewest_bits(graph, stages, last, first, apart, _together(graph))
+    piped = _with_registers(graph, stages, last + ends)
+    return Pipeline(piped, last + ends, _longest(piped, delays(piped, family)) + family.t_reg)
+
+
+def _longest(graph: Graph, delay: list[float]) -> float:
+    """Return the longest delay from a register or input to a register or output."""
+    arrival: list[float] = []
+    for i, node in enumerate(graph.nodes):
+        at = (
+            0.0 if isinstance(node, Reg) else max((arrival[s] for s in operands(node)), default=0.0)
+        )
+        arrival.append(at + delay[i])
+    return max(arrival, default=0.0)
+
+
+def _least_budget(graph: Graph, delay: list[float], first: int, last: int) -> float:
+    """Return the shortest stage delay with which the outputs are reached by stage `last`."""
+    low = max(delay, default=0.0)
+    high = max(low, _as_soon_as_possible(graph, delay, float("inf"), first)[1])
+    for _ in range(40):
+        middle = (low + high) / 2
+        stages, longest = _as_soon_as_possible(graph, delay, middle, first)
+        if max((stages[o] for o in graph.outputs), default=first) <= last:
+            high = max(low, min(middle, longest))
+        else:
+            low = middle
+        if high - low < 1e-3:
+            break
+    return high

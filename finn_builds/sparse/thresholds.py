@@ -1,0 +1,169 @@
+"""Thresholds: how many of a neuron's constants its accumulator has reached, as logic.
+
+The accumulator is an unsigned node here and every offset is already in the thresholds, so a bias
+costs nothing. Three shapes compete, by their LUTs:
+
+- *table*: the accumulator's high bits and one carry, the comparison of its low bits with the
+  residue that all thresholds share, address a truth table. Uniform thresholds with a step of a
+  power of two are this: an added constant, a shift and a clip. A shared residue of 0 means that
+  no threshold sees the low bits at all.
+- *search*: binary search, one comparison per output bit, its bound picked by the bits before.
+- *clip*: the constant is really added, then shift and clip; for uniform thresholds of many bits.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from finn_builds.sparse.cost import compare_shape
+from finn_builds.sparse.ir import Builder, Compare, Field
+from finn_builds.sparse.truth import table_luts
+
+# A table of more address bits than this is never cheaper and takes long to cost.
+MAX_TABLE_BITS = 9
+
+
+@dataclass(frozen=True)
+class Count:
+    """A node and how it counts: passed thresholds = `scale * node + offset`."""
+
+    node: int
+    scale: int
+    offset: int
+
+
+def passed(value: int, thresholds: Sequence[int]) -> int:
+    """Return how many thresholds a value has reached."""
+    return sum(value >= t for t in thresholds)
+
+
+def uniform_step(thresholds: Sequence[int]) -> int | None:
+    """Return k if the thresholds are 2^n - 1 in number and 2^k apart, else None."""
+    n = len(thresholds)
+    if n == 0 or n & (n + 1):
+        return None
+    steps = {b - a for a, b in itertools.pairwise(thresholds)}
+    if len(steps) > 1:
+        return None
+    step = steps.pop() if steps else 1
+    return step.bit_length() - 1 if step > 0 and step & (step - 1) == 0 else None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    luts: int
+    depth: int
+    kind: str
+    low_bits: int = 0
+
+
+def _table_values(thresholds: Sequence[int], low_bits: int, width: int, top: int) -> list[int]:
+    """Return the table over (carry, high bits); unreachable addresses repeat the last value."""
+    values = []
+    for high in range(1 << (width - low_bits)):
+        high = min(high, top >> low_bits)
+        for carry in (0, 1) if low_bits else (1,):
+            seen = (high << low_bits) + (((1 << low_bits) - 1) if carry else 0)
+            values.append(passed(seen, thresholds))
+    return values
+
+
+def _plan_tables(thresholds: Sequence[int], width: int, top: int) -> list[_Plan]:
+    plans = []
+    out_bits = len(thresholds).bit_length()
+    for low in range(width):
+        residues = {t & ((1 << low) - 1) for t in thresholds}
+        if len(residues) > 1:
+            break
+        carry = low > 0 and residues != {0}
+        bits = width - low + carry
+        if bits > MAX_TABLE_BITS:
+            continue
+        values = _table_values(thresholds, low, width, top)
+        if low and not carry:
+            values = values[0::2]
+        luts = table_luts(values, bits, out_bits)
+        if carry:
+            residue = residues.pop()
+            luts += compare_shape(Compare(Field(0, 0, low), (), (residue,)))[2]
+        plans.append(_Plan(luts, 1 + carry, "table", low))
+    return plans
+
+
+def _search_bounds(thresholds: Sequence[int], bit: int, bits: int, never: int) -> list[int]:
+    """Return the bound of output bit `bit` for each value of the bits above it."""
+    bounds = []
+    for above in range(1 << (bits - 1 - bit)):
+        index = above * (2 << bit) + (1 << bit) - 1
+        bounds.append(thresholds[index] if index < len(thresholds) else never)
+    return bounds
+
+
+def _plan_search(thresholds: Sequence[int], width: int) -> _Plan:
+    bits = len(thresholds).bit_length()
+    luts = 0
+    for bit in range(bits):
+        bounds = _search_bounds(thresholds, bit, bits, 1 << width)
+        select = (Field(0, 0, bits - 1 - bit),) if bit < bits - 1 else ()
+        luts += compare_shape(Compare(Field(0, 0, width), select, tuple(bounds)))[2]
+    return _Plan(luts, 2 * bits, "search")
+
+
+def best_plan(thresholds: Sequence[int], width: int, top: int) -> _Plan:
+    """Return the cheapest shape for ascending thresholds, all within 1..top."""
+    plans = [*_plan_tables(thresholds, width, top), _plan_search(thresholds, width)]
+    return min(plans, key=lambda p: (p.luts, p.depth))
+
+
+def reachable(thresholds: Sequence[int], lo: int, hi: int) -> tuple[int, list[int]]:
+    """Return how many thresholds [lo, hi] always passes and those that decide."""
+    always = sum(t <= lo for t in thresholds)
+    return always, [t for t in thresholds if lo < t <= hi]
+
+
+def count_passed(builder: Builder, node: int, thresholds: Sequence[int], label: str) -> Count:
+    """Build the count of thresholds that a node's value has reached.
+
+    Parameters
+    ----------
+    builder : Builder
+    node : int
+        An unsigned node.
+    thresholds : ascending ints
+
+    Returns
+    -------
+    Count
+        `#{t : value >= t} = scale * node + offset`.
+    """
+    lo, hi = builder.ranges[node]
+    always, rest = reachable(thresholds, lo, hi)
+    if not rest:
+        return Count(builder.const(0), 1, always)
+    width = builder.width(node)
+    plan = best_plan(rest, width, hi)
+    if plan.kind == "search":
+        return Count(_search(builder, node, rest, label), 1, always)
+    low = plan.low_bits
+    values = _table_values(rest, low, width, hi)
+    fields = [Field(node, low, width - low)]
+    residue = rest[0] & ((1 << low) - 1)
+    if low and residue:
+        carry = builder.compare(Field(node, 0, low), (), (residue,), f"{label}_carry")
+        fields.insert(0, Field(carry, 0, 1))
+    elif low:
+        values = values[0::2]
+    return Count(builder.table(fields, values, label), 1, always)
+
+
+def _search(builder: Builder, node: int, thresholds: Sequence[int], label: str) -> int:
+    width = builder.width(node)
+    bits = len(thresholds).bit_length()
+    known: list[Field] = []
+    for bit in reversed(range(bits)):
+        bounds = _search_bounds(thresholds, bit, bits, 1 << width)
+        found = builder.compare(Field(node, 0, width), known, bounds, f"{label}_b{bit}")
+        known = [Field(found, 0, 1), *known]
+    return builder.concat(known, label)

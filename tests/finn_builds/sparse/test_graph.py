@@ -1,0 +1,135 @@
+"""Lowering, sharing and pipelining: every graph is the network, integer for integer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finn_builds.errors import UserError
+from finn_builds.sparse.cost import estimate
+from finn_builds.sparse.family import FAMILIES, XC7
+from finn_builds.sparse.interpret import evaluate
+from finn_builds.sparse.ir import Reg
+from finn_builds.sparse.lower import Options, lower
+from finn_builds.sparse.network import SparseLayer, SparseNetwork
+from finn_builds.sparse.schedule import pipeline
+from tests.finn_builds.sparse.sparse_networks import random_frames, random_network
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**31), family=st.sampled_from(sorted(FAMILIES)), level=st.booleans())
+def test_lowered_graph_is_the_network(seed: int, family: str, level: bool) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng)
+    x = random_frames(rng, network, 300)
+    graph = lower(network, FAMILIES[family], Options(by_level=level))
+    assert np.array_equal(evaluate(graph, x), network.evaluate(x))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31), clock_ns=st.sampled_from((6.0, 9.0, 20.0, 100.0)))
+def test_pipeline_keeps_meaning_and_balance(seed: int, clock_ns: float) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng)
+    x = random_frames(rng, network, 100)
+    graph = lower(network, XC7)
+    piped = pipeline(graph, XC7, clock_ns=clock_ns)
+    assert np.array_equal(evaluate(piped.graph, x), network.evaluate(x))
+    assert piped.stage_ns <= clock_ns + 1e-6
+    assert estimate(piped.graph, XC7).luts == estimate(graph, XC7).luts
+    assert _delays_agree(piped.graph, piped.latency)
+
+
+def _delays_agree(graph, latency: int) -> bool:
+    """Return whether every path from an input crosses the same registers up to every node."""
+    from finn_builds.sparse.ir import Const, Input, operands
+
+    depth: list[int | None] = []
+    for node in graph.nodes:
+        if isinstance(node, Const):
+            depth.append(None)
+            continue
+        behind = {depth[s] for s in operands(node)} - {None}
+        if isinstance(node, Input):
+            behind = {0}
+        if len(behind) != 1:
+            return False
+        depth.append(behind.pop() + isinstance(node, Reg))
+    return all(depth[o] in (None, latency) for o in graph.outputs)
+
+
+def test_asked_latency_is_met() -> None:
+    rng = np.random.default_rng(7)
+    w = rng.integers(-7, 8, (12, 6))
+    network = SparseNetwork((SparseLayer(w, None, 0, 1, -8, 7),))
+    graph = lower(network, XC7)
+    slow, fast = (pipeline(graph, XC7, latency=n) for n in (2, 4))
+    assert (slow.latency, fast.latency) == (2, 4)
+    assert fast.stage_ns < slow.stage_ns
+
+
+def test_registers_are_fewer_than_as_soon_as_possible() -> None:
+    """The linear program never needs more bits than the schedule it starts from."""
+    from finn_builds.sparse import schedule
+    from finn_builds.sparse.cost import delays
+
+    rng = np.random.default_rng(3)
+    w = rng.integers(-7, 8, (16, 16)) * (rng.random((16, 16)) < 0.5)
+    graph = lower(SparseNetwork((SparseLayer(w, None, 0, 1, 0, 15),)), XC7)
+    budget = 4.0
+    stages, _ = schedule._as_soon_as_possible(graph, delays(graph, XC7), budget, 1)
+    last = max(stages[o] for o in graph.outputs)
+    soon = schedule._with_registers(graph, stages, last + 1)
+    best = pipeline(graph, XC7, clock_ns=budget + XC7.t_reg)
+    assert best.latency == last + 1
+    bits = estimate(best.graph, XC7).flip_flops
+    assert bits < estimate(soon, XC7).flip_flops
+
+
+@pytest.mark.parametrize("thresholds", [None, [[0, 3], [-5, 1], [9, 9]]])
+def test_empty_layers(thresholds: list[list[int]] | None) -> None:
+    w = np.zeros((4, 3), dtype=np.int64)
+    t = None if thresholds is None else np.array(thresholds)
+    first = SparseLayer(w, t, 0 if t is None else -1, 1, -8, 7)
+    lo, hi = first.output_range()
+    second = SparseLayer(np.array([[2], [0], [-3]]), None, 0, 1, lo, hi)
+    network = SparseNetwork((first, second))
+    x = np.random.default_rng(0).integers(-8, 8, (20, 4))
+    graph = pipeline(lower(network, XC7), XC7, clock_ns=10).graph
+    assert np.array_equal(evaluate(graph, x), network.evaluate(x))
+    assert estimate(graph, XC7).luts == 0
+
+
+def test_single_neuron_and_single_input() -> None:
+    layer = SparseLayer(np.array([[3]]), np.array([[-4, 0, 5]]), 2, 3, -8, 7)
+    network = SparseNetwork((layer,))
+    x = np.arange(-8, 8)[:, None]
+    assert np.array_equal(evaluate(lower(network, XC7), x), network.evaluate(x))
+
+
+def test_unseen_low_bits_are_not_computed() -> None:
+    """Thresholds that are all multiples of 16 do not see a term below 16 that cannot carry."""
+    w = np.array([[16], [16], [16], [16], [16], [16]])
+    t = 16 * np.arange(1, 8)[None]
+    with_small = SparseLayer(np.vstack([w, [[1]]]), t, 0, 1, 0, 15)
+    without = SparseLayer(w, t, 0, 1, 0, 15)
+    costs = [estimate(lower(SparseNetwork((la,)), XC7), XC7).luts for la in (with_small, without)]
+    assert costs[0] == costs[1]
+
+
+def test_refuses_what_cannot_be() -> None:
+    w = np.ones((2, 2), dtype=np.int64)
+    with pytest.raises(UserError, match="ascending"):
+        SparseLayer(w, np.array([[3, 1], [0, 1]]), 0, 1, 0, 3)
+    with pytest.raises(UserError, match=r"shape \(2, n_steps\)"):
+        SparseLayer(w, np.array([[3, 4]]), 0, 1, 0, 3)
+    layer = SparseLayer(w, None, 0, 1, 0, 3)
+    with pytest.raises(UserError, match="layer 1"):
+        SparseNetwork((layer, layer))
+    graph = lower(SparseNetwork((layer,)), XC7)
+    with pytest.raises(UserError, match="slower clock"):
+        pipeline(graph, XC7, clock_ns=0.5)
+    with pytest.raises(UserError, match="either a clock"):
+        pipeline(graph, XC7)
