@@ -1,0 +1,83 @@
+"""The C++ text that joins verilated designs to the simulation engine: pure functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+__all__ = ["design_source", "engine_source", "port_widths", "registry_source"]
+
+_HERE = Path(__file__).parent
+_PORT = re.compile(r"VL_(?:IN|OUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,\d+)?\);")
+
+
+def engine_source() -> dict[str, str]:
+    """Return the files of the engine, which are the same for every design.
+
+    Returns
+    -------
+    dict of str
+        Text by file name.
+    """
+    return {name: (_HERE / name).read_text() for name in ("engine.h", "engine.cpp")}
+
+
+def design_source(
+    *,
+    prefix: str,
+    header: str,
+    name: str,
+    top: str,
+    in_bytes: int,
+    out_bytes: int,
+    links: Sequence[str],
+) -> str:
+    """Return the text that makes one verilated model a design of the engine.
+
+    Parameters
+    ----------
+    prefix
+        C++ class of the model (Verilator's `--prefix`).
+    header
+        Path of the model's header as the compiler shall find it.
+    name
+        Name of the design in the shared object.
+    top
+        Name of the top module.
+    in_bytes, out_bytes
+        Width of the two streams in bytes.
+    links
+        Names of the internal streams to watch, in the order the data take.
+    """
+    return Template((_HERE / "design.cpp.tmpl").read_text()).substitute(
+        prefix=prefix,
+        header=header,
+        name=name,
+        top=top,
+        in_bytes=in_bytes,
+        out_bytes=out_bytes,
+        links="".join(f'"{link}", ' for link in links),
+        n_links=len(links),
+    )
+
+
+def registry_source(prefixes: Sequence[str]) -> str:
+    """Return the table of all designs in a shared object."""
+    externs = "\n".join(f"extern const prunestream::DesignInfo {p}_info;" for p in prefixes)
+    table = ",\n    ".join(f"&{p}_info" for p in prefixes)
+    return (
+        "// The designs in this shared object. Generated.\n"
+        '#include "engine.h"\n\n'
+        f"{externs}\n\n"
+        "namespace prunestream {\n"
+        f"const DesignInfo* const designs[] = {{\n    {table}}};\n"
+        f"const uint32_t n_designs = {len(prefixes)};\n"
+        "}  // namespace prunestream\n"
+    )
+
+
+def port_widths(model_header: str) -> dict[str, int]:
+    """Return the width in bits of every port that a verilated model's header declares."""
+    return {name: int(high) - int(low) + 1 for name, high, low in _PORT.findall(model_header)}
