@@ -1,0 +1,179 @@
+"""Take what is floating point at both ends of a network out of it, for the host to do."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+
+from deploy.host_model import FORMAT_VERSION
+
+from ..errors import UserError
+from .accumulators import accumulator_datatype
+from .chain import Chain, Step, read_plain, write_chain
+from .elementwise import operations
+from .input_quant import InputQuant, insert
+from .lattice import Lattice
+from .sections import Sections, final_lattice, hidden_lattice, input_lattice, sections
+
+HOST_MODEL = "host_model"
+MODEL_INFO = "prunestream"
+
+
+def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> ModelWrapper:
+    """Return the integer core of a tidied model; the rest becomes its host description.
+
+    The core takes the integers that stand for the quantised input. It gives the accumulators of
+    the last layer, or, where the network ends in a quantizer of up to 8 bits, that quantizer's
+    integers. What the host does before and after is kept as JSON in the metadata prop
+    ``host_model``, for ``deploy.host_model.HostModel``.
+
+    Parameters
+    ----------
+    model
+        A tidied model.
+    input_quant
+        A quantizer for an input that has none.
+
+    Returns
+    -------
+    ModelWrapper
+        Input ``global_in`` (1, n_in) and output ``global_out`` (1, n_out), annotated as integers;
+        each MatMul multiplies integers by integers.
+
+    Raises
+    ------
+    UserError
+        If the input is not quantised and no quantizer is given, or is and one is given.
+    """
+    chain, into = quantised_input(read_plain(model), input_quant)
+    parts = sections(chain)
+    steps: list[Step] = []
+    lattice = into
+    after: list[Step] = []
+    for i, layer in enumerate(parts.layers):
+        weights = layer.matmul.constants[0].astype(np.int64)
+        sums = accumulator_datatype(layer.matmul, weights, lattice.datatype)
+        steps.append(replace(layer.matmul, datatype=sums))
+        values = lattice.from_codes(f"{layer.matmul.name}_input", weights)
+        last = i == len(parts.layers) - 1
+        quantised = final_lattice(parts) if last else hidden_lattice(parts, i)
+        if quantised is None:
+            after = [*values, *layer.tail]
+            break
+        steps += [*values, *quantised.kept, *quantised.to_codes(f"{layer.matmul.name}_output")]
+        lattice = quantised
+        after = quantised.from_codes("output", None)
+    n_in = parts.layers[0].matmul.constants[0].shape[0]
+    core = Chain("global_in", (1, n_in), into.datatype, "global_out", tuple(steps), chain.metadata)
+    description = _describe(chain, parts, into, core, after)
+    core = replace(core, metadata={**chain.metadata, HOST_MODEL: json.dumps(description)})
+    return write_chain(core)
+
+
+def quantised_input(chain: Chain, input_quant: InputQuant | None) -> tuple[Chain, Lattice]:
+    """Return a tidied chain with its input quantised, and the lattice of that input.
+
+    Raises
+    ------
+    UserError
+        As :func:`split_host`.
+    """
+    if input_quant is not None:
+        chain = insert(chain, input_quant)
+    parts = sections(chain)
+    return chain, require_input(chain, parts, input_lattice(chain, parts))
+
+
+def require_input(chain: Chain, parts: Sections, lattice: Lattice | None) -> Lattice:
+    """Return the lattice of the input, or raise UserError where there is none."""
+    if lattice is None:
+        raise UserError(
+            f"input '{chain.input_name}' reaches {parts.layers[0].matmul} without a quantizer; "
+            "pass --input-quant INT8 to insert one, with --input-scale or with data to find its "
+            "range from"
+        )
+    return lattice
+
+
+def host_description(model: ModelWrapper) -> dict[str, Any]:
+    """Return the host description that :func:`split_host` left in a model."""
+    text = model.get_metadata_prop(HOST_MODEL)
+    if text is None:
+        raise ValueError("this model has no host description: split_host has not seen it")
+    return json.loads(text)
+
+
+def _plain(value: Any) -> Any:
+    """Return an operation's constant as JSON holds it; float32 values survive exactly."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _json_operations(steps: list[Step] | tuple[Step, ...]) -> list[dict[str, Any]]:
+    return [
+        {k: _plain(v) for k, v in op.items()}
+        for step in steps
+        for op in operations(step, np.float32)
+    ]
+
+
+def _describe(
+    chain: Chain, parts: Sections, into: Lattice, core: Chain, after: list[Step]
+) -> dict[str, Any]:
+    before = into.kept
+    argmax = bool(after) and after[-1].op == "ArgMax"
+    after = after[:-1] if argmax else after
+    info = _model_info(chain)
+    values = None
+    if chain.input_datatype:
+        kind = DataType[chain.input_datatype]
+        values = {"datatype": kind.name, "min": int(kind.min()), "max": int(kind.max())}
+    last = core.steps[-1]
+    matmuls = [s for s in core.steps if s.op == "MatMul"]
+    return {
+        "version": FORMAT_VERSION,
+        "input": {
+            "name": chain.input_name,
+            "shape": list(chain.input_shape[1:]),
+            "n": core.input_shape[1],
+            "datatype": core.input_datatype,
+            "values": values,
+        },
+        "before": _json_operations(before),
+        "codes": {
+            "scale": float(into.scale),
+            "divisor": into.divisor,
+            "zero_point": into.zero_point,
+            "min": into.low,
+            "max": into.high,
+        },
+        "output": {
+            "name": chain.output_name,
+            "n": matmuls[-1].constants[0].shape[1],
+            "datatype": last.datatype,
+            "kind": _output_kind(parts, argmax),
+        },
+        "after": _json_operations(after),
+        "feature_names": info.get("feature_names") or [],
+        "class_names": info.get("class_names") or [],
+    }
+
+
+def _output_kind(parts: Sections, argmax: bool) -> str:
+    if argmax:
+        return "argmax"
+    tail = parts.layers[-1].tail
+    if tail and tail[-1].op in ("Softmax", "Sigmoid"):
+        return "probabilities"
+    return "logits" if final_lattice(parts) is None else "levels"
+
+
+def _model_info(chain: Chain) -> dict[str, Any]:
+    """Return what the exporter wrote about the model, an empty dict where it did not."""
+    try:
+        info = json.loads(chain.metadata.get(MODEL_INFO, "{}"))
+    except json.JSONDecodeError:
+        return {}
+    return info if isinstance(info, dict) else {}

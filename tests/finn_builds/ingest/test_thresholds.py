@@ -1,0 +1,413 @@
+"""The integer network equals the QONNX model, integer for integer."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qonnx.core.onnx_exec import execute_onnx
+
+from deploy.host_model import HostModel
+from finn_builds.ingest import (
+    Reference,
+    host_description,
+    integer_mlp,
+    split_host,
+    tidy,
+    to_thresholds,
+)
+from finn_builds.ingest.chain import Step
+from finn_builds.ingest.thresholds import InexactThresholdsError, find_thresholds
+from tests.finn_builds.ingest.graphs import (
+    Layer,
+    Quantizer,
+    all_codes,
+    exact_forward,
+    execute,
+    mlp,
+    random_layers,
+)
+
+RNG = np.random.default_rng(7)
+
+
+def built(layers, input_quantizer):
+    """Return the streamlined model, its host model and the reference."""
+    tidied = tidy(mlp(layers, input_quantizer))
+    streamlined = to_thresholds(split_host(tidied))
+    return streamlined, HostModel.from_dict(host_description(streamlined)), Reference(tidied)
+
+
+def to_codes(host, levels):
+    """Return the accelerator's integers for levels of the input quantizer."""
+    codes = host.to_dict()["codes"]
+    return levels // codes["divisor"] + codes["zero_point"]
+
+
+def codes_for(quantizer: Quantizer, n: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Return random levels (zero point taken off) with the corners of the range among them."""
+    if quantizer.signed and quantizer.bits == 1:
+        low, high, step = -1, 1, 2
+    else:
+        (low, high), step = quantizer.limits(), 1
+    x = low + step * rng.integers(0, (high - low) // step + 1, size=(frames, n))
+    x[0], x[1] = low, high
+    return x - int(quantizer.zero_point)
+
+
+def check(layers, input_quantizer, x):
+    """Compare streamlined graph, integer arrays, reference and the model's own execution."""
+    streamlined, host, reference = built(layers, input_quantizer)
+    y = integer_mlp(streamlined).execute(x)
+    np.testing.assert_array_equal(y, reference.run(x))
+    for row in x[:2]:
+        got = execute_onnx(streamlined, {"global_in": row[None].astype(np.float32)})
+        np.testing.assert_array_equal(
+            got["global_out"], integer_mlp(streamlined).execute(row[None])
+        )
+    values = (x * np.float32(input_quantizer.scale)).astype(np.float32)
+    original = execute(mlp(layers, input_quantizer, batch=len(x)), values)
+    return streamlined, host, y, original
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("narrow", [False, True])
+def test_every_width_of_weights(bits, narrow):
+    weight = Quantizer(bits, 0.25, narrow=narrow and bits > 1)
+    act = Quantizer(4, 0.5, signed=False)
+    layers = random_layers(RNG, [6, 5, 4, 3], weight, act, relu=True)
+    x = codes_for(Quantizer(4), 6, 200, RNG)
+    streamlined, host, y, original = check(layers, Quantizer(4, 0.125), x)
+    # Powers of two: every float32 operation of the model is exact, so all must agree.
+    np.testing.assert_array_equal(host.after(y), original)
+    widths = {"BIPOLAR": 1}
+    for layer in integer_mlp(streamlined).layers:
+        name = layer.weight_datatype
+        assert widths.get(name) or int(name.removeprefix("INT")) <= max(2, bits)
+    if bits == 1:
+        assert integer_mlp(streamlined).layers[0].weight_datatype == "BIPOLAR"
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("kind", ["unsigned", "signed", "narrow"])
+def test_every_width_of_activations(bits, kind):
+    act = Quantizer(bits, 0.25, signed=kind != "unsigned", narrow=kind == "narrow" and bits > 1)
+    layers = random_layers(RNG, [5, 6, 4, 3], Quantizer(3, 0.5), act)
+    x = codes_for(Quantizer(3), 5, 200, RNG)
+    streamlined, host, y, original = check(layers, Quantizer(3, 0.25), x)
+    np.testing.assert_array_equal(host.after(y), original)
+    layer = integer_mlp(streamlined).layers[0]
+    assert layer.thresholds.shape == (6, 2**bits - 1)
+    expected = f"UINT{bits}" if kind == "unsigned" else f"INT{bits}"
+    assert layer.output_datatype == {"UINT1": "BINARY", "INT1": "BIPOLAR"}.get(expected, expected)
+
+
+def test_ties_round_half_to_even_as_qonnx_does():
+    # One input times one, activations twice as coarse: every odd accumulator is a tie.
+    act = Quantizer(4, 2.0)
+    layers = [
+        Layer(np.ones((1, 1)), Quantizer(2), activation=act),
+        Layer(np.ones((1, 1)), Quantizer(2)),
+    ]
+    x = np.arange(-16, 16)[:, None]
+    streamlined, _, y, original = check(layers, Quantizer(5), x)
+    np.testing.assert_array_equal(y[:, 0], np.clip(np.round(x[:, 0] / 2), -8, 7))
+    np.testing.assert_array_equal(y * 2, original)
+    # 1 -> 0.5 -> 0 but 3 -> 1.5 -> 2: the thresholds are not evenly spaced.
+    assert set(np.diff(integer_mlp(streamlined).layers[0].thresholds[0])) == {1, 3}
+
+
+@pytest.mark.parametrize(
+    "mode", ["ROUND", "FLOOR", "CEIL", "UP", "DOWN", "HALF_UP", "HALF_DOWN", "HALF_EVEN"]
+)
+def test_every_rounding_mode_against_exact_arithmetic(mode):
+    act = Quantizer(4, 0.75, rounding=mode)
+    layers = [
+        Layer(
+            RNG.integers(-4, 4, size=(2, 4)) * np.float32(0.375),
+            Quantizer(3, 0.375),
+            bias=np.array([0, 0.375, -0.75, 0.1]),
+            activation=act,
+        ),
+        Layer(RNG.integers(-1, 2, size=(4, 2)), Quantizer(2)),
+    ]
+    x = all_codes(-4, 3, 2)
+    streamlined, host, reference = built(layers, Quantizer(3))
+    y = integer_mlp(streamlined).execute(x)
+    exact = exact_forward(layers, Quantizer(3), x)
+    np.testing.assert_array_equal(host.after(y), np.array(exact, dtype=np.float32))
+    np.testing.assert_array_equal(y, reference.run(x))
+
+
+def batch_norm(gamma, beta, mean, var):
+    return tuple(np.asarray(p, dtype=np.float32) for p in (gamma, beta, mean, var))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_negative_and_zero_batch_norm_factors(bits):
+    n = 6
+    norm = batch_norm([1, -1, 0, 0, -0.25, 3], [0, 0.3, 0.6, -0.6, 1, -2], [0] * n, [1] * n)
+    act = Quantizer(bits, 0.25)
+    layers = random_layers(RNG, [4, n, 3], Quantizer(4, 0.5), act, batch_norm=norm)
+    layers[-1] = Layer(layers[-1].weights, layers[-1].quantizer)
+    x = codes_for(Quantizer(4), 4, 300, RNG)
+    check(layers, Quantizer(4, 0.3), x)
+
+
+def test_an_input_equal_to_the_mean_gives_the_bias_exactly():
+    # 2.5 is a tie and rounds to 2. With mean * gamma / std multiplied out, as onnxruntime has it,
+    # one neuron in a hundred would land beside the tie.
+    n = 1000
+    rng = np.random.default_rng(0)
+    means = rng.integers(-100, 100, size=n)
+    gamma, var = rng.uniform(0.1, 2, size=n), rng.uniform(0.1, 3, size=n)
+    norm = batch_norm(gamma, np.full(n, 2.5), means, var)
+    layers = [
+        Layer(np.ones((1, n)), Quantizer(2), batch_norm=norm, activation=Quantizer(4)),
+        Layer(np.ones((n, 1)), Quantizer(2)),
+    ]
+    streamlined, _, reference = built(layers, Quantizer(8))
+    thresholds = integer_mlp(streamlined).layers[0].thresholds
+    np.testing.assert_array_equal(thresholds[:, 3 + 7], means + 1)  # from -8: the step to 3
+    x = np.arange(-128, 128)[:, None]
+    np.testing.assert_array_equal(integer_mlp(streamlined).execute(x), reference.run(x))
+
+
+def test_flipping_the_most_negative_weight_widens_the_type():
+    layers = [
+        Layer(
+            np.array([[-8.0, 7], [-8, 1]]),
+            Quantizer(4),
+            batch_norm=batch_norm([-1, -1], [0, 0], [0, 0], [1, 1]),
+            activation=Quantizer(3),
+        ),
+        Layer(np.ones((2, 1)), Quantizer(2)),
+    ]
+    streamlined, _, _, _ = check(layers, Quantizer(3), all_codes(-4, 3, 2))
+    first = integer_mlp(streamlined).layers[0]
+    assert first.weight_datatype == "INT5"
+    np.testing.assert_array_equal(first.weights, [[8, -7], [8, -1]])
+
+
+def test_neurons_without_weights_and_inputs_without_use():
+    weights = RNG.integers(-2, 2, size=(5, 4)).astype(np.float32)
+    weights[:, 1] = 0
+    weights[2] = 0
+    layers = [
+        Layer(weights, Quantizer(2), bias=np.array([0, 1.5, 0, -9]), activation=Quantizer(2)),
+        Layer(np.zeros((4, 3)), Quantizer(2), activation=Quantizer(2, signed=False)),
+        Layer(RNG.integers(-2, 2, size=(3, 2)), Quantizer(2)),
+    ]
+    streamlined, _, y, _ = check(layers, Quantizer(3), codes_for(Quantizer(3), 5, 100, RNG))
+    first, second, _ = integer_mlp(streamlined).layers
+    # A neuron without weights has the accumulator 0 alone: thresholds at 0 always, at 1 never.
+    assert set(first.thresholds[1]) <= {0, 1}
+    assert set(second.thresholds.ravel()) <= {0, 1}
+    assert second.weight_datatype == "INT2"  # FINN knows no narrower signed weights
+    assert (y == y[0]).all()
+
+
+def test_thresholds_stay_within_the_reach_of_the_accumulators():
+    layers = [
+        Layer(
+            np.ones((3, 4)),
+            Quantizer(2),
+            bias=np.array([1e4, -1e4, 2, -2]),
+            activation=Quantizer(8, 0.01),
+        ),
+        Layer(np.ones((4, 1)), Quantizer(2)),
+    ]
+    streamlined, _, _, _ = check(layers, Quantizer(2), all_codes(-2, 1, 3))
+    thresholds = integer_mlp(streamlined).layers[0].thresholds
+    assert thresholds.shape == (4, 255)
+    assert thresholds.min() >= -6 and thresholds.max() <= 4
+    assert (np.diff(thresholds, axis=1) >= 0).all()
+    assert (thresholds[0] == -6).all() and (thresholds[1, 1:] == 4).all()
+
+
+@pytest.mark.parametrize("form", ["matmul", "gemm", "transpose"])
+def test_per_channel_scales_that_are_no_powers_of_two(form):
+    scale = np.array([0.1, 0.37, 1.9, 0.003], dtype=np.float32)
+    weight = Quantizer(4, scale)
+    layers = random_layers(RNG, [5, 4], weight, Quantizer(3))
+    layers = [
+        Layer(
+            layers[0].weights,
+            weight,
+            bias=RNG.normal(size=4).astype(np.float32),
+            activation=Quantizer(3, 0.7),
+            form=form,
+        ),
+        Layer(RNG.integers(-4, 4, size=(4, 2)) * 0.3, Quantizer(3, 0.3), form=form),
+    ]
+    x = codes_for(Quantizer(6), 5, 500, RNG)
+    streamlined, host, y, original = check(layers, Quantizer(6, 0.31), x)
+    np.testing.assert_allclose(host.after(y), original, atol=1e-4)
+    expected = np.round(layers[0].weights / scale)
+    np.testing.assert_array_equal(integer_mlp(streamlined).layers[0].weights, expected)
+
+
+def test_weights_on_a_tie_are_those_of_the_models_float32():
+    # 0.35 / 0.1 is 3.5 in float32 and less than that in double.
+    layers = [Layer(np.array([[0.35], [0.25]]), Quantizer(4, 0.1))]
+    streamlined, host, y, original = check(layers, Quantizer(3), all_codes(-4, 3, 2))
+    weights = integer_mlp(streamlined).layers[0].weights[:, 0]
+    expected = np.round(np.float32([0.35, 0.25]) / np.float32(0.1))
+    np.testing.assert_array_equal(weights, expected)
+    np.testing.assert_allclose(host.after(y), original, atol=1e-6)
+
+
+@pytest.mark.parametrize("zero_point", [-5, 8, 3])
+def test_zero_points_of_activations_and_weights(zero_point):
+    act = Quantizer(4, 0.5, signed=False, zero_point=zero_point)
+    weight = Quantizer(4, 0.25, signed=False, zero_point=6)
+    raw = RNG.integers(-6, 9, size=(4, 5)) * 0.25
+    layers = [
+        Layer(raw, weight, activation=act),
+        Layer(RNG.integers(-4, 4, size=(5, 2)), Quantizer(3)),
+    ]
+    into = Quantizer(4, signed=False, zero_point=7)
+    levels = codes_for(into, 4, 200, RNG)
+    streamlined, host, reference = built(layers, into)
+    x = to_codes(host, levels)
+    assert integer_mlp(streamlined).layers[0].input_datatype == "UINT4"
+    y = integer_mlp(streamlined).execute(x)
+    np.testing.assert_array_equal(y, reference.run(x))
+    original = execute(mlp(layers, into, batch=len(x)), levels)
+    np.testing.assert_array_equal(host.before(levels.astype(np.float32)), x)
+    np.testing.assert_array_equal(host.after(y), original)
+
+
+def test_a_zero_point_too_large_for_eight_bits_moves_into_the_thresholds():
+    act = Quantizer(8, 0.125, signed=False, zero_point=20)
+    layers = [
+        Layer(RNG.integers(-4, 4, size=(3, 4)), Quantizer(3), activation=act),
+        Layer(RNG.integers(-4, 4, size=(4, 3)), Quantizer(3), activation=Quantizer(2)),
+        Layer(RNG.integers(-4, 4, size=(3, 2)), Quantizer(3)),
+    ]
+    x = codes_for(Quantizer(5), 3, 300, RNG)
+    streamlined, host, y, original = check(layers, Quantizer(5, 0.5), x)
+    assert integer_mlp(streamlined).layers[0].output_datatype == "UINT8"
+    np.testing.assert_array_equal(host.after(y), original)
+    # And where such a layer is the last but one, the host takes the offset off again.
+    layers = [layers[0], Layer(layers[1].weights, Quantizer(3))]
+    _, host, y, original = check(layers, Quantizer(5, 0.5), x)
+    np.testing.assert_array_equal(host.after(y), original)
+
+
+@pytest.mark.parametrize("out", [Quantizer(1, 2.0), Quantizer(3, 0.25), Quantizer(4, signed=False)])
+def test_a_quantizer_at_the_end_gives_its_levels(out):
+    layers = random_layers(RNG, [4, 5, 3], Quantizer(3, 0.5), Quantizer(2, 0.5))
+    layers[-1] = Layer(layers[-1].weights, layers[-1].quantizer, activation=out)
+    x = codes_for(Quantizer(4), 4, 200, RNG)
+    streamlined, host, y, original = check(layers, Quantizer(4, 0.5), x)
+    assert host.kind == "levels"
+    assert integer_mlp(streamlined).layers[-1].thresholds is not None
+    np.testing.assert_array_equal(y * np.float32(out.scale), original)
+    np.testing.assert_array_equal(host.after(y), original)
+
+
+def test_one_layer_alone():
+    layers = [Layer(RNG.integers(-8, 8, size=(4, 3)) * 0.25, Quantizer(4, 0.25))]
+    x = codes_for(Quantizer(8), 4, 100, RNG)
+    streamlined, host, y, original = check(layers, Quantizer(8, 0.5), x)
+    assert [n.op_type for n in streamlined.graph.node] == ["MatMul"]
+    np.testing.assert_array_equal(host.after(y), original)
+
+
+def test_a_function_that_is_not_integer_is_caught():
+    tail = (Step("Mul", "half", (np.float32(0.5),), datatype="INT4"),)
+    one = np.ones(1, dtype=np.int64)
+    with pytest.raises(InexactThresholdsError, match="integers"):
+        find_thresholds(tail, one, -8 * one, 7 * one, np.arange(-8, 8))
+
+
+def test_a_function_that_is_not_monotone_is_caught():
+    # A neuron that falls, taken for one that rises: bisection finds something, the check refuses.
+    tail = (Step("Mul", "turn", (np.float32(-1),), datatype="INT4"),)
+    one = np.ones(1, dtype=np.int64)
+    with pytest.raises(InexactThresholdsError, match="do not reproduce"):
+        find_thresholds(tail, one, -8 * one, 7 * one, np.arange(-8, 8))
+
+
+FREE = st.floats(0.01, 4).map(lambda v: float(np.float32(v)))
+POWER = st.integers(-4, 2).map(lambda e: 2.0**e)
+
+
+@st.composite
+def quantizers(draw, scales):
+    bits = draw(st.integers(1, 8))
+    signed = draw(st.booleans())
+    zero_point = draw(st.sampled_from([0, 0, 1, -3, 2 ** (bits - 1)]))
+    return Quantizer(
+        bits,
+        draw(scales),
+        signed=signed,
+        narrow=draw(st.booleans()) and bits > 1,
+        zero_point=zero_point,
+        plain=zero_point != 0 or draw(st.booleans()),  # BipolarQuant has no zero point
+        rounding=draw(st.sampled_from(["ROUND", "FLOOR", "CEIL", "HALF_UP", "DOWN"])),
+    )
+
+
+@st.composite
+def networks(draw, scales, unit_variance):
+    sizes = draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    layers = []
+    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
+        bits = draw(st.integers(1, 8))
+        per_channel = draw(st.booleans())
+        scale = np.float32([draw(scales) for _ in range(n_out if per_channel else 1)])
+        weight = Quantizer(bits, scale if per_channel else scale[0], narrow=False)
+        low, high = (-1, 1) if bits == 1 else weight.limits()
+        raw = (rng.integers(low, high + 1, size=(n_in, n_out)) * scale).astype(np.float32)
+        norm = None
+        if draw(st.booleans()):
+            gamma = rng.choice([-2.0, -0.5, 0.0, 0.25, 1.0, 3.0], size=n_out)
+            var = np.ones(n_out) if unit_variance else rng.uniform(0.1, 4, size=n_out)
+            mean = rng.integers(-4, 5, size=n_out) / 2
+            norm = batch_norm(gamma, rng.integers(-4, 5, size=n_out) / 4, mean, var)
+        last = i == len(sizes) - 2
+        act = None if last and draw(st.booleans()) else draw(quantizers(scales))
+        layers.append(
+            Layer(
+                raw,
+                weight,
+                bias=rng.integers(-8, 9, size=n_out) / 8 if draw(st.booleans()) else None,
+                batch_norm=norm,
+                relu=draw(st.booleans()) if act is not None else False,
+                activation=act,
+                form=draw(st.sampled_from(["matmul", "gemm", "transpose"])),
+                # Variance 1 and epsilon 0 keep the arithmetic rational.
+                epsilon=0.0 if unit_variance else 1e-5,
+            )
+        )
+    return layers, draw(quantizers(scales)), rng
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks(FREE, unit_variance=False))
+def test_any_network_equals_the_reference(network):
+    layers, into, rng = network
+    streamlined, host, reference = built(layers, into)
+    x = to_codes(host, codes_for(into, layers[0].weights.shape[0], 64, rng))
+    mlp_ = integer_mlp(streamlined)
+    np.testing.assert_array_equal(mlp_.execute(x), reference.run(x))
+    got = execute_onnx(streamlined, {"global_in": x[:1].astype(np.float32)})["global_out"]
+    np.testing.assert_array_equal(got, mlp_.execute(x[:1]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(networks(POWER, unit_variance=True))
+def test_any_network_of_rational_constants_equals_exact_arithmetic(network):
+    layers, into, rng = network
+    streamlined, host, reference = built(layers, into)
+    levels = codes_for(into, layers[0].weights.shape[0], 16, rng)
+    x = to_codes(host, levels)
+    y = integer_mlp(streamlined).execute(x)
+    np.testing.assert_array_equal(y, reference.run(x))
+    # The host's float32 is exact, too, on these constants.
+    exact = np.array(exact_forward(layers, into, levels), dtype=np.float64)
+    np.testing.assert_array_equal(host.after(y), exact.astype(np.float32))
