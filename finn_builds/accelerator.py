@@ -1,0 +1,142 @@
+"""A stitched design in the simulator, frame in, frame out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from finn_builds.sim.compile import Trace, compile_design
+from finn_builds.sim.result import LinkStats
+from finn_builds.sim.simulator import Simulator
+from finn_builds.stitch.design import TOP, Design
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came out of one batch, and when.
+
+    Attributes
+    ----------
+    y : ndarray of int64, shape (frames, n_out)
+        Outputs.
+    start, end : ndarray of int64, shape (frames,)
+        Cycle in which the first beat of each frame was taken, and in which the last beat of its
+        output left.
+    links : dict of str to LinkStats
+        Traffic on each stream of the design.
+    cycles : int
+        Length of the run.
+    """
+
+    y: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    links: dict[str, LinkStats]
+    cycles: int
+
+    @property
+    def latency(self) -> np.ndarray:
+        """Cycles from the first beat taken to the last beat given, of each frame."""
+        return self.end - self.start
+
+    def interval(self) -> float:
+        """Return the cycles between frames in the steady state: mean over the second half."""
+        half = len(self.end) // 2
+        if half + 1 >= len(self.end):
+            return float("nan")
+        return float(self.end[-1] - self.end[half]) / (len(self.end) - 1 - half)
+
+
+class Accelerator:
+    """One design, compiled and ready to take frames.
+
+    Parameters
+    ----------
+    design : Design
+        The chain of stages.
+    sources : list of Path
+        HDL in compile order.
+    build_dir : Path
+        Where the simulator is compiled.
+    data_dir : Path
+        Where the memory contents lie.
+    trace : str or None
+        ``"vcd"`` or ``"fst"`` to be able to write waveforms.
+    trace_file : Path or None
+        The waveform to write.
+    runtime_dir : Path or None
+        Where the compiled simulation engine is kept for other designs to use again.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        sources: list[Path],
+        build_dir: Path,
+        data_dir: Path,
+        *,
+        trace: Trace | None = None,
+        trace_file: Path | None = None,
+        runtime_dir: Path | None = None,
+    ) -> None:
+        self.design = design
+        library = compile_design(
+            sources,
+            TOP,
+            in_width=design.input.width,
+            out_width=design.output.width,
+            build_dir=build_dir,
+            links=design.links,
+            trace=trace,
+            runtime_dir=runtime_dir,
+        )
+        self.simulator = Simulator(library, data_dir, trace_file=trace_file)
+
+    def run(
+        self,
+        x: np.ndarray,
+        *,
+        stall_in: float = 0.0,
+        stall_out: float = 0.0,
+        seed: int = 0,
+        idle_limit: int = 1_000_000,
+        drain: int = 0,
+    ) -> Run:
+        """Send frames and collect as many.
+
+        Parameters
+        ----------
+        x : ndarray of int, shape (frames, n_in)
+            Inputs.
+        stall_in, stall_out : float
+            Chances per cycle that source and sink pause.
+        seed : int
+            Seed of the pauses.
+        idle_limit : int
+            Cycles without a beat at either end after which the design counts as hung.
+        drain : int
+            Cycles to go on after the last beat, in which any further output is an error.
+        """
+        source, sink = self.design.input, self.design.output
+        result = self.simulator.run(
+            source.to_beats(x),
+            len(x) * sink.beats,
+            stall_in=stall_in,
+            stall_out=stall_out,
+            seed=seed,
+            idle_limit=idle_limit,
+            drain=drain,
+        )
+        return Run(
+            y=sink.from_beats(result.outputs),
+            start=result.in_cycles.reshape(-1, source.beats)[:, 0].astype(np.int64),
+            end=result.out_cycles.reshape(-1, sink.beats)[:, -1].astype(np.int64),
+            links=dict(result.links),
+            cycles=result.cycles,
+        )
+
+    def close(self) -> None:
+        """End the simulation and finish the waveform file."""
+        self.simulator.close()

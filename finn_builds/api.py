@@ -1,0 +1,124 @@
+"""The Python face of a build: ``build(BuildConfig(...)) -> BuildResult``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finn_builds.config import BuildConfig
+from finn_builds.console import Reporter
+from finn_builds.flow.steps import STEPS
+from finn_builds.runner import run_steps
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from deploy.host_model import HostModel
+    from finn_builds.ingest import IntegerMLP, Reference
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A finished build.
+
+    Attributes
+    ----------
+    out : Path
+        The build folder.
+    summary : dict
+        Headline figures, the contents of ``report/summary.json``; empty when the build was told
+        to stop before that step.
+    ran, reused : tuple of str
+        Steps that were run, and steps taken from an earlier run.
+    seconds : dict of str to float
+        Time of each step in s.
+    """
+
+    out: Path
+    summary: dict[str, Any]
+    ran: tuple[str, ...]
+    reused: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def stitched_ip(self) -> Path:
+        """Folder of Verilog and memory contents."""
+        return self.out / "stitched_ip"
+
+    @property
+    def report(self) -> Path:
+        """Folder of reports."""
+        return self.out / "report"
+
+    @property
+    def host(self) -> HostModel:
+        """What the host computes before and after the accelerator."""
+        from deploy.host_model import HostModel
+
+        return HostModel.from_json(self.out / "host_model.json")
+
+    @property
+    def reference(self) -> Reference:
+        """The QONNX model the build was verified against, ready to execute."""
+        from finn_builds.flow.frontend import reference_from
+
+        return reference_from(self.out, _checkpoint(self.out, "streamline"))
+
+    @property
+    def network(self) -> IntegerMLP:
+        """The verified integer network in numpy."""
+        from finn_builds.ingest import integer_mlp
+
+        return integer_mlp(_checkpoint(self.out, "streamline"))
+
+
+def _checkpoint(out: Path, step: str) -> ModelWrapper:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    return ModelWrapper(str(out / "intermediate_models" / f"{step}.onnx"))
+
+
+def load_source(cfg: BuildConfig) -> ModelWrapper:
+    """Return the QONNX model a configuration names: a file, or a model of the zoo."""
+    from finn_builds.ingest import load_model
+
+    if cfg.model_file is not None:
+        return load_model(cfg.model_file)
+    from brevitas_models import zoo
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{cfg.model}.onnx"
+        zoo.export(cfg.model, path)
+        return load_model(path)
+
+
+def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResult:
+    """Build a verified accelerator.
+
+    Parameters
+    ----------
+    config : BuildConfig
+        What to build; checked here.
+    reporter : Reporter, optional
+        Shows the progress; by default nothing is shown.
+
+    Returns
+    -------
+    BuildResult
+        Paths, figures and the verified model to execute.
+
+    Raises
+    ------
+    UserError
+        Something in the configuration or in the files it names can't be built.
+    VerificationError
+        A form of the network differs from the QONNX model.
+    """
+    cfg = config.validate()
+    result = run_steps(STEPS, cfg, load_source, reporter=reporter)
+    path = cfg.out / "report" / "summary.json"
+    summary = json.loads(path.read_text()) if result.complete else {}
+    return BuildResult(cfg.out, summary, result.ran, result.reused, result.seconds)

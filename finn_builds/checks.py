@@ -1,0 +1,42 @@
+"""Checks of single options; each names the option, what was expected and what was found."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from finn_builds.errors import UserError
+
+
+def is_path(text: str) -> bool:
+    """Tell a path (it has a suffix or a separator) from a name."""
+    return bool(Path(text).suffix) or "/" in text
+
+
+def existing_file(what: str, given: str | Path) -> Path:
+    """Return the absolute path of a file, or raise UserError if there is none."""
+    path = Path(given).expanduser().absolute()
+    if path.is_file():
+        return path
+    found = "this is a folder" if path.is_dir() else "there is no such file"
+    raise UserError(f"{what} {given}: {found}")
+
+
+def number(name: str, value: Any) -> None:
+    """Raise UserError unless a value is a finite number above 0."""
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not math.isfinite(value) or value <= 0:
+        raise UserError(f"{name}: expected a number above 0, found {value!r}")
+
+
+def integer(name: str, value: Any, *, least: int) -> None:
+    """Raise UserError unless a value is a whole number of at least so much."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UserError(f"{name}: expected a whole number of at least {least}, found {value!r}")
+
+
+def choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Raise UserError unless a value is one of those allowed."""
+    if value not in allowed:
+        raise UserError(f"{name}: expected {' or '.join(allowed)}, found {value!r}")

@@ -1,0 +1,186 @@
+"""What a build shows: its progress while it runs, and a short table at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+
+class Reporter:
+    """Follows a run of steps and shows nothing; the other reporters override what they show."""
+
+    def reused(self, count: int, total: int) -> None:
+        """Note that the first ``count`` of ``total`` steps are unchanged and were not run."""
+
+    def started(self, index: int, total: int, name: str) -> None:
+        """Note that step ``index`` (from 1) of ``total`` begins."""
+
+    def progress(self, done: int, total: int, what: str = "") -> None:
+        """Note that the running step has done a part of its work."""
+
+    def finished(self, index: int, total: int, name: str, seconds: float) -> None:
+        """Note that step ``index`` is finished."""
+
+    def close(self) -> None:
+        """Note that the run is over, whatever its end."""
+
+
+class PlainReporter(Reporter):
+    """One line a step, for files and pipes: ``[ 5/14] create_stitched_ip ... 1.2 s``."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._open = False
+
+    def reused(self, count: int, total: int) -> None:
+        """Say how many steps were not needed."""
+        self._write(_reused(count, total) + "\n")
+
+    def started(self, index: int, total: int, name: str) -> None:
+        """Begin the step's line."""
+        self._write(f"{_number(index, total)} {name} ... ")
+        self._open = True
+
+    def finished(self, index: int, total: int, name: str, seconds: float) -> None:
+        """End the step's line."""
+        self._write(f"{seconds:.1f} s\n")
+        self._open = False
+
+    def close(self) -> None:
+        """End the line of a step that did not finish."""
+        if self._open:
+            self._write("\n")
+            self._open = False
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+class TerminalReporter(Reporter):
+    """A line per finished step, and a moving bar for the one that runs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Progress | None = None
+        self._task: TaskID | None = None
+
+    def reused(self, count: int, total: int) -> None:
+        """Say how many steps were not needed."""
+        self._console.print(_reused(count, total), markup=False, style="dim")
+
+    def started(self, index: int, total: int, name: str) -> None:
+        """Show the step with its clock running."""
+        from rich.markup import escape
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._live = Progress(
+            TextColumn(escape(f"{_number(index, total)} {name}")),
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[what]}", markup=False, style="dim"),
+            console=self._console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._live.add_task(name, total=None, what="")
+        self._live.start()
+
+    def progress(self, done: int, total: int, what: str = "") -> None:
+        """Move the bar."""
+        if self._live is not None and self._task is not None:
+            self._live.update(self._task, completed=done, total=total, what=what)
+
+    def finished(self, index: int, total: int, name: str, seconds: float) -> None:
+        """Replace the bar by a line that stays."""
+        self.close()
+        line = f"{_number(index, total)} {name:<34}{seconds:7.1f} s"
+        self._console.print(line, markup=False)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._live is not None:
+            self._live.stop()
+        self._live = self._task = None
+
+
+def reporter(stream: TextIO, *, quiet: bool = False) -> Reporter:
+    """Return what suits a stream: bars on a terminal, plain lines elsewhere, or nothing.
+
+    The reporter writes through a descriptor of its own, so that it reaches the stream while the
+    build's own output goes to the log.
+    """
+    if quiet:
+        return Reporter()
+    try:
+        own = os.fdopen(os.dup(stream.fileno()), "w", encoding="utf-8", errors="replace")
+    except (OSError, ValueError):  # no file behind the stream, as in a notebook
+        return PlainReporter(stream)
+    if stream.isatty():
+        from rich.console import Console
+
+        console = Console(file=own, highlight=False)
+        if not console.is_dumb_terminal:
+            return TerminalReporter(console)
+    return PlainReporter(own)
+
+
+def summary_table(summary: Mapping[str, Any]) -> str:
+    """Return the short table of a build's figures.
+
+    Parameters
+    ----------
+    summary
+        ``BuildResult.summary``; figures that are absent or None are left out.
+    """
+    rows = [(name, text) for name, text in _rows(summary) if text]
+    width = max((len(name) for name, _ in rows), default=0)
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
+
+
+def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    get = summary.get
+    accuracy = _text("{:.1%}", get("accuracy"))
+    if accuracy:
+        accuracy += _text(" ± {:.1%}", get("accuracy_standard_error"))
+        accuracy += _text(" ({})", get("accuracy_source"))
+    verified = _text("{:,} frames", get("frames_verified"))
+    if verified:
+        verified += _text(", {:,} mismatches", get("mismatches"))
+    latency = _text("{:,} cycles", get("latency_cycles"))
+    if latency:
+        latency += _text(", {:,.0f} ns", get("latency_ns"))
+        latency += _text(" at a clock of {:g} ns", get("clock_ns"))
+    resources = dict(get("resources") or {})
+    kind = resources.pop("kind", None)
+    figures = ", ".join(f"{name} {value:,.0f}" for name, value in resources.items())
+    return [
+        ("accuracy", accuracy),
+        ("unquantised", _text("{:.1%} with float inputs", get("accuracy_without_input_quantizer"))),
+        ("verified", verified),
+        ("latency", latency),
+        ("interval", _text("{:,.1f} cycles", get("interval_cycles")).replace(".0 ", " ")),
+        ("throughput", _text("{:,.0f} frames/s", get("fps"))),
+        ("resources", figures and figures + _text(" ({})", kind)),
+        ("folder", _text("{}", get("out_dir"))),
+        ("files", ", ".join(get("files") or ())),
+    ]
+
+
+def _text(form: str, value: Any) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _number(index: int, total: int) -> str:
+    return f"[{index:>{len(str(total))}}/{total}]"
+
+
+def _reused(count: int, total: int) -> str:
+    return f"[1-{count}/{total}] reused: unchanged"

@@ -1,0 +1,81 @@
+"""The ordered list of steps, with what each reads of the configuration and which files it owns."""
+
+from __future__ import annotations
+
+from finn_builds.pipeline import Step
+
+_DATA = ("data", "standardise", "verify_seed")
+_VERIFY = (*_DATA, "verify_frames")
+_BOARD = ("board",)
+
+STEPS: tuple[Step, ...] = (
+    Step("finn_builds.flow.frontend:step_tidy_up", reads=(), outputs=("model.onnx",)),
+    Step(
+        "finn_builds.flow.frontend:step_qonnx_to_finn",
+        reads=("input_quant", "input_scale", *_DATA),
+        outputs=("host_model.json",),
+    ),
+    Step(
+        "finn_builds.flow.frontend:step_streamline",
+        reads=_VERIFY,
+        outputs=("report/accuracy.json",),
+    ),
+    Step("finn_builds.flow.hardware:step_convert_to_hw", reads=(*_BOARD, "top1")),
+    Step("finn_builds.flow.hardware:step_specialize_layers", reads=_BOARD),
+    Step(
+        "finn_builds.flow.style:step_choose_style",
+        reads=(*_BOARD, "style", "latency_cycles", "synth_clk_period_ns"),
+        outputs=("report/style.json",),
+    ),
+    Step(
+        "finn_builds.flow.parallelism:step_target_fps_parallelization",
+        reads=(*_BOARD, "target_fps", "synth_clk_period_ns", "folding_config_file"),
+        outputs=("auto_folding_config.json",),
+    ),
+    Step("finn_builds.flow.parallelism:step_apply_folding_config", reads=("folding_config_file",)),
+    Step(
+        "finn_builds.flow.estimated:step_generate_estimate_reports",
+        reads=(*_BOARD, "synth_clk_period_ns"),
+        outputs=(
+            "report/op_and_param_counts.json",
+            "report/estimate_layer_cycles.json",
+            "report/estimate_layer_resources.json",
+            "report/estimate_network_performance.json",
+        ),
+    ),
+    Step(
+        "finn_builds.flow.codegen:step_hw_codegen",
+        reads=(*_BOARD, "synth_clk_period_ns"),
+        outputs=("ipgen",),
+    ),
+    Step(
+        "finn_builds.flow.stitched:step_set_fifo_depths",
+        reads=_BOARD,
+        outputs=(
+            "final_hw_config.json",
+            "report/estimate_layer_resources_final.json",
+            "simulator",
+        ),
+    ),
+    Step(
+        "finn_builds.flow.stitched:step_create_stitched_ip",
+        reads=(*_BOARD, "synth_clk_period_ns"),
+        outputs=("stitched_ip", "accelerator.json"),
+    ),
+    Step(
+        "finn_builds.flow.measured:step_measure_rtlsim_performance",
+        reads=(*_VERIFY, "top1", "synth_clk_period_ns", "trace"),
+        outputs=(
+            "report/verification.json",
+            "report/rtlsim_performance.json",
+            "verification_frames.npz",
+            "trace.vcd",
+            "trace.fst",
+        ),
+    ),
+    Step(
+        "finn_builds.flow.summary:step_summary",
+        reads=(*_BOARD, "model", "synth_clk_period_ns"),
+        outputs=("report/summary.json",),
+    ),
+)

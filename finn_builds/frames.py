@@ -1,0 +1,154 @@
+"""The frames a build is verified and measured with, and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from deploy.host_model import HostModel
+from finn_builds.errors import UserError
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """Labelled raw data a model is judged on.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n, ...)
+        Raw input as the model takes it.
+    y : ndarray of int64, shape (n,)
+        Class indices in the order of the model's outputs.
+    source : str
+        Where the data come from, as a sentence fragment.
+    surrogate : bool
+        Drawn from statistics of the real data, not real.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    source: str
+    surrogate: bool
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Integer inputs of the accelerator.
+
+    Attributes
+    ----------
+    x : ndarray of int64, shape (n, n_in)
+        One row a frame.
+    source : str
+        Where they come from.
+    """
+
+    x: np.ndarray
+    source: str
+
+
+def load_labelled(name: str, host: HostModel, *, standardise: bool, seed: int) -> LabelledData:
+    """Load the test set of a data set by name or file, in the order of a model's inputs.
+
+    Parameters
+    ----------
+    name : str
+        Name of a data set, or path of a ``.npz`` or ``.csv`` file.
+    host : HostModel
+        Says which features and classes the model has, in which order.
+    standardise : bool
+        Subtract the data set's mean and divide by its standard deviation first, for models
+        that take standardised features.
+    seed : int
+        For data sets that are drawn or split at random.
+
+    Raises
+    ------
+    UserError
+        When the data do not suit the model.
+    """
+    from brevitas_models.datasets import load
+
+    data = load(
+        name,
+        seed=seed,
+        test_only=True,
+        feature_names=host.feature_names or None,
+        class_names=host.class_names or None,
+    )
+    x = data.x_test
+    if standardise:
+        if data.scaler is None:
+            raise UserError(
+                f"--standardise needs the mean and standard deviation of the training data, which "
+                f"{data.source} does not hold; give a file with scaler_mean and scaler_scale"
+            )
+        x = data.scaler.transform(x)
+    n_in = int(np.prod(host.input_shape))
+    if x.shape[1] != n_in:
+        raise UserError(
+            f"the model takes {n_in} features, but {data.name} ({data.source}) has {x.shape[1]}; "
+            "give --data with the features the model was trained on"
+        )
+    outputs = max(2, host.n_out)
+    if data.y_test.max(initial=0) >= outputs:
+        raise UserError(
+            f"the data have labels up to {data.y_test.max()}, but the model has {host.n_out} "
+            "outputs; give --data with the classes the model was trained on"
+        )
+    return LabelledData(
+        x.reshape(len(x), *host.input_shape), data.y_test, data.source, data.surrogate
+    )
+
+
+def verification_frames(
+    host: HostModel, data: LabelledData | None, *, count: int, seed: int
+) -> Frames:
+    """Return ``count`` integer frames: of the data, or random over the whole range with corners.
+
+    Where the data have fewer frames than asked for, random ones over the whole range fill up.
+    """
+    rng = np.random.default_rng(seed)
+    if data is None:
+        corners = corner_frames(host)[:count]
+        x = np.concatenate([corners, random_frames(host, count - len(corners), rng)])
+        return Frames(x, f"{len(corners)} corners and {count - len(corners)} random frames")
+    if len(data.x) >= count:
+        rows = rng.permutation(len(data.x))[:count]
+        return Frames(host.before(data.x[rows]), f"{count} frames of {data.source}")
+    missing = count - len(data.x)
+    x = np.concatenate([host.before(data.x), random_frames(host, missing, rng)])
+    return Frames(x, f"{len(data.x)} frames of {data.source} and {missing} random frames")
+
+
+def input_levels(host: HostModel) -> tuple[int, int, int]:
+    """Return the smallest and largest input integer and the step between the legal ones."""
+    codes = host.to_dict()["codes"]
+    step = 2 if host.input_datatype == "BIPOLAR" else 1
+    return int(codes["min"]), int(codes["max"]), step
+
+
+def random_frames(host: HostModel, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return frames of independent uniform integers, shape (count, n_in)."""
+    low, high, step = input_levels(host)
+    return low + step * rng.integers(0, (high - low) // step + 1, size=(count, host.n_in))
+
+
+def corner_frames(host: HostModel) -> np.ndarray:
+    """Return frames of extreme values: all low, all high, alternating, and one of each alone."""
+    low, high, _ = input_levels(host)
+    n_in = host.n_in
+    alternating = np.where(np.arange(n_in) % 2, low, high)
+    one_high = np.full((n_in, n_in), low)
+    np.fill_diagonal(one_high, high)
+    one_low = low + high - one_high
+    blocks = [
+        np.full((1, n_in), low),
+        np.full((1, n_in), high),
+        alternating[None],
+        (low + high - alternating)[None],
+        one_high,
+        one_low,
+    ]
+    return np.concatenate(blocks).astype(np.int64)

@@ -1,0 +1,122 @@
+"""What a build's steps are, which of them to run, and what decides the result of each."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from finn_builds import state as disk
+from finn_builds.capture import LOG_FILE
+from finn_builds.errors import UserError
+from finn_builds.fingerprint import digest
+from finn_builds.lock import LOCK_FILE
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from finn_builds.config import BuildConfig
+
+StepFunction = Callable[["ModelWrapper", "BuildConfig"], "ModelWrapper"]
+
+TIMES = "report/time_per_step.json"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a build and what the runner must know of it."""
+
+    function: str | StepFunction
+    """The function ``step_x``, or ``"module:step_x"``: then its module is imported only when the
+    step runs, and a build that reuses every step imports next to nothing."""
+
+    reads: tuple[str, ...] | None = None
+    """Fields of the configuration on which the result depends beyond those of earlier steps;
+    None: all of them. Reading any other field is an error."""
+
+    outputs: tuple[str, ...] = ()
+    """Files and folders below the build folder that belong to this step alone. They are removed
+    before the step runs; their parent folders are there when it does."""
+
+    def __post_init__(self) -> None:
+        for output in self.outputs:
+            disk.check_relative(output)
+
+    @property
+    def name(self) -> str:
+        """The function's name without ``step_``."""
+        function = self.function
+        full = function.rpartition(":")[2] if isinstance(function, str) else function.__name__
+        return full.removeprefix("step_")
+
+    def load(self) -> StepFunction:
+        """Return the function."""
+        if not isinstance(self.function, str):
+            return self.function
+        module, _, name = self.function.partition(":")
+        function: StepFunction = getattr(importlib.import_module(module), name)
+        return function
+
+
+def step_keys(
+    steps: Sequence[Step], cfg: BuildConfig, load_reads: tuple[str, ...] = ("model",)
+) -> list[str]:
+    """Return each step's key: the digest of all that decides its result.
+
+    The first links of the chain are the sources, the versions, the folder (checkpoints may hold
+    its path) and the fields that loading the model reads; each step adds its name, what it owns
+    and the fields it reads.
+    """
+    fields = cfg.field_digests()
+    known = {name: fields[name] for name in load_reads}
+    key = digest({"folder": str(cfg.out), "loads": known, **cfg.environment()})
+    keys = []
+    for step in steps:
+        read = fields if step.reads is None else {name: fields[name] for name in step.reads}
+        key = digest([key, step.name, list(step.outputs), read])
+        keys.append(key)
+    return keys
+
+
+def select(steps: Sequence[Step], cfg: BuildConfig) -> tuple[int | None, int]:
+    """Return the indices of the step to start at (None: wherever needed) and of the last step."""
+    first = None if cfg.start_step is None else _index(steps, cfg.start_step)
+    last = len(steps) - 1 if cfg.stop_step is None else _index(steps, cfg.stop_step)
+    if first is not None and first > last:
+        raise UserError(
+            f"the step {steps[first].name} to start at comes after {steps[last].name} to stop at"
+        )
+    return first, last
+
+
+def _index(steps: Sequence[Step], given: str) -> int:
+    names = [step.name for step in steps]
+    name = given.removeprefix("step_")
+    if name not in names:
+        raise UserError(f"unknown step {given!r}: the steps are {', '.join(names)}")
+    return names.index(name)
+
+
+def check_ownership(steps: Sequence[Step]) -> None:
+    """Refuse two steps of one name, and two that own the same file or one inside the other.
+
+    Raises
+    ------
+    ValueError
+        The list of steps contradicts itself.
+    """
+    names = [step.name for step in steps]
+    if len(set(names)) != len(names):
+        raise ValueError(f"two steps have one name: {names}")
+    outputs = [output for step in steps for output in step.outputs]
+    reserved = (TIMES, disk.CHECKPOINTS, disk.STATE_FILE, LOG_FILE, LOCK_FILE)
+    for index, output in enumerate(outputs):
+        others = (*outputs[:index], *outputs[index + 1 :], *reserved)
+        if owned(output, others):
+            raise ValueError(f"{output} is owned twice")
+
+
+def owned(name: str, outputs: Sequence[str]) -> bool:
+    """Tell whether a file is one of some outputs, or lies in one."""
+    return any(name == output or name.startswith(f"{output}/") for output in outputs)

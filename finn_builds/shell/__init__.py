@@ -1,0 +1,16 @@
+"""The shell around an accelerator: two DMAs, soft reset, measurement; its text and simulation."""
+
+from finn_builds.shell.simulator import MemoryTiming, ShellError, ShellSimulator, compile_shell
+from finn_builds.shell.spec import ShellSpec
+from finn_builds.shell.top import TOP, shell_files, shell_sources
+
+__all__ = [
+    "TOP",
+    "MemoryTiming",
+    "ShellError",
+    "ShellSimulator",
+    "ShellSpec",
+    "compile_shell",
+    "shell_files",
+    "shell_sources",
+]

@@ -1,0 +1,299 @@
+"""Text of the shell: plain-Verilog wrappers of its blocks and the top that joins them.
+
+Each block has a wrapper of its own because a block design names registers by cell: the cells are
+``idma0``, ``odma0`` and ``control0``, and PYNQ finds them under these names. The wrappers are plain
+Verilog, as a module reference in Vivado must be, and carry the sizes as constants. The top joins
+the three with the accelerator exactly as a block design does; it is what is simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from finn_builds.shell.spec import ShellSpec
+
+__all__ = ["TOP", "shell_files", "shell_sources"]
+
+TOP = "prunestream_shell"
+IDMA, ODMA, CONTROL = "prunestream_idma", "prunestream_odma", "prunestream_control"
+
+_RTL = Path(__file__).resolve().parents[1] / "rtl"
+_SOURCES = (
+    "stream_fifo.sv",
+    "shell/axil_slave.sv",
+    "shell/dma_registers.sv",
+    "shell/burst_addresses.sv",
+    "shell/words_to_beats.sv",
+    "shell/beats_to_words.sv",
+    "shell/idma.sv",
+    "shell/odma.sv",
+    "shell/stream_meter.sv",
+    "shell/shell_control.sv",
+)
+
+Port = tuple[str, int, str]  # direction, bits, name
+
+_HEAD = "// {what} Generated.\n`default_nettype none\nmodule {name} (\n{ports}\n);\n"
+_TAIL = "endmodule\n`default_nettype wire\n"
+_CLOCK = """\
+    (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF {buses}, ASSOCIATED_RESET ap_rst_n" *)
+    input  wire ap_clk,
+    (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)
+    input  wire ap_rst_n,
+"""
+_ACTIVE_LOW = '    (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)\n'
+
+
+def shell_sources() -> list[Path]:
+    """Return the hand-written SystemVerilog of the shell, in compile order."""
+    return [_RTL / name for name in _SOURCES]
+
+
+def _range(bits: int) -> str:
+    return "" if bits == 1 else f"[{bits - 1}:0] "
+
+
+def _declare(ports: Sequence[Port]) -> str:
+    return ",\n".join(f"    {way:<6} wire {_range(bits)}{name}" for way, bits, name in ports)
+
+
+def _connect(pairs: Sequence[tuple[str, str]]) -> str:
+    return ",\n".join(f"        .{port}({net})" for port, net in pairs)
+
+
+def _flip(ports: Sequence[Port]) -> list[Port]:
+    other = {"input": "output", "output": "input"}
+    return [(other[way], bits, name) for way, bits, name in ports]
+
+
+def axil_ports(prefix: str) -> list[Port]:
+    """Return the ports of an AXI4-Lite slave with 7-bit addresses."""
+    ports = (
+        ("input", 7, "awaddr"), ("input", 1, "awvalid"), ("output", 1, "awready"),
+        ("input", 32, "wdata"), ("input", 4, "wstrb"), ("input", 1, "wvalid"),
+        ("output", 1, "wready"), ("output", 2, "bresp"), ("output", 1, "bvalid"),
+        ("input", 1, "bready"), ("input", 7, "araddr"), ("input", 1, "arvalid"),
+        ("output", 1, "arready"), ("output", 32, "rdata"), ("output", 2, "rresp"),
+        ("output", 1, "rvalid"), ("input", 1, "rready"),
+    )  # fmt: skip
+    return [(way, bits, f"{prefix}_{name}") for way, bits, name in ports]
+
+
+def stream_ports(prefix: str, num_bytes: int) -> list[Port]:
+    """Return the ports of a stream slave."""
+    return [
+        ("input", 8 * num_bytes, f"{prefix}_tdata"),
+        ("input", 1, f"{prefix}_tvalid"),
+        ("output", 1, f"{prefix}_tready"),
+    ]
+
+
+def _request_ports(prefix: str, kind: str, spec: ShellSpec) -> list[Port]:
+    """Return the address channel of an AXI4 master; `kind` is ``ar`` or ``aw``."""
+    ports = (
+        ("output", spec.addr_bits, "addr"), ("output", 8, "len"), ("output", 3, "size"),
+        ("output", 2, "burst"), ("output", 4, "cache"), ("output", 3, "prot"),
+        ("output", 1, "valid"), ("input", 1, "ready"),
+    )  # fmt: skip
+    return [(way, bits, f"{prefix}_{kind}{name}") for way, bits, name in ports]
+
+
+def read_ports(prefix: str, spec: ShellSpec) -> list[Port]:
+    """Return the ports of an AXI4 master that only reads."""
+    return [
+        *_request_ports(prefix, "ar", spec),
+        ("input", 8 * spec.word_bytes, f"{prefix}_rdata"),
+        ("input", 2, f"{prefix}_rresp"),
+        ("input", 1, f"{prefix}_rlast"),
+        ("input", 1, f"{prefix}_rvalid"),
+        ("output", 1, f"{prefix}_rready"),
+    ]
+
+
+def write_ports(prefix: str, spec: ShellSpec) -> list[Port]:
+    """Return the ports of an AXI4 master that only writes."""
+    return [
+        *_request_ports(prefix, "aw", spec),
+        ("output", 8 * spec.word_bytes, f"{prefix}_wdata"),
+        ("output", spec.word_bytes, f"{prefix}_wstrb"),
+        ("output", 1, f"{prefix}_wlast"),
+        ("output", 1, f"{prefix}_wvalid"),
+        ("input", 1, f"{prefix}_wready"),
+        ("input", 2, f"{prefix}_bresp"),
+        ("input", 1, f"{prefix}_bvalid"),
+        ("output", 1, f"{prefix}_bready"),
+    ]
+
+
+def _constants(prefix: str, kind: str, spec: ShellSpec) -> str:
+    """Return what never changes about a request: whole words, incrementing, plain data."""
+    size = spec.word_bytes.bit_length() - 1
+    return (
+        f"    assign {prefix}_{kind}size = 3'd{size};\n"
+        f"    assign {prefix}_{kind}burst = 2'b01;\n"
+        f"    assign {prefix}_{kind}cache = 4'b0011;\n"
+        f"    assign {prefix}_{kind}prot = 3'b000;\n"
+    )
+
+
+_FIXED = ("size", "burst", "cache", "prot")
+_BUS = "m_axi_gmem"
+_REGS = "s_axi_control"
+
+
+def _dma(spec: ShellSpec, *, reads: bool, runtime: bool) -> str:
+    """Return the wrapper of one DMA."""
+    name, module, kind = (IDMA, "idma", "ar") if reads else (ODMA, "odma", "aw")
+    beat = spec.in_bytes if reads else spec.out_bytes
+    bus = (read_ports if reads else write_ports)(_BUS, spec)
+    stream = _flip(stream_ports("m_axis_0", beat)) if reads else stream_ports("s_axis_0", beat)
+    stream_name = "m_axis_0" if reads else "s_axis_0"
+    side = [("input", 1, "stop"), ("output", 1, "quiet"), ("input", 1, "clear")]
+    sizes = [("input", 32, "frame_bytes")] if runtime else []
+    ports = [*axil_ports(_REGS), *bus, *stream, *side, *sizes]
+    frame = spec.in_frame_bytes if reads else spec.out_frame_bytes
+    what = "Input DMA: memory to stream." if reads else "Output DMA: stream to memory."
+    pairs = [("ap_clk", "ap_clk"), ("ap_rst_n", "ap_rst_n")]
+    pairs += [(n, n) for _, _, n in side]
+    pairs.append(("frame_bytes", "frame_bytes" if runtime else f"32'd{frame}"))
+    pairs += [(n.replace(_REGS, "s_axil"), n) for _, _, n in axil_ports(_REGS)]
+    pairs += [(n.replace(_BUS, "m_axi"), n) for _, _, n in bus if not n.endswith(_FIXED)]
+    pairs += [(n.replace("axis_0", "axis"), n) for _, _, n in stream]
+    return (
+        _HEAD.format(
+            what=what,
+            name=name,
+            ports=_CLOCK.format(buses=f"{_REGS}:{_BUS}:{stream_name}") + _declare(ports),
+        )
+        + _constants(_BUS, kind, spec)
+        + f"    {module} #(\n"
+        + f"        .ADDR_BITS({spec.addr_bits}), .WORD_BYTES({spec.word_bytes}),\n"
+        + f"        .BEAT_BYTES({beat}), .MAX_PENDING({spec.pending}),\n"
+        + f"        .MAX_BURST({spec.read_burst if reads else spec.write_burst})\n"
+        + f"    ) dma (\n{_connect(pairs)}\n    );\n"
+        + _TAIL
+    )
+
+
+def _control(spec: ShellSpec, *, runtime: bool) -> str:
+    """Return the wrapper of the control block, which the two streams pass through unchanged."""
+    streams = [
+        *stream_ports("s_axis_in", spec.in_bytes),
+        *_flip(stream_ports("m_axis_in", spec.in_bytes)),
+        *stream_ports("s_axis_out", spec.out_bytes),
+        *_flip(stream_ports("m_axis_out", spec.out_bytes)),
+    ]
+    side = [
+        ("output", 1, "stop"),
+        ("output", 1, "clear"),
+        ("input", 1, "idma_quiet"),
+        ("input", 1, "odma_quiet"),
+    ]
+    sizes = [("input", 16, "in_beats"), ("input", 16, "out_beats")] if runtime else []
+    ports = [*axil_ports(_REGS), *streams, *side, *sizes]
+    pairs = [("ap_clk", "ap_clk"), ("ap_rst_n", "ap_rst_n")]
+    pairs += [(n, n) for _, _, n in side]
+    pairs.append(("accelerator_rst_n", "accelerator_rst_n"))
+    pairs += [(n.replace(_REGS, "s_axil"), n) for _, _, n in axil_ports(_REGS)]
+    for stream in ("in", "out"):
+        pairs += [(f"{stream}_{x}", f"s_axis_{stream}_t{x}") for x in ("valid", "ready")]
+        beats = spec.in_beats if stream == "in" else spec.out_beats
+        pairs.append((f"{stream}_beats", f"{stream}_beats" if runtime else f"16'd{beats}"))
+    buses = ":".join([_REGS, "s_axis_in", "m_axis_in", "s_axis_out", "m_axis_out"])
+    through = "".join(
+        f"    assign m_axis_{s}_tdata = s_axis_{s}_tdata;\n"
+        f"    assign m_axis_{s}_tvalid = s_axis_{s}_tvalid;\n"
+        f"    assign s_axis_{s}_tready = m_axis_{s}_tready;\n"
+        for s in ("in", "out")
+    )
+    return (
+        _HEAD.format(
+            what="Soft reset and measurement; the streams pass through.",
+            name=CONTROL,
+            ports=_CLOCK.format(buses=buses)
+            + _ACTIVE_LOW
+            + "    output wire accelerator_rst_n,\n"
+            + _declare(ports),
+        )
+        + through
+        + f"    shell_control #(.TRACKED({spec.tracked})) control (\n{_connect(pairs)}\n    );\n"
+        + _TAIL
+    )
+
+
+def _top(spec: ShellSpec, *, runtime: bool) -> str:
+    """Return the top: the three blocks and the accelerator."""
+    ports: list[Port] = [("input", 1, "ap_clk"), ("input", 1, "ap_rst_n")]
+    for block in ("idma0", "odma0", "control0"):
+        ports += axil_ports(f"s_axi_{block}")
+    ports += [*read_ports("m_axi_idma0", spec), *write_ports("m_axi_odma0", spec)]
+    if runtime:
+        ports += [("input", 16, "in_beats"), ("input", 16, "out_beats")]
+        ports += [("input", 32, "in_frame_bytes"), ("input", 32, "out_frame_bytes")]
+    wires = [(1, n) for n in ("stop", "clear", "idma_quiet", "odma_quiet", "accelerator_rst_n")]
+    for link, num_bytes in (
+        ("read", spec.in_bytes),
+        ("in", spec.in_bytes),
+        ("out", spec.out_bytes),
+        ("written", spec.out_bytes),
+    ):
+        wires += [(8 * num_bytes, f"{link}_tdata"), (1, f"{link}_tvalid")]
+        wires += [(1, f"{link}_tready")]
+
+    def stream(port: str, net: str) -> list[tuple[str, str]]:
+        return [(f"{port}_t{x}", f"{net}_t{x}") for x in ("data", "valid", "ready")]
+
+    def cell(module: str, name: str, pairs: list[tuple[str, str]]) -> str:
+        clock = [("ap_clk", "ap_clk"), ("ap_rst_n", "ap_rst_n")]
+        registers = [(n, n.replace(_REGS, f"s_axi_{name}")) for _, _, n in axil_ports(_REGS)]
+        return f"    {module} {name} (\n{_connect([*clock, *registers, *pairs])}\n    );\n"
+
+    idma = [("stop", "stop"), ("clear", "clear"), ("quiet", "idma_quiet")]
+    idma += [(n, n.replace(_BUS, "m_axi_idma0")) for _, _, n in read_ports(_BUS, spec)]
+    idma += stream("m_axis_0", "read")
+    odma = [("stop", "stop"), ("clear", "clear"), ("quiet", "odma_quiet")]
+    odma += [(n, n.replace(_BUS, "m_axi_odma0")) for _, _, n in write_ports(_BUS, spec)]
+    odma += stream("s_axis_0", "written")
+    control = [(n, n) for _, n in wires[:5]]
+    control += [*stream("s_axis_in", "read"), *stream("m_axis_in", "in")]
+    control += [*stream("s_axis_out", "out"), *stream("m_axis_out", "written")]
+    if runtime:
+        idma.append(("frame_bytes", "in_frame_bytes"))
+        odma.append(("frame_bytes", "out_frame_bytes"))
+        control += [("in_beats", "in_beats"), ("out_beats", "out_beats")]
+    accelerator = [("ap_clk", "ap_clk"), ("ap_rst_n", "accelerator_rst_n")]
+    accelerator += [*stream("s_axis_0", "in"), *stream("m_axis_0", "out")]
+    return (
+        _HEAD.format(what="Shell with its accelerator.", name=TOP, ports=_declare(ports))
+        + "".join(f"    wire {_range(bits)}{name};\n" for bits, name in wires)
+        + cell(IDMA, "idma0", idma)
+        + cell(ODMA, "odma0", odma)
+        + cell(CONTROL, "control0", control)
+        + f"    {spec.accelerator} accelerator0 (\n{_connect(accelerator)}\n    );\n"
+        + _TAIL
+    )
+
+
+def shell_files(spec: ShellSpec, *, runtime: bool = False) -> dict[str, str]:
+    """Return the generated Verilog of a shell.
+
+    Parameters
+    ----------
+    spec
+        Sizes.
+    runtime
+        Make the size of a frame an input of the top instead of a constant (for tests of the shell,
+        so that one compilation serves all sizes).
+
+    Returns
+    -------
+    dict of str
+        Text by file name: ``<module>.v`` of the three wrappers and of the top.
+    """
+    return {
+        f"{IDMA}.v": _dma(spec, reads=True, runtime=runtime),
+        f"{ODMA}.v": _dma(spec, reads=False, runtime=runtime),
+        f"{CONTROL}.v": _control(spec, runtime=runtime),
+        f"{TOP}.v": _top(spec, runtime=runtime),
+    }

@@ -1,0 +1,77 @@
+"""How a frame travels over a stream: elements per beat, beats per frame, bits of an element."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from qonnx.core.datatype import DataType
+
+from deploy.packing import pack, unpack
+
+
+@dataclass(frozen=True)
+class StreamFormat:
+    """One AXI-Stream's contents; element 0 is in the least significant bits of the first beat.
+
+    Attributes
+    ----------
+    datatype : str
+        QONNX name of the integer type of an element.
+    elements : int
+        Elements per beat.
+    beats : int
+        Beats per frame.
+    """
+
+    datatype: str
+    elements: int
+    beats: int
+
+    @property
+    def bits(self) -> int:
+        """Bits of one element."""
+        return int(DataType[self.datatype].bitwidth())
+
+    @property
+    def signed(self) -> bool:
+        """Say whether elements are two's complement."""
+        return bool(DataType[self.datatype].signed())
+
+    @property
+    def width(self) -> int:
+        """Bits of TDATA, padded to whole bytes."""
+        return -(-self.bits * self.elements // 8) * 8
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame, every beat padded to whole bytes."""
+        return self.beats * self.width // 8
+
+    def to_beats(self, x: np.ndarray) -> np.ndarray:
+        """Pack frames into beats.
+
+        Parameters
+        ----------
+        x : ndarray of int, shape (n, beats * elements)
+
+        Returns
+        -------
+        ndarray of uint8, shape (n * beats, width / 8)
+        """
+        return pack(x.reshape(-1, self.elements), self.bits, self.signed)
+
+    def from_beats(self, beats: np.ndarray) -> np.ndarray:
+        """Unpack beats into frames: the inverse of :meth:`to_beats`, as int64."""
+        elements = unpack(beats, self.elements, self.bits, self.signed)
+        return elements.reshape(-1, self.beats * self.elements)
+
+    def description(self) -> dict[str, object]:
+        """Return the format as JSON types, with the derived figures."""
+        return {
+            **asdict(self),
+            "bits": self.bits,
+            "signed": self.signed,
+            "width": self.width,
+            "frame_bytes": self.frame_bytes,
+        }

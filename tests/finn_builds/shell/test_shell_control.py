@@ -1,0 +1,234 @@
+"""Registers, starts, errors on the bus and the soft reset: nothing hangs and status is right."""
+
+import numpy as np
+import pytest
+
+from finn_builds.shell import MemoryTiming, ShellError
+from finn_builds.shell.simulator import CONTROL, IDMA, ODMA
+
+pytestmark = pytest.mark.slow
+
+SLVERR, DECERR = 2, 3
+REFUSED, TOO_LONG = 4, 8
+
+
+def soft_reset(sim, patience=10_000):
+    sim.write(CONTROL, 0x00, 1)
+    began = sim.cycle
+    while sim.read(CONTROL, 0x00) & 1:
+        assert sim.cycle - began < patience, "the soft reset does not end"
+        sim.step(5)
+
+
+def settle(sim, cycles=3000):
+    sim.step(cycles)
+    assert sim.cycle - sim.last_move > 1000, "the bus is not at rest"
+
+
+def test_registers_after_reset(folded):
+    with folded.simulator() as sim:
+        for dma, size in ((IDMA, 15), (ODMA, 26)):
+            assert sim.read(dma, 0x00) == 4
+            assert [sim.read(dma, r) for r in (0x10, 0x14, 0x1C, 0x20, 0x28)] == [0] * 5
+            assert sim.read(dma, 0x24) == size
+            assert [sim.read(dma, r) for r in (0x04, 0x08, 0x0C, 0x18, 0x2C, 0x7C)] == [0] * 6
+        assert sim.read(CONTROL, 0x04) == 0x50535331
+        assert (sim.read(CONTROL, 0x38), sim.read(CONTROL, 0x3C)) == (5, 2)
+
+
+def test_addresses_keep_only_the_bits_there_are(narrow, wide):
+    for bench, high in ((narrow, 0), (wide, 0xFF)):
+        with bench.simulator() as sim:
+            sim.write(IDMA, 0x10, 0xFFFFFFFF)
+            sim.write(IDMA, 0x14, 0xFFFFFFFF)
+            assert (sim.read(IDMA, 0x10), sim.read(IDMA, 0x14)) == (0xFFFFFFFF, high)
+
+
+def test_register_accesses_in_every_order(folded):
+    """Address before data, data before address, slow acceptance of the response."""
+    with folded.simulator() as sim:
+        for data_delay in (0, 1, 5):
+            for address_delay in (0, 1, 5):
+                for response_delay in (0, 1, 4):
+                    value = 100 * data_delay + 10 * address_delay + response_delay
+                    sim.write(
+                        IDMA,
+                        0x1C,
+                        value,
+                        data_delay=data_delay,
+                        address_delay=address_delay,
+                        response_delay=response_delay,
+                    )
+                    assert sim.read(IDMA, 0x1C, response_delay=response_delay) == value
+        assert sim.breaches() == []
+
+
+def test_partial_writes_are_refused_and_change_nothing(folded):
+    with folded.simulator() as sim:
+        sim.write(IDMA, 0x10, 0x12345678)
+        for strobe in range(15):
+            with pytest.raises(ShellError, match="SLVERR"):
+                sim.write(IDMA, 0x10, 0, strobe=strobe)
+        assert sim.read(IDMA, 0x10) == 0x12345678
+
+
+def test_zero_frames_are_done_at_once(folded):
+    with folded.simulator() as sim:
+        folded.start(sim, 0, 0, 4096)
+        folded.wait(sim, patience=200)
+        assert sim.counts()["read_bursts"] == sim.counts()["write_bursts"] == 0
+        assert [sim.read(d, 0x20) for d in (IDMA, ODMA)] == [0, 0]
+        folded.check_run(sim, np.random.default_rng(0), 3)
+
+
+def test_start_right_behind_the_frames(narrow):
+    """The product of frames and bytes need not be ready when the start comes."""
+    bench = narrow.sized(300)
+    with bench.simulator() as sim:
+        bench.check_run(sim, np.random.default_rng(0), 700)
+
+
+def test_a_transfer_beyond_32_bits_is_refused(narrow):
+    for beats, frames in ((300, 0x00FFFFFF), (2, 0x80000000), (65535, 0xFFFFFFFF)):
+        bench = narrow.sized(beats)
+        with bench.simulator() as sim:
+            sim.write(IDMA, 0x1C, frames)
+            sim.write(IDMA, 0x00, 1)
+            sim.step(50)
+            assert sim.read(IDMA, 0x00) == 4, "not done, and idle"
+            assert sim.read(IDMA, 0x20) == TOO_LONG
+            assert sim.counts()["read_bursts"] == 0
+            bench.check_run(sim, np.random.default_rng(0), 3)
+
+
+def test_the_longest_transfer_is_counted_right(narrow):
+    bench = narrow.sized(65535)
+    with bench.simulator() as sim:
+        sim.write(IDMA, 0x10, sim.base)
+        sim.write(IDMA, 0x1C, 65537)  # 65535 * 65537 = 2^32 - 1
+        sim.write(IDMA, 0x00, 1)
+        sim.step(40)
+        assert sim.read(IDMA, 0x20) == 0
+        assert 2**32 - 1 - sim.read(IDMA, 0x28) < 100
+        soft_reset(sim)
+
+
+def test_start_while_running_is_refused(folded):
+    rng = np.random.default_rng(1)
+    with folded.simulator(timing=MemoryTiming(latency=200)) as sim:
+        data = rng.integers(0, 256, (40, 15), dtype=np.uint8)
+        sim.memory[: data.size] = data.ravel()
+        folded.start(sim, 40, 0, 65536)
+        for dma in (IDMA, ODMA):
+            assert sim.read(dma, 0x00) == 1
+            sim.write(dma, 0x10, 0)  # address and frames of the next run
+            sim.write(dma, 0x1C, 1)
+            sim.write(dma, 0x00, 1)
+            assert sim.read(dma, 0x20) == REFUSED
+        folded.wait(sim)
+        assert (sim.memory[65536 : 65536 + 40 * 26].reshape(40, 26)
+                == folded.model(data, folded.spec)).all()  # fmt: skip
+        assert sim.read(CONTROL, 0x0C) == 40
+        folded.check_run(sim, rng, 2)  # the next start takes the mark away
+
+
+@pytest.mark.parametrize("resp", [SLVERR, DECERR])
+@pytest.mark.parametrize("write", [False, True])
+def test_errors_on_the_bus(narrow, wide, folded, write, resp):
+    rng = np.random.default_rng(2)
+    faulty, sound = (ODMA, IDMA) if write else (IDMA, ODMA)
+    for bench in (narrow.sized(7), wide.sized(1), folded):
+        with bench.simulator(memory_bytes=1 << 18) as sim:
+            half = 1 << 17
+            for place in (0, 100, 5000):
+                where = sim.base + (half if write else 0) + place
+                sim.add_fault(where, where + 1, write=write, resp=resp)
+                bench.start(sim, 1500, 0, half)
+                settle(sim, 40_000)
+                assert sim.read(faulty, 0x00) == 4, "idle, but not done"
+                assert sim.read(faulty, 0x20) == resp
+                assert sim.read(sound, 0x20) == 0
+                assert sim.read(ODMA, 0x00) & 2 == 0
+                sim.write(faulty, 0x00, 1)
+                assert sim.read(faulty, 0x20) == resp | REFUSED
+                assert sim.read(faulty, 0x00) == 4
+                settle(sim, 2000)
+                soft_reset(sim)
+                sim.clear_faults()
+                assert [sim.read(d, r) for d in (IDMA, ODMA) for r in (0x00, 0x20)] == [4, 0] * 2
+                bench.check_run(sim, rng, 20, source=5, target=3)
+
+
+def test_nothing_behind_a_faulty_word_comes_through(narrow):
+    """The stream may get what was read before the faulty word and no byte of it or after it."""
+    bench = narrow.sized(8)
+    with bench.simulator() as sim:
+        sim.add_fault(sim.base + 160, sim.base + 168, write=False)
+        bench.start(sim, 100, 0, 1 << 19)
+        settle(sim)
+        assert 800 - sim.read(IDMA, 0x28) == 160
+        assert 800 - sim.read(ODMA, 0x28) == 160
+
+
+def test_memory_outside_the_range_is_decerr(folded):
+    with folded.simulator(memory_bytes=4096) as sim:
+        folded.start(sim, 1000, 0, 2048)
+        settle(sim, 10_000)
+        assert DECERR in (sim.read(IDMA, 0x20), sim.read(ODMA, 0x20))
+        soft_reset(sim)
+        folded.check_run(sim, np.random.default_rng(3), 10)
+
+
+def test_soft_reset_in_the_middle(narrow, wide, folded):
+    """At any moment of a run, with requests and data on the way on every channel."""
+    rng = np.random.default_rng(4)
+    for bench in (narrow.sized(11), wide.sized(2), folded):
+        with bench.simulator(memory_bytes=1 << 18, seed=9) as sim:
+            for moment in (*range(0, 60, 7), *rng.integers(60, 900, 12).tolist()):
+                sim.set_timing(
+                    MemoryTiming(int(rng.integers(0, 60)), 20, *rng.uniform(0.3, 1, 2).tolist())
+                )
+                bench.start(sim, 900, 1, (1 << 17) + 2)
+                sim.step(moment)
+                soft_reset(sim)
+                assert [sim.read(d, r) for d in (IDMA, ODMA) for r in (0x00, 0x20)] == [4, 0] * 2
+                assert [sim.read(CONTROL, r) for r in range(0x08, 0x38, 4)] == [0] * 12
+                bench.check_run(sim, rng, 5, source=3, target=1)
+
+
+def test_soft_reset_waits_for_the_bus(narrow):
+    bench = narrow.sized(16)
+    with bench.simulator(timing=MemoryTiming(latency=20)) as sim:
+        bench.start(sim, 500, 0, 1 << 19)
+        sim.step(60)
+        sim.set_hung(True)
+        sim.step(50)
+        sim.write(CONTROL, 0x00, 1)
+        sim.step(5000)
+        assert sim.read(CONTROL, 0x00) & 1, "ended although the bus owes data"
+        assert sim.read(CONTROL, 0x00) & 2, "does not tell which side waits"
+        sim.set_hung(False)
+        sim.step(500)
+        assert sim.read(CONTROL, 0x00) == 0
+        bench.check_run(sim, np.random.default_rng(5), 9)
+
+
+def test_starting_only_one_side_and_resetting(folded):
+    with folded.simulator() as sim:
+        for dma in (IDMA, ODMA):
+            sim.write(dma, 0x10, sim.base)
+            sim.write(dma, 0x1C, 50)
+            sim.write(dma, 0x00, 1)
+            settle(sim)
+            assert sim.read(dma, 0x00) == 1
+            assert sim.counts()["write_beats"] == 0
+            soft_reset(sim)
+        folded.check_run(sim, np.random.default_rng(6), 5)
+
+
+def test_reset_of_the_board_in_the_middle(folded):
+    with folded.simulator() as sim:
+        folded.start(sim, 500, 0, 65536)
+        sim.step(100)
+        sim.reset()
+        folded.check_run(sim, np.random.default_rng(7), 5)

@@ -1,0 +1,214 @@
+"""Whole builds of a small network: the folder, a second run, a kill, wrong options."""
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finn_builds import BuildConfig, UserError, build
+from finn_builds.flow.steps import STEPS
+from tests.finn_builds.ingest.graphs import Quantizer, mlp, random_layers
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def qonnx(tmp_path_factory):
+    """A QONNX file of a 6-8-5-3 network, 3-bit weights, 2-bit activations, 4-bit input."""
+    rng = np.random.default_rng(4)
+    layers = random_layers(
+        rng, [6, 8, 5, 3], Quantizer(3, 0.25), Quantizer(2, 1.5, signed=False), relu=True
+    )
+    # Scores must be allowed to be negative: no activation behind the last layer.
+    layers[-1] = replace(layers[-1], relu=False, bias=rng.normal(size=3).astype(np.float32))
+    path = tmp_path_factory.mktemp("qonnx") / "small.onnx"
+    mlp(layers, Quantizer(4, 0.5)).save(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def config(qonnx, tmp_path_factory):
+    return BuildConfig(
+        board="Pynq-Z1",
+        model=str(qonnx),
+        output_dir=tmp_path_factory.mktemp("build") / "small",
+        verify_frames=300,
+        style="folded",
+    )
+
+
+@pytest.fixture(scope="module")
+def result(config):
+    return build(config)
+
+
+def contents(out: Path) -> dict[str, str]:
+    """Return digests of what a build gives, without times and checkpoints' folders."""
+    kept = [out / "stitched_ip", out / "report", out / "accelerator.json", out / "host_model.json"]
+    files = [f for item in kept for f in ([item] if item.is_file() else sorted(item.rglob("*")))]
+    return {
+        str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.is_file() and file.name != "time_per_step.json"
+    }
+
+
+@pytest.mark.slow
+def test_reports(result):
+    verification = json.loads((result.report / "verification.json").read_text())
+    assert verification["frames"] == 300
+    assert verification["mismatches"] == 0
+    assert set(verification["runs"]) == {"free_running", "random_stalls", "long_back_pressure"}
+    performance = json.loads((result.report / "rtlsim_performance.json").read_text())
+    cycles = json.loads((result.report / "estimate_layer_cycles.json").read_text())
+    assert performance["interval_cycles"] == max(cycles.values())
+    assert performance["latency_cycles"] > performance["interval_cycles"] / 2
+    assert result.summary["accuracy"] is None, "there are no labels"
+    names = {path.name for path in result.report.iterdir()}
+    assert {
+        "estimate_layer_resources.json",
+        "estimate_network_performance.json",
+        "op_and_param_counts.json",
+        "time_per_step.json",
+    } <= names
+
+
+@pytest.mark.slow
+def test_stitched_folder_is_self_contained(result):
+    listed = (result.stitched_ip / "all_verilog_srcs.txt").read_text().split()
+    assert listed[-1] == "finn_design_wrapper.v"
+    present = {path.name for path in result.stitched_ip.iterdir()}
+    for name in listed:
+        text = (result.stitched_ip / name).read_text()
+        assert str(result.out) not in text
+        for data in re.findall(r'"\./([^"%]*\.dat)"', text):
+            assert data in present
+        assert not re.search(r'"/[^"\n]*\.(dat|sv|v)"', text), f"{name} has an absolute path"
+    top = (result.stitched_ip / "finn_design_wrapper.v").read_text()
+    for port in ("ap_clk", "ap_rst_n", "s_axis_0_tdata", "m_axis_0_tready"):
+        assert port in top
+
+
+@pytest.mark.slow
+def test_no_checkpoint_holds_an_hls_node(result):
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    paths = sorted((result.out / "intermediate_models").glob("*.onnx"))
+    assert len(paths) == len(STEPS)
+    for path in paths:
+        kinds = {node.op_type for node in ModelWrapper(str(path)).graph.node}
+        assert not [kind for kind in kinds if kind.endswith("_hls")], path.name
+
+
+@pytest.mark.slow
+def test_python_face_executes_the_verified_network(result):
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-4, 4, size=(50, 6)).astype(np.float32)
+    integers = result.host.before(x)
+    np.testing.assert_array_equal(result.network.execute(integers), result.reference.run(integers))
+    scores = result.host.after(result.network.execute(integers))
+    np.testing.assert_allclose(scores, result.reference.run_float(x), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_second_run_reuses_everything_and_changes_nothing(result, config):
+    before = contents(result.out)
+    again = build(config)
+    assert again.ran == ()
+    assert contents(result.out) == before
+    assert again.summary == result.summary
+
+
+@pytest.mark.slow
+def test_top1_gives_the_class(result, config, tmp_path):
+    found = build(replace(config, output_dir=tmp_path / "top1", top1=True, verify_frames=200))
+    assert found.summary["mismatches"] == 0
+    with np.load(found.out / "verification_frames.npz") as saved:
+        classes = found.host.classify(found.network.execute(saved["x"]))
+        np.testing.assert_array_equal(saved["y"][:, 0], classes)
+        assert len(np.unique(classes)) == 3
+    assert found.summary["interval_cycles"] == result.summary["interval_cycles"]
+
+
+@pytest.mark.slow
+def test_waveform_is_written_on_request(config, tmp_path):
+    out = tmp_path / "traced"
+    build(replace(config, output_dir=out, trace="vcd", verify_frames=5, target_fps=1e5))
+    text = (out / "trace.vcd").read_text()
+    assert "$enddefinitions" in text
+    assert "m_axis_0_tvalid" in text
+
+
+@pytest.mark.slow
+def test_killed_build_goes_on_to_the_same_result(result, config, tmp_path):
+    command = [sys.executable, "build.py", "--board", "Pynq-Z1", "--model", str(config.model)]
+    out = tmp_path / "killed"
+    command += ["--out", str(out), "--verify-frames", "300", "--quiet", "--style", "folded"]
+    rng = np.random.default_rng()
+    delays = [float(delay) for delay in rng.uniform(1.0, 12.0, size=3)]
+    print("killed after", delays)
+    for delay in delays:
+        child = subprocess.Popen(
+            command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(delay)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        complete = out / "report" / "summary.json"
+        if complete.exists():
+            assert (out / "report" / "verification.json").exists()
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    killed, undisturbed = contents(out), contents(result.out)
+    del killed["report/summary.json"], undisturbed["report/summary.json"]  # names the folder
+    assert killed == undisturbed
+
+
+def test_unreachable_target_says_what_is_reachable_and_leaves_nothing(config, tmp_path):
+    out = tmp_path / "impossible"
+    with pytest.raises(UserError, match=r"Reachable within the budget.*frames/s"):
+        build(replace(config, output_dir=out, target_fps=1e12))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("folding", "message"),
+    [
+        ({"MVAU_rtl_0": {"PE": 3}}, r"PE = 3, which must divide MH = 8; possible are 1, 2, 4, 8"),
+        ({"MVAU_rtl_9": {"PE": 1}}, r"names 'MVAU_rtl_9', which is not in the network"),
+        ({"MVAU_rtl_0": {"SIMD": "all"}}, r"SIMD = 'all'"),
+        ({"MVAU_rtl_0": 4}, r"should map names to numbers"),
+    ],
+)
+def test_wrong_folding_is_explained(config, tmp_path, folding, message):
+    path = tmp_path / "folding.json"
+    path.write_text(json.dumps(folding))
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match=message):
+        build(replace(config, output_dir=out, folding_config_file=path))
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_folding_file_is_obeyed(config, result, tmp_path):
+    path = tmp_path / "folding.json"
+    folding = {
+        "Defaults": {},
+        "MVAU_rtl_0": {"PE": 2, "SIMD": 3},
+        "MVAU_rtl_1": {"PE": 1, "SIMD": 4},
+    }
+    path.write_text(json.dumps(folding))
+    found = build(
+        replace(config, output_dir=tmp_path / "out", folding_config_file=path, verify_frames=50)
+    )
+    # MVAU_rtl_1 has 8 inputs and 5 outputs: 2 x 5 cycles; MVAU_rtl_0 2 x 4; the rest PE = SIMD = 1.
+    cycles = json.loads((found.report / "estimate_layer_cycles.json").read_text())
+    assert (cycles["MVAU_rtl_0"], cycles["MVAU_rtl_1"]) == (8, 10)
+    assert found.summary["interval_cycles"] == max(cycles.values())

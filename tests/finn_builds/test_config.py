@@ -1,0 +1,314 @@
+"""The configuration: what it accepts, completes and refuses, and what its fingerprint covers."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from finn.builder.build_dataflow_config import DataflowBuildConfig
+from onnx import TensorProto, helper, numpy_helper
+
+from finn_builds import config as config_module
+from finn_builds import fingerprint as fp
+from finn_builds.boards import BOARD_DIR
+from finn_builds.config import BuildConfig
+from finn_builds.errors import UserError
+from tests.finn_builds.toy_build import make_model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "in" / "my model.onnx"
+    path.parent.mkdir()
+    make_model().save(str(path))
+    return path
+
+
+def make(path: Path, **options) -> BuildConfig:
+    return BuildConfig(**{"board": "Pynq-Z1", "model": str(path), **options})
+
+
+class TestValidate:
+    def test_defaults_come_from_the_board(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        cfg = make(model).validate()
+        assert cfg.out == tmp_path / "build" / "my_model_Pynq-Z1"
+        assert cfg.synth_clk_period_ns == 10.0
+        assert cfg.fpga_part == "xc7z020clg400-1"
+        assert cfg.model_file == model and cfg.model_name == "my_model"
+        assert not cfg.out.exists()
+        assert make(model, board="KV260_SOM").validate().synth_clk_period_ns == 5.0
+
+    def test_given_values_stay(self, model: Path, tmp_path: Path) -> None:
+        cfg = make(model, synth_clk_period_ns=4, output_dir=str(tmp_path / "o"), target_fps=1000)
+        cfg = cfg.validate()
+        assert (cfg.synth_clk_period_ns, cfg.out, cfg.target_fps) == (4.0, tmp_path / "o", 1000.0)
+
+    def test_again_changes_nothing(self, model: Path) -> None:
+        cfg = make(model, target_fps=100).validate()
+        assert cfg.validate() == cfg
+
+    def test_original_is_left_alone(self, model: Path) -> None:
+        cfg = make(model)
+        cfg.validate()
+        assert cfg == make(model)
+
+    def test_relative_paths_survive_a_change_of_folder(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(model.parent)
+        cfg = make(Path(model.name)).validate()
+        monkeypatch.chdir(tmp_path)
+        assert cfg.model_file is not None and cfg.model_file.is_file()
+
+    def test_finns_steps_can_read_it(self, model: Path, tmp_path: Path) -> None:
+        cfg = make(model, target_fps=1e5, output_dir=tmp_path / "o").validate()
+        assert isinstance(cfg, DataflowBuildConfig)
+        assert cfg._resolve_fpga_part() == "xc7z020clg400-1"
+        assert cfg._resolve_cycles_per_frame() == 1000
+        assert cfg.get_report_directory(create=False) == tmp_path / "o" / "report"
+
+    def test_round_trip_through_json_and_yaml(self, model: Path) -> None:
+        cfg = make(model, target_fps=5.0, trace="vcd")
+        assert BuildConfig.from_json(cfg.to_json()) == cfg
+        assert BuildConfig.from_yaml(cfg.to_yaml()) == cfg
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"board": None}, "no board given"),
+            ({"board": "Nope"}, "unknown board 'Nope'"),
+            ({"fpga_part": "xc7z010clg400-1"}, "fpga_part xc7z010clg400-1: Pynq-Z1 carries xc7z02"),
+            ({"target_fps": 0}, "target_fps: expected a number above 0, found 0"),
+            ({"target_fps": -1.5}, "target_fps: expected a number above 0, found -1.5"),
+            ({"target_fps": float("nan")}, "target_fps: expected a number above 0, found nan"),
+            ({"target_fps": float("inf")}, "target_fps: expected a number above 0, found inf"),
+            ({"target_fps": "100"}, "target_fps: expected a number above 0, found '100'"),
+            ({"target_fps": True}, "target_fps: expected a number above 0, found True"),
+            ({"synth_clk_period_ns": 0}, r"clock period \(ns\): expected a number above 0"),
+            ({"synth_clk_period_ns": 0.2}, "clock period of 0.2 ns: .* do not reach 1 GHz"),
+            ({"style": "unrolled"}, "style: expected auto or folded or sparse, found 'unrolled'"),
+            ({"trace": "ghw"}, "trace: expected vcd or fst, found 'ghw'"),
+            ({"verify_frames": 0}, "verify_frames: expected a whole number of at least 1, found 0"),
+            ({"verify_frames": 1.5}, "verify_frames: expected a whole number"),
+            ({"verify_seed": -1}, "verify_seed: expected a whole number of at least 0"),
+            ({"input_quant": "FLOAT32"}, "input_quant: expected INT2 to INT8 or UINT1 to UINT8"),
+            ({"input_quant": "INT1"}, "input_quant: expected"),
+            ({"input_quant": "UINT9"}, "input_quant: expected"),
+            ({"input_scale": 0.5}, "input_scale needs input_quant"),
+            ({"input_quant": "INT8", "input_scale": 0.0}, "input_scale: expected a number above 0"),
+            ({"model": "missing.onnx"}, "model missing.onnx: there is no such file"),
+            ({"model": "."}, "unknown model '.'"),
+            ({"model": "./"}, "this is a folder"),
+            ({"model": "no-such-zoo-model"}, "unknown model 'no-such-zoo-model': the zoo has"),
+            ({"data": "missing.npz"}, "data missing.npz: there is no such file"),
+            ({"data": "cats"}, "unknown data 'cats': expected digits, jets or a file"),
+            ({"folding_config_file": "missing.json"}, "folding configuration missing.json: there"),
+            ({"force": True, "start_step": "x"}, "force runs every step"),
+            ({"hls_clk_period_ns": 3.0}, "option hls_clk_period_ns has no effect in this flow"),
+            ({"save_intermediate_models": False}, "option save_intermediate_models has no effect"),
+        ],
+    )
+    def test_mistake_is_named(self, model: Path, options: dict, message: str) -> None:
+        with pytest.raises(UserError, match=message) as error:
+            make(model, **options).validate()
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("text", ["{", "[1]", "\x80"])
+    def test_bad_folding_file(self, model: Path, tmp_path: Path, text: str) -> None:
+        path = tmp_path / "folding.json"
+        path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(UserError, match=r"folding configuration .*/folding\.json: "):
+            make(model, folding_config_file=path).validate()
+
+    def test_output_folder_is_a_file(self, model: Path, tmp_path: Path) -> None:
+        (tmp_path / "f").write_text("")
+        with pytest.raises(UserError, match="there is a file of that name"):
+            make(model, output_dir=tmp_path / "f").validate()
+
+    @pytest.mark.parametrize("out", [".", "..", "/"])
+    def test_output_folder_is_one_we_stand_in(
+        self, model: Path, tmp_path: Path, out: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(UserError, match="a build needs a folder of its own"):
+            make(model, output_dir=out).validate()
+
+    @pytest.mark.parametrize("package", ["finn_builds", "deploy/x", "tests/finn_builds/out"])
+    def test_output_folder_among_the_sources(self, model: Path, package: str) -> None:
+        with pytest.raises(UserError, match="lies among the sources"):
+            make(model, output_dir=fp.ROOT / package).validate()
+
+    @pytest.mark.parametrize("which", ["model", "data", "folding_config_file"])
+    def test_output_folder_holds_an_input(self, model: Path, tmp_path: Path, which: str) -> None:
+        out = tmp_path / "b"
+        (out / "sub").mkdir(parents=True)
+        suffix = {"model": ".onnx", "data": ".npz", "folding_config_file": ".json"}[which]
+        file = out / "sub" / f"input{suffix}"
+        file.write_text("{}")
+        with pytest.raises(UserError, match=r"holds the input .*, which the build would"):
+            make(model, output_dir=out, **{which: str(file)}).validate()
+
+
+class TestView:
+    def test_reads_what_is_allowed_and_nothing_else(self, model: Path, tmp_path: Path) -> None:
+        heard: list[tuple] = []
+        cfg = make(model, output_dir=tmp_path / "o").validate()
+        view = cfg.view(["board"], lambda *call: heard.append(call), tmp_path / "s")
+        assert isinstance(view, BuildConfig)
+        assert view.board == "Pynq-Z1" and view.board_spec.family == "xc7"
+        assert view.out == tmp_path / "o" and view.force is False
+        view.progress(1, 2, "files")
+        assert heard == [(1, 2, "files")]
+        assert view.scratch == tmp_path / "s"
+        with pytest.raises(RuntimeError, match="only a running step"):
+            assert cfg.scratch
+        for name in ("target_fps", "model", "fpga_part", "synth_clk_period_ns", "verify_seed"):
+            with pytest.raises(RuntimeError, match=rf"reads cfg\.{name} without declaring"):
+                getattr(view, name)
+        with pytest.raises(RuntimeError):
+            view._resolve_cycles_per_frame()
+
+    def test_every_own_field_is_guarded_or_says_how_to_run(self) -> None:
+        own = {item.name for item in dataclasses.fields(BuildConfig)} - {
+            item.name for item in dataclasses.fields(DataflowBuildConfig)
+        }
+        assert own <= config_module.DECLARED_FIELDS | config_module.RUN_FIELDS
+        assert not config_module.DECLARED_FIELDS & config_module.RUN_FIELDS
+
+    def test_progress_costs_nothing_outside_a_run(self, model: Path) -> None:
+        make(model).validate().progress(1, 2, "files")
+
+
+class TestFingerprint:
+    def test_is_the_same_twice_and_for_a_copy_elsewhere(self, model: Path, tmp_path: Path) -> None:
+        copy = tmp_path / "elsewhere" / model.name
+        copy.parent.mkdir()
+        shutil.copy(model, copy)
+        first = make(model).validate().fingerprint()
+        assert make(model).validate().fingerprint() == first
+        assert make(copy, output_dir=tmp_path / "o").validate().fingerprint() == first
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"board": "Pynq-Z2"},
+            {"synth_clk_period_ns": 9.0},
+            {"target_fps": 10},
+            {"style": "folded"},
+            {"data": "digits"},
+            {"standardise": True},
+            {"verify_frames": 10},
+            {"verify_seed": 1},
+            {"input_quant": "INT8"},
+            {"top1": True},
+            {"trace": "fst"},
+            {"mvau_wwidth_max": 100},
+        ],
+    )
+    def test_every_option_counts(self, model: Path, options: dict) -> None:
+        base = make(model).validate().fingerprint()
+        assert make(model, **options).validate().fingerprint() != base
+
+    @pytest.mark.parametrize("options", [{"force": True}, {"stop_step": "x"}, {"output_dir": "o"}])
+    def test_how_to_run_does_not_count(self, model: Path, options: dict) -> None:
+        base = make(model).validate().fingerprint()
+        assert make(model, **options).validate().fingerprint() == base
+
+    def test_content_of_files_counts(self, model: Path, tmp_path: Path) -> None:
+        data, folding = tmp_path / "d.npz", tmp_path / "f.json"
+        seen = set()
+
+        def look() -> None:
+            cfg = make(model, data=str(data), folding_config_file=folding).validate()
+            seen.add(cfg.fingerprint())
+
+        np.savez(data, x=np.zeros(3))
+        folding.write_text("{}")
+        look()
+        np.savez(data, x=np.ones(3))
+        look()
+        folding.write_text('{"MVAU_rtl_0": {"PE": 2}}')
+        look()
+        make_model(3.0).save(str(model))
+        look()
+        assert len(seen) == 4
+
+    def test_board_file_counts(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "Pynq-Z1.yaml"
+        monkeypatch.setattr(config_module, "board_path", lambda name: path)
+        shutil.copy(BOARD_DIR / path.name, path)
+        cfg = make(model).validate()
+        first = cfg.fingerprint()
+        path.write_text(path.read_text().replace("DSP: 220", "DSP: 200"))
+        assert cfg.fingerprint() != first
+
+    def test_external_tensors_count(self, tmp_path: Path) -> None:
+        graph = helper.make_graph(
+            [helper.make_node("Mul", ["x", "w"], ["y"])],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])],
+            [numpy_helper.from_array(np.ones((1, 64), np.float32), "w")],
+        )
+        path = tmp_path / "m.onnx"
+        onnx.save_model(
+            helper.make_model(graph),
+            str(path),
+            save_as_external_data=True,
+            location="weights.bin",
+            size_threshold=0,
+        )
+        weights = tmp_path / "weights.bin"
+        assert weights.is_file()
+        first = fp.model_digest(path)
+        weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+        assert fp.model_digest(path) != first
+
+    def test_any_file_can_be_hashed(self, tmp_path: Path) -> None:
+        path = tmp_path / "README.md"
+        path.write_text("# no model")
+        first = fp.model_digest(path)
+        path.write_text("# still none")
+        assert fp.model_digest(path) != first
+
+    def test_sources_count(self, tmp_path: Path) -> None:
+        package = tmp_path / "finn_builds" / "rtl"
+        package.mkdir(parents=True)
+        (package / "mvu.sv").write_text("module mvu; endmodule")
+        (tmp_path / "notes.txt").write_text("")
+        seen = [fp.source_digest(root=tmp_path)]
+        (tmp_path / "notes.txt").write_text("not a source")
+        (package / "__pycache__").mkdir()
+        (package / "__pycache__" / "x.pyc").write_text("")
+        assert fp.source_digest(root=tmp_path) == seen[0]
+        (package / "mvu.sv").write_text("module mvu2; endmodule")
+        seen.append(fp.source_digest(root=tmp_path))
+        (package / "mvu.sv").rename(package / "mvv.sv")
+        seen.append(fp.source_digest(root=tmp_path))
+        assert len(set(seen)) == 3
+
+    def test_real_sources_and_versions_are_found(self, model: Path) -> None:
+        environment = make(model).validate().environment()
+        assert environment["sources"] == fp.source_digest()
+        assert environment["versions"]["qonnx"] != "absent"
+        assert fp.versions(["no-such-package"]) == {"no-such-package": "absent"}
+        assert fp.source_digest() != fp.source_digest(["deploy"])
+
+    def test_downloaded_data_count(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(config_module, "DATA_CACHE", tmp_path / "cache")
+        cfg = make(model, data="jets").validate()
+        first = cfg.fingerprint()
+        (tmp_path / "cache").mkdir()
+        np.savez(tmp_path / "cache" / "jets_openml_42468.npz", x=np.ones(2))
+        assert cfg.fingerprint() != first

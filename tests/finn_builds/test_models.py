@@ -1,0 +1,88 @@
+"""The shipped models and the public ones, from the file to the verified RTL.
+
+Folded slowly, so that the simulation compiles fast; the default is also built at full speed.
+"""
+
+import json
+
+import pytest
+
+from brevitas_models import zoo
+from finn_builds import BuildConfig, UserError, build
+
+pytestmark = pytest.mark.slow
+
+
+def assert_verified(result, frames):
+    verification = json.loads((result.report / "verification.json").read_text())
+    assert verification["mismatches"] == 0
+    assert verification["frames"] == frames
+    for run in verification["runs"].values():
+        assert run["mismatches"] == 0
+        assert run["frames"] > 0
+    cycles = json.loads((result.report / "rtlsim_performance.json").read_text())
+    estimated = json.loads((result.report / "estimate_network_performance.json").read_text())
+    assert cycles["interval_cycles"] == pytest.approx(estimated["max_cycles"], rel=0.05)
+
+
+@pytest.mark.parametrize(("style", "interval"), [("auto", 1), ("folded", 16)])
+def test_default_build_of_the_jet_tagger(tmp_path, style, interval):
+    result = build(BuildConfig(board="Pynq-Z1", output_dir=tmp_path / "jets", style=style))
+    assert_verified(result, 1000)
+    assert result.summary["accuracy_surrogate"] is True
+    assert "surrogate" in result.summary["accuracy_source"]
+    assert result.summary["interval_cycles"] <= interval
+    if style == "auto":
+        assert result.summary["resources"]["DSP"] == 0, "pruned weights are wiring"
+    for resource, share in (("LUT", 0.70), ("DSP", 0.80), ("BRAM_18K", 0.80)):
+        total = {"LUT": 53200, "DSP": 220, "BRAM_18K": 280}[resource]
+        assert result.summary["resources"][resource] <= share * total
+
+
+@pytest.mark.parametrize("name", ["digits"])
+def test_other_models_of_the_zoo(name, tmp_path):
+    assert name in zoo.names()
+    result = build(
+        BuildConfig(
+            board="ZCU104", model=name, output_dir=tmp_path / name, style="folded", target_fps=1e6
+        )
+    )
+    assert_verified(result, 1000)
+    assert result.summary["accuracy"] > 0.85, "real digits"
+    assert result.summary["accuracy_surrogate"] is False
+
+
+@pytest.mark.parametrize("name", ["tfc_2w2a", "unsw_nb15_mlp_w2a2"])
+def test_public_models(shared_data, name, tmp_path):
+    config = BuildConfig(
+        board="Pynq-Z1",
+        model=str(shared_data / f"{name}.onnx"),
+        output_dir=tmp_path / name,
+        style="folded",
+        target_fps=1e5,
+    )
+    assert_verified(build(config), 1000)
+
+
+def test_model_without_input_quantizer(shared_data, tmp_path):
+    config = BuildConfig(
+        board="Pynq-Z1",
+        model=str(shared_data / "jets_teacher_6bit.onnx"),
+        output_dir=tmp_path / "teacher",
+        target_fps=1e5,
+    )
+    with pytest.raises(UserError, match="--input-quant INT8"):
+        build(config)
+    config.input_quant = "INT8"
+    with pytest.raises(UserError, match="--input-scale"):
+        build(config)
+    config.data = str(shared_data / "jets_real_dev.npz")
+    config.standardise = True
+    result = build(config)
+    assert_verified(result, 1000)
+    report = json.loads((result.report / "accuracy.json").read_text())
+    assert report["frames"] == 501
+    assert report["surrogate"] is False
+    # The public model is right on 75.0 % of these jets; eight bits at its input change little.
+    assert report["accuracy_without_input_quantizer"] == pytest.approx(0.750, abs=0.001)
+    assert report["accuracy"] == pytest.approx(0.750, abs=0.015)
