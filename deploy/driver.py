@@ -1,0 +1,105 @@
+"""Run the accelerator of this package: classify features, or measure.
+
+    python driver.py --exec_mode execute --inputfile features.npy --outputfile classes.npy
+    python driver.py --exec_mode throughput_test --batchsize 1000
+    python driver.py --exec_mode latency_test
+
+Options are those of FINN's driver. ``--virtual`` simulates the board, on a host with the project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+try:  # beside this file, as on the board
+    from host_model import HostModelError
+    from measure import latency_test, throughput_test, write_metrics
+    from package import Package
+    from registers import DriverError
+except ModuleNotFoundError:  # in the project's checkout
+    from deploy.host_model import HostModelError
+    from deploy.measure import latency_test, throughput_test, write_metrics
+    from deploy.package import Package
+    from deploy.registers import DriverError
+
+__all__ = ["main"]
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--exec_mode", choices=("execute", "throughput_test", "latency_test"), default="execute")
+    add("--platform", default=None, help="zynq-iodma, which is the default")
+    add("--batchsize", type=_positive, default=1, help="frames per run (default 1)")
+    add("--device", type=int, default=0, help="index of the pynq device (default 0)")
+    add("--bitfile", type=Path, default=None, help="default bitfile/finn-accel.bit")
+    add("--inputfile", type=Path, default=Path("input.npy"), help="features, (frames, features)")
+    add("--outputfile", type=Path, default=Path("output.npy"), help="classes, (frames,)")
+    add("--scores", action="store_true", help="write the network's outputs instead of classes")
+    add("--integers", action="store_true", help="integers in and out, without the host's steps")
+    add("--repeats", type=_positive, default=20, help="runs that are timed (default 20)")
+    add("--metrics", type=Path, default=Path("nw_metrics.json"), help="what was measured")
+    add("--timeout", type=float, default=10.0, help="seconds a run may take (default 10)")
+    add("--virtual", action="store_true", help="simulate the board, on a host")
+    add("--package", type=Path, default=Path(__file__).parent, help=argparse.SUPPRESS)
+    return parser
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DriverError(f"can't read {path} as a .npy file: {error}") from error
+
+
+def _execute(overlay: object, arguments: argparse.Namespace) -> None:
+    data = _load(arguments.inputfile)
+    if arguments.integers:
+        result = overlay.execute(data)
+    elif arguments.scores:
+        result = overlay.run(data)
+    else:
+        result = overlay.classify(data)
+    with arguments.outputfile.open("wb") as file:
+        np.save(file, result)
+    print(f"{len(result)} frames: {arguments.outputfile}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, or 2 with one message."""
+    arguments = _parser().parse_args(argv)
+    try:
+        overlay = Package(arguments.package).open(
+            bitfile=arguments.bitfile,
+            platform=arguments.platform,
+            batch_size=arguments.batchsize,
+            device=arguments.device,
+            virtual=arguments.virtual,
+            timeout_s=arguments.timeout,
+        )
+        if arguments.exec_mode == "execute":
+            _execute(overlay, arguments)
+            return 0
+        test = throughput_test if arguments.exec_mode == "throughput_test" else latency_test
+        files = write_metrics(test(overlay, repeats=arguments.repeats), arguments.metrics)
+        print(files[1].read_text(encoding="utf-8"), end="")
+        return 0
+    except (DriverError, HostModelError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,358 @@
+"""An accelerator on a board: FINN's overlay class, with time-outs, measurement and raw features.
+
+Needs numpy and pynq alone and runs on Python 3.10. Input and output DMA have FINN's register map;
+the block ``control0`` beside them resets the accelerator and measures it in clock cycles.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+from pynq import Clocks, Overlay, allocate
+
+try:  # beside this file, as on the board
+    from host_model import HostModel
+    from packing import pack, packed_bytes, unpack, value_range
+    from registers import DriverError, Shell
+except ModuleNotFoundError:  # in the project's checkout
+    from deploy.host_model import HostModel
+    from deploy.packing import pack, packed_bytes, unpack, value_range
+    from deploy.registers import DriverError, Shell
+
+__all__ = ["DriverError", "FINNExampleOverlay", "parse_datatype"]
+
+CLOCK_TOLERANCE = 1e-3  # crystals are not rounder than that
+CLOCK_TRIES = 100
+ERROR_POLL_S = 1e-3  # a run this long is asked for errors on the bus as well
+
+
+def parse_datatype(name: str) -> tuple[int, bool]:
+    """Return bits and signedness of a QONNX integer type such as ``UINT4`` or ``INT20``."""
+    known = {"BINARY": (1, False), "TERNARY": (2, True)}
+    if name in known:
+        return known[name]
+    match = re.fullmatch(r"(U?)INT([1-9]\d*)", name)
+    if not match:
+        raise DriverError(f"datatype {name}: expected BINARY, TERNARY, INT<n> or UINT<n>")
+    return int(match[2]), not match[1]
+
+
+class FINNExampleOverlay(Overlay):
+    """One accelerator with its DMAs.
+
+    Parameters
+    ----------
+    bitfile_name
+        The ``.bit`` file; its ``.hwh`` lies beside it.
+    platform
+        ``zynq-iodma``.
+    io_shape_dict
+        FINN's description of the two streams: ``idt``, ``odt``, ``ishape_normal``,
+        ``ishape_folded``, ``ishape_packed`` and so on, one entry per stream.
+    batch_size
+        Frames the buffers hold.
+    fclk_mhz
+        Clock to set, in MHz; 0 leaves the clock as it is.
+    device
+        pynq device; default the active one.
+    download
+        Whether to load the bitfile; default pynq's.
+    host_model
+        The host's part of the network, for :meth:`run` and :meth:`classify`.
+    timeout_s
+        Seconds a run may take.
+
+    Raises
+    ------
+    DriverError
+        The bitfile is of another accelerator, or the clock can't be had.
+    """
+
+    def __init__(
+        self,
+        bitfile_name: str,
+        platform: str,
+        io_shape_dict: dict,
+        batch_size: int = 1,
+        fclk_mhz: float = 100.0,
+        device: object = None,
+        download: bool | None = None,
+        *,
+        host_model: HostModel | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        if platform != "zynq-iodma":
+            raise DriverError(f"platform {platform!r}: this driver knows zynq-iodma alone")
+        super().__init__(
+            bitfile_name, download=True if download is None else download, device=device
+        )
+        self._io_shape_dict = io_shape_dict
+        self.platform = platform
+        self.host_model = host_model
+        self.timeout_s = timeout_s
+        # A simulated board tells its own time; a real one is timed by the processor's clock.
+        self.now = getattr(self.device, "now", time.perf_counter)
+        names_in = io_shape_dict.get("input_dma_name", ["idma0"])
+        names_out = io_shape_dict.get("output_dma_name", ["odma0"])
+        self.idma = [getattr(self, name) for name in names_in]
+        self.odma = [getattr(self, name) for name in names_out]
+        control = self.control0 if "control0" in self.ip_dict else None
+        self.shell = Shell(self.idma, self.odma, control)
+        self.fclk_mhz = self._set_clock(fclk_mhz)
+        self.shell.check(*(self._frame_bytes(key) for key in ("ishape_packed", "oshape_packed")))
+        self.ibuf_packed_device: list = []
+        self.obuf_packed_device: list = []
+        self.batch_size = batch_size
+
+    # Description of the streams, as FINN's driver gives it
+
+    def idt(self, ind: int = 0) -> str:
+        """Return the type of input `ind`."""
+        return self._io_shape_dict["idt"][ind]
+
+    def odt(self, ind: int = 0) -> str:
+        """Return the type of output `ind`."""
+        return self._io_shape_dict["odt"][ind]
+
+    def input_range(self, ind: int = 0) -> tuple[int, int]:
+        """Return the least and the greatest integer that input `ind` takes."""
+        return value_range(*parse_datatype(self.idt(ind)))
+
+    def _shape(self, key: str, ind: int) -> tuple[int, ...]:
+        return (self.batch_size, *self._io_shape_dict[key][ind][1:])
+
+    def ishape_normal(self, ind: int = 0) -> tuple[int, ...]:
+        """Return the shape of a batch as the network sees it."""
+        return self._shape("ishape_normal", ind)
+
+    def oshape_normal(self, ind: int = 0) -> tuple[int, ...]:
+        """Return the shape of a batch of results as the network sees it."""
+        return self._shape("oshape_normal", ind)
+
+    def ishape_folded(self, ind: int = 0) -> tuple[int, ...]:
+        """Return (batch, beats, elements per beat)."""
+        return self._shape("ishape_folded", ind)
+
+    def oshape_folded(self, ind: int = 0) -> tuple[int, ...]:
+        """Return (batch, beats, elements per beat)."""
+        return self._shape("oshape_folded", ind)
+
+    def ishape_packed(self, ind: int = 0) -> tuple[int, ...]:
+        """Return (batch, beats, bytes per beat)."""
+        return self._shape("ishape_packed", ind)
+
+    def oshape_packed(self, ind: int = 0) -> tuple[int, ...]:
+        """Return (batch, beats, bytes per beat)."""
+        return self._shape("oshape_packed", ind)
+
+    def _frame_bytes(self, key: str) -> list:
+        return [int(np.prod(shape[1:])) for shape in self._io_shape_dict[key]]
+
+    @property
+    def batch_size(self) -> int:
+        """Frames that the buffers hold; setting it makes new buffers."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, value: int) -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise DriverError(f"batch_size must be an integer from 1, not {value!r}")
+        self._batch_size = int(value)
+        self.ibuf_packed_device = [
+            allocate(shape=self.ishape_packed(i), dtype=np.uint8, target=self.device)
+            for i in range(len(self.idma))
+        ]
+        self.obuf_packed_device = [
+            allocate(shape=self.oshape_packed(i), dtype=np.uint8, target=self.device)
+            for i in range(len(self.odma))
+        ]
+
+    # From integers to bytes in the buffers and back
+
+    def fold_input(self, ibuf_normal: np.ndarray, ind: int = 0) -> np.ndarray:
+        """Reshape a batch of integers into beats.
+
+        Raises
+        ------
+        DriverError
+            Its shape or type is wrong, or a value is not of the input's type.
+        """
+        data = np.asarray(ibuf_normal)
+        expected = self.ishape_normal(ind)[1:]
+        if data.ndim < 2 or data.shape[1:] != expected or not len(data):
+            raise DriverError(f"input has shape {data.shape}; expected (frames, *{expected})")
+        if data.dtype.kind == "f":
+            if not (np.isfinite(data).all() and (data == np.rint(data)).all()):
+                raise DriverError(
+                    "the accelerator takes integers; found fractions, NaN or infinity. "
+                    "Raw features go through classify() or run()"
+                )
+            data = data.astype(np.int64)
+        elif data.dtype.kind not in "iub":
+            raise DriverError(f"input has dtype {data.dtype}; expected integers")
+        low, high = self.input_range(ind)
+        if data.min() < low or data.max() > high:
+            raise DriverError(
+                f"input goes from {data.min()} to {data.max()}; {self.idt(ind)} from {low} to "
+                f"{high}"
+            )
+        return data.reshape(len(data), *self.ishape_folded(ind)[1:])
+
+    def pack_input(self, ibuf_folded: np.ndarray, ind: int = 0) -> np.ndarray:
+        """Pack (frames, beats, elements) into uint8 (frames, beats, bytes)."""
+        frames, beats, elements = ibuf_folded.shape
+        bits, signed = parse_datatype(self.idt(ind))
+        packed = pack(ibuf_folded.reshape(frames * beats, elements), bits, signed)
+        return packed.reshape(frames, beats, packed_bytes(elements, bits))
+
+    def unpack_output(self, obuf_packed: np.ndarray, ind: int = 0) -> np.ndarray:
+        """Unpack uint8 (frames, beats, bytes) into integers (frames, beats, elements)."""
+        frames, beats, size = obuf_packed.shape
+        elements = self.oshape_folded(ind)[-1]
+        bits, signed = parse_datatype(self.odt(ind))
+        data = np.asarray(obuf_packed).reshape(frames * beats, size)
+        return unpack(data, elements, bits, signed).reshape(frames, beats, elements)
+
+    def unfold_output(self, obuf_folded: np.ndarray, ind: int = 0) -> np.ndarray:
+        """Reshape beats into results as the network gives them."""
+        return obuf_folded.reshape(len(obuf_folded), *self.oshape_normal(ind)[1:])
+
+    def copy_input_data_to_device(self, data: np.ndarray, ind: int = 0) -> None:
+        """Copy packed frames, at most a batch, to the buffer the DMA reads."""
+        self.ibuf_packed_device[ind][: len(data)] = data
+        self.ibuf_packed_device[ind].flush()
+
+    def copy_output_data_from_device(self, data: np.ndarray, ind: int = 0) -> None:
+        """Copy as many packed results as `data` holds from the buffer the DMA writes."""
+        self.obuf_packed_device[ind].invalidate()
+        data[:] = self.obuf_packed_device[ind][: len(data)]
+
+    # Running
+
+    def execute_on_buffers(self, asynch: bool = False, batch_size: int | None = None) -> None:
+        """Run what lies in the input buffers.
+
+        Parameters
+        ----------
+        asynch
+            Return at once; :meth:`wait_until_finished` waits.
+        batch_size
+            Frames to run; default all the buffers hold.
+
+        Raises
+        ------
+        DriverError
+            A DMA is busy, the bus gave an error, or the run took longer than `timeout_s`.
+        """
+        frames = self.batch_size if batch_size is None else batch_size
+        if not 0 <= frames <= self.batch_size:
+            raise DriverError(f"{frames} frames: the buffers hold {self.batch_size}")
+        if not self.shell.ready():
+            raise DriverError("a DMA is not ready for a run:\n" + self.status())
+        self.shell.clear_meter()
+        self._frames = frames
+        for dma, buffer in zip(
+            (*self.odma, *self.idma),  # outputs first, so that no result has to wait
+            (*self.obuf_packed_device, *self.ibuf_packed_device),
+            strict=True,
+        ):
+            self.shell.start(dma, buffer.device_address, frames)
+        self._started = self.now()
+        if not asynch:
+            self.wait_until_finished()
+
+    def wait_until_finished(self) -> None:
+        """Wait for the end of the run.
+
+        Raises
+        ------
+        DriverError
+            See :meth:`execute_on_buffers`. The accelerator is reset then and can be used again.
+        """
+        for dma in self.odma:
+            while not self.shell.is_done(dma):
+                elapsed = self.now() - self._started
+                if elapsed > ERROR_POLL_S and self.shell.has_failed():
+                    raise self._failed("an error on the memory bus stopped the run")
+                if elapsed > self.timeout_s:
+                    raise self._failed(
+                        f"the run of {self._frames} frames did not end within "
+                        f"{self.timeout_s:g} s. Check that the bitfile belongs to this driver's "
+                        "description, that its clock is on, and give a longer time-out if the "
+                        "batch is large"
+                    )
+
+    def _failed(self, what: str) -> DriverError:
+        story = self.status()
+        try:
+            self.soft_reset()
+            after = "The accelerator has been reset."
+        except DriverError as error:
+            after = str(error)
+        return DriverError(f"{what}\n{story}\n{after}")
+
+    def execute(self, input_npy: np.ndarray) -> np.ndarray:
+        """Run integers (frames, ...) of any number of frames and return the integers that come.
+
+        Returns
+        -------
+        np.ndarray
+            Shape (frames, *oshape_normal[1:]).
+        """
+        packed = self.pack_input(self.fold_input(input_npy))
+        out = np.empty((len(packed), *self.oshape_packed()[1:]), np.uint8)
+        for first in range(0, len(packed), self.batch_size):
+            part = packed[first : first + self.batch_size]
+            self.copy_input_data_to_device(part)
+            self.execute_on_buffers(batch_size=len(part))
+            self.copy_output_data_from_device(out[first : first + len(part)])
+        return self.unfold_output(self.unpack_output(out))
+
+    def run(self, features: np.ndarray) -> np.ndarray:
+        """Return the network's output, float32 (frames, n_out), for raw features."""
+        host = self._host()
+        return host.after(self._integers(features).reshape(-1, host.n_out))
+
+    def classify(self, features: np.ndarray) -> np.ndarray:
+        """Return the class of each frame, int64 (frames,), for raw features."""
+        host = self._host()
+        return host.classify(self._integers(features).reshape(-1, host.n_out))
+
+    def _integers(self, features: np.ndarray) -> np.ndarray:
+        integers = self._host().before(features)
+        return self.execute(integers.reshape(len(integers), *self.ishape_normal()[1:]))
+
+    def _host(self) -> HostModel:
+        if self.host_model is None:
+            raise DriverError("this overlay was made without a host model: use execute()")
+        return self.host_model
+
+    # State of the board
+
+    def soft_reset(self) -> None:
+        """Bring DMAs and accelerator back to the state after power-on."""
+        self.shell.soft_reset(self.now)
+
+    def counters(self) -> dict:
+        """Return what the accelerator measured of the last run; see ``Shell.counters``."""
+        return self.shell.counters()
+
+    def status(self) -> str:
+        """Return the state of every DMA in words."""
+        return self.shell.status()
+
+    def _set_clock(self, fclk_mhz: float) -> float:
+        """Set the fastest clock the board has that is not above `fclk_mhz`, and read it back."""
+        wanted = float(fclk_mhz)
+        actual = float(Clocks.fclk0_mhz)
+        for _ in range(CLOCK_TRIES if fclk_mhz else 0):
+            Clocks.fclk0_mhz = wanted
+            actual = float(Clocks.fclk0_mhz)
+            if actual <= fclk_mhz * (1 + CLOCK_TOLERANCE):
+                return actual
+            wanted *= 0.97  # dividers are integers: pynq takes the nearest, even if it is faster
+        if fclk_mhz:
+            raise DriverError(f"the board can't make {fclk_mhz:g} MHz: its clock is {actual:g} MHz")
+        return actual

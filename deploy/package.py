@@ -1,0 +1,165 @@
+"""The folder that goes to a board: its description, its checksums, and the overlay it opens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+try:  # beside this file, as on the board
+    from host_model import HostModel, HostModelError
+    from registers import DriverError
+except ModuleNotFoundError:  # in the project's checkout
+    from deploy.host_model import HostModel, HostModelError
+    from deploy.registers import DriverError
+
+__all__ = ["CHECKSUMS", "DESCRIPTION", "VECTORS", "Package"]
+
+DESCRIPTION = "overlay.json"
+CHECKSUMS = "SHA256SUMS"
+VECTORS = "validation.npz"
+FORMAT_VERSION = 1
+_KEYS = ("name", "platform", "ps_type", "fclk_mhz", "io_shape_dict", "host_model", "shell")
+
+
+class Package:
+    """One deployment package.
+
+    Parameters
+    ----------
+    folder
+        Where ``overlay.json`` lies.
+
+    Attributes
+    ----------
+    description
+        What ``overlay.json`` says.
+    host_model
+        The host's part of the network.
+
+    Raises
+    ------
+    DriverError
+        The folder is not a package, or one that this code can't read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        path = self.folder / DESCRIPTION
+        try:
+            self.description = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DriverError(
+                f"can't read {path}: {error}. Run this from the unzipped package, or name its "
+                "folder with --package"
+            ) from error
+        if self.description.get("version") != FORMAT_VERSION:
+            raise DriverError(
+                f"{path} has format version {self.description.get('version')}; this driver reads "
+                f"{FORMAT_VERSION}: use the driver of the same package"
+            )
+        missing = [key for key in _KEYS if key not in self.description]
+        if missing:
+            raise DriverError(f"{path} lacks {', '.join(missing)}: copy the package again")
+        try:
+            self.host_model = HostModel.from_dict(self.description["host_model"])
+        except HostModelError as error:
+            raise DriverError(f"{path}: {error}") from error
+
+    def check_files(self) -> int:
+        """Compare every file of ``SHA256SUMS`` with its checksum.
+
+        Returns
+        -------
+        int
+            How many files were compared.
+
+        Raises
+        ------
+        DriverError
+            A file is missing or has changed.
+        """
+        try:
+            lines = (self.folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise DriverError(f"the package has no {CHECKSUMS}: copy it again") from error
+        for line in lines:
+            digest, _, name = line.partition("  ")
+            path = self.folder / name
+            if not path.is_file():
+                raise DriverError(f"{name} is missing: copy the package again")
+            if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                raise DriverError(f"{name} is not as it was built: copy the package again")
+        return len(lines)
+
+    def open(
+        self,
+        *,
+        bitfile: Path | None = None,
+        platform: str | None = None,
+        batch_size: int = 1,
+        device: int = 0,
+        virtual: bool = False,
+        timeout_s: float = 10.0,
+    ) -> object:
+        """Return the overlay, a ``FINNExampleOverlay``, ready to run.
+
+        Parameters
+        ----------
+        bitfile
+            Default ``bitfile/finn-accel.bit`` of the package.
+        platform
+            Default the description's.
+        batch_size, timeout_s
+            See ``FINNExampleOverlay``.
+        device
+            Index of the pynq device.
+        virtual
+            Simulate the board; for a machine on which the project is installed.
+
+        Raises
+        ------
+        DriverError
+            There is no bitfile, no such device, or nothing to simulate.
+        """
+        try:
+            from pynq import Device
+        except ImportError as error:
+            raise DriverError(f"pynq is needed and can't be imported: {error}") from error
+        try:
+            from driver_base import FINNExampleOverlay
+        except ModuleNotFoundError:
+            from deploy.driver_base import FINNExampleOverlay
+        if virtual:
+            board = self._virtual_board()
+            path = self.folder / DESCRIPTION  # pynq wants a file; the fabric is in the simulation
+        else:
+            path = bitfile or self.folder / "bitfile" / "finn-accel.bit"
+            if not path.is_file():
+                raise DriverError(
+                    f"there is no bitfile {path}: make it with Vivado as the package's README "
+                    "tells, or simulate the board with --virtual"
+                )
+            if not 0 <= device < len(Device.devices):
+                raise DriverError(f"device {device}: pynq has found {len(Device.devices)}")
+            board = Device.devices[device]
+        return FINNExampleOverlay(
+            str(path),
+            platform or self.description["platform"],
+            self.description["io_shape_dict"],
+            batch_size,
+            self.description["fclk_mhz"],
+            board,
+            host_model=self.host_model,
+            timeout_s=timeout_s,
+        )
+
+    def _virtual_board(self) -> object:
+        try:
+            from deploy.virtual_board import simulate_package
+        except ImportError as error:
+            raise DriverError(
+                "--virtual needs the project's own Python environment, on a host: run it with "
+                f"the checkout's .venv/bin/python ({error})"
+            ) from error
+        return simulate_package(self.folder, self.description)

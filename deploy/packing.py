@@ -1,0 +1,229 @@
+"""Integers to the bytes of a stream and back: element 0 in the least significant bits.
+
+Needs numpy alone and runs on the board (Python 3.10). The simulator uses the same functions, so
+what the board sends is what was verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import gcd
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["pack", "packed_bytes", "unpack", "value_range"]
+
+_MAX_BITS = 64
+
+
+def packed_bytes(elems: int, bits: int) -> int:
+    """Return the bytes of a beat of `elems` elements of `bits` bits, padded to whole bytes."""
+    return -(-elems * bits // 8)
+
+
+def value_range(bits: int, signed: bool) -> tuple[int, int]:
+    """Return the least and the greatest integer of `bits` bits (two's complement if signed)."""
+    _check_bits(bits)
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+
+
+def pack(values: npt.ArrayLike, bits: int, signed: bool) -> npt.NDArray[np.uint8]:
+    """Pack integers into the bytes of stream beats.
+
+    Parameters
+    ----------
+    values
+        Integers (n, elems), one row per beat.
+    bits
+        Width of one element, 1 to 64.
+    signed
+        Elements are two's complement.
+
+    Returns
+    -------
+    numpy.ndarray
+        Bytes (n, ceil(elems * bits / 8)), uint8, least significant first; padding bits are 0.
+
+    Raises
+    ------
+    TypeError
+        `values` are not integers.
+    ValueError
+        `values` are not of two dimensions, or one does not fit `bits` bits.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "iub":
+        raise TypeError(f"only integers can be packed, not {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"values must have the shape (beats, elements), not {array.shape}")
+    _check_range(array, bits, signed)
+    n, elems = array.shape
+    if bits == 1:
+        return np.packbits(array != 0, axis=1, bitorder="little")
+    # To an unsigned machine integer modulo its size: the cast wraps, which is two's complement.
+    word = np.dtype(f"<u{_word_bytes(bits)}")
+    array = array.astype(word, copy=False)
+    if bits % 8 == 0:
+        all_bytes = np.ascontiguousarray(array).view(np.uint8).reshape(n, elems, word.itemsize)
+        packed = np.empty((n, elems, bits // 8), np.uint8)
+        packed[...] = all_bytes[:, :, : bits // 8]
+        return packed.reshape(n, elems * bits // 8)
+
+    group, group_bytes = _group(bits)
+    if signed:
+        array = array & word.type((1 << bits) - 1)
+    whole = elems // group
+    out = np.empty((n, packed_bytes(elems, bits)), np.uint8)
+    _pack_groups(
+        array[:, : whole * group].reshape(n, whole, group),
+        bits,
+        out[:, : whole * group_bytes].reshape(n, whole, group_bytes),
+    )
+    rest = array[:, whole * group :]
+    tail = out[:, whole * group_bytes :]
+    _pack_groups(rest[:, None, :], bits, tail[:, None, :])
+    return out
+
+
+def unpack(
+    data: npt.NDArray[np.uint8], elems: int, bits: int, signed: bool
+) -> npt.NDArray[np.signedinteger | np.unsignedinteger]:
+    """Unpack the bytes of stream beats into integers: the inverse of `pack`.
+
+    Parameters
+    ----------
+    data
+        Bytes (n, ceil(elems * bits / 8)), uint8; padding bits are ignored.
+    elems
+        Elements per beat.
+    bits
+        Width of one element, 1 to 64.
+    signed
+        Elements are two's complement.
+
+    Returns
+    -------
+    numpy.ndarray
+        Integers (n, elems) of the smallest of numpy's types that holds `bits` bits.
+
+    Raises
+    ------
+    ValueError
+        `data` are not uint8 of that shape.
+    """
+    _check_bits(bits)
+    array = np.asarray(data)
+    if array.dtype != np.uint8 or array.ndim != 2 or array.shape[1] != packed_bytes(elems, bits):
+        raise ValueError(
+            f"{elems} elements of {bits} bits need uint8 of shape "
+            f"(beats, {packed_bytes(elems, bits)}), not {array.dtype} of shape {array.shape}"
+        )
+    n = len(array)
+    word = np.dtype(f"<u{_word_bytes(bits)}")
+    result = np.dtype(f"{'i' if signed else 'u'}{word.itemsize}")
+    if bits == word.itemsize * 8:
+        return np.ascontiguousarray(array).view(word).astype(result)
+    if bits == 1:
+        ones = np.unpackbits(array, axis=1, count=elems, bitorder="little")
+        return -ones.view(np.int8) if signed else ones
+
+    if bits % 8 == 0:
+        all_bytes = np.zeros((n, elems, word.itemsize), np.uint8)
+        all_bytes[:, :, : bits // 8] = array.reshape(n, elems, bits // 8)
+        words = all_bytes.view(word).reshape(n, elems)
+    else:
+        words = _unpack_words(array, elems, bits, word)
+    if not signed:
+        words &= word.type((1 << bits) - 1)
+        return words
+    # Move the sign bit to the top and back: the arithmetic shift copies it.
+    unused = word.itemsize * 8 - bits
+    words <<= word.type(unused)
+    signed_words: npt.NDArray[np.signedinteger] = words.view(result)
+    signed_words >>= result.type(unused)
+    return signed_words
+
+
+def _check_bits(bits: int) -> None:
+    if not 1 <= bits <= _MAX_BITS:
+        raise ValueError(f"elements must have 1 to {_MAX_BITS} bits, not {bits}")
+
+
+def _check_range(array: npt.NDArray[np.integer], bits: int, signed: bool) -> None:
+    low, high = value_range(bits, signed)
+    if not array.size:
+        return
+    if int(array.min()) < low or int(array.max()) > high:
+        row, column = np.argwhere((array < low) | (array > high))[0]
+        kind = "signed" if signed else "unsigned"
+        raise ValueError(
+            f"{array[row, column]} (beat {row}, element {column}) does not fit {bits} {kind} "
+            f"bits: {low} to {high}"
+        )
+
+
+def _word_bytes(bits: int) -> int:
+    """Return the bytes of the smallest machine integer of at least `bits` bits."""
+    return next(size for size in (1, 2, 4, 8) if bits <= 8 * size)
+
+
+def _group(bits: int) -> tuple[int, int]:
+    """Return how many elements fill whole bytes exactly, and how many bytes those are."""
+    group = 8 // gcd(bits, 8)
+    return group, group * bits // 8
+
+
+def _overlaps(elems: int, bits: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (element, byte, left shift of the element within the byte, maybe negative)."""
+    for element in range(elems):
+        first = element * bits
+        for byte in range(first // 8, (first + bits - 1) // 8 + 1):
+            yield element, byte, first - 8 * byte
+
+
+def _unpack_words(
+    data: npt.NDArray[np.uint8], elems: int, bits: int, word: np.dtype[np.unsignedinteger]
+) -> npt.NDArray[np.unsignedinteger]:
+    """Unpack rows of bytes into (n, elems) words; bits above `bits` are left over."""
+    group, group_bytes = _group(bits)
+    n, whole = len(data), elems // group
+    words = np.empty((n, elems), word)
+    _unpack_groups(
+        data[:, : whole * group_bytes].reshape(n, whole, group_bytes),
+        bits,
+        words[:, : whole * group].reshape(n, whole, group),
+    )
+    tail = words[:, whole * group :]
+    _unpack_groups(data[:, None, whole * group_bytes :], bits, tail[:, None, :])
+    return words
+
+
+def _pack_groups(
+    values: npt.NDArray[np.unsignedinteger], bits: int, out: npt.NDArray[np.uint8]
+) -> None:
+    """Pack (n, groups, elems) into (n, groups, bytes), one vector operation per overlap."""
+    started = -1
+    for element, byte, shift in _overlaps(values.shape[2], bits):
+        column = values[:, :, element]
+        part = (column << shift if shift >= 0 else column >> -shift).astype(np.uint8)
+        if byte > started:
+            out[:, :, byte] = part
+            started = byte
+        else:
+            out[:, :, byte] |= part
+
+
+def _unpack_groups(
+    data: npt.NDArray[np.uint8], bits: int, out: npt.NDArray[np.unsignedinteger]
+) -> None:
+    """Unpack (n, groups, bytes) into (n, groups, elems); bits above `bits` are left over."""
+    started = -1
+    for element, byte, shift in _overlaps(out.shape[2], bits):
+        column = data[:, :, byte].astype(out.dtype)
+        part = column >> shift if shift >= 0 else column << -shift
+        if element > started:
+            out[:, :, element] = part
+            started = element
+        else:
+            out[:, :, element] |= part

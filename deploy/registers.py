@@ -1,0 +1,158 @@
+"""The registers of the shell: two kinds of DMA with FINN's map, and the block that measures.
+
+Works on whatever has ``read(offset)`` and ``write(offset, value)``, as pynq's IP drivers have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+__all__ = ["METER", "DriverError", "Shell"]
+
+CONTROL, ADDRESS_LOW, ADDRESS_HIGH, FRAMES = 0x00, 0x10, 0x14, 0x1C  # FINN's
+STATUS, FRAME_BYTES, BYTES_LEFT = 0x20, 0x24, 0x28
+START, DONE, IDLE = 1, 2, 4
+RESPONSE_MASK = 3
+RESPONSES = {2: "SLVERR: the memory refused the access", 3: "DECERR: there is no memory there"}
+
+IDENTITY_AT, IDENTITY = 0x04, 0x50535331
+SOFT_RESET, CLEAR_METER = 1, 2
+METER_LOST = 0x2C
+METER = {
+    "frames_in": 0x08,
+    "frames_out": 0x0C,
+    "latency_first_cycles": 0x10,
+    "latency_min_cycles": 0x14,
+    "latency_max_cycles": 0x18,
+    "latency_last_cycles": 0x1C,
+    "interval_min_cycles": 0x20,
+    "interval_max_cycles": 0x24,
+    "span_cycles": 0x28,
+    "stall_in_cycles": 0x30,
+    "stall_out_cycles": 0x34,
+}
+RESET_PATIENCE_S = 1.0
+
+
+class DriverError(Exception):
+    """The accelerator, its board or its data are not as they should be: what, and what to do."""
+
+
+class Shell:
+    """The register blocks of one accelerator.
+
+    Parameters
+    ----------
+    idma, odma
+        Input and output DMAs.
+    control
+        The block ``control0``, or None in a bitfile of FINN's own that has none.
+    """
+
+    def __init__(self, idma: Sequence, odma: Sequence, control: object = None) -> None:
+        self.idma, self.odma, self.control = idma, odma, control
+
+    def check(self, in_bytes: Sequence[int], out_bytes: Sequence[int]) -> None:
+        """Make sure that the blocks are those of the accelerator with these bytes per frame.
+
+        Raises
+        ------
+        DriverError
+            They are not.
+        """
+        if self.control is None:
+            return
+        if self.control.read(IDENTITY_AT) != IDENTITY:
+            raise DriverError("control0 does not answer as the shell does: wrong bitfile?")
+        for name, dmas, sizes in (("input", self.idma, in_bytes), ("output", self.odma, out_bytes)):
+            for dma, expected in zip(dmas, sizes, strict=False):
+                found = dma.read(FRAME_BYTES)
+                if found != expected:
+                    raise DriverError(
+                        f"the bitfile has {name} frames of {found} bytes where the description "
+                        f"says {expected}: the two are of different builds"
+                    )
+
+    def start(self, dma: object, address: int, frames: int) -> None:
+        """Start a DMA on a buffer at a physical address."""
+        dma.write(ADDRESS_LOW, address & 0xFFFFFFFF)
+        dma.write(ADDRESS_HIGH, address >> 32)
+        dma.write(FRAMES, frames)
+        dma.write(CONTROL, START)
+
+    def is_done(self, dma: object) -> bool:
+        """Say whether the run of a DMA has ended well."""
+        return bool(dma.read(CONTROL) & DONE)
+
+    def ready(self) -> bool:
+        """Say whether every DMA is idle and without error."""
+        dmas = (*self.odma, *self.idma)
+        return all(dma.read(CONTROL) & IDLE for dma in dmas) and not self.has_failed()
+
+    def has_failed(self) -> bool:
+        """Say whether the bus gave a DMA an error."""
+        if self.control is None:
+            return False
+        return any(dma.read(STATUS) & RESPONSE_MASK for dma in (*self.idma, *self.odma))
+
+    def clear_meter(self) -> None:
+        """Begin a new measurement; only between runs."""
+        if self.control is not None:
+            self.control.write(CONTROL, CLEAR_METER)
+
+    def soft_reset(self, now: Callable[[], float]) -> None:
+        """Bring DMAs and accelerator back to the state after power-on.
+
+        Parameters
+        ----------
+        now
+            Gives the time in seconds.
+
+        Raises
+        ------
+        DriverError
+            The memory bus keeps an answer back; only loading the bitfile again helps.
+        """
+        if self.control is None:
+            raise DriverError("this bitfile has no control0 to reset it: load it again")
+        self.control.write(CONTROL, SOFT_RESET)
+        began = now()
+        while self.control.read(CONTROL) & SOFT_RESET:
+            if now() - began > RESET_PATIENCE_S:
+                raise DriverError(
+                    "the soft reset does not end: the memory bus keeps an answer back. "
+                    "Load the bitfile again"
+                )
+
+    def counters(self) -> dict[str, float]:
+        """Return what the accelerator measured of the last run, in clock cycles.
+
+        Its own latency and interval, apart from the DMAs and the processor. Keys are those of
+        ``METER`` and ``interval_cycles``, the mean. An empty dict without a meter; no latencies
+        if more frames were under way than the meter follows.
+        """
+        if self.control is None:
+            return {}
+        values = {name: self.control.read(at) for name, at in METER.items()}
+        if values["frames_out"] > 1:
+            span = values["span_cycles"] - values["latency_first_cycles"]
+            values["interval_cycles"] = span / (values["frames_out"] - 1)
+        if self.control.read(METER_LOST):
+            values = {k: v for k, v in values.items() if not k.startswith("latency")}
+        return values
+
+    def status(self) -> str:
+        """Return the state of every DMA in words."""
+        lines = []
+        for name, dmas in (("input", self.idma), ("output", self.odma)):
+            for i, dma in enumerate(dmas):
+                control = dma.read(CONTROL)
+                state = "done" if control & DONE else "idle" if control & IDLE else "running"
+                text = f"  {name} DMA {i}: {state}"
+                if self.control is not None:
+                    text += f", {dma.read(BYTES_LEFT)} bytes left"
+                    response = dma.read(STATUS) & RESPONSE_MASK
+                    if response:
+                        text += f", {RESPONSES.get(response, 'error on the bus')}"
+                lines.append(text)
+        return "\n".join(lines)

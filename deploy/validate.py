@@ -1,0 +1,91 @@
+"""Check the accelerator of this package on its test vectors: every integer, every class.
+
+    python validate.py            on the board
+    python validate.py --virtual  on a host with the project
+
+Exit code 0 if all agree, 1 if not, 2 if it could not be tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+try:  # beside this file, as on the board
+    from host_model import HostModelError
+    from package import VECTORS, Package
+    from registers import DriverError
+except ModuleNotFoundError:  # in the project's checkout
+    from deploy.host_model import HostModelError
+    from deploy.package import VECTORS, Package
+    from deploy.registers import DriverError
+
+__all__ = ["main", "validate"]
+
+
+def validate(package: Package, overlay: object) -> dict:
+    """Run the test vectors and compare.
+
+    Returns
+    -------
+    dict
+        ``frames``; ``features``, how many of them are given as raw features too, and of these
+        ``input_mismatches``, whose integers into the accelerator differ from those of the build;
+        ``mismatches``, frames whose integers out of it do;
+        ``class_mismatches``; ``accelerator``, its own counts of the last batch in clock cycles;
+        ``expected``, what the build measured.
+    """
+    path = package.folder / VECTORS
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            inputs, outputs, classes = data["inputs"], data["outputs"], data["classes"]
+            features = data.get("features")
+    except (OSError, ValueError, KeyError) as error:
+        raise DriverError(f"can't read the test vectors {path}: {error}") from error
+    host = package.host_model
+    frames = len(inputs)
+    integers = inputs[:0] if features is None else host.before(features)
+    found = overlay.execute(inputs.reshape(frames, *overlay.ishape_normal()[1:]))
+    found = found.reshape(frames, -1)
+    return {
+        "frames": frames,
+        "features": len(integers),
+        "input_mismatches": int((integers != inputs[: len(integers)]).any(axis=1).sum()),
+        "mismatches": int((found != outputs).any(axis=1).sum()),
+        "class_mismatches": int((host.classify(found) != classes).sum()),
+        "accelerator": overlay.counters(),
+        "expected": package.description.get("expected", {}),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--virtual", action="store_true", help="simulate the board, on a host")
+    parser.add_argument("--batchsize", type=int, default=100, help="frames per run (default 100)")
+    parser.add_argument("--bitfile", type=Path, default=None)
+    parser.add_argument("--package", type=Path, default=Path(__file__).parent)
+    arguments = parser.parse_args(argv)
+    try:
+        package = Package(arguments.package)
+        files = package.check_files()
+        overlay = package.open(
+            bitfile=arguments.bitfile, batch_size=arguments.batchsize, virtual=arguments.virtual
+        )
+        result = validate(package, overlay)
+    except (DriverError, HostModelError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps({"files": files, **result}, indent=2))
+    wrong = result["input_mismatches"] + result["mismatches"] + result["class_mismatches"]
+    print("FAILED" if wrong else f"PASSED: {result['frames']} frames, all as built")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,331 @@
+"""A board that is not there: a pynq device whose fabric is simulated. For the host only.
+
+The driver that ships runs on it unchanged: pynq's own ``Overlay``, ``allocate``, ``MMIO`` and
+``Clocks`` reach the Verilated shell and the accelerator in it. Buffers have caches as on a board:
+what is not flushed does not reach the DMA, and what it wrote is seen after ``invalidate`` alone.
+
+Time goes on with every access to a register. `now` is the simulated time, which is what a driver on
+a board of that clock would measure, without the time that Python itself takes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import warnings
+import weakref
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from pynq import Clocks
+from pynq.buffer import PynqBuffer
+from pynq.pl_server.device import Device
+
+from deploy.registers import DriverError
+from finn_builds.shell import MemoryTiming, ShellSimulator, ShellSpec, compile_shell
+
+__all__ = ["VirtualBoard", "VirtualBoardError", "simulate_package"]
+
+_BLOCKS = {"idma0": 0x4000_0000, "odma0": 0x4001_0000, "control0": 0x4002_0000}
+_RANGE = 0x1_0000
+_PAGE = 4096
+_ACCESS_NS = 150.0  # of a register through the processor's general-purpose port
+_SKIP_S = 1e-3
+# A design that moves nothing for so many cycles is stuck: time is then skipped, not simulated.
+_STUCK_CYCLES = 200_000
+
+
+class _Zynq7000:
+    """Clock registers of Zynq-7000 (UG585, appendix B.28) after boot."""
+
+    arch = "armv7l"
+    registers = {  # noqa: RUF012 - a table
+        0xF800_0100: 40 << 12,
+        0xF800_0104: 32 << 12,
+        0xF800_0108: 20 << 12,  # IO PLL: 50 MHz * 20
+        0xF800_0170: 10 << 8 | 1 << 20,
+    }
+
+    @staticmethod
+    def fclk_mhz(read: dict[int, int]) -> float:
+        control = read[0xF800_0170]
+        pll = 50.0 * (read[0xF800_0108] >> 12 & 0x7F)
+        return pll / ((control >> 8 & 0x3F) * (control >> 20 & 0x3F))
+
+
+class _ZynqUltrascale:
+    """Clock registers of Zynq UltraScale+ (UG1087, CRL_APB) after boot."""
+
+    arch = "aarch64"
+    registers = {  # noqa: RUF012 - a table
+        0xFF5E_0020: 90 << 8 | 1 << 16,  # IO PLL: 33.333 MHz * 90 / 2
+        0xFF5E_00C0: 15 << 8 | 1 << 16 | 1 << 24,
+    }
+
+    @staticmethod
+    def fclk_mhz(read: dict[int, int]) -> float:
+        control, pll = read[0xFF5E_00C0], read[0xFF5E_0020]
+        mhz = 33.333 * (pll >> 8 & 0x7F) / (2 if pll >> 16 & 1 else 1)
+        return mhz / ((control >> 8 & 0x3F) * (control >> 16 & 0x3F))
+
+
+_PROCESSORS = {"zynq_7000": _Zynq7000, "zynq_ultrascale": _ZynqUltrascale}
+
+
+class VirtualBoardError(Exception):
+    """The driver did what a board would answer with a bus error or a crash."""
+
+
+class _Buffer(PynqBuffer):
+    """pynq's buffer on numpy 2 as well, whose arrays have a read-only ``device`` of their own."""
+
+    @property
+    def device(self) -> Device:
+        """The device that has the buffer."""
+        return self.__dict__["_device"]
+
+    @device.setter
+    def device(self, value: Device) -> None:
+        self.__dict__["_device"] = value
+
+
+class VirtualBoard(Device):
+    """A simulated board as a pynq device.
+
+    Parameters
+    ----------
+    library
+        The shell with its accelerator, from ``finn_builds.shell.compile_shell``.
+    ps_type
+        ``zynq_7000`` or ``zynq_ultrascale``.
+    memory_bytes
+        Memory for buffers.
+    timing
+        How memory behaves.
+    seed
+        Of all that is random.
+    run_dir
+        Folder that the accelerator's data files are relative to.
+
+    Attributes
+    ----------
+    simulator
+        The simulation below, for faults on the bus and for its counts.
+    """
+
+    _probe_priority_ = 9000
+
+    @classmethod
+    def _probe_(cls) -> list[Device]:
+        """Return nothing: a virtual board is only there when it is made."""
+        return []
+
+    def __init__(
+        self,
+        library: Path,
+        *,
+        ps_type: str = "zynq_7000",
+        memory_bytes: int = 1 << 24,
+        timing: MemoryTiming | None = None,
+        seed: int = 0,
+        run_dir: Path | None = None,
+    ) -> None:
+        super().__init__("virtual_board")
+        self.name = "virtual"
+        self.capabilities = {"REGISTER_RW": True, "MEMORY_MAPPED": False, "CALLABLE": False}
+        self._processor = _PROCESSORS[ps_type]
+        self.arch = self._processor.arch
+        self._ps_registers = dict(self._processor.registers)
+        self.simulator = ShellSimulator(
+            library,
+            memory_bytes=memory_bytes,
+            timing=timing or MemoryTiming(latency=30, jitter=10),
+            seed=seed,
+            run_dir=run_dir,
+        )
+        self._seconds = 0.0
+        self._free = [(0, memory_bytes)]  # (offset, bytes), by offset, without touching neighbours
+        self.ip_dict: dict = {}
+        self.timestamp = ""
+        self.bitfile_name = ""
+        # pynq keeps the clocks of the first device it has seen.
+        if hasattr(Clocks, "_real_instance"):
+            del Clocks._real_instance
+
+    def now(self) -> float:
+        """Return the simulated time in seconds."""
+        return self._seconds
+
+    @property
+    def fclk_mhz(self) -> float:
+        """Clock of the fabric as the processor's registers set it."""
+        return self._processor.fclk_mhz(self._ps_registers)
+
+    # What pynq asks of a device
+
+    def get_bitfile_metadata(self, bitfile_name: str) -> SimpleNamespace:
+        """Return what pynq would parse from the hardware handoff file."""
+        blocks = {name: _ip(name, address) for name, address in _BLOCKS.items()}
+        return SimpleNamespace(
+            ip_dict=blocks,
+            mem_dict={},
+            gpio_dict={},
+            interrupt_pins={},
+            interrupt_controllers={},
+            hierarchy_dict={},
+            clock_dict={},
+            systemgraph=None,
+            refresh_hierarchy_dict=lambda: None,
+        )
+
+    def download(self, bitstream: object, parser: object = None) -> None:
+        """Load the bitfile: the fabric starts anew."""
+        self.simulator.reset()
+        self.post_download(bitstream, parser)
+
+    def free_bitstream(self) -> None:
+        """Nothing is kept for a bitfile."""
+
+    def read_registers(self, address: int, length: int) -> bytes:
+        """Read words at a physical address."""
+        words = [self._access(address + at, None) for at in range(0, length, 4)]
+        return b"".join(word.to_bytes(4, "little") for word in words)[:length]
+
+    def write_registers(self, address: int, data: bytes) -> None:
+        """Write words at a physical address."""
+        data = bytes(data)
+        for at in range(0, len(data), 4):
+            self._access(address + at, int.from_bytes(data[at : at + 4], "little"))
+
+    def allocate(self, shape: tuple[int, ...], dtype: object, **kwargs: object) -> PynqBuffer:
+        """Return a buffer with an address in the simulated memory, aligned to a page."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        room = max(_PAGE, -(-size // _PAGE) * _PAGE)
+        for i, (offset, free) in enumerate(self._free):
+            if free >= room:
+                self._free[i : i + 1] = [(offset + room, free - room)] if free > room else []
+                break
+        else:
+            raise VirtualBoardError(
+                f"the virtual board's memory of {len(self.simulator.memory)} bytes has no room for "
+                f"a buffer of {size} bytes: make the batch smaller or give it more memory_bytes"
+            )
+        buffer = _Buffer(
+            shape,
+            dtype,
+            device=self,
+            device_address=self.simulator.base + offset,
+            bo=offset,
+        )
+        np.asarray(buffer).fill(0)
+        weakref.finalize(buffer, self._release, offset, room)
+        return buffer
+
+    def flush(self, bo: int, offset: int, virtual_address: int, size: int) -> None:
+        """Write a buffer's cache lines to memory."""
+        data = (ctypes.c_uint8 * size).from_address(virtual_address)
+        self.simulator.memory[bo + offset : bo + offset + size] = np.ctypeslib.as_array(data)
+
+    def invalidate(self, bo: int, offset: int, virtual_address: int, size: int) -> None:
+        """Let a buffer show what memory holds."""
+        data = (ctypes.c_uint8 * size).from_address(virtual_address)
+        np.ctypeslib.as_array(data)[:] = self.simulator.memory[bo + offset : bo + offset + size]
+
+    def close(self) -> None:
+        """End the simulation."""
+        self.simulator.close()
+
+    # Below
+
+    def _release(self, offset: int, size: int) -> None:
+        merged: list[tuple[int, int]] = []
+        for at, room in sorted([*self._free, (offset, size)]):
+            if merged and merged[-1][0] + merged[-1][1] == at:
+                merged[-1] = (merged[-1][0], merged[-1][1] + room)
+            else:
+                merged.append((at, room))
+        self._free = merged
+
+    def _access(self, address: int, value: int | None) -> int:
+        block, base = next(
+            ((i, b) for i, b in enumerate(_BLOCKS.values()) if b <= address < b + _RANGE),
+            (None, 0),
+        )
+        if block is None:
+            return self._access_processor(address, value)
+        simulator = self.simulator
+        offset = (address - base) & 0x7F  # the slaves decode seven bits
+        began = simulator.cycle
+        result = 0
+        if value is None:
+            result = simulator.read(block, offset)
+        else:
+            simulator.write(block, offset, value)
+        cycles = max(1, round(_ACCESS_NS * self.fclk_mhz / 1000)) - (simulator.cycle - began)
+        if simulator.cycle - simulator.last_move > _STUCK_CYCLES:
+            self._seconds += _SKIP_S
+        elif cycles > 0:
+            simulator.step(cycles)
+        self._seconds += (simulator.cycle - began) / (self.fclk_mhz * 1e6)
+        return result
+
+    def _access_processor(self, address: int, value: int | None) -> int:
+        """Access the processor's own registers, of which only the clocks' are there."""
+        window = address & ~0xFFFF
+        if not any(at & ~0xFFFF == window for at in self._ps_registers):
+            if window not in (0xFD1A_0000, 0xF800_0000, 0xFF5E_0000):
+                raise VirtualBoardError(f"no register at {address:#x}: a board would crash here")
+            warnings.warn(f"register {address:#x} is not simulated", stacklevel=3)
+        if value is not None:
+            self._ps_registers[address] = value
+        return self._ps_registers.get(address, 0)
+
+
+def _ip(name: str, address: int) -> dict:
+    """Return pynq's entry for an addressable block."""
+    return {
+        "type": f"xilinx.com:module_ref:prunestream_{name.rstrip('0')}:1.0",
+        "fullpath": name,
+        "phys_addr": address,
+        "addr_range": _RANGE,
+        "parameters": {},
+        "registers": {},
+        "gpio": {},
+        "interrupts": {},
+        "state": None,
+        "device": None,
+        "driver": None,
+        "mem_id": "s_axi_control",
+        "memtype": "REGISTER",
+        "bdtype": None,
+    }
+
+
+def simulate_package(folder: Path, description: dict) -> VirtualBoard:
+    """Return a board with the accelerator of a deployment package, compiled if need be.
+
+    Parameters
+    ----------
+    folder
+        The package; the build's ``stitched_ip`` lies where the description says.
+    description
+        Of the package.
+
+    Raises
+    ------
+    DriverError
+        The accelerator's sources are not there.
+    """
+    stitched = (folder / description.get("stitched_ip", "../stitched_ip")).resolve()
+    listing = stitched / "all_verilog_srcs.txt"
+    if not listing.is_file():
+        raise DriverError(
+            f"there is no {listing}: --virtual simulates the accelerator's own sources, so run it "
+            "in the deploy folder of a build"
+        )
+    sources = [stitched / name for name in listing.read_text(encoding="utf-8").split()]
+    spec = ShellSpec(**description["shell"])
+    print("simulated board: compiling it takes a minute the first time", file=sys.stderr)
+    library = compile_shell(spec, sources, folder.parent / "virtual_board")
+    return VirtualBoard(library, ps_type=description["ps_type"], run_dir=stitched)

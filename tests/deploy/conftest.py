@@ -1,0 +1,158 @@
+"""A deployment package around a small accelerator, and the virtual board that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+IN_BEATS, IN_ELEMENTS, OUT_BEATS, OUT_ELEMENTS = 3, 4, 2, 3
+
+# Takes 3 beats of 4 INT4, sums all 12, then gives 2 beats of 3 INT10: sum * (1 + position).
+ACCELERATOR = """
+module tiny_accelerator (
+    input  wire ap_clk,
+    input  wire ap_rst_n,
+    input  wire [15:0] s_axis_0_tdata,
+    input  wire s_axis_0_tvalid,
+    output wire s_axis_0_tready,
+    output wire [31:0] m_axis_0_tdata,
+    output wire m_axis_0_tvalid,
+    input  wire m_axis_0_tready
+);
+    reg [1:0] beat;
+    reg giving;
+    reg signed [9:0] sum;
+    reg signed [9:0] added;
+    integer i;
+    always @* begin
+        added = 10'sd0;
+        for (i = 0; i < 4; i = i + 1) added = added + $signed(s_axis_0_tdata[4*i +: 4]);
+    end
+    wire signed [9:0] first = beat[0] ? 10'sd4 : 10'sd1;
+    wire signed [9:0] a = sum * first;
+    wire signed [9:0] b = sum * (first + 10'sd1);
+    wire signed [9:0] c = sum * (first + 10'sd2);
+    assign m_axis_0_tdata = {2'b00, c, b, a};
+    assign s_axis_0_tready = !giving;
+    assign m_axis_0_tvalid = giving;
+    always @(posedge ap_clk) begin
+        if (!ap_rst_n) begin
+            beat <= 2'd0;
+            giving <= 1'b0;
+            sum <= 10'sd0;
+        end else if (giving && m_axis_0_tready) begin
+            beat <= beat == 2'd1 ? 2'd0 : beat + 2'd1;
+            if (beat == 2'd1) begin
+                giving <= 1'b0;
+                sum <= 10'sd0;
+            end
+        end else if (!giving && s_axis_0_tvalid) begin
+            sum <= sum + added;
+            beat <= beat == 2'd2 ? 2'd0 : beat + 2'd1;
+            if (beat == 2'd2) giving <= 1'b1;
+        end
+    end
+endmodule
+"""
+
+
+def reference(integers: np.ndarray) -> np.ndarray:
+    """Return what the accelerator gives for integers (n, 12): (n, 6)."""
+    return integers.sum(axis=1, dtype=np.int64)[:, None] * np.arange(1, 7)
+
+
+HOST = {
+    "version": 1,
+    "input": {"name": "features", "shape": [12], "datatype": "INT4", "n": 12},
+    "output": {"name": "logits", "datatype": "INT10", "n": 6, "kind": "logits"},
+    "codes": {"scale": 0.5, "divisor": 1, "zero_point": 0, "min": -8, "max": 7},
+    "before": [
+        {"op": "sub", "value": [1.0] * 12},
+        {
+            "op": "quant",
+            "scale": 0.5,
+            "zero_point": 0.0,
+            "bits": 4,
+            "signed": True,
+            "narrow": False,
+            "rounding": "ROUND",
+        },
+    ],
+    "after": [{"op": "mul", "value": 0.25}],
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """The package and what was put into it."""
+
+    folder: Path
+    archive: Path
+    features: np.ndarray
+    integers: np.ndarray
+    outputs: np.ndarray
+    description: dict
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    pytest.importorskip("pynq", reason="the driver needs pynq")
+    from deploy.host_model import HostModel
+    from finn_builds.boards import load_board
+    from finn_builds.shell.package import overlay_description, write_package
+
+    build = tmp_path_factory.mktemp("build")
+    stitched = build / "stitched_ip"
+    stitched.mkdir()
+    (stitched / "tiny_accelerator.v").write_text(ACCELERATOR)
+    (stitched / "all_verilog_srcs.txt").write_text("tiny_accelerator.v\n")
+    accelerator = {
+        "top": "tiny_accelerator",
+        "clock_ns": 10.0,
+        "input": {"datatype": "INT4", "elements": IN_ELEMENTS, "beats": IN_BEATS, "width": 16},
+        "output": {"datatype": "INT10", "elements": OUT_ELEMENTS, "beats": OUT_BEATS, "width": 32},
+    }
+    description = overlay_description(
+        "tiny",
+        accelerator,
+        HOST,
+        load_board("Pynq-Z1"),
+        expected={"latency_cycles": 4, "interval_cycles": 5.0},
+    )
+    features = np.random.default_rng(0).normal(1, 2, (70, 12)).astype(np.float32)
+    integers = HostModel.from_dict(HOST).before(features)
+    outputs = reference(integers)
+    archive = write_package(
+        build / "deploy", description, integers, outputs, features=features[:50]
+    )
+    return Made(build / "deploy", archive, features, integers, outputs, description)
+
+
+@pytest.fixture
+def virtual(made: Made):
+    """A virtual board of its own with the tiny accelerator."""
+    from deploy.virtual_board import simulate_package
+
+    board = simulate_package(made.folder, made.description)
+    yield board
+    board.close()
+
+
+@pytest.fixture
+def overlay(made: Made, virtual):
+    """The driver's overlay on the virtual board, with buffers for 16 frames."""
+    from deploy.driver_base import FINNExampleOverlay
+    from deploy.host_model import HostModel
+
+    return FINNExampleOverlay(
+        str(made.folder / "overlay.json"),
+        "zynq-iodma",
+        made.description["io_shape_dict"],
+        batch_size=16,
+        device=virtual,
+        host_model=HostModel.from_dict(HOST),
+        timeout_s=0.5,
+    )

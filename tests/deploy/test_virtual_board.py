@@ -1,0 +1,111 @@
+"""The virtual board behaves as a board does: caches, clocks, addresses, time."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pynq", reason="the virtual board is a pynq device")
+
+from pynq import MMIO, Clocks, allocate
+
+from deploy.virtual_board import VirtualBoard, VirtualBoardError
+
+pytestmark = pytest.mark.slow  # one small compilation
+
+
+def test_buffers_have_caches(virtual):
+    buffer = allocate((100,), np.uint8, target=virtual)
+    at = buffer.device_address - virtual.simulator.base
+    memory = virtual.simulator.memory
+    buffer[:] = 7
+    assert not memory[at : at + 100].any(), "not flushed: memory must not see it"
+    buffer.flush()
+    assert (memory[at : at + 100] == 7).all()
+    memory[at : at + 100] = 9
+    assert (buffer == 7).all(), "not invalidated: the program must not see it"
+    buffer.invalidate()
+    assert (buffer == 9).all()
+
+
+def test_part_of_a_buffer_can_be_flushed(virtual):
+    buffer = allocate((4, 8), np.uint16, target=virtual)
+    at = buffer.device_address - virtual.simulator.base
+    buffer[:] = 0x0101
+    buffer[2:3].flush()
+    memory = virtual.simulator.memory[at : at + 64]
+    assert (memory[32:48] == 1).all()
+    assert memory.sum() == 16
+
+
+def test_buffers_lie_apart_and_are_freed(virtual):
+    size = len(virtual.simulator.memory)
+    for _ in range(3):
+        buffers = [allocate((size // 4,), np.uint8, target=virtual) for _ in range(4)]
+        addresses = sorted(b.device_address for b in buffers)
+        assert (np.diff(addresses) >= size // 4).all()
+        assert all(a % 4096 == 0 for a in addresses)
+        with pytest.raises(VirtualBoardError, match="no room"):
+            allocate((1,), np.uint8, target=virtual)
+        del buffers
+        gc.collect()
+    assert allocate((size,), np.uint8, target=virtual).nbytes == size
+
+
+def test_a_driver_that_forgets_to_flush_is_caught(overlay, made):
+    overlay.execute(made.integers[:16])
+    overlay.ibuf_packed_device[0][:] = overlay.pack_input(overlay.fold_input(made.integers[16:32]))
+    overlay.execute_on_buffers()
+    out = np.empty(overlay.oshape_packed(), np.uint8)
+    overlay.copy_output_data_from_device(out)
+    result = overlay.unfold_output(overlay.unpack_output(out))
+    assert (result == made.outputs[:16]).all(), "memory still holds the frames of before"
+
+
+def test_register_accesses_take_time(overlay, virtual):
+    before = virtual.now()
+    for _ in range(10):
+        overlay.idma0.read(0x00)
+    assert virtual.now() - before == pytest.approx(10 * 150e-9, rel=0.05)
+
+
+def test_time_follows_the_clock(overlay, virtual):
+    for mhz in (50.0, 200.0):
+        Clocks.fclk0_mhz = mhz
+        assert Clocks.fclk0_mhz == virtual.fclk_mhz == mhz
+        cycles, seconds = virtual.simulator.cycle, virtual.now()
+        for _ in range(20):
+            overlay.idma0.read(0x00)
+        ratio = (virtual.simulator.cycle - cycles) / (virtual.now() - seconds)
+        assert ratio == pytest.approx(mhz * 1e6)
+
+
+def test_a_stuck_board_costs_no_simulation(overlay, virtual):
+    overlay.odma0.write(0x1C, 1)
+    overlay.odma0.write(0x00, 1)  # nothing will come
+    began = virtual.now()
+    while virtual.now() - began < 5:
+        overlay.odma0.read(0x00)
+    assert virtual.simulator.cycle < 300_000
+
+
+def test_ultrascale_clocks(made):
+    from deploy.virtual_board import simulate_package
+
+    board = simulate_package(made.folder, {**made.description, "ps_type": "zynq_ultrascale"})
+    Clocks.set_device(board)
+    assert Clocks.fclk0_mhz == pytest.approx(99.999)
+    Clocks.fclk0_mhz = 300.0
+    assert board.fclk_mhz == pytest.approx(299.997)
+    board.close()
+
+
+def test_addresses_without_registers_are_told(virtual):
+    with pytest.raises(VirtualBoardError, match="0x50000000"):
+        MMIO(0x5000_0000, 4, device=virtual).read()
+
+
+def test_it_is_no_device_until_it_is_made():
+    assert VirtualBoard._probe_() == []
