@@ -18,10 +18,10 @@ build: $(INSTALLED)
 	$(PY) build.py --board $(BOARD) $(ARGS)
 
 test: $(INSTALLED)
-	$(PY) -m pytest -n $(WORKERS) $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 test-fast: $(INSTALLED)
-	$(PY) -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .

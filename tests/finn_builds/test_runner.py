@@ -575,6 +575,7 @@ def killed_run(model: Path, out: Path, moment: int | float, **options) -> bool:
     return False
 
 
+@pytest.mark.slow
 class TestKill:
     def test_first_build_killed_before_each_write(self, toy_model: Path, tmp_path: Path) -> None:
         out = tmp_path / "b"

@@ -5,6 +5,9 @@ import pytest
 
 from finn_builds.sim import Design, SimulationError, Simulator, compile_designs
 
+# Compiling all sizes takes half a minute, so all tests run in one worker.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stream_fifo")]
+
 SHIFT, DISTRIBUTED, BLOCK = 1, 2, 3
 STYLES = (SHIFT, DISTRIBUTED, BLOCK)
 DEPTHS = range(2, 21)

@@ -63,6 +63,7 @@ def test_a_source_with_an_error_is_quoted(tmp_path, engine_dir):
         )
 
 
+@pytest.mark.slow
 def test_compiling_again_in_the_same_place_is_a_new_library(tmp_path, engine_dir):
     results = {}
     source = tmp_path / "wrapped.v"
