@@ -288,6 +288,10 @@ def _info(
         # So that nobody takes them for figures of the real data.
         figures = {f"surrogate_{key}": value for key, value in figures.items()}
     digest = hashlib.sha256(teacher.path.read_bytes()).hexdigest() if teacher else None
+    if recipe.data.source is not None:
+        # A folder of this machine says nothing elsewhere; `data.source` has the file's checksum.
+        name = Path(recipe.data.source).name
+        recipe = dataclasses.replace(recipe, data=recipe.data.model_copy(update={"source": name}))
     return {
         "model": recipe.name,
         "dataset": data.name,

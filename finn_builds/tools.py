@@ -376,7 +376,7 @@ def _wheel(module: str, distribution: str | None = None) -> Path:
         name = distribution or module
         raise ToolMissing(
             f"the Python package `{name}` is needed but is not installed in {sys.prefix}; "
-            f"install the pinned set again with `make venv`, or `pip install {name}`"
+            f"install the pinned set again with `make setup`, or `pip install {name}`"
         )
     return Path(spec.submodule_search_locations[0])
 
