@@ -111,7 +111,8 @@ def width_of(lo: int, hi: int) -> int:
     """Return the bits that hold [lo, hi]: unsigned, or two's complement if lo is negative."""
     if lo >= 0:
         return hi.bit_length()
-    return max((-lo - 1).bit_length(), hi.bit_length()) + 1
+    # ~v is -v - 1: two's complement holds as much below zero as above it.
+    return max((~lo).bit_length(), (hi if hi >= 0 else ~hi).bit_length()) + 1
 
 
 def operands(node: Node) -> tuple[int, ...]:
@@ -264,8 +265,8 @@ class Builder:
             return self.const(0)
         return self._add(Compare(src, select, bounds), 0, 1, label)
 
-    def concat(self, fields: Iterable[Field], label: str = "") -> int:
-        """Return fields side by side, the first least significant."""
+    def concat(self, fields: Iterable[Field], label: str = "", top: int | None = None) -> int:
+        """Return fields side by side, the first least significant; `top` if it is never above."""
         kept: list[Field] = []
         value, at, constant = 0, 0, True
         for f in fields:
@@ -280,7 +281,8 @@ class Builder:
             return self.const(value)
         if len(kept) == 1 and kept[0].lsb == 0 and kept[0].width == self.width(kept[0].src):
             return kept[0].src
-        return self._add(Concat(tuple(kept)), 0, (1 << at) - 1, label)
+        most = (1 << at) - 1
+        return self._add(Concat(tuple(kept)), 0, most if top is None else min(top, most), label)
 
     def clip(self, src: int, shift: int, top: int, label: str = "") -> int:
         """Return `src >> shift` clipped to [0, top]."""

@@ -166,4 +166,5 @@ def _search(builder: Builder, node: int, thresholds: Sequence[int], label: str) 
         bounds = _search_bounds(thresholds, bit, bits, 1 << width)
         found = builder.compare(Field(node, 0, width), known, bounds, f"{label}_b{bit}")
         known = [Field(found, 0, 1), *known]
-    return builder.concat(known, label)
+    # An exact range: an offset added to a range too wide would need a bit that is never set.
+    return builder.concat(known, label, top=len(thresholds))

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finn_builds.errors import UserError
+from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.family import FAMILIES, XC7
 from finn_builds.sparse.interpret import evaluate
-from finn_builds.sparse.ir import Reg
+from finn_builds.sparse.ir import Reg, width_of
 from finn_builds.sparse.lower import Options, lower
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.sparse.schedule import pipeline
@@ -133,3 +134,25 @@ def test_refuses_what_cannot_be() -> None:
         pipeline(graph, XC7, clock_ns=0.5)
     with pytest.raises(UserError, match="either a clock"):
         pipeline(graph, XC7)
+
+
+@given(st.integers(-300, 300), st.integers(0, 600))
+def test_widths_hold_the_range_and_no_bit_more(low: int, span: int) -> None:
+    high = low + span
+
+    def holds(bits: int) -> bool:
+        if low >= 0:
+            return high < 1 << bits
+        return bits > 0 and -(1 << bits - 1) <= low and high < 1 << bits - 1
+
+    width = width_of(low, high)
+    assert holds(width)
+    assert width == 0 or not holds(width - 1)
+
+
+@pytest.mark.parametrize("value", [-5, -4, -1, 0, 3, 4])
+def test_constant_outputs_are_emitted_in_the_bits_they_need(value: int) -> None:
+    layer = SparseLayer(np.zeros((3, 2), int), np.zeros((2, 0), int), value, 1, -8, 7)
+    design = compile_network(SparseNetwork((layer,), "constant"), clock_ns=10.0)
+    assert design.files()
+    assert np.all(evaluate(design.pipeline.graph, np.zeros((4, 3), int)) == value)
