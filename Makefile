@@ -18,10 +18,10 @@ build: $(INSTALLED)
 	$(PY) build.py --board $(BOARD) $(ARGS)
 
 test: $(INSTALLED)
-	$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-fast: $(INSTALLED)
-	$(PY) -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .

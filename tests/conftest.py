@@ -7,6 +7,19 @@ import pytest
 REPO = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the seed of the random networks, so that other ones can be tried by hand."""
+    parser.addoption("--network-seed", type=int, default=1, help="seed of random networks")
+
+
+@pytest.fixture(scope="session")
+def network_seed(pytestconfig: pytest.Config) -> int:
+    """Return the seed of the random networks, printed wherever a test that uses it fails."""
+    seed: int = pytestconfig.getoption("--network-seed")
+    print("--network-seed", seed)
+    return seed
+
+
 @pytest.fixture(scope="session")
 def repo() -> Path:
     """Return the root of the checkout."""

@@ -9,7 +9,9 @@ from finn_builds.flow.style import SparseCost, choose
 from finn_builds.folding import FoldedLayer
 from tests.finn_builds.flow.networks import legal_inputs, simulators, stitch, streamlined
 
+NETWORKS = 30
 STYLES = [
+    ("folded", "folded", "folded"),
     ("sparse", "sparse", "sparse"),
     ("folded", "sparse", "sparse"),
     ("sparse", "sparse", "folded"),
@@ -19,19 +21,18 @@ STYLES = [
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """Random networks in every mixture, sizes, widths and densities drawn anew in each run."""
+def built(tmp_path_factory, network_seed):
+    """Random networks in every mixture, folded throughout included, in one simulator build."""
     folder = tmp_path_factory.mktemp("styles")
-    seed = int(np.random.SeedSequence().entropy % 2**31)
-    print("seed", seed)
+    seed = network_seed
     rng = np.random.default_rng(seed)
     networks = []
-    for index, styles in enumerate(STYLES * 2):
-        sizes = tuple(int(n) for n in rng.integers(1, 13, size=4))
+    for index, styles in enumerate(STYLES * (NETWORKS // len(STYLES))):
+        sizes = tuple(int(n) for n in rng.integers(1, rng.choice((7, 13, 25)), size=4))
         model = streamlined(
             sizes,
             weight_bits=int(rng.integers(1, 9)),
-            act_bits=int(rng.integers(1, 5)),
+            act_bits=int(rng.integers(1, 9 if sum(sizes) < 20 else 5)),
             input_type=str(rng.choice(["INT4", "UINT3", "BIPOLAR", "INT8", "UINT1"])),
             seed=int(rng.integers(1 << 30)),
             density=float(rng.choice([0.0, 0.1, 0.3, 1.0])),
@@ -63,7 +64,7 @@ def test_every_mixture_is_exact(built, stalls):
 
 @pytest.mark.slow
 def test_mixtures_are_what_was_asked_for(built):
-    for styles, item in zip(STYLES * 2, built[1], strict=True):
+    for styles, item in zip(STYLES * (NETWORKS // len(STYLES)), built[1], strict=True):
         kinds = [node.op_type for node in item.model.graph.node]
         runs = "".join(style[0] for style in styles).replace("sss", "s").replace("ss", "s")
         assert kinds.count("SparseMVAU_rtl") == runs.count("s")

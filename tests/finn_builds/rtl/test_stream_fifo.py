@@ -5,8 +5,7 @@ import pytest
 
 from finn_builds.sim import Design, SimulationError, Simulator, compile_designs
 
-# Compiling all sizes takes half a minute, so all tests run in one worker.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stream_fifo")]
+pytestmark = pytest.mark.slow  # compiling all sizes takes half a minute
 
 SHIFT, DISTRIBUTED, BLOCK = 1, 2, 3
 STYLES = (SHIFT, DISTRIBUTED, BLOCK)

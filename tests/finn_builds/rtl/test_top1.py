@@ -6,8 +6,6 @@ import pytest
 from deploy.packing import pack, value_range
 from finn_builds.sim import Design, SimulationError, Simulator, compile_designs
 
-pytestmark = pytest.mark.xdist_group("top1")
-
 # (N, PE, WIDTH, SIGNED)
 CASES = [
     (1, 1, 8, 1),

@@ -6,8 +6,6 @@ import pytest
 from finn_builds.errors import VerificationError
 from finn_builds.sim import ProtocolError, SimulationError, SimulationHang
 
-pytestmark = pytest.mark.xdist_group("simulator")
-
 
 def beats(n):
     return np.random.default_rng(0).integers(0, 256, (n, 1), dtype=np.uint8)

@@ -8,8 +8,6 @@ import pytest
 
 from finn_builds.sim import SimulationError, SimulationHang, Simulator
 
-pytestmark = pytest.mark.xdist_group("simulator")
-
 WIDTHS = (8, 16, 24, 32, 40, 64, 72, 128, 200)
 
 
