@@ -30,8 +30,8 @@ lint: $(INSTALLED)
 
 setup: $(INSTALLED)
 
-# finn-plus comes last and without its dependencies: its pins can't be met together with torch's,
-# and what it needs is listed in setup.cfg.
+# finn-plus and pynq come last and without their dependencies: their pins can't be met together with
+# those of torch and numpy, and what they need is listed in setup.cfg.
 $(INSTALLED): constraints.txt setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) --version 2>&1)." \
@@ -44,8 +44,8 @@ $(INSTALLED): constraints.txt setup.cfg
 		"apt-get install python3-venv python3-dev"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) setuptools wheel
-	$(PIP) --no-build-isolation -e '.[train,test]'
-	$(PIP) --no-deps finn-plus
+	$(PIP) --no-build-isolation -e '.[train,board,test]'
+	$(PIP) --no-build-isolation --no-deps finn-plus pynq pynqmetadata pynqutils
 	touch $@
 
 clean:
