@@ -13,6 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
+from finn_builds.sparse.stages import layer_stages
 
 
 class SparseMVAU_rtl(RTLBackend):
@@ -44,6 +45,8 @@ class SparseMVAU_rtl(RTLBackend):
             "latency": ("i", False, 0),
             "lutEstimate": ("i", False, 0),
             "ffEstimate": ("i", False, 0),
+            # Registers between the input and the end of each layer.
+            "layerStages": ("ints", False, []),
         }
         attributes.update(super().get_nodeattr_types())
         return attributes
@@ -103,6 +106,8 @@ class SparseMVAU_rtl(RTLBackend):
         self.set_nodeattr("latency", compiled.latency)
         self.set_nodeattr("lutEstimate", math.ceil(cost.luts))
         self.set_nodeattr("ffEstimate", math.ceil(cost.flip_flops))
+        layers = len(self.get_nodeattr("hasThresholds"))
+        self.set_nodeattr("layerStages", layer_stages(compiled.pipeline.graph, layers))
         return compiled
 
     def execute_node(self, context: dict[str, np.ndarray], graph: object) -> None:

@@ -38,6 +38,8 @@ LONG_STALL_FRAMES = 200
 def step_measure_rtlsim_performance(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
     """Verify the stitched design: free-running, with random stalls and with long back-pressure.
 
+    One frame alone is run too; it shows where the latency goes.
+
     Writes ``report/verification.json`` and ``report/rtlsim_performance.json``, and the frames
     with their expected outputs as ``verification_frames.npz``.
 
@@ -80,7 +82,7 @@ def step_measure_rtlsim_performance(model: ModelWrapper, cfg: BuildConfig) -> Mo
     free = runs["free_running"]
     write_json(
         cfg.out / "report" / "rtlsim_performance.json",
-        performance(free, design_of(model), cfg.clock_ns),
+        performance(free, runs["one_frame"], design_of(model), cfg.clock_ns),
     )
     np.savez_compressed(
         cfg.out / "verification_frames.npz", x=frames.x, y=expected.astype(np.int64)
@@ -97,7 +99,7 @@ def top1_of(host: HostModel, integers: np.ndarray) -> np.ndarray:
 
 
 def _simulate(model: ModelWrapper, cfg: BuildConfig, x: np.ndarray) -> dict[str, Run]:
-    """Compile the stitched folder as it lies there and run all frames, twice."""
+    """Compile the stitched folder as it lies there and run the frames through it."""
     design = design_of(model)
     stitched = cfg.out / "stitched_ip"
     names = (stitched / "all_verilog_srcs.txt").read_text().split()
@@ -106,6 +108,7 @@ def _simulate(model: ModelWrapper, cfg: BuildConfig, x: np.ndarray) -> dict[str,
     drain = 2 * (sum(cycles.values()) + 100)
     trace_file = None if cfg.trace is None else cfg.out / f"trace.{cfg.trace}"
     runtime = cfg.out / RUNTIME
+    cfg.progress(0, 4, "compiling the simulator")
     accelerator = Accelerator(
         design,
         [stitched / name for name in names],
@@ -116,9 +119,10 @@ def _simulate(model: ModelWrapper, cfg: BuildConfig, x: np.ndarray) -> dict[str,
         runtime_dir=runtime if runtime.is_dir() and cfg.trace is None else None,
     )
     try:
-        cfg.progress(0, 3, "free-running")
+        cfg.progress(1, 4, "free-running")
+        alone = accelerator.run(x[:1], idle_limit=idle, drain=drain)
         free = accelerator.run(x, idle_limit=idle, drain=drain)
-        cfg.progress(1, 3, "with random stalls")
+        cfg.progress(2, 4, "with random stalls")
         stalled = accelerator.run(
             x,
             stall_in=STALL,
@@ -127,7 +131,7 @@ def _simulate(model: ModelWrapper, cfg: BuildConfig, x: np.ndarray) -> dict[str,
             idle_limit=idle,
             drain=drain,
         )
-        cfg.progress(2, 3, "with long back-pressure")
+        cfg.progress(3, 4, "with long back-pressure")
         blocked = accelerator.run(
             x[:LONG_STALL_FRAMES],
             stall_out=LONG_STALL,
@@ -137,11 +141,28 @@ def _simulate(model: ModelWrapper, cfg: BuildConfig, x: np.ndarray) -> dict[str,
         )
     finally:
         accelerator.close()
-    return {"free_running": free, "random_stalls": stalled, "long_back_pressure": blocked}
+    return {
+        "free_running": free,
+        "random_stalls": stalled,
+        "long_back_pressure": blocked,
+        "one_frame": alone,
+    }
 
 
-def performance(run: Run, design: Design, clock_ns: float) -> dict[str, object]:
-    """Return latency, interval and throughput of a free run, under FINN's names and ours."""
+def performance(run: Run, alone: Run, design: Design, clock_ns: float) -> dict[str, object]:
+    """Return latency, interval and throughput of a free run, under FINN's names and ours.
+
+    Parameters
+    ----------
+    run : Run
+        All frames, neither source nor sink ever pausing.
+    alone : Run
+        One frame through the empty design: when its beats pass each stream.
+    design : Design
+        What was run.
+    clock_ns : float
+        Clock period in ns.
+    """
     frames = len(run.y)
     interval = run.interval()
     seconds = run.cycles * clock_ns * 1e-9
@@ -161,6 +182,10 @@ def performance(run: Run, design: Design, clock_ns: float) -> dict[str, object]:
         "latency_ns": float(latency[0] * clock_ns),
         "interval_cycles": interval,
         "links": {name: _link(stats) for name, stats in run.links.items()},
+        "one_frame": {
+            "latency_cycles": int(alone.latency[0]),
+            "links": {name: _link(stats) for name, stats in alone.links.items()},
+        },
         "kind": "measured in cycle-accurate simulation; clock as asked for",
     }
 

@@ -66,7 +66,12 @@ def test_reports(result):
     verification = json.loads((result.report / "verification.json").read_text())
     assert verification["frames"] == 300
     assert verification["mismatches"] == 0
-    assert set(verification["runs"]) == {"free_running", "random_stalls", "long_back_pressure"}
+    assert set(verification["runs"]) == {
+        "free_running",
+        "random_stalls",
+        "long_back_pressure",
+        "one_frame",
+    }
     performance = json.loads((result.report / "rtlsim_performance.json").read_text())
     cycles = json.loads((result.report / "estimate_layer_cycles.json").read_text())
     assert performance["interval_cycles"] == max(cycles.values())
