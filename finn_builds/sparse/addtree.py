@@ -74,13 +74,15 @@ class SumBuilder:
     def _span(self, op: Operand) -> tuple[int, int]:
         return op.shift, op.shift + self.builder.width(op.form.node)
 
-    def _luts(self, ops: tuple[Operand, ...]) -> int:
-        """Return about how many LUTs a chain over these operands takes."""
+    def _luts(self, ops: tuple[Operand, ...], const: int = 0) -> int:
+        """Return about how many LUTs a chain over these operands and a constant takes."""
         spans = [self._span(o) for o in ops]
+        if const:
+            spans.append(((const & -const).bit_length() - 1, const.bit_length()))
         lows, tops = sorted(s[0] for s in spans), sorted(s[1] for s in spans)
-        if len(ops) == 1:
-            return tops[0] - lows[0]
-        if len(ops) == 2:
+        if len(spans) == 1:
+            return 0
+        if len(spans) == 2:
             return max(0, tops[0] - lows[1])
         return max(0, tops[-2] - lows[1]) + (tops[-1] > tops[-2])
 
@@ -106,7 +108,7 @@ class SumBuilder:
         offset += const
         node = self.builder.sum(terms, const, label, self.range_of(coef, offset))
         level = max(o.level for o in ops)
-        luts = self._luts(ops)
+        luts = self._luts(ops, const & ((1 << self.builder.width(node)) - 1))
         self.spent += luts
         return Operand(Linear(node, coef, offset), shift, flip, level + (luts > 0))
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finn_builds.sparse.addtree import Operand, SumBuilder
-from finn_builds.sparse.cost import clip_luts, estimate
+from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.ir import Builder, Clip, Graph
+from finn_builds.sparse.ir import Builder, Graph
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.sparse.share import (
     SharedSums,
@@ -21,7 +21,7 @@ from finn_builds.sparse.share import (
     plain_sums,
     signed_digits,
 )
-from finn_builds.sparse.thresholds import best_plan, count_passed, reachable, uniform_step
+from finn_builds.sparse.thresholds import best_plan, clip_shape, count_passed, reachable
 from finn_builds.sparse.truth import table_luts
 
 IntArray = NDArray[np.int64]
@@ -54,6 +54,10 @@ class Neuron:
         Thresholds of `column @ sources`, only those that decide.
     always : int
         Thresholds that are passed whatever the input.
+    factor : int
+        The common divisor that was taken out.
+    raw : tuple of int
+        The thresholds of `factor * column @ sources`.
     bias : int
         What is missing to the accumulator; only without thresholds.
     """
@@ -62,6 +66,8 @@ class Neuron:
     thresholds: tuple[int, ...] | None
     always: int
     bias: int
+    factor: int = 1
+    raw: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,8 @@ class _Layer:
         always, rest = reachable(bounds, lo, hi)
         if not rest:
             column = np.zeros_like(column)
-        return Neuron(column, tuple(rest), always, 0)
+        raw = tuple(int(t) - const for t in self.layer.thresholds[j])[always : always + len(rest)]
+        return Neuron(column, tuple(rest), always, 0, g, raw)
 
     def build(self) -> list[Value]:
         """Return the layer's outputs."""
@@ -187,14 +194,9 @@ class _Layer:
         _, values = self._table(neuron)
         luts = table_luts(values, bits, max(values).bit_length())
         scratch, sums = self._scratch()
-        op = sums.total(_operands(plain_sums(neuron.column[:, None]).outputs[0], sums, {}))
-        assert op is not None
-        own = estimate(scratch.finish([op.form.node]), self.family).luts
-        lo, hi = scratch.ranges[op.form.node]
-        thresholds = [t for t in _on_node(neuron.thresholds, op) if lo < t <= hi]
-        if thresholds:
-            own += best_plan(thresholds, scratch.width(op.form.node), hi).luts
-        return luts <= own
+        ops = _operands(plain_sums(neuron.column[:, None]).outputs[0], sums, {})
+        value = self._counted(neuron, ops, scratch, sums, "")
+        return luts <= estimate(scratch.finish([value.node]), self.family).luts
 
     def _as_table(self, neuron: Neuron, label: str) -> Value:
         rows, values = self._table(neuron)
@@ -271,20 +273,31 @@ class _Layer:
             total = builder.total(ops, f"{label}_acc", neuron.bias)
             assert total is not None
             return Value(total.form.node, 1, 0)
-        before = builder.spent
-        total = builder.total(ops, f"{label}_acc")
+        return self._counted(neuron, ops, self.builder, builder, label)
+
+    def _counted(
+        self,
+        neuron: Neuron,
+        ops: list[Operand],
+        builder: Builder,
+        sums: SumBuilder,
+        label: str,
+    ) -> Value:
+        """Return the thresholds of a neuron counted: on its accumulator, or by a clip of it."""
+        assert neuron.thresholds
+        before = sums.spent
+        total = sums.total(ops, f"{label}_acc")
         assert total is not None
+        tree = sums.spent - before
         bounds = _on_node(neuron.thresholds, total)
-        tree = builder.spent - before
-        lo, hi = self.builder.ranges[total.form.node]
+        lo, hi = builder.ranges[total.form.node]
         rest = [t for t in bounds if lo < t <= hi]
-        step = uniform_step(neuron.thresholds)
-        if step is not None and rest:
-            plan = best_plan(rest, self.builder.width(total.form.node), hi)
-            clipped = self._clipped(neuron, ops, builder, step, label)
+        if rest:
+            plan = best_plan(rest, builder.width(total.form.node), hi)
+            clipped = self._clipped(neuron, ops, builder, sums, label)
             if clipped is not None and clipped[0] < tree + plan.luts:
-                return self._value(clipped[1], 1, neuron.always)
-        count = count_passed(self.builder, total.form.node, bounds, label)
+                return clipped[1]
+        count = count_passed(builder, total.form.node, bounds, label)
         if total.sign > 0:
             return self._value(count.node, count.scale, neuron.always + count.offset)
         # The node is minus the sum: what it passes is what the sum does not.
@@ -292,23 +305,42 @@ class _Layer:
         return self._value(count.node, -count.scale, neuron.always + n - count.offset)
 
     def _clipped(
-        self, neuron: Neuron, ops: list[Operand], builder: SumBuilder, step: int, label: str
-    ) -> tuple[int, int] | None:
-        """Return LUTs and node of uniform thresholds as added constant, shift and clip.
+        self,
+        neuron: Neuron,
+        ops: list[Operand],
+        builder: Builder,
+        sums: SumBuilder,
+        label: str,
+    ) -> tuple[int, Value] | None:
+        """Return LUTs and output of uniform thresholds as added constant, shift and clip.
 
-        The constant is the third operand of the accumulator's last chain. None where chains add
-        two operands and the constant would be a chain of its own.
+        The constant is the third operand of the accumulator's last chain where chains have three.
+        Thresholds that are uniform only before the common divisor of the weights is taken out
+        need the divisor back in.
         """
         assert neuron.thresholds
-        if self.family.max_terms < 3 and len(neuron.thresholds) < 31:
+        before = sums.spent
+        lo, hi = sums.range_of(neuron.column, 0)
+        shape = clip_shape(neuron.thresholds, lo, hi)
+        if shape is None and neuron.factor > 1:
+            lo, hi = lo * neuron.factor, hi * neuron.factor
+            shape = clip_shape(neuron.raw, lo, hi)
+            if shape is None:
+                return None
+            part = sums.total(ops, f"{label}_part")
+            assert part is not None
+            ops = [
+                Operand(part.form, part.shift + k, part.sign * s, part.level)
+                for k, s in signed_digits(neuron.factor)
+            ]
+        if shape is None:
             return None
-        before = builder.spent
-        total = builder.total(ops, f"{label}_moved", (1 << step) - neuron.thresholds[0])
+        total = sums.total(ops, f"{label}_moved", shape.const)
         assert total is not None
         node = total.form.node
-        clip = Clip(node, step, len(neuron.thresholds))
-        luts = builder.spent - before + clip_luts(clip, *self.builder.ranges[node])
-        return luts, self.builder.clip(node, step, clip.top, label)
+        luts = sums.spent - before + shape.luts(lo, hi)
+        clip = builder.clip(node, shape.shift, shape.top, label)
+        return luts, self._value(clip, 1, neuron.always - shape.surplus)
 
 
 def _on_node(thresholds: tuple[int, ...], op: Operand) -> list[int]:

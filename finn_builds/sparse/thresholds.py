@@ -8,7 +8,8 @@ costs nothing. Three shapes compete, by their LUTs:
   power of two are this: an added constant, a shift and a clip. A shared residue of 0 means that
   no threshold sees the low bits at all.
 - *search*: binary search, one comparison per output bit, its bound picked by the bits before.
-- *clip*: the constant is really added, then shift and clip; for uniform thresholds of many bits.
+- *clip*: the constant is really added, then shift and clip. Where ranges already keep the sum
+  within the clip nothing but wires is left: one threshold is then the top bit of the sum.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from finn_builds.sparse.cost import compare_shape
-from finn_builds.sparse.ir import Builder, Compare, Field
+from finn_builds.sparse.cost import clip_luts, compare_shape
+from finn_builds.sparse.ir import Builder, Clip, Compare, Field
 from finn_builds.sparse.truth import table_luts
 
 # A table of more address bits than this is never cheaper and takes long to cost.
@@ -90,6 +91,57 @@ def _plan_tables(thresholds: Sequence[int], width: int, top: int) -> list[_Plan]
             luts += compare_shape(Compare(Field(0, 0, low), (), (residue,)))[2]
         plans.append(_Plan(luts, 1 + carry, "table", low))
     return plans
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """Uniform thresholds as `min(max((acc + const) >> shift, 0), top)`, less `surplus`.
+
+    `const` is in units of the accumulator; `surplus` counts thresholds that were added below
+    the accumulator's range to make `top` one less than a power of two.
+    """
+
+    const: int
+    shift: int
+    top: int
+    surplus: int
+
+    def luts(self, lo: int, hi: int) -> int:
+        """Return the LUTs of the clip for an accumulator in [lo, hi]."""
+        return clip_luts(Clip(0, self.shift, self.top), lo + self.const, hi + self.const)
+
+
+def clip_shape(thresholds: Sequence[int], lo: int, hi: int) -> ClipShape | None:
+    """Return thresholds as an added constant, a shift and a clip; None where they are not uniform.
+
+    Parameters
+    ----------
+    thresholds : ascending ints
+        All of them in lo+1 .. hi.
+    lo, hi : int
+        Inclusive range of the accumulator.
+    """
+    first, last, n = thresholds[0], thresholds[-1], len(thresholds)
+    if n == 1:
+        # The one bit that says it, with the sum in [0, 2^(shift+1)): no clip is left.
+        shift = max((first - lo - 1).bit_length(), (hi - first).bit_length())
+        return ClipShape((1 << shift) - first, shift, 1, 0)
+    steps = {b - a for a, b in itertools.pairwise(thresholds)}
+    step = steps.pop()
+    if steps or step <= 0 or step & (step - 1):
+        return None
+    top = (1 << n.bit_length()) - 1
+    missing = top - n
+    if last + step > hi:
+        surplus = 0  # more thresholds above, never reached
+    elif first - step <= lo:
+        surplus = missing  # more thresholds below, always passed
+    elif missing == 0:
+        surplus = 0
+    else:
+        return None
+    const = step - (first - surplus * step)
+    return ClipShape(const, step.bit_length() - 1, top, surplus)
 
 
 def _search_bounds(thresholds: Sequence[int], bit: int, bits: int, never: int) -> list[int]:
