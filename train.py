@@ -33,11 +33,18 @@ def parser() -> Parser:
     add("--dataset", metavar="NAME|FILE", help="digits, jets, or a .npz or .csv file")
     add("--source", help="where the data come from: for jets openml, surrogate or a file")
     add("--teacher", type=Path, metavar="MODEL.onnx", help="learn from this QONNX classifier")
-    add("--folds", type=int, default=1, metavar="K", help="measure on all frames by K siblings")
+    add("--folds", type=int, metavar="K", help="measure on all frames by K siblings")
     add("--epochs", type=int, metavar="N", help="most passes over the training frames")
     add("--batch-size", type=int, metavar="N", help="frames of one optimiser step")
     add("--lr", type=float, metavar="RATE", help="learning rate at the start")
     add("--seed", type=int, metavar="S", help="seed of initial weights and order of frames")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="any setting of the recipe, e.g. pruning.schedule=lottery_ticket; may be repeated",
+    )
     add("--out", type=Path, metavar="DIR", help="folder to write, default build/train_<name>")
     add("--quiet", action="store_true", help="print only the result")
     return result
@@ -52,13 +59,11 @@ def train(arguments: Sequence[str]) -> None:
         For every mistake in it, or in what it names.
     """
     args = parser().parse_args(arguments)
-    if args.folds < 1:
-        raise UserError(f"--folds: expected 1 or more, found {args.folds}")
     is_file = args.model.endswith((".yaml", ".yml"))
     recipe_file = Path(args.model) if is_file else zoo.recipe_path(args.model)
 
     # Torch takes seconds to import; mistakes above show at once.
-    from brevitas_models import experiment, recipe
+    from brevitas_models import experiment, recipe, record
     from brevitas_models.progress import Reporter
 
     settings = recipe.load(recipe_file)
@@ -67,17 +72,20 @@ def train(arguments: Sequence[str]) -> None:
         settings = settings.replace("data", dataset=args.dataset, source=args.source)
     elif args.source is not None:
         settings = settings.replace("data", source=args.source)
+    if args.folds is not None:
+        settings = settings.replace("data", folds=args.folds)
     overrides = {key: getattr(args, key) for key in ("epochs", "batch_size", "seed")}
     overrides["learning_rate"] = args.lr
     settings = settings.replace(
         "training", **{key: value for key, value in overrides.items() if value is not None}
     )
+    for assignment in args.set:
+        settings = settings.override(assignment)
     experiment.run(
         settings,
         teacher=args.teacher,
-        folds=args.folds,
         out=args.out or Path("build") / f"train_{settings.name}",
-        command=experiment.recorded_command(arguments),
+        command=record.recorded_command(arguments),
         reporter=Reporter(args.quiet),
     )
 
@@ -93,7 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("error: interrupted, nothing written", file=sys.stderr)
+        print(
+            "error: interrupted, nothing written; of a training in rounds the finished ones are "
+            "kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
         return 130
     return 0
 

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import hashlib
-import shlex
-from collections.abc import Sequence
-from importlib import metadata
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
-from brevitas_models import checkpoint, datasets, distill, export, metrics, outputs, training
+from brevitas_models import (
+    checkpoint,
+    datasets,
+    distill,
+    export,
+    metrics,
+    outputs,
+    record,
+    training,
+)
 from brevitas_models.datasets import Dataset, Scaler
 from brevitas_models.distill import Teacher
 from brevitas_models.errors import UserError
+from brevitas_models.noise import redraw_labels
 from brevitas_models.progress import Reporter
 from brevitas_models.quant_mlp import QuantMLP
 from brevitas_models.recipe import DistillationSettings, Recipe
-from brevitas_models.training import EpochRecord, Frames, OnEpoch
-
-_PACKAGES = ("torch", "brevitas", "numpy", "qonnx", "scikit-learn")
+from brevitas_models.rounds import (
+    Round,
+    RoundResult,
+    fingerprint,
+    initial_model,
+    plan,
+    run_rounds,
+)
+from brevitas_models.training import EpochRecord, Frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +75,19 @@ class Experiment:
         """Return what to learn from and what to judge by while learning.
 
         Without a teacher these are training and validation set. With one, only their inputs are
-        used; inputs may be mixed around them, and the targets are the teacher's.
+        used; inputs may be mixed around them, and the targets are the teacher's. Where the recipe
+        wants random labels, the first targets of both are redrawn (see `noise.redraw_labels`).
         """
+        share, seed = self.recipe.data.random_labels, self.recipe.data.seed
+        n_classes = self.data.n_classes
+        frames, validation = self._true_frames()
+        # Two seeds, so that the validation frames do not repeat the classes drawn for the others.
+        return (
+            redraw_labels(frames, share, n_classes, 2 * seed),
+            redraw_labels(validation, share, n_classes, 2 * seed + 1),
+        )
+
+    def _true_frames(self) -> tuple[Frames, Frames]:
         data, scaler = self.data, _scaler(self.data)
         train, validation = scaler.transform(data.x_train), scaler.transform(data.x_val)
         if self.teacher is None:
@@ -92,22 +114,26 @@ class Experiment:
         assert self.teacher is not None
         return self.teacher.logits(_scaler(self.data).inverse(x) if self.teacher.takes_raw else x)
 
-    def fit(self, on_epoch: OnEpoch | None = None) -> tuple[QuantMLP, list[EpochRecord]]:
-        """Train a fresh model; see `training.train`."""
-        recipe = self.recipe
-        temperature = recipe.distillation.temperature if recipe.distillation else 1.0
+    def rounds(
+        self,
+        *,
+        state_file: Path | None = None,
+        on_epoch: Callable[[Round, EpochRecord], None] | None = None,
+    ) -> list[RoundResult]:
+        """Train a fresh model through all rounds of its schedule; see `rounds.run_rounds`."""
         frames, validation = self.frames()
-        model = fresh_model(recipe)
-        history = training.train(
-            model,
-            frames,
-            validation,
-            recipe.training,
-            recipe.pruning,
-            temperature=temperature,
-            on_epoch=on_epoch,
-        )
-        return model, history
+        return run_rounds(self.recipe, frames, validation, state_file=state_file, on_epoch=on_epoch)
+
+    def fit(self) -> tuple[QuantMLP, list[EpochRecord]]:
+        """Train a fresh model; return it as the last round left it, and all epochs."""
+        results = self.rounds()
+        epochs = [record for result in results for record in result.history]
+        return results[-1].model(self.recipe.network), epochs
+
+    def probabilities(self, model: QuantMLP) -> np.ndarray:
+        """Return a model's class probabilities (n, n_classes) of the test set."""
+        x = _scaler(self.data).transform(self.data.x_test)
+        return metrics.probabilities(training.evaluate(model, torch.from_numpy(x)).numpy())
 
     def answers(self, model: QuantMLP) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return the true classes of the test set, the model's and the teacher's, each (n,)."""
@@ -121,22 +147,22 @@ def run(
     recipe: Recipe,
     *,
     teacher: Path | None,
-    folds: int,
     out: Path,
     command: str,
     reporter: Reporter,
 ) -> Path:
     """Train a model as its recipe says, measure it and write all about it into a folder.
 
+    With ``data.folds`` above 1 it is measured on all frames by that many siblings of the model,
+    each of which has not seen the frames that it is measured on; the model itself then is trained
+    on all frames. Where there is more than one training, the finished ones are kept in
+    `outputs.unfinished` until all is written, and the same call goes on from there.
+
     Parameters
     ----------
     recipe : Recipe
     teacher : Path or None
         QONNX file of a teacher.
-    folds : int
-        1: accuracy is measured on the test set, which the model has not seen. More: it is measured
-        on all frames by that many siblings of the model, each of which has not seen the frames
-        that it is measured on; the model itself then is trained on all frames.
     out : Path
         Folder for ``<name>.pt``, ``<name>.onnx``, ``<name>.yaml`` and ``history.csv``. A folder
         from an earlier training is replaced, at the end and as a whole.
@@ -164,33 +190,65 @@ def run(
         recipe = dataclasses.replace(recipe, distillation=ways)
     experiment = Experiment(recipe, data, asked)
 
-    epochs = recipe.training.epochs
-    if folds > 1:
-        figures = _cross_fitted(experiment, folds, reporter)
+    kept = _Kept(outputs.unfinished(out), chosen.folds > 1 or len(plan(recipe)) > 1, reporter)
+    if chosen.folds > 1:
+        figures = _cross_fitted(experiment, kept)
         experiment = dataclasses.replace(experiment, data=_with_test_frames(data))
-    with reporter.training(recipe.name, epochs) as on_epoch:
-        model, history = experiment.fit(on_epoch)
-    if folds == 1:
-        figures = metrics.accuracy_figures(*experiment.answers(model))
+    results = kept.train(experiment, recipe.name)
+    model = results[-1].model(recipe.network)
+    if chosen.folds == 1:
+        scores = metrics.score_figures(
+            data.y_test, experiment.probabilities(model), data.class_names
+        )
+        figures = metrics.accuracy_figures(*experiment.answers(model)) | scores
+    seen = [data.x_test] if chosen.folds == 1 else [data.x_train, data.x_val, data.x_test]
+    x = torch.from_numpy(_scaler(data).transform(np.concatenate(seen)))
+    figures |= metrics.cost_figures(model, x, figures["auc"])
 
     what = "surrogate frames (not real data)" if data.surrogate else f"{data.name}, frames unseen"
-    for line in metrics.accuracy_lines(figures, what):
+    for line in (*metrics.accuracy_lines(figures, what), *metrics.figure_lines(figures)):
         reporter.result(line)
-    info = _info(experiment, model, history, figures, folds, command)
+    info = record.checkpoint_info(recipe, experiment.data, asked, results[-1], figures, command)
     with outputs.folder(out, recipe.name) as stage:
         checkpoint.save(stage / f"{recipe.name}.pt", model, info)
         export.export_qonnx(model, info, stage / f"{recipe.name}.onnx")
-        _write_recipe(stage / f"{recipe.name}.yaml", recipe)
-        _write_history(stage / "history.csv", history)
+        record.write_recipe(stage / f"{recipe.name}.yaml", recipe)
+        record.write_history(stage / "history.csv", results)
+    kept.forget()
     reporter.result(f"checkpoint: {out / recipe.name}.pt, QONNX: {out / recipe.name}.onnx")
     return out / f"{recipe.name}.pt"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    """Trains through all rounds, and keeps the finished ones in a folder."""
+
+    folder: Path
+    wanted: bool
+    reporter: Reporter
+
+    def train(self, experiment: Experiment, title: str) -> list[RoundResult]:
+        recipe = experiment.recipe
+        frames, validation = experiment.frames()
+        file = None
+        if self.wanted:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # By what it belongs to: after a change of the recipe other files count.
+            file = self.folder / f"{fingerprint(recipe, frames, validation)[:24]}.pt"
+            if file.exists():
+                self.reporter.note(f"{title}: goes on from the finished rounds in {self.folder}")
+        rounds = plan(recipe)
+        with self.reporter.rounds(title, rounds, recipe.training.epochs) as on_epoch:
+            return run_rounds(recipe, frames, validation, state_file=file, on_epoch=on_epoch)
+
+    def forget(self) -> None:
+        if self.wanted:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def fresh_model(recipe: Recipe) -> QuantMLP:
     """Return an untrained model with the initial weights of the recipe's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.training.seed)
-        return QuantMLP(recipe.network)
+    return initial_model(recipe)
 
 
 def fold(data: Dataset, index: int, folds: int) -> Dataset:
@@ -221,7 +279,7 @@ def fold(data: Dataset, index: int, folds: int) -> Dataset:
     y = np.concatenate([data.y_train, data.y_val, data.y_test])
     if len(x) < 10 * folds:
         raise UserError(
-            f"--folds {folds}: needs at least {10 * folds} frames, {data.name} has {len(x)}; "
+            f"data.folds {folds}: needs at least {10 * folds} frames, {data.name} has {len(x)}; "
             f"ask for fewer folds"
         )
     order = np.random.default_rng(0).permutation(len(x))
@@ -243,24 +301,23 @@ def fold(data: Dataset, index: int, folds: int) -> Dataset:
     )
 
 
-def recorded_command(arguments: Sequence[str]) -> str:
-    """Return a command line for the record, with paths cut to the names of their files."""
-    names = (Path(part).name if "/" in part else part for part in arguments)
-    return shlex.join(["train.py", *names])
-
-
-def _cross_fitted(experiment: Experiment, folds: int, reporter: Reporter) -> dict[str, float]:
+def _cross_fitted(experiment: Experiment, kept: _Kept) -> dict[str, float]:
     """Measure siblings of a model, each on a part of the frames that it has not seen."""
-    parts = []
+    folds = experiment.recipe.data.folds
+    parts, scores = [], []
     for index in range(folds):
         sibling = dataclasses.replace(experiment, data=fold(experiment.data, index, folds))
-        title = f"{experiment.recipe.name}, fold {index + 1} of {folds}"
-        with reporter.training(title, experiment.recipe.training.epochs) as on_epoch:
-            model, _ = sibling.fit(on_epoch)
+        results = kept.train(sibling, f"{experiment.recipe.name}, fold {index + 1} of {folds}")
+        model = results[-1].model(experiment.recipe.network)
         parts.append(sibling.answers(model))
-    truth, own, asked = zip(*parts, strict=True)
+        scores.append(sibling.probabilities(model))
+    truths, own, asked = zip(*parts, strict=True)
     teacher = None if experiment.teacher is None else np.concatenate(asked)
-    return metrics.accuracy_figures(np.concatenate(truth), np.concatenate(own), teacher)
+    truth = np.concatenate(truths)
+    return {
+        **metrics.accuracy_figures(truth, np.concatenate(own), teacher),
+        **metrics.score_figures(truth, np.concatenate(scores), experiment.data.class_names),
+    }
 
 
 def _with_test_frames(data: Dataset) -> Dataset:
@@ -272,48 +329,6 @@ def _with_test_frames(data: Dataset) -> Dataset:
     )
 
 
-def _info(
-    experiment: Experiment,
-    model: QuantMLP,
-    history: list[EpochRecord],
-    figures: dict[str, float],
-    folds: int,
-    command: str,
-) -> dict[str, Any]:
-    """Return what a checkpoint records; see `checkpoint.INFO_KEYS`."""
-    recipe, data, teacher = experiment.recipe, experiment.data, experiment.teacher
-    best = next(record for record in reversed(history) if record.best)
-    figures = {**figures, "folds": folds}
-    if data.surrogate:
-        # So that nobody takes them for figures of the real data.
-        figures = {f"surrogate_{key}": value for key, value in figures.items()}
-    digest = hashlib.sha256(teacher.path.read_bytes()).hexdigest() if teacher else None
-    if recipe.data.source is not None:
-        # A folder of this machine says nothing elsewhere; `data.source` has the file's checksum.
-        name = Path(recipe.data.source).name
-        recipe = dataclasses.replace(recipe, data=recipe.data.model_copy(update={"source": name}))
-    return {
-        "model": recipe.name,
-        "dataset": data.name,
-        "source": data.source,
-        "surrogate": data.surrogate,
-        "feature_names": data.feature_names,
-        "class_names": data.class_names,
-        "scaler": {"mean": _scaler(data).mean, "scale": _scaler(data).scale},
-        "metrics": {
-            **figures,
-            "pruned": best.pruned,
-            "validation_loss": best.validation_loss,
-            "epoch": best.epoch,
-        },
-        "seed": recipe.training.seed,
-        "versions": {name: metadata.version(name) for name in _PACKAGES},
-        "recipe": recipe.to_dict(),
-        "teacher": {"file": teacher.path.name, "sha256": digest} if teacher else None,
-        "command": command,
-    }
-
-
 def _scaler(data: Dataset) -> Scaler:
     assert data.scaler is not None, "a data set with training frames has a scaler"
     return data.scaler
@@ -321,15 +336,3 @@ def _scaler(data: Dataset) -> Scaler:
 
 def _frames(x: np.ndarray, y: np.ndarray) -> Frames:
     return Frames(torch.from_numpy(x), torch.from_numpy(y))
-
-
-def _write_recipe(path: Path, recipe: Recipe) -> None:
-    path.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
-
-
-def _write_history(path: Path, history: list[EpochRecord]) -> None:
-    rows = [dataclasses.asdict(record) for record in history]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -40,6 +40,11 @@ def check(out: Path, name: str) -> None:
         raise UserError(f"{out}: can't be written, {above} is not a writable folder")
 
 
+def unfinished(out: Path) -> Path:
+    """Return the folder, beside `out`, that keeps the finished rounds of a training under way."""
+    return out.absolute().with_name(f".{out.absolute().name}.unfinished")
+
+
 @contextmanager
 def folder(out: Path, name: str) -> Iterator[Path]:
     """Give a folder to write into that takes the place of `out` when all is written.

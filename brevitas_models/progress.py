@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
+    from brevitas_models.rounds import Round
     from brevitas_models.training import EpochRecord
 
 # Lines that one training prints where there is no terminal: enough to see that it lives.
@@ -37,6 +38,42 @@ class Reporter:
     def result(self, text: str) -> None:
         """Print one line."""
         self._console.print(text, markup=False)
+
+    @contextmanager
+    def rounds(
+        self, title: str, rounds: Sequence[Round], epochs: int
+    ) -> Iterator[Callable[[Round, EpochRecord], None]]:
+        """Follow the trainings of a schedule.
+
+        Parameters
+        ----------
+        title : str
+            What is being trained.
+        rounds : sequence of Round
+            All of them.
+        epochs : int
+            The most epochs that each may take.
+
+        Yields
+        ------
+        callable
+            To be told of every epoch and its round.
+        """
+        if len(rounds) == 1:
+            with self.training(title, epochs) as tell:
+                yield lambda now, record: tell(record)
+            return
+        with ExitStack() as stack:
+            followed: dict[int, Callable[[EpochRecord], None]] = {}
+
+            def tell_round(now: Round, record: EpochRecord) -> None:
+                if now.index not in followed:
+                    stack.close()
+                    name = f"{title}, round {now.index + 1} of {len(rounds)}"
+                    followed[now.index] = stack.enter_context(self.training(name, epochs))
+                followed[now.index](record)
+
+            yield tell_round
 
     @contextmanager
     def training(self, title: str, epochs: int) -> Iterator[Callable[[EpochRecord], None]]:

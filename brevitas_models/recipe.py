@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -33,11 +33,20 @@ class DataSettings(_Settings):
     seed : int
         Seed of the split into training, validation and test frames. It is apart from the seed of
         the training, so that models trained with several seeds see the same frames.
+    folds : int
+        1: accuracy is measured on the test set. More: on all frames, by that many siblings of the
+        model (k-fold cross-validation).
+    random_labels : float
+        The first of the training and of the validation frames, this share of them, get a class
+        drawn from all classes alike (Hawks et al. 2021, section 3.4: 0, 0.5, 0.75, 0.9); test
+        frames keep the true one. 0 <= share <= 1.
     """
 
     dataset: str = "digits"
     source: str | None = None
     seed: int = Field(0, ge=0)
+    folds: int = Field(1, ge=1)
+    random_labels: float = Field(0.0, ge=0, le=1)
 
 
 class TrainingSettings(_Settings):
@@ -70,31 +79,72 @@ class TrainingSettings(_Settings):
     seed: int = Field(0, ge=0)
 
 
-class PruningSettings(_Settings):
-    """Gradual magnitude pruning while training.
+Share = Annotated[float, Field(ge=0, lt=1)]
 
-    The pruned share rises from 0 to `share` between two points of the training, both given as
-    parts of all its steps; what is left of the training is for the surviving weights.
+
+class PruningSettings(_Settings):
+    """When how many weights are pruned, and which.
 
     Attributes
     ----------
+    schedule : str
+        ``gradual``: one training, in which the pruned share rises from 0 to `share` between two
+        points; what is left of the training is for the surviving weights. ``one_shot``: a training
+        with all weights, then one with the share `share` pruned. ``fine_tuning``: a training for
+        each of `shares`, each of which goes on from the best weights of the one before.
+        ``lottery_ticket``: the same, but surviving weights, and all else that is trained, go back
+        to their initial values before each training (Frankle and Carbin, arXiv 1803.03635).
     share : float
-        Share of all weights that is zero in the end, 0 <= share < 1.
+        Share of all weights that is zero in the end, 0 <= share < 1; ``gradual`` and ``one_shot``.
+    shares : tuple of float or None
+        Shares pruned before each training, rising; ``fine_tuning`` and ``lottery_ticket``. None:
+        the twelve of Hawks et al. 2021 (`pruning.PAPER_SHARES`).
     start, end : float
-        Where the share starts to rise and where it is reached, 0 <= start < end <= 1.
+        Parts of all steps of a ``gradual`` training where the share starts to rise and where it is
+        reached, 0 <= start < end <= 1.
+    criterion : str
+        What goes first: ``magnitude``: the smallest weights; ``random``: any (a control);
+        ``neurons``: whole hidden neurons, those with the smallest mean weight; ``hardware``: the
+        weights with the least magnitude per LUT that is saved without them.
     scope : str
         ``global``: all layers are ranked together; ``per_layer``: each loses the same share.
+    cost : str
+        What ``hardware`` takes a weight to cost. ``digits``: the non-zero signed digits of the
+        quantised weight, times the bits of the layer's input; ``estimate``: the digits, times what
+        one costs in this layer by the build's own estimate, computed anew before each training.
     """
 
-    share: float = Field(0.0, ge=0, lt=1)
+    schedule: Literal["gradual", "one_shot", "fine_tuning", "lottery_ticket"] = "gradual"
+    share: Share = 0.0
+    shares: tuple[Share, ...] | None = Field(None, min_length=1)
     start: float = Field(0.1, ge=0, lt=1)
     end: float = Field(0.6, gt=0, le=1)
+    criterion: Literal["magnitude", "random", "neurons", "hardware"] = "magnitude"
     scope: Literal["global", "per_layer"] = "global"
+    cost: Literal["digits", "estimate"] = "digits"
 
     @model_validator(mode="after")
     def _in_order(self) -> PruningSettings:
         if self.start >= self.end:
             raise ValueError(f"expected start below end, found {self.start} and {self.end}")
+        if self.shares is not None and list(self.shares) != sorted(self.shares):
+            raise ValueError(f"expected shares that never fall, found {list(self.shares)}")
+        return self
+
+    @model_validator(mode="after")
+    def _of_this_schedule(self) -> PruningSettings:
+        by_list = self.schedule in ("fine_tuning", "lottery_ticket")
+        if by_list and self.share:
+            raise ValueError(f"schedule {self.schedule} takes shares, a list, found share")
+        if not by_list and self.shares is not None:
+            raise ValueError(f"schedule {self.schedule} takes share, a number, found shares")
+        if self.schedule == "gradual" and self.cost == "estimate":
+            raise ValueError(
+                "cost estimate takes seconds and gradual prunes at every step; expected another "
+                "schedule, or cost digits"
+            )
+        if self.cost != "digits" and self.criterion != "hardware":
+            raise ValueError(f"cost is of criterion hardware, found criterion {self.criterion}")
         return self
 
 
@@ -185,6 +235,35 @@ class Recipe:
         """
         settings = self.to_dict()
         settings[section] = {**(settings[section] or {}), **values}
+        return from_dict(settings)
+
+    def override(self, assignment: str) -> Recipe:
+        """Return a recipe with one setting changed, as ``--set`` writes it.
+
+        Parameters
+        ----------
+        assignment : str
+            ``section.key=VALUE`` with a YAML value, e.g. ``network.weight_bits=[6, 4, 4, 6]``;
+            ``name=VALUE`` for the name.
+
+        Raises
+        ------
+        UserError
+            If it is not written so, or there is no such setting or value.
+        """
+        key, given, text = assignment.partition("=")
+        section, dot, name = key.strip().partition(".")
+        settings = self.to_dict()
+        if not given or (not dot and section != "name") or section not in settings:
+            raise UserError(
+                f"--set {assignment}: expected section.key=value with a section of "
+                f"{', '.join(part for part in settings if part != 'name')}"
+            )
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"--set {assignment}: the value is not valid YAML") from None
+        settings[section] = {**(settings[section] or {}), name: value} if dot else value
         return from_dict(settings)
 
     def to_dict(self) -> dict[str, Any]:

@@ -106,6 +106,7 @@ def train(
     *,
     temperature: float = 1.0,
     on_epoch: OnEpoch | None = None,
+    calibrate: bool = True,
 ) -> list[EpochRecord]:
     """Train a model in place and leave it with its best weights, in evaluation mode.
 
@@ -116,17 +117,19 @@ def train(
     Parameters
     ----------
     model : QuantMLP
-        Fresh: its quantisers are calibrated on `frames` here.
+        Pruned weights stay so.
     frames, validation : Frames
         What to learn from, and what to judge by.
     settings : TrainingSettings
     pruned : PruningSettings or None
-        None: no pruning.
+        Of a gradual schedule; None: masks stay as they are.
     temperature : float
         Divides the logits; the loss is multiplied by its square, so that gradients keep their size
         (Hinton et al., arXiv 1503.02531, section 2.1).
     on_epoch : callable or None
         Told of every epoch.
+    calibrate : bool
+        Whether to set the ranges of the quantisers from `frames` first, as a fresh model needs it.
 
     Returns
     -------
@@ -149,7 +152,8 @@ def train(
     all_steps = steps * settings.epochs
 
     with one_thread():
-        model.calibrate(frames.x)
+        if calibrate:
+            model.calibrate(frames.x)
         state = TrainState(
             model=model,
             optimizer=torch.optim.Adam(
@@ -176,7 +180,13 @@ def train(
                 loss.backward()
                 state.optimizer.step()
                 state.step += 1
-                prune(model, (state.step - 1) / all_steps, state.step / all_steps, pruned)
+                prune(
+                    model,
+                    (state.step - 1) / all_steps,
+                    state.step / all_steps,
+                    pruned,
+                    settings.seed,
+                )
                 total += loss.detach()
 
             logits = evaluate(model, validation.x, statistics=frames.x)
@@ -224,8 +234,10 @@ def learning_rate(progress: float, settings: TrainingSettings) -> float:
     return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def prune(model: QuantMLP, before: float, now: float, settings: PruningSettings) -> None:
-    """Set the masks that belong to the part `now`, 0..1, of all steps.
+def prune(
+    model: QuantMLP, before: float, now: float, settings: PruningSettings, seed: int = 0
+) -> None:
+    """Set the masks that belong to the part `now`, 0..1, of all steps of a gradual schedule.
 
     Parameters
     ----------
@@ -234,18 +246,14 @@ def prune(model: QuantMLP, before: float, now: float, settings: PruningSettings)
         Parts of all steps made before and after the last one. Once `before` has reached the end
         of the schedule the masks stay as they are.
     settings : PruningSettings
+    seed : int
+        Of pruning by chance.
     """
     if settings.share == 0 or now < settings.start or before >= settings.end:
         return
     passed = (now - settings.start) / (settings.end - settings.start)
-    model.set_masks(
-        pruning.magnitude_masks(
-            [linear.weight for linear in model.linears],
-            pruning.cubic_share(passed, settings.share),
-            scope=settings.scope,
-            prunable=model.prunable(),
-        )
-    )
+    share = pruning.cubic_share(passed, settings.share)
+    model.set_masks(pruning.masks_for(model, share, settings, seed))
 
 
 def loss_of(logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:

@@ -71,7 +71,7 @@ def entries() -> set[str]:
         ("--model toy.yaml --lr -1", "training.learning_rate"),
         ("--model toy.yaml --batch-size 1", "training.batch_size"),
         ("--model toy.yaml --seed -1", "training.seed"),
-        ("--model toy.yaml --folds 0", "--folds: expected 1 or more, found 0"),
+        ("--model toy.yaml --folds 0", "data.folds: expected greater than or equal to 1, found 0"),
         ("--model toy.yaml --folds 50", "needs at least 500 frames, toy has 200"),
         ("--model toy.yaml --frobnicate", "--frobnicate"),
         ("--model toy.yaml --teacher nope.onnx", "nope.onnx: no such file"),

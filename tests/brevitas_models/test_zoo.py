@@ -61,7 +61,8 @@ def test_pruned_weights_are_exactly_zero(shipped):
 
 def test_the_recipe_recorded_is_the_recipe_shipped(shipped):
     name, _, info = shipped
-    recorded, stated = info["recipe"], recipe.load(zoo.recipe_path(name)).to_dict()
+    recorded = recipe.from_dict(info["recipe"]).to_dict()
+    stated = recipe.load(zoo.recipe_path(name)).to_dict()
     # Where the data came from is said on the command line.
     assert "/" not in str(recorded["data"].pop("source"))
     stated["data"].pop("source")

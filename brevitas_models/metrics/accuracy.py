@@ -1,4 +1,4 @@
-"""What a trained model is worth: accuracy, and the distance to its teacher, with their errors."""
+"""Accuracy, and the distance to a teacher, with their errors."""
 
 from __future__ import annotations
 

@@ -1,0 +1,38 @@
+"""What a trained model is worth and what it costs: one file a subject, pure functions."""
+
+from brevitas_models.metrics.accuracy import accuracy_figures, accuracy_lines
+from brevitas_models.metrics.cost import layer_bops, network_bops, weight_bits
+from brevitas_models.metrics.information import (
+    aiq,
+    geometric_mean,
+    layer_efficiency,
+    neural_efficiency,
+    state_entropy,
+)
+from brevitas_models.metrics.measured import (
+    cost_figures,
+    figure_lines,
+    measure,
+    score_figures,
+)
+from brevitas_models.metrics.roc import background_efficiency, probabilities, roc_auc
+
+__all__ = [
+    "accuracy_figures",
+    "accuracy_lines",
+    "aiq",
+    "background_efficiency",
+    "cost_figures",
+    "figure_lines",
+    "geometric_mean",
+    "layer_bops",
+    "layer_efficiency",
+    "measure",
+    "network_bops",
+    "neural_efficiency",
+    "probabilities",
+    "roc_auc",
+    "score_figures",
+    "state_entropy",
+    "weight_bits",
+]

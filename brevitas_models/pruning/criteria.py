@@ -1,0 +1,162 @@
+"""What weights are ranked by: magnitude, chance, whole neurons, or the logic that they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from brevitas_models.errors import UserError
+from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, neuron_masks
+
+if TYPE_CHECKING:
+    from brevitas_models.quant_mlp import QuantMLP
+    from brevitas_models.recipe import PruningSettings
+
+
+@torch.no_grad()
+def masks_for(
+    model: QuantMLP, share: float, settings: PruningSettings, seed: int = 0
+) -> list[Tensor]:
+    """Return the masks with which a share of a model's weights is pruned.
+
+    A pruned weight stays pruned as long as `share` never falls. (Whole neurons do so too as long as
+    nothing revives a neuron without weights, which nothing does.)
+
+    Parameters
+    ----------
+    model : QuantMLP
+        Not changed.
+    share : float
+        Share of all prunable weights, 0..1.
+    settings : PruningSettings
+        `criterion`, `scope` and `cost`.
+    seed : int
+        Of the criterion ``random``.
+
+    Returns
+    -------
+    list of Tensor
+        A mask for each layer, bool (n_out, n_in): false where pruned.
+    """
+    weights = [linear.weight for linear in model.linears]
+    prunable = model.prunable()
+    if settings.criterion == "magnitude":
+        return magnitude_masks(weights, share, settings.scope, prunable)
+    if settings.criterion == "neurons":
+        _refuse_bipolar(share, prunable)
+        return neuron_masks(weights, share, settings.scope)
+    if settings.criterion == "random":
+        scores = random_scores(weights, model.masks(), seed)
+    else:
+        luts_per_digit = _luts_per_digit(model, settings.cost)
+        scores = hardware_scores(weights, model.masks(), integer_weights(model), luts_per_digit)
+    return masks_of_scores(scores, share, settings.scope, prunable)
+
+
+def random_scores(weights: Sequence[Tensor], masks: Sequence[Tensor], seed: int) -> list[Tensor]:
+    """Return a score in [0, 1) by chance for each weight; -1 for those that are pruned already.
+
+    Always the same for the same seed, so a share that grows takes further weights and gives none
+    back.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [torch.rand(weight.shape, generator=generator) for weight in weights]
+    return [torch.where(mask, score, -1.0) for mask, score in zip(masks, drawn, strict=True)]
+
+
+def hardware_scores(
+    weights: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    integers: Sequence[Tensor],
+    luts_per_digit: Sequence[float],
+) -> list[Tensor]:
+    """Return the magnitude of each weight per LUT that is saved without it.
+
+    Parameters
+    ----------
+    weights, masks : sequence of Tensor
+        Of each layer, (n_out, n_in).
+    integers : sequence of Tensor
+        The quantised weights, same shapes. Each costs as many additions as its integer has non-zero
+        signed digits; one that is quantised to zero costs nothing, and for it the cost of one
+        addition is taken.
+    luts_per_digit : sequence of float
+        What an addition in the layer costs, positive.
+
+    Returns
+    -------
+    list of Tensor
+        Scores, 0 or more; -1 for weights that are pruned already.
+    """
+    scores = []
+    for weight, mask, integer, luts in zip(weights, masks, integers, luts_per_digit, strict=True):
+        cost = signed_digit_counts(integer).clamp_min(1) * luts
+        scores.append(torch.where(mask, weight.abs() / cost, -1.0))
+    return scores
+
+
+def signed_digit_counts(integers: Tensor) -> Tensor:
+    """Return the numbers of non-zero digits of integers in their shortest signed-digit form.
+
+    That is the non-adjacent form, which has the fewest of all forms with the digits -1, 0 and 1:
+    Reitwiesner, "Binary Arithmetic", Advances in Computers 1 (1960) 231. Its non-zero digits are
+    the bits in which n and 3 n differ.
+
+    Parameters
+    ----------
+    integers : Tensor
+        Whole numbers of any type and shape.
+
+    Returns
+    -------
+    Tensor
+        int64, same shape.
+    """
+    n = integers.abs().round().to(torch.int64)
+    differing = n ^ (3 * n)
+    counts = torch.zeros_like(n)
+    while bool(differing.any()):
+        counts += differing & 1
+        differing >>= 1
+    return counts
+
+
+@torch.no_grad()
+def integer_weights(model: QuantMLP) -> list[Tensor]:
+    """Return what the weights of each layer are in hardware, integers as float (n_out, n_in).
+
+    Of layers with float weights these are the weights as multiples of a 127th of the largest, for
+    the sake of a cost.
+    """
+    found = []
+    for index, linear in enumerate(model.linears):
+        weight = linear.integers(model.input_scale(index))[0]
+        if not linear.weight_quant.is_quant_enabled:
+            weight = torch.round(weight / weight.abs().max().clamp_min(1e-30) * 127)
+        found.append(weight)
+    return found
+
+
+def _luts_per_digit(model: QuantMLP, cost: str) -> list[float]:
+    if cost == "digits":
+        # An adder is about as wide as what comes into it.
+        return [float(bits) for bits in model.config.input_widths]
+    # Here and not above: only this way of counting needs the build side.
+    from brevitas_models.hardware import layer_luts
+
+    digits = [int(signed_digit_counts(layer).sum()) for layer in integer_weights(model)]
+    return [
+        max(luts, 1) / max(count, 1) for luts, count in zip(layer_luts(model), digits, strict=True)
+    ]
+
+
+def _refuse_bipolar(share: float, prunable: Sequence[bool]) -> None:
+    if share > 0 and not all(prunable):
+        raise UserError(
+            "pruning.criterion: neurons: a pruned neuron takes weights out of two layers, and "
+            "1-bit weights, which are -1 or +1, can't be pruned; expected weight_bits of 2 or more "
+            "in every layer, or another criterion"
+        )

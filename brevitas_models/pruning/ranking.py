@@ -1,0 +1,170 @@
+"""Rankings that give masks: the weights, or whole neurons, with the smallest scores go first.
+
+Pure functions on tensors and numbers; `QuantMLP.set_masks` applies what they return.
+
+Source: Hawks et al., "Ps and Qs: Quantization-Aware Pruning for Efficient Low Latency Neural
+Network Inference" (2021), arXiv 2102.11289, section 3.2: unstructured, all Linear layers ranked
+together, smallest magnitude first, biases never.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from brevitas_models.errors import UserError
+from brevitas_models.pruning.shares import check_share
+
+SCOPES = ("global", "per_layer")
+
+
+def magnitude_masks(
+    weights: Sequence[Tensor],
+    share: float,
+    scope: str = "global",
+    prunable: Sequence[bool] | None = None,
+) -> list[Tensor]:
+    """Return masks that prune the weights of smallest magnitude; see `masks_of_scores`.
+
+    Weights that are zero, so also those pruned before, go first: with shares that never fall, a
+    pruned weight stays pruned.
+    """
+    return masks_of_scores([weight.detach().abs() for weight in weights], share, scope, prunable)
+
+
+def masks_of_scores(
+    scores: Sequence[Tensor],
+    share: float,
+    scope: str = "global",
+    prunable: Sequence[bool] | None = None,
+) -> list[Tensor]:
+    """Return masks that prune the weights with the smallest scores.
+
+    Of equal scores the first in memory goes first.
+
+    Parameters
+    ----------
+    scores : sequence of Tensor
+        A score for each weight of each layer, any shape.
+    share : float
+        Share of all weights to prune, 0..1; the number is rounded to the nearest.
+    scope : {"global", "per_layer"}
+        Rank all layers together, or prune the same share of each.
+    prunable : sequence of bool, optional
+        Layers to take part; the others are neither ranked nor counted. Default: all.
+
+    Returns
+    -------
+    list of Tensor
+        A mask for each layer, bool, of its weights' shape: false where pruned.
+
+    Raises
+    ------
+    UserError
+        If `share` is not in 0..1, `scope` is unknown, or no layer can be pruned.
+    """
+    check_share(share)
+    check_scope(scope)
+    chosen = [True] * len(scores) if prunable is None else list(prunable)
+    taking_part = [layer.flatten() for layer, part in zip(scores, chosen, strict=True) if part]
+    if share > 0 and not taking_part:
+        raise UserError(
+            f"pruning {share:.1%} of the weights: every layer has bipolar (1-bit) weights, which "
+            f"have no zero; expected at least one layer with weight_bits of 2 or more"
+        )
+    if scope == "global" and taking_part:
+        kept = _largest(torch.cat(taking_part), share).split([len(s) for s in taking_part])
+    else:
+        kept = tuple(_largest(layer, share) for layer in taking_part)
+    parts = iter(kept)
+    return [
+        next(parts).view(layer.shape) if part else torch.ones_like(layer, dtype=torch.bool)
+        for layer, part in zip(scores, chosen, strict=True)
+    ]
+
+
+def neuron_masks(weights: Sequence[Tensor], share: float, scope: str = "global") -> list[Tensor]:
+    """Return masks that prune whole hidden neurons, with all that comes in and all that goes out.
+
+    Neurons go in the order of the mean magnitude of the weights that come into them (the L1 norm
+    of Li et al., "Pruning Filters for Efficient ConvNets" (2017), arXiv 1608.08710, section 3.1,
+    divided by their number so that layers can be compared). As many go as bring the share of pruned
+    weights nearest to what is wanted; inputs and classes stay.
+
+    Parameters
+    ----------
+    weights : sequence of Tensor
+        Float weights (n_out, n_in) of each layer, input side first, pruned ones zero.
+    share : float
+        Share of all weights to prune, 0..1.
+    scope : {"global", "per_layer"}
+        Rank the neurons of all hidden layers together, or take the same share, `share`, of the
+        neurons of each (rounded to the nearest), which may prune more weights than `share`.
+
+    Returns
+    -------
+    list of Tensor
+        As `masks_of_scores`.
+
+    Raises
+    ------
+    UserError
+        If `share` is not in 0..1, `scope` is unknown, or there is no hidden layer.
+    """
+    check_share(share)
+    check_scope(scope)
+    if share > 0 and len(weights) < 2:
+        raise UserError(
+            "pruning.criterion: neurons: needs a network with a hidden layer, found layers of one "
+            "weight matrix; choose magnitude"
+        )
+    scores = [weight.detach().abs().mean(dim=1) for weight in weights[:-1]]
+    if scope == "per_layer":
+        alive = [_largest(layer, share) for layer in scores]
+        return _masks_of_neurons(weights, alive)
+    order = torch.argsort(torch.cat(scores), stable=True) if scores else torch.zeros(0).long()
+    sizes = [len(layer) for layer in scores]
+    counts = []
+    # Some hundred neurons at most: every number of them is tried.
+    for number in range(len(order) + 1):
+        masks = _masks_of_neurons(weights, _without(order[:number], sizes))
+        counts.append(abs(pruned_share(masks) - share))
+    return _masks_of_neurons(weights, _without(order[: counts.index(min(counts))], sizes))
+
+
+def pruned_share(masks: Sequence[Tensor]) -> float:
+    """Return the share of all weights that `masks` prune, 0..1."""
+    total = sum(mask.numel() for mask in masks)
+    return 1.0 - sum(int(mask.sum()) for mask in masks) / total
+
+
+def check_scope(scope: str) -> None:
+    """Raise `UserError` unless `scope` is one of `SCOPES`."""
+    if scope not in SCOPES:
+        raise UserError(f"pruning scope: expected one of {', '.join(SCOPES)}, found {scope!r}")
+
+
+def _without(neurons: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    alive = torch.ones(sum(sizes), dtype=torch.bool)
+    alive[neurons] = False
+    return list(alive.split(list(sizes)))
+
+
+def _masks_of_neurons(weights: Sequence[Tensor], alive: Sequence[Tensor]) -> list[Tensor]:
+    everything = [
+        torch.ones(weights[0].shape[1], dtype=torch.bool),
+        *alive,
+        torch.ones(len(weights[-1]), dtype=torch.bool),
+    ]
+    return [out[:, None] & into[None, :] for into, out in itertools.pairwise(everything)]
+
+
+def _largest(scores: Tensor, share: float) -> Tensor:
+    # Stable, so that equal magnitudes are told apart the same way on every machine.
+    order = torch.argsort(scores, stable=True)
+    kept = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
+    kept[order[: round(share * len(scores))]] = False
+    return kept
