@@ -37,6 +37,7 @@ Port = tuple[str, int, str]  # direction, bits, name
 _HEAD = "// {what} Generated.\n`default_nettype none\nmodule {name} (\n{ports}\n);\n"
 _TAIL = "endmodule\n`default_nettype wire\n"
 _CLOCK = """\
+    (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 ap_clk CLK" *)
     (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF {buses}, ASSOCIATED_RESET ap_rst_n" *)
     input  wire ap_clk,
     (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)
