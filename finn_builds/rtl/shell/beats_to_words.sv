@@ -1,15 +1,17 @@
 // Joins the beats of a stream to words of a bus, whatever the two widths are.
 //
 // The bytes are one sequence, lowest byte of a word first. After `restart` the first word begins
-// with `skip` bytes of zero, so that the sequence may begin anywhere in a word. When `flush` is
-// high and all beats have come through, an unfinished word is given as it is, filled with zeros.
+// with `skip` bytes of no meaning, so that the sequence may begin anywhere in a word. When `flush`
+// is high and all beats have come through, an unfinished word is given as it is; what is behind
+// the last byte has no meaning. The one who writes the words leaves such bytes out.
 //
 // Handshake: a beat or word moves where valid and ready meet. m_valid and m_data hold until
 //   m_ready (or restart). s_ready depends on m_ready.
 // Throughput: a beat per cycle or a word per cycle, whichever is less.
 // Method: a beat of two words or more is first cut into pieces of one word or a little more, just
-//   so many that they do not come slower than whole words leave. A piece is moved to behind the
-//   bytes that wait, which a shift by less than a word does.
+//   so many that they do not come slower than whole words leave. Bytes that wait lie at the low
+//   end of a buffer. A piece is turned so that its bytes stand in the lanes they go to, and every
+//   position behind the waiting bytes takes what stands in its lane.
 `default_nettype none
 module beats_to_words #(
     parameter integer WORD_BYTES = 8,  // a power of two
@@ -63,7 +65,9 @@ module beats_to_words #(
         end
     endgenerate
 
-    logic [8*HELD-1:0] held;  // zero from `count` on
+    localparam integer LANES = PIECE > WORD_BYTES ? 2 * WORD_BYTES : WORD_BYTES;
+
+    logic [8*HELD-1:0] held;  // no meaning from `count` on
     logic [COUNT_BITS-1:0] count;
 
     wire full = count >= COUNT_BITS'(WORD_BYTES);
@@ -77,17 +81,36 @@ module beats_to_words #(
     wire [COUNT_BITS-1:0] gain
         = piece_last ? COUNT_BITS'(LAST_PIECE) : COUNT_BITS'(PIECE);
 
-    wire [8*HELD-1:0] kept = give ? held >> (8 * WORD_BYTES) : held;
-    wire [8*HELD-1:0] moved = (8*HELD)'(piece) << {base[LANE_BITS-1:0], 3'b000};
+    // One stage per bit of the lane that the first byte goes to.
+    logic [8*LANES-1:0] turned;
+    logic [8*LANES-1:0] stage;
+    always_comb begin
+        turned = (8*LANES)'(piece);
+        for (integer k = 0; k < LANE_BITS; k = k + 1) begin
+            stage = turned;
+            for (integer l = 0; l < LANES; l = l + 1) begin
+                if (base[k]) turned[8*((l + (1 << k)) % LANES) +: 8] = stage[8*l +: 8];
+            end
+        end
+    end
+
+    logic [8*HELD-1:0] held_next;
+    always_comb begin
+        held_next = held;
+        for (integer p = 0; p < HELD; p = p + 1) begin
+            if (p >= 32'(base)) begin
+                // One that is not taken now does no harm there: all of the word lies below.
+                if (piece_valid) held_next[8*p +: 8] = turned[8*(p % LANES) +: 8];
+            end else if (give && p + WORD_BYTES < HELD) begin
+                held_next[8*p +: 8] = held[8*((p + WORD_BYTES) % HELD) +: 8];
+            end
+        end
+    end
 
     always_ff @(posedge clk) begin
-        if (restart) begin
-            held  <= '0;
-            count <= COUNT_BITS'(skip);
-        end else begin
-            held  <= take ? kept | moved : kept;
-            count <= take ? base + gain : base;
-        end
+        held <= held_next;
+        if (restart) count <= COUNT_BITS'(skip);
+        else count <= take ? base + gain : base;
     end
 endmodule
 `default_nettype wire

@@ -16,7 +16,7 @@ module burst_addresses #(
     input  wire                  rst_n,  // synchronous
     input  wire                  launch,
     input  wire  [ADDR_BITS-1:0] address,  // with launch: of the first byte
-    input  wire  [31:0]          bytes,    // with launch: not zero
+    input  wire  [31:0]          span,     // with launch: bytes, less one
     input  wire                  enable,
     output wire  [8:0]           words,
     output wire                  issue,
@@ -28,7 +28,7 @@ module burst_addresses #(
 );
     localparam integer LANE_BITS = $clog2(WORD_BYTES);
     localparam integer BURST_BITS = $clog2(MAX_BURST);
-    localparam integer LEFT_BITS = 33 - LANE_BITS;  // words of up to 2^32 - 1 bytes, unaligned
+    localparam integer PLACE_BITS = ADDR_BITS - LANE_BITS - BURST_BITS;
 
 `ifndef SYNTHESIS
     initial begin
@@ -40,33 +40,31 @@ module burst_addresses #(
     end
 `endif
 
-    wire [32:0] span = {1'b0, bytes} + 33'(address[LANE_BITS-1:0]) + 33'(WORD_BYTES - 1);
+    // A word address is the place of a burst, in units of MAX_BURST words, and a word in it.
+    logic [PLACE_BITS-1:0] place;       // of the next burst
+    logic [BURST_BITS-1:0] first;       // its first word: zero in all but the first burst
+    logic [PLACE_BITS-1:0] last_place;  // of the last byte
+    logic [BURST_BITS-1:0] last_word;
 
-    logic [ADDR_BITS-LANE_BITS-1:0] next;  // word address of the next burst
-    logic [LEFT_BITS-1:0] left;            // words that no burst covers yet
+    wire [ADDR_BITS-1:0] last_byte = address + ADDR_BITS'(span);
+    wire ends = place == last_place;  // this burst is the last
+    wire [BURST_BITS-1:0] beyond = (ends ? last_word : '1) - first;
 
-    wire [BURST_BITS:0] to_boundary
-        = (BURST_BITS + 1)'(MAX_BURST) - (BURST_BITS + 1)'(next[BURST_BITS-1:0]);
-    wire ends = left <= LEFT_BITS'(to_boundary);  // this burst is the last
-    wire [BURST_BITS:0] length = ends ? left[BURST_BITS:0] : to_boundary;
-
-    assign words = 9'(length);
+    assign words = 9'(beyond) + 1'b1;
     assign issue = enable && more && (!valid || ready);
 
     always_ff @(posedge clk) begin
-        if (launch) begin
-            next <= address[ADDR_BITS-1:LANE_BITS];
-            left <= span[32:LANE_BITS];
-        end else if (issue) begin
-            // All bursts but the first begin at a boundary.
-            next[ADDR_BITS-LANE_BITS-1:BURST_BITS]
-                <= next[ADDR_BITS-LANE_BITS-1:BURST_BITS] + 1'b1;
-            next[BURST_BITS-1:0] <= '0;
-            left <= left - LEFT_BITS'(length);
+        if (launch) {last_place, last_word} <= last_byte[ADDR_BITS-1:LANE_BITS];
+        // The adder that counts loads as well: a multiplexer behind it would cost as much again.
+        if (launch || issue) begin
+            place <= PLACE_BITS'(!launch)
+                + (launch ? address[ADDR_BITS-1:LANE_BITS+BURST_BITS] : place);
         end
+        if (launch) first <= address[LANE_BITS+BURST_BITS-1:LANE_BITS];
+        else if (issue) first <= '0;
         if (issue) begin
-            addr <= {next, {LANE_BITS{1'b0}}};
-            len  <= 8'(length - 1'b1);
+            addr <= {place, first, {LANE_BITS{1'b0}}};
+            len  <= 8'(beyond);
         end
         if (!rst_n) begin
             more  <= 1'b0;

@@ -47,7 +47,7 @@ module dma_registers #(
 
     output logic                 launch,   // one cycle: begin a run of at least one byte
     output logic [ADDR_BITS-1:0] address,
-    output logic [31:0]          bytes,
+    output wire  [31:0]          span,     // bytes of the run, less one
     output logic                 running,
     input  wire                  finished, // one cycle: all bytes are moved and acknowledged
     input  wire                  failed,   // the bus gave an error and all that was begun is over
@@ -81,30 +81,35 @@ module dma_registers #(
         .read_at(read_at), .read_data(read_data)
     );
 
-    // Product of frames and frame_bytes. `lost` tells that the shifted frame_bytes no longer fits.
+    // Product of frames and frame_bytes, less one: the sum begins at -1 and goes to at most 2^32 - 2.
+    // Its bit 32 shows that nothing was added, or too much. `lost` tells that the shifted
+    // frame_bytes no longer fits.
     logic [31:0] frames;
     logic [31:0] frames_rest;
     logic [31:0] addend;
+    logic [32:0] sum;
     logic        lost;
     logic        too_long;
     wire         settled = frames_rest == '0;
-    wire [32:0]  sum = {1'b0, bytes} + {1'b0, addend};
+    wire [32:0]  sum_next = sum + {1'b0, addend};
     wire         write_frames = write && write_at == FRAMES;
+    assign span = sum[31:0];
 
     always_ff @(posedge clk) begin
+        if (!rst_n) frames <= '0;
+        else if (write_frames) frames <= write_data;
+        if (!rst_n) frames_rest <= '0;
+        else frames_rest <= write_frames ? write_data : frames_rest >> 1;
         if (!rst_n || write_frames) begin
-            frames      <= rst_n ? write_data : '0;
-            frames_rest <= rst_n ? write_data : '0;
-            addend      <= frame_bytes;
-            bytes       <= '0;
-            lost        <= 1'b0;
-            too_long    <= 1'b0;
+            addend   <= frame_bytes;
+            sum      <= '1;
+            lost     <= 1'b0;
+            too_long <= 1'b0;
         end else begin
-            frames_rest    <= frames_rest >> 1;
             {lost, addend} <= {lost | addend[31], addend[30:0], 1'b0};
             if (frames_rest[0]) begin
-                bytes <= sum[31:0];
-                if (sum[32] || lost) too_long <= 1'b1;
+                sum <= sum_next;
+                if (sum_next[32] || lost) too_long <= 1'b1;
             end
         end
     end
@@ -125,7 +130,7 @@ module dma_registers #(
     wire  start = write_start && !running && resp == 2'b00 && !clear;
     wire  begin_run = waiting && settled;
 
-    assign launch = begin_run && !too_long && bytes != '0;
+    assign launch = begin_run && !too_long && !sum[32];
 
     always_ff @(posedge clk) begin
         if (!rst_n || clear) begin

@@ -74,7 +74,7 @@ module idma #(
     wire launch;
     wire running;
     wire [ADDR_BITS-1:0] address;
-    wire [31:0] bytes;
+    wire [31:0] span;  // bytes of a run, less one
     logic [31:0] bytes_left;
     logic [1:0] resp;
     logic finished;
@@ -91,7 +91,7 @@ module idma #(
         .s_axil_araddr(s_axil_araddr), .s_axil_arvalid(s_axil_arvalid),
         .s_axil_arready(s_axil_arready), .s_axil_rdata(s_axil_rdata), .s_axil_rresp(s_axil_rresp),
         .s_axil_rvalid(s_axil_rvalid), .s_axil_rready(s_axil_rready),
-        .launch(launch), .address(address), .bytes(bytes), .running(running),
+        .launch(launch), .address(address), .span(span), .running(running),
         .finished(finished), .failed(resp != 2'b00 && quiet), .resp(resp), .bytes_left(bytes_left)
     );
 
@@ -106,7 +106,7 @@ module idma #(
         .ADDR_BITS(ADDR_BITS), .WORD_BYTES(WORD_BYTES), .MAX_BURST(MAX_BURST)
     ) requests (
         .clk(ap_clk), .rst_n(ap_rst_n && !clear), .launch(launch), .address(address),
-        .bytes(bytes), .enable(may_ask), .words(), .issue(asked), .addr(m_axi_araddr),
+        .span(span), .enable(may_ask), .words(), .issue(asked), .addr(m_axi_araddr),
         .len(m_axi_arlen), .valid(m_axi_arvalid), .ready(m_axi_arready), .more()
     );
 
@@ -152,8 +152,9 @@ module idma #(
     always_ff @(posedge ap_clk) begin
         if (launch) skip <= address[LANE_BITS-1:0];
         if (!ap_rst_n || clear) bytes_left <= '0;
-        else if (launch) bytes_left <= bytes;
-        else if (give) bytes_left <= bytes_left - 32'(BEAT_BYTES);
+        else if (launch || give) begin  // the adder that counts loads as well
+            bytes_left <= (launch ? 32'd1 : -32'(BEAT_BYTES)) + (launch ? span : bytes_left);
+        end
         if (!ap_rst_n || clear) left <= 1'b0;
         else if (launch) left <= 1'b1;
         else if (give && last) left <= 1'b0;

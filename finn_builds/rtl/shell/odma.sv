@@ -79,7 +79,7 @@ module odma #(
     wire launch;
     wire running;
     wire [ADDR_BITS-1:0] address;
-    wire [31:0] bytes;
+    wire [31:0] span;  // bytes of a run, less one
     logic [31:0] bytes_left;
     logic [1:0] resp;
     logic moving;  // a run is on and not all of it is acknowledged
@@ -96,7 +96,7 @@ module odma #(
         .s_axil_araddr(s_axil_araddr), .s_axil_arvalid(s_axil_arvalid),
         .s_axil_arready(s_axil_arready), .s_axil_rdata(s_axil_rdata), .s_axil_rresp(s_axil_rresp),
         .s_axil_rvalid(s_axil_rvalid), .s_axil_rready(s_axil_rready),
-        .launch(launch), .address(address), .bytes(bytes), .running(running),
+        .launch(launch), .address(address), .span(span), .running(running),
         .finished(finished), .failed(resp != 2'b00 && quiet), .resp(resp), .bytes_left(bytes_left)
     );
 
@@ -121,8 +121,9 @@ module odma #(
 
     always_ff @(posedge ap_clk) begin
         if (forget) bytes_left <= '0;
-        else if (launch) bytes_left <= bytes;
-        else if (take) bytes_left <= bytes_left - 32'(BEAT_BYTES);
+        else if (launch || take) begin  // the adder that counts loads as well
+            bytes_left <= (launch ? 32'd1 : -32'(BEAT_BYTES)) + (launch ? span : bytes_left);
+        end
         if (forget) left <= 1'b0;
         else if (launch) left <= 1'b1;
         else if (take && last) left <= 1'b0;
@@ -151,7 +152,7 @@ module odma #(
     burst_addresses #(
         .ADDR_BITS(ADDR_BITS), .WORD_BYTES(WORD_BYTES), .MAX_BURST(MAX_BURST)
     ) requests (
-        .clk(ap_clk), .rst_n(!forget), .launch(launch), .address(address), .bytes(bytes),
+        .clk(ap_clk), .rst_n(!forget), .launch(launch), .address(address), .span(span),
         .enable(may_ask), .words(words), .issue(asked), .addr(m_axi_awaddr), .len(m_axi_awlen),
         .valid(m_axi_awvalid), .ready(m_axi_awready), .more(more)
     );
@@ -193,7 +194,7 @@ module odma #(
         if (launch) begin
             first_word <= 1'b1;
             first_lane <= address[LANE_BITS-1:0];
-            last_lane  <= address[LANE_BITS-1:0] + bytes[LANE_BITS-1:0] - 1'b1;
+            last_lane  <= address[LANE_BITS-1:0] + span[LANE_BITS-1:0];
         end else if (sent) begin
             first_word <= 1'b0;
         end

@@ -6,9 +6,10 @@
 // Handshake: a word or beat moves where valid and ready meet. m_valid and m_data come from
 //   registers and hold until m_ready (or restart); s_ready depends on m_ready.
 // Throughput: a beat per cycle or a word per cycle, whichever is less.
-// Method: bytes that wait lie at the low end of a buffer. A new word is rotated so that its bytes
+// Method: bytes that wait lie at the low end of a buffer. A new word is turned so that its bytes
 //   stand in the lanes (position modulo WORD_BYTES) they go to; every position behind the waiting
-//   bytes then just takes what stands in its lane. Positions behind `count` hold nothing of value.
+//   bytes then just takes what stands in its lane. Positions behind `count` hold nothing of value,
+//   which spares most of them a multiplexer.
 `default_nettype none
 module words_to_beats #(
     parameter integer WORD_BYTES = 8,  // a power of two
@@ -44,16 +45,26 @@ module words_to_beats #(
     wire take = s_valid && s_ready;
     wire [COUNT_BITS-1:0] gain = COUNT_BITS'(WORD_BYTES) - COUNT_BITS'(dropped);
 
-    wire [16*WORD_BYTES-1:0] twice = {s_data, s_data};
-    wire [LANE_BITS-1:0] left = -turn;
-    wire [8*WORD_BYTES-1:0] turned = twice[{1'b0, left, 3'b000} +: 8*WORD_BYTES];
+    // One stage per bit of `turn`.
+    logic [8*WORD_BYTES-1:0] turned;
+    logic [8*WORD_BYTES-1:0] stage;
+    always_comb begin
+        turned = s_data;
+        for (integer k = 0; k < LANE_BITS; k = k + 1) begin
+            stage = turned;
+            for (integer l = 0; l < WORD_BYTES; l = l + 1) begin
+                if (turn[k]) turned[8*((l + (1 << k)) % WORD_BYTES) +: 8] = stage[8*l +: 8];
+            end
+        end
+    end
 
     logic [8*HELD-1:0] held_next;
     always_comb begin
+        held_next = held;
         for (integer p = 0; p < HELD; p = p + 1) begin
             if (p >= 32'(base)) held_next[8*p +: 8] = turned[8*(p % WORD_BYTES) +: 8];
-            else if (give) held_next[8*p +: 8] = held[8*((p + BEAT_BYTES) % HELD) +: 8];
-            else held_next[8*p +: 8] = held[8*p +: 8];
+            else if (give && p + BEAT_BYTES < HELD)
+                held_next[8*p +: 8] = held[8*((p + BEAT_BYTES) % HELD) +: 8];
         end
     end
 
