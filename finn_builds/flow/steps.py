@@ -78,4 +78,9 @@ STEPS: tuple[Step, ...] = (
         reads=(*_BOARD, "model", "synth_clk_period_ns"),
         outputs=("report/summary.json",),
     ),
+    Step(
+        "finn_builds.flow.report:step_report",
+        reads=None,
+        outputs=("report.html", "report/report.json"),
+    ),
 )

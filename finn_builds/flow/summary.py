@@ -38,7 +38,14 @@ def step_summary(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
         "resources": {**resources, "kind": "estimated"},
         "budget": budget_of(cfg.board_spec),
         "out_dir": str(cfg.out),
-        "files": ["stitched_ip", "report", "host_model.json", "accelerator.json", "model.onnx"],
+        "files": [
+            "report.html",
+            "stitched_ip",
+            "report",
+            "host_model.json",
+            "accelerator.json",
+            "model.onnx",
+        ],
     }
     write_json(report / "summary.json", summary)
     return model

@@ -1,0 +1,52 @@
+"""The build as a page: ``report.html``, and the same figures as ``report/report.json``."""
+
+from __future__ import annotations
+
+import json
+
+from qonnx.core.modelwrapper import ModelWrapper
+
+from deploy.host_model import HostModel
+from finn_builds.config import BuildConfig
+from finn_builds.flow.estimated import write_json
+from finn_builds.flow.frontend import HOST_FILE, labelled_data
+from finn_builds.report import origin
+from finn_builds.report.content import Origin
+from finn_builds.report.gather import build_report
+from finn_builds.report.page import build_page
+
+#: The page, and its figures for programs.
+PAGE_FILE = "report.html"
+DATA_FILE = "report/report.json"
+
+
+def step_report(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
+    """Write the page of the build and its figures."""
+    host = HostModel.from_json(cfg.out / HOST_FILE)
+    cfg.progress(0, 3, "gathering")
+    report = build_report(
+        cfg.out,
+        model,
+        cfg.board_spec,
+        labelled_data(host, model, cfg),
+        _origin(model, cfg),
+        top1=cfg.top1,
+    )
+    cfg.progress(1, 3, "drawing")
+    page = build_page(report)
+    cfg.progress(2, 3, "writing")
+    (cfg.out / PAGE_FILE).write_text(page, encoding="utf-8")
+    write_json(cfg.out / DATA_FILE, report.as_json())
+    return model
+
+
+def _origin(model: ModelWrapper, cfg: BuildConfig) -> Origin:
+    trained = json.loads(model.get_metadata_prop("prunestream") or "{}")
+    return Origin(
+        command=origin.command_line(cfg),
+        seeds={"verification and data": cfg.verify_seed},
+        versions=origin.versions(),
+        sources=cfg.environment()["sources"],
+        date=origin.now(),
+        trained=origin.training_note(trained),
+    )

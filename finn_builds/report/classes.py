@@ -1,0 +1,85 @@
+"""What a network answers on labelled data: confusion of the classes, and ROC curves."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
+
+from deploy.host_model import HostModel
+from finn_builds.frames import LabelledData
+from finn_builds.ingest import IntegerMLP
+from finn_builds.report.content import Classes, Roc
+
+#: Points of a curve that are kept: more can't be seen and only make the page larger.
+CURVE_POINTS = 160
+
+
+def classes_of(host: HostModel, network: IntegerMLP, data: LabelledData) -> Classes:
+    """Execute the verified integer network on labelled data.
+
+    Parameters
+    ----------
+    host : HostModel
+        What the host computes before and after.
+    network : IntegerMLP
+        The network that the hardware was verified against.
+    data : LabelledData
+    """
+    integers = network.execute(host.before(data.x))
+    found = host.classify(integers)
+    count = max(2, host.n_out)
+    names = host.class_names if len(host.class_names) == count else ()
+    names = tuple(names) or tuple(str(index) for index in range(count))
+    values, scores = class_scores(host, integers)
+    rocs = [
+        roc
+        for index, name in enumerate(names)
+        if (roc := one_against_all(name, data.y == index, values[:, index])) is not None
+    ]
+    return Classes(
+        names=names,
+        confusion=confusion_matrix(data.y, found, labels=range(count)),
+        rocs=tuple(rocs[-1:] if host.n_out == 1 else rocs),
+        scores=scores,
+        frames=len(data.y),
+        source=data.source,
+        surrogate=data.surrogate,
+    )
+
+
+def class_scores(host: HostModel, integers: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return a score of each class, float64 (frames, classes), and what the score is.
+
+    Logits of one frame are only comparable with one another, so that they become probabilities
+    first, as in training.
+    """
+    description = host.to_dict()
+    if host.kind == "argmax":  # the scores that the class is the largest of
+        output = {**description["output"], "kind": "logits"}
+        host = HostModel.from_dict({**description, "output": output})
+    values = host.after(integers).astype(np.float64)
+    if host.n_out == 1:
+        return np.concatenate([-values, values], axis=1), "the model's single output"
+    if host.kind == "logits":
+        values = np.exp(values - values.max(axis=1, keepdims=True))
+        return values / values.sum(axis=1, keepdims=True), "softmax of the logits"
+    return values, "the model's outputs"
+
+
+def one_against_all(name: str, truth: np.ndarray, score: np.ndarray) -> Roc | None:
+    """Return the curve of one class, or None where the data hold only frames of one kind.
+
+    Parameters
+    ----------
+    name : str
+        The class.
+    truth : ndarray of bool, shape (n,)
+        Frames of that class.
+    score : ndarray, shape (n,)
+        The larger, the likelier the class.
+    """
+    if truth.all() or not truth.any():
+        return None
+    background, signal, _ = roc_curve(truth, score)
+    keep = np.unique(np.linspace(0, len(signal) - 1, CURVE_POINTS).round().astype(int))
+    return Roc(name, float(roc_auc_score(truth, score)), signal[keep], background[keep])

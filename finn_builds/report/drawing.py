@@ -1,0 +1,136 @@
+"""Pictures of a network: its connections, its weights, and how often each value occurs."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+
+import numpy as np
+from PIL import Image
+
+#: Connections drawn for a layer; of more, that many are drawn at random.
+MAX_LINES = 180
+
+#: Longer sides are shrunk to this many pixels, each then showing several weights.
+MAX_PIXELS = 800
+
+#: Bars of a histogram; values share bars where there are more.
+MAX_BARS = 32
+
+#: Colours of the largest weights, red-green-blue, readable on light and on dark paper.
+_POSITIVE = (58, 134, 209)
+_NEGATIVE = (224, 111, 40)
+
+
+def connections(weights: np.ndarray, widest: int) -> str:
+    """Return a layer's connections as inline SVG, inputs above, neurons below.
+
+    The picture has no size of its own: it is stretched to that of its box.
+
+    Parameters
+    ----------
+    weights : ndarray of int, shape (n_in, n_out)
+    widest : int
+        Elements of the widest layer of the network, to which widths are drawn.
+    """
+    n_in, n_out = weights.shape
+    rows, columns = np.nonzero(weights)
+    if len(rows) > MAX_LINES:
+        chosen = np.random.default_rng(0).choice(len(rows), MAX_LINES, replace=False)
+        rows, columns = rows[chosen], columns[chosen]
+    upper, lower = bar_width(n_in, widest), bar_width(n_out, widest)
+    tops = 50 + upper * ((rows + 0.5) / n_in - 0.5)
+    bottoms = 50 + lower * ((columns + 0.5) / n_out - 0.5)
+    positive = weights[rows, columns] > 0
+    paths = "".join(
+        f'<path class="{name}" d="{_lines(tops[which], bottoms[which])}"/>'
+        for name, which in (("pos", positive), ("neg", ~positive))
+        if which.any()
+    )
+    return (
+        '<svg class="wires" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
+        f"{paths}</svg>"
+    )
+
+
+def bar_width(elements: int, widest: int) -> float:
+    """Return the width in % at which a vector is drawn: with the root, so that small ones show."""
+    return 94 * max(0.12, math.sqrt(elements / widest))
+
+
+def _lines(tops: np.ndarray, bottoms: np.ndarray) -> str:
+    return "".join(f"M{a:.1f} 0L{b:.1f} 100" for a, b in zip(tops, bottoms, strict=True))
+
+
+def weight_picture(weights: np.ndarray) -> str:
+    """Return the weights as the data URI of a PNG, the longer side across.
+
+    Positive weights are blue, negative ones orange, the stronger the larger; zeros are clear. Of
+    a matrix that is too large, one pixel shows the largest of its weights.
+
+    Parameters
+    ----------
+    weights : ndarray of int, shape (n_in, n_out)
+    """
+    matrix = weights if weights.shape[1] >= weights.shape[0] else weights.T
+    matrix = _shrunk(matrix)
+    largest = max(1, int(np.abs(matrix).max()))
+    # Palette: 0 clear, 1 .. 127 positive, 128 .. 254 negative, by strength.
+    strength = np.ceil(np.abs(matrix) / largest * 127).astype(np.uint8)
+    pixels = np.where(matrix < 0, strength + 127, strength).astype(np.uint8)
+    image = Image.fromarray(pixels, "P")
+    image.putpalette(bytes([0, 0, 0, *_POSITIVE * 127, *_NEGATIVE * 127]))
+    fade = [round(255 * (0.3 + 0.7 * k / 127)) for k in range(1, 128)]
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True, transparency=bytes([0, *fade, *fade]))
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _shrunk(matrix: np.ndarray) -> np.ndarray:
+    """Return a matrix whose sides have no more than ``MAX_PIXELS`` elements."""
+    steps = [math.ceil(size / MAX_PIXELS) for size in matrix.shape]
+    if steps == [1, 1]:
+        return matrix
+    padding = [(0, -size % step) for size, step in zip(matrix.shape, steps, strict=True)]
+    padded = np.pad(matrix, padding)
+    rows, columns = (padded.shape[axis] // steps[axis] for axis in (0, 1))
+    blocks = padded.reshape(rows, steps[0], columns, steps[1])
+    high, low = blocks.max(axis=(1, 3)), blocks.min(axis=(1, 3))
+    return np.where(high >= -low, high, low)
+
+
+def histogram(weights: np.ndarray) -> tuple[str, int, int]:
+    """Return how often each value but zero occurs, as SVG stretched to its box, and its range.
+
+    Parameters
+    ----------
+    weights : ndarray of int
+
+    Returns
+    -------
+    svg : str
+    low, high : int
+        Values of the first and of the last bar, symmetric about zero.
+    """
+    reach = max(1, int(np.abs(weights).max()))
+    width = math.ceil((2 * reach + 1) / MAX_BARS)
+    count = math.ceil((2 * reach + 1) / width)
+    values = weights[weights != 0]
+    bars = np.bincount((values + reach) // width, minlength=count)
+    tallest = max(1, int(bars.max()))
+    shapes = []
+    for index, bar in enumerate(bars):
+        if bar:
+            height = 40 * bar / tallest
+            name = "pos" if (index + 0.5) * width > reach + 0.5 else "neg"
+            x = 100 * (index + 0.1) / count
+            shapes.append(
+                f'<rect class="{name}" x="{x:.1f}" y="{40 - height:.1f}" '
+                f'width="{80 / count:.1f}" height="{height:.1f}"/>'
+            )
+    svg = (
+        '<svg class="histogram" viewBox="0 0 100 40" preserveAspectRatio="none" '
+        f'aria-hidden="true">{"".join(shapes)}</svg>'
+    )
+    return svg, -reach, reach

@@ -1,0 +1,170 @@
+"""Plots with axes, by matplotlib, as inline SVG whose colours follow the theme of the page."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from finn_builds.report.content import Classes
+
+#: Colours that stand for a variable of the page's style sheet until the SVG is written.
+_INK, _MUTED, _LINE, _PAPER = "#010101", "#020202", "#030303", "#040404"
+_VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _PAPER: "--paper"}
+_SERIES = tuple(f"#0500{index:02x}" for index in range(6))
+_VARIABLES.update({color: f"--c{index}" for index, color in enumerate(_SERIES)})
+
+_DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+#: Classes of which a plot shows the curves; of more, those with the smallest areas.
+MAX_CURVES = 10
+
+_STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "prunestream",
+    "text.color": _INK,
+    "axes.edgecolor": _MUTED,
+    "axes.labelcolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "grid.color": _LINE,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One build in a plot of accuracy against cost.
+
+    Attributes
+    ----------
+    name : str
+    cost, accuracy, error : float
+        The accuracy and its standard error are shares.
+    group : str
+        The data it was judged on: only points of one group may be compared.
+    best : bool
+        It lies on the front of its group.
+    """
+
+    name: str
+    cost: float
+    accuracy: float
+    error: float
+    group: str
+    best: bool
+
+
+def roc_plot(classes: Classes) -> str:
+    """Return the curves of the classes: background efficiency against signal efficiency."""
+    curves = sorted(classes.rocs, key=lambda roc: roc.auc)[:MAX_CURVES]
+    shown = [roc for roc in classes.rocs if roc in curves]
+    looks = [(color, dash) for dash in _DASHES for color in _SERIES]
+    floor = 0.5 / classes.frames
+    with mpl.rc_context(_STYLE):
+        figure, axes = _axes(3.9, 3.5)
+        for roc, (color, dash) in zip(shown, itertools.cycle(looks), strict=False):
+            label = f"{roc.name}  (AUC {roc.auc:.3f})"
+            background = np.maximum(roc.background, floor)
+            axes.plot(roc.signal, background, color=color, ls=dash, lw=1.6, label=label)
+        axes.set_yscale("log")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(max(floor, 1e-4), 1)
+        axes.set_xlabel("signal efficiency")
+        axes.set_ylabel("background efficiency")
+        columns = 1 if len(shown) <= 2 else 2
+        figure.legend(loc="outside lower center", ncols=columns, fontsize=8)
+        return _svg(figure, "roc")
+
+
+def pareto_plot(points: Sequence[Point], cost: str, name: str) -> str:
+    """Return accuracy against a cost, with the front of each group of comparable points.
+
+    Parameters
+    ----------
+    points : sequence of Point
+    cost : str
+        Label of the cost's axis.
+    name : str
+        Name of the plot, of letters only; ids in the SVG begin with it.
+    """
+    groups = list(dict.fromkeys(point.group for point in points))
+    with mpl.rc_context(_STYLE):
+        figure, axes = _axes(3.9, 3.2)
+        for index, (group, color) in enumerate(zip(groups, itertools.cycle(_SERIES), strict=False)):
+            members = [point for point in points if point.group == group]
+            front = sorted((p for p in members if p.best), key=lambda p: p.cost)
+            if len(front) > 1:
+                axes.plot(
+                    [p.cost for p in front],
+                    [100 * p.accuracy for p in front],
+                    color=color,
+                    lw=1.2,
+                    drawstyle="steps-post",
+                )
+            for point in members:
+                axes.errorbar(
+                    point.cost,
+                    100 * point.accuracy,
+                    yerr=100 * point.error,
+                    fmt=_MARKERS[index % len(_MARKERS)],
+                    ms=6,
+                    color=color,
+                    mfc=color if point.best else _PAPER,
+                    elinewidth=0.8,
+                    capsize=2,
+                )
+                axes.annotate(
+                    point.name,
+                    (point.cost, 100 * point.accuracy),
+                    xytext=(5, 5),
+                    textcoords="offset points",
+                    fontsize=8,
+                )
+        if all(point.cost > 0 for point in points):
+            axes.set_xscale("log")
+        axes.margins(0.25, 0.25)
+        axes.set_xlabel(cost)
+        axes.set_ylabel("accuracy in %")
+        return _svg(figure, name)
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of a size in inches, small enough for a phone, and its axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots()
+    axes.grid(True, lw=0.6)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """Return a figure as an SVG element: colours by variable, ids that no other figure has."""
+    file = io.StringIO()
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    # Its style sheet would hold for the whole page.
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, f"var({variable})")
+    return text.replace("<svg ", '<svg class="plot" aria-hidden="true" ', 1)
