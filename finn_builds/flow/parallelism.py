@@ -81,8 +81,10 @@ def _apply(model: ModelWrapper, folding: NetworkFolding) -> None:
             op.set_nodeattr("SIMD", layer.simd)
         elif node.op_type == "Thresholding_rtl":
             op.set_nodeattr("PE", threshold_pe)
+        elif node.op_type == "SparseMVAU_rtl":
+            pe = op.get_nodeattr("numOutputs")  # all results at once
         elif node.op_type == "LabelSelect_rtl":
-            op.set_nodeattr("PE", pe)
+            op.set_nodeattr("PE", pe)  # as many a beat as come out of the layer before
 
 
 def folding_config(model: ModelWrapper) -> dict[str, dict[str, object]]:

@@ -133,14 +133,18 @@ def test_second_run_reuses_everything_and_changes_nothing(result, config):
 
 
 @pytest.mark.slow
-def test_top1_gives_the_class(result, config, tmp_path):
-    found = build(replace(config, output_dir=tmp_path / "top1", top1=True, verify_frames=200))
+@pytest.mark.parametrize("style", ["folded", "sparse"])
+def test_top1_gives_the_class(result, config, tmp_path, style):
+    cfg = replace(config, output_dir=tmp_path / "top1", top1=True, verify_frames=200, style=style)
+    found = build(cfg)
     assert found.summary["mismatches"] == 0
     with np.load(found.out / "verification_frames.npz") as saved:
         classes = found.host.classify(found.network.execute(saved["x"]))
         np.testing.assert_array_equal(saved["y"][:, 0], classes)
         assert len(np.unique(classes)) == 3
-    assert found.summary["interval_cycles"] == result.summary["interval_cycles"]
+    # The argmax never is the slowest stage.
+    expected = 1 if style == "sparse" else result.summary["interval_cycles"]
+    assert found.summary["interval_cycles"] == expected
 
 
 @pytest.mark.slow
