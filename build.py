@@ -2,7 +2,8 @@
 """Turn a trained model into a verified accelerator: ``python build.py --board Pynq-Z1``.
 
 This file reads the command line and shows the result; the work is done by
-``finn_builds.build(BuildConfig(...))``, which scripts and notebooks call directly.
+``finn_builds.build(BuildConfig(...))``, which scripts and notebooks call directly. Finished builds
+are shown side by side with ``python build.py compare build/a build/b``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="build.py",
         description="Build a verified streaming accelerator from a quantised MLP.",
-        epilog="A build whose inputs did not change reuses its finished steps.",
+        epilog="A build whose inputs did not change reuses its finished steps. "
+        "build.py compare DIR DIR ... shows finished builds side by side.",
         allow_abbrev=False,
     )
     what = parser.add_argument_group("what to build")
@@ -73,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help="latency that sparse layers are pipelined for (default: as the clock demands)",
     )
+    how.add_argument(
+        "--bitfile",
+        action="store_true",
+        help="run Vivado to the bitfile; without Vivado the build leaves a project for it",
+    )
     check = parser.add_argument_group("how to check it")
     check.add_argument(
         "--data",
@@ -107,6 +114,35 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--list-steps", action="store_true", help="list the steps and leave")
     run.add_argument("--list-boards", action="store_true", help="list the boards and leave")
     return parser
+
+
+def _compare_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="build.py compare",
+        description="Show finished builds side by side, here and as a page.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("folders", metavar="DIR", nargs="+", help="build folders, two or more")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the page to write (default: compare.html beside the first)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return parser
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from finn_builds.report.compare import compare, page_path, text_table
+    from finn_builds.report.compare_page import comparison_page
+    from finn_builds.state import disk_errors, write_text
+
+    comparison = compare(args.folders)
+    page = page_path(args.folders, args.out)
+    with disk_errors(page.parent):
+        write_text(page, comparison_page(comparison, page))
+    if args.json:
+        print(json.dumps({**comparison.as_json(), "page": str(page)}, indent=2))
+    else:
+        print(f"{text_table(comparison)}\n\npage: {page}")
 
 
 def _list_boards() -> None:
@@ -148,6 +184,7 @@ def _build(args: argparse.Namespace) -> None:
         input_quant=args.input_quant,
         input_scale=args.input_scale,
         top1=args.top1,
+        bitfile=args.bitfile,
         verify_frames=args.verify_frames,
         verify_seed=args.seed,
         trace=args.trace,
@@ -166,12 +203,16 @@ def _build(args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 1 (differs), 2 (user's mistake), 130 or 141."""
-    parser = _parser()
-    args = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    comparing = words[:1] == ["compare"]
+    parser = _compare_parser() if comparing else _parser()
+    args = parser.parse_args(words[1:] if comparing else words)
     from finn_builds.errors import UserError, VerificationError
 
     try:
-        if args.list_boards:
+        if comparing:
+            _compare(args)
+        elif args.list_boards:
             _list_boards()
         elif args.list_steps:
             _list_steps()

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-try:  # beside this file, as on the board
-    from host_model import HostModelError
-    from measure import latency_test, throughput_test, write_metrics
-    from package import Package
-    from registers import DriverError
-except ModuleNotFoundError:  # in the project's checkout
+if __package__:  # in the project's checkout
     from deploy.host_model import HostModelError
-    from deploy.measure import latency_test, throughput_test, write_metrics
+    from deploy.measure import latency_test, summary, throughput_test, write_metrics
     from deploy.package import Package
     from deploy.registers import DriverError
+else:  # beside this file, as on the board
+    from host_model import HostModelError
+    from measure import latency_test, summary, throughput_test, write_metrics
+    from package import Package
+    from registers import DriverError
 
 __all__ = ["main"]
 
@@ -81,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one message."""
     arguments = _parser().parse_args(argv)
     try:
-        overlay = Package(arguments.package).open(
+        package = Package(arguments.package)
+        overlay = package.open(
             bitfile=arguments.bitfile,
             platform=arguments.platform,
             batch_size=arguments.batchsize,
@@ -93,8 +94,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             _execute(overlay, arguments)
             return 0
         test = throughput_test if arguments.exec_mode == "throughput_test" else latency_test
-        files = write_metrics(test(overlay, repeats=arguments.repeats), arguments.metrics)
-        print(files[1].read_text(encoding="utf-8"), end="")
+        metrics = test(overlay, repeats=arguments.repeats, description=package.description)
+        files = write_metrics(metrics, arguments.metrics)
+        print(summary(metrics))
+        print(f"all figures {files[0]}, {files[1]}")
         return 0
     except (DriverError, HostModelError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -12,14 +12,14 @@ import time
 import numpy as np
 from pynq import Clocks, Overlay, allocate
 
-try:  # beside this file, as on the board
-    from host_model import HostModel
-    from packing import pack, packed_bytes, unpack, value_range
-    from registers import DriverError, Shell
-except ModuleNotFoundError:  # in the project's checkout
+if __package__:  # in the project's checkout
     from deploy.host_model import HostModel
     from deploy.packing import pack, packed_bytes, unpack, value_range
     from deploy.registers import DriverError, Shell
+else:  # beside this file, as on the board
+    from host_model import HostModel
+    from packing import pack, packed_bytes, unpack, value_range
+    from registers import DriverError, Shell
 
 __all__ = ["DriverError", "FINNExampleOverlay", "parse_datatype"]
 
@@ -61,6 +61,8 @@ class FINNExampleOverlay(Overlay):
         Whether to load the bitfile; default pynq's.
     host_model
         The host's part of the network, for :meth:`run` and :meth:`classify`.
+    top1
+        The accelerator gives the class of a frame and nothing else.
     timeout_s
         Seconds a run may take.
 
@@ -81,6 +83,7 @@ class FINNExampleOverlay(Overlay):
         download: bool | None = None,
         *,
         host_model: HostModel | None = None,
+        top1: bool = False,
         timeout_s: float = 10.0,
     ) -> None:
         if platform != "zynq-iodma":
@@ -91,6 +94,7 @@ class FINNExampleOverlay(Overlay):
         self._io_shape_dict = io_shape_dict
         self.platform = platform
         self.host_model = host_model
+        self.top1 = top1
         self.timeout_s = timeout_s
         # A simulated board tells its own time; a real one is timed by the processor's clock.
         self.now = getattr(self.device, "now", time.perf_counter)
@@ -313,12 +317,22 @@ class FINNExampleOverlay(Overlay):
     def run(self, features: np.ndarray) -> np.ndarray:
         """Return the network's output, float32 (frames, n_out), for raw features."""
         host = self._host()
+        if self.top1:
+            raise DriverError(
+                "this accelerator gives the class alone: use classify(), or build without --top1"
+            )
         return host.after(self._integers(features).reshape(-1, host.n_out))
 
     def classify(self, features: np.ndarray) -> np.ndarray:
         """Return the class of each frame, int64 (frames,), for raw features."""
+        return self.classes(self._integers(features))
+
+    def classes(self, integers: np.ndarray) -> np.ndarray:
+        """Return the class of each frame, int64 (frames,), from the accelerator's integers."""
+        if self.top1:
+            return integers.reshape(len(integers)).astype(np.int64)
         host = self._host()
-        return host.classify(self._integers(features).reshape(-1, host.n_out))
+        return host.classify(integers.reshape(-1, host.n_out))
 
     def _integers(self, features: np.ndarray) -> np.ndarray:
         integers = self._host().before(features)

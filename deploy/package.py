@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-try:  # beside this file, as on the board
-    from host_model import HostModel, HostModelError
-    from registers import DriverError
-except ModuleNotFoundError:  # in the project's checkout
+if __package__:  # in the project's checkout
     from deploy.host_model import HostModel, HostModelError
     from deploy.registers import DriverError
+else:  # beside this file, as on the board
+    from host_model import HostModel, HostModelError
+    from registers import DriverError
 
-__all__ = ["CHECKSUMS", "DESCRIPTION", "VECTORS", "Package"]
+__all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
 
+DRIVER_FILES = (
+    "driver.py",
+    "driver_base.py",
+    "host_model.py",
+    "measure.py",
+    "package.py",
+    "packing.py",
+    "registers.py",
+    "validate.py",
+)
 DESCRIPTION = "overlay.json"
-CHECKSUMS = "SHA256SUMS"
+README = "README.md"
 VECTORS = "validation.npz"
+CHECKSUMS = "SHA256SUMS"
+NOTEBOOKS = "notebooks"
+RTL = "rtl"
+BITFILE = "bitfile"
+
+#: All that a package may hold, files and folders.
+CONTENTS = (*DRIVER_FILES, DESCRIPTION, README, VECTORS, CHECKSUMS, NOTEBOOKS, RTL, BITFILE)
+
 FORMAT_VERSION = 1
-_KEYS = ("name", "platform", "ps_type", "fclk_mhz", "io_shape_dict", "host_model", "shell")
+_KEYS = (
+    "name", "platform", "ps_type", "fclk_mhz", "io_shape_dict", "host_model", "shell", "top1",
+)  # fmt: skip
 
 
 class Package:
@@ -122,37 +145,47 @@ class Package:
         DriverError
             There is no bitfile, no such device, or nothing to simulate.
         """
+        # pynq's own, of each start; nothing a user can do about it.
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         try:
             from pynq import Device
         except ImportError as error:
             raise DriverError(f"pynq is needed and can't be imported: {error}") from error
-        try:
-            from driver_base import FINNExampleOverlay
-        except ModuleNotFoundError:
-            from deploy.driver_base import FINNExampleOverlay
         if virtual:
-            board = self._virtual_board()
+            board: object = self._virtual_board()
             path = self.folder / DESCRIPTION  # pynq wants a file; the fabric is in the simulation
         else:
-            path = bitfile or self.folder / "bitfile" / "finn-accel.bit"
-            if not path.is_file():
-                raise DriverError(
-                    f"there is no bitfile {path}: make it with Vivado as the package's README "
-                    "tells, or simulate the board with --virtual"
-                )
+            path = bitfile or self.folder / BITFILE / "finn-accel.bit"
+            for file in (path, path.with_suffix(".hwh")):
+                if not file.is_file():
+                    raise DriverError(
+                        f"there is no {file}: make the bitfile with Vivado as the package's "
+                        "README.md tells, or simulate the board with --virtual"
+                    )
             if not 0 <= device < len(Device.devices):
                 raise DriverError(f"device {device}: pynq has found {len(Device.devices)}")
             board = Device.devices[device]
-        return FINNExampleOverlay(
-            str(path),
-            platform or self.description["platform"],
-            self.description["io_shape_dict"],
-            batch_size,
-            self.description["fclk_mhz"],
-            board,
-            host_model=self.host_model,
-            timeout_s=timeout_s,
-        )
+        return self._overlay(path, platform, batch_size, board, timeout_s)
+
+    def _overlay(
+        self, path: Path, platform: str | None, batch_size: int, board: object, timeout_s: float
+    ) -> object:
+        if __package__:
+            from deploy.driver_base import FINNExampleOverlay
+        else:
+            from driver_base import FINNExampleOverlay
+        with _told_errors():
+            return FINNExampleOverlay(
+                str(path),
+                platform or self.description["platform"],
+                self.description["io_shape_dict"],
+                batch_size,
+                self.description["fclk_mhz"],
+                board,
+                host_model=self.host_model,
+                top1=self.description["top1"],
+                timeout_s=timeout_s,
+            )
 
     def _virtual_board(self) -> object:
         try:
@@ -162,4 +195,21 @@ class Package:
                 "--virtual needs the project's own Python environment, on a host: run it with "
                 f"the checkout's .venv/bin/python ({error})"
             ) from error
-        return simulate_package(self.folder, self.description)
+        with _told_errors():
+            return simulate_package(self.folder, self.description)
+
+
+@contextmanager
+def _told_errors() -> Iterator[None]:
+    """Turn the simulation's errors into the driver's.
+
+    Their classes are on the host alone, and this package's own ones are others than the project's
+    when its files run from the package.
+    """
+    try:
+        yield
+    except Exception as error:
+        names = {cls.__name__ for cls in type(error).__mro__}
+        if names & {"DriverError", "VirtualBoardError", "UserError"}:
+            raise DriverError(str(error)) from error
+        raise

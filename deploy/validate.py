@@ -16,14 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-try:  # beside this file, as on the board
-    from host_model import HostModelError
-    from package import VECTORS, Package
-    from registers import DriverError
-except ModuleNotFoundError:  # in the project's checkout
+if __package__:  # in the project's checkout
     from deploy.host_model import HostModelError
+    from deploy.measure import pace
     from deploy.package import VECTORS, Package
     from deploy.registers import DriverError
+else:  # beside this file, as on the board
+    from host_model import HostModelError
+    from measure import pace
+    from package import VECTORS, Package
+    from registers import DriverError
 
 __all__ = ["main", "validate"]
 
@@ -37,8 +39,9 @@ def validate(package: Package, overlay: object) -> dict:
         ``frames``; ``features``, how many of them are given as raw features too, and of these
         ``input_mismatches``, whose integers into the accelerator differ from those of the build;
         ``mismatches``, frames whose integers out of it do;
-        ``class_mismatches``; ``accelerator``, its own counts of the last batch in clock cycles;
-        ``expected``, what the build measured.
+        ``class_mismatches``; ``latency_cycles``, ``interval_cycles`` and ``pace_set_by`` of the
+        accelerator, see ``measure.timing``; ``accelerator``, its own counts of the last batch in
+        clock cycles; ``built``, what the build measured in simulation.
     """
     path = package.folder / VECTORS
     try:
@@ -50,16 +53,23 @@ def validate(package: Package, overlay: object) -> dict:
     host = package.host_model
     frames = len(inputs)
     integers = inputs[:0] if features is None else host.before(features)
-    found = overlay.execute(inputs.reshape(frames, *overlay.ishape_normal()[1:]))
-    found = found.reshape(frames, -1)
+    shape = overlay.ishape_normal()[1:]
+    overlay.execute(inputs[:1].reshape(1, *shape))
+    single = overlay.counters()
+    found = overlay.execute(inputs.reshape(frames, *shape)).reshape(frames, -1)
+    batch = overlay.counters()
+    timing = {"latency_cycles": single.get("latency_last_cycles")} if single else {}
+    if batch.get("frames_out", 0) > 1:
+        timing |= pace(overlay, batch, package.description["shell"]["word_bytes"])
     return {
         "frames": frames,
         "features": len(integers),
         "input_mismatches": int((integers != inputs[: len(integers)]).any(axis=1).sum()),
         "mismatches": int((found != outputs).any(axis=1).sum()),
-        "class_mismatches": int((host.classify(found) != classes).sum()),
-        "accelerator": overlay.counters(),
-        "expected": package.description.get("expected", {}),
+        "class_mismatches": int((overlay.classes(found) != classes).sum()),
+        **timing,
+        "accelerator": batch,
+        "built": package.description.get("expected", {}),
     }
 
 

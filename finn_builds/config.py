@@ -22,6 +22,7 @@ from finn_builds import fingerprint as fp
 from finn_builds.boards import Board, board_path, load_board
 from finn_builds.checks import choice, existing_file, integer, is_path, number
 from finn_builds.errors import UserError
+from finn_builds.vivado.synthesis import require_vivado
 
 STYLES = ("auto", "folded", "sparse")
 TRACES = ("vcd", "fst")
@@ -111,6 +112,9 @@ class BuildConfig(DataflowBuildConfig):
     top1: bool = False
     """Put out the index of the largest logit instead of all logits."""
 
+    bitfile: bool = False
+    """Run Vivado to the bitfile; Vivado must be on the search path."""
+
     trace: str | None = None
     """Write a waveform of the simulation: ``vcd`` or ``fst``."""
 
@@ -170,6 +174,8 @@ class BuildConfig(DataflowBuildConfig):
         }
         checked = dataclasses.replace(self, **completed)
         checked.output_dir = self._find_output_dir(checked)
+        if self.bitfile:
+            require_vivado(str(checked.output_dir))
         return checked
 
     @property

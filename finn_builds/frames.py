@@ -42,10 +42,16 @@ class Frames:
         One row a frame.
     source : str
         Where they come from.
+    features : ndarray or None
+        Raw features of the first frames, one row each; None where the frames are random.
+    labels : ndarray of int64 or None
+        Classes of the same frames.
     """
 
     x: np.ndarray
     source: str
+    features: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
 
 def load_labelled(name: str, host: HostModel, *, standardise: bool, seed: int) -> LabelledData:
@@ -116,10 +122,12 @@ def verification_frames(
         return Frames(x, f"{len(corners)} corners and {count - len(corners)} random frames")
     if len(data.x) >= count:
         rows = rng.permutation(len(data.x))[:count]
-        return Frames(host.before(data.x[rows]), f"{count} frames of {data.source}")
+        raw, labels = data.x[rows], data.y[rows]
+        return Frames(host.before(raw), f"{count} frames of {data.source}", raw, labels)
     missing = count - len(data.x)
     x = np.concatenate([host.before(data.x), random_frames(host, missing, rng)])
-    return Frames(x, f"{len(data.x)} frames of {data.source} and {missing} random frames")
+    source = f"{len(data.x)} frames of {data.source} and {missing} random frames"
+    return Frames(x, source, data.x, data.y)
 
 
 def input_levels(host: HostModel) -> tuple[int, int, int]:

@@ -26,6 +26,9 @@ from finn_builds.sim.compile import Trace
 from finn_builds.sim.result import LinkStats
 from finn_builds.stitch.design import Design, design_of
 
+#: Frames of the verification with their expected outputs.
+VECTORS_FILE = "verification_frames.npz"
+
 #: Chance per cycle that source and sink pause in the run with random stalls.
 STALL = 0.3
 
@@ -41,7 +44,8 @@ def step_measure_rtlsim_performance(model: ModelWrapper, cfg: BuildConfig) -> Mo
     One frame alone is run too; it shows where the latency goes.
 
     Writes ``report/verification.json`` and ``report/rtlsim_performance.json``, and the frames
-    with their expected outputs as ``verification_frames.npz``.
+    with their expected outputs as ``verification_frames.npz``, which also holds the raw features
+    and labels of the first frames where there are data.
 
     Raises
     ------
@@ -84,9 +88,10 @@ def step_measure_rtlsim_performance(model: ModelWrapper, cfg: BuildConfig) -> Mo
         cfg.out / "report" / "rtlsim_performance.json",
         performance(free, runs["one_frame"], design_of(model), cfg.clock_ns),
     )
-    np.savez_compressed(
-        cfg.out / "verification_frames.npz", x=frames.x, y=expected.astype(np.int64)
-    )
+    saved = {"x": frames.x, "y": expected.astype(np.int64)}
+    if frames.features is not None and frames.labels is not None:
+        saved |= {"features": frames.features, "labels": frames.labels}
+    np.savez_compressed(cfg.out / VECTORS_FILE, allow_pickle=False, **saved)
     return model
 
 

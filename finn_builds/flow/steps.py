@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploy.package import CONTENTS as PACKAGE_CONTENTS
 from finn_builds.pipeline import Step
 
 _DATA = ("data", "standardise", "verify_seed")
@@ -72,6 +73,31 @@ STEPS: tuple[Step, ...] = (
             "trace.vcd",
             "trace.fst",
         ),
+    ),
+    Step(
+        "finn_builds.flow.deployment:step_make_driver",
+        reads=(*_BOARD, "top1"),
+        outputs=("driver",),
+    ),
+    Step(
+        "finn_builds.flow.deployment:step_make_zynq_project",
+        reads=(*_BOARD, "synth_clk_period_ns"),
+        outputs=("vivado",),
+    ),
+    Step(
+        "finn_builds.flow.deployment:step_synthesize_bitfile",
+        reads=("bitfile",),
+        outputs=(
+            "bitfile",
+            "report/post_synth_resources.json",
+            "report/post_route_timing.rpt",
+            "report/vivado.log",
+        ),
+    ),
+    Step(
+        "finn_builds.flow.deployment:step_deployment_package",
+        reads=("bitfile", "top1", *_BOARD),
+        outputs=(*(f"deploy/{name}" for name in PACKAGE_CONTENTS), "deploy.zip"),
     ),
     Step(
         "finn_builds.flow.summary:step_summary",

@@ -17,8 +17,9 @@ from finn_builds.finn_env import prepare_finn
 from finn_builds.flow.estimated import layer_cycles, layer_resources, write_json
 from finn_builds.flow.parallelism import folding_config
 from finn_builds.sim.errors import SimulationHang
-from finn_builds.stitch.design import Design, design_of, with_fifos
+from finn_builds.stitch.design import TOP, Design, design_of, with_fifos
 from finn_builds.stitch.sources import design_files, write_design
+from finn_builds.vivado.ipxact import COMPONENT_FILE, component_xml
 
 #: The compiled simulation engine, which the simulation of the final design uses again.
 RUNTIME = "simulator"
@@ -135,15 +136,25 @@ def _final_config(model: ModelWrapper) -> dict[str, dict[str, object]]:
 def step_create_stitched_ip(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
     """Write ``stitched_ip/``: all sources and memory contents, and one plain-Verilog top.
 
-    ``accelerator.json`` beside it says what a frame looks like on the streams.
+    ``component.xml`` in it describes it for an IP catalogue; ``accelerator.json`` beside it says
+    what a frame looks like on the streams.
     """
     prepare_finn(cfg.out / "ipgen")
     design = design_of(model)
-    write_design(design_files(design), cfg.out / "stitched_ip")
+    stitched = cfg.out / "stitched_ip"
+    sources = write_design(design_files(design), stitched)
+    component = component_xml(
+        TOP,
+        in_bytes=design.input.width // 8,
+        out_bytes=design.output.width // 8,
+        sources=[path.name for path in sources],
+        data=sorted(path.name for path in stitched.glob("*.dat")),
+    )
+    (stitched / COMPONENT_FILE).write_text(component, encoding="utf-8")
     write_json(
         cfg.out / "accelerator.json",
         {
-            "top": "finn_design_wrapper",
+            "top": TOP,
             "board": cfg.board_spec.name,
             "part": cfg.board_spec.part,
             "clock_ns": cfg.clock_ns,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,23 +14,25 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.host_model import HostModel
-from deploy.package import CHECKSUMS, DESCRIPTION, FORMAT_VERSION, VECTORS
+from deploy.package import (
+    BITFILE,
+    CHECKSUMS,
+    CONTENTS,
+    DESCRIPTION,
+    DRIVER_FILES,
+    FORMAT_VERSION,
+    NOTEBOOKS,
+    README,
+    RTL,
+    VECTORS,
+)
 from finn_builds.boards import Board
 from finn_builds.shell.spec import ShellSpec
 
-__all__ = ["DRIVER_FILES", "overlay_description", "write_package"]
+__all__ = ["overlay_description", "package_readme", "write_driver", "write_package"]
 
 _DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-DRIVER_FILES = (
-    "driver.py",
-    "driver_base.py",
-    "host_model.py",
-    "measure.py",
-    "package.py",
-    "packing.py",
-    "registers.py",
-    "validate.py",
-)
+_NO_SOURCE = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "__init__.py")
 
 
 def overlay_description(
@@ -38,6 +41,7 @@ def overlay_description(
     host_model: dict[str, Any],
     board: Board,
     *,
+    top1: bool = False,
     expected: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what the driver has to know, as JSON types.
@@ -52,6 +56,8 @@ def overlay_description(
         ``host_model.json`` of the build.
     board
         Where it runs.
+    top1
+        The accelerator gives the class of a frame instead of the network's integers.
     expected
         ``latency_cycles`` and ``interval_cycles`` as measured in the build.
     """
@@ -86,10 +92,28 @@ def overlay_description(
         "fclk_mhz": 1000 / accelerator["clock_ns"],
         "io_shape_dict": shapes,
         "shell": asdict(spec),
-        "stitched_ip": "../stitched_ip",
+        "stitched_ip": RTL,
+        "top1": top1,
         "host_model": host_model,
         "expected": expected or {},
     }
+
+
+def write_driver(folder: Path, description: dict[str, Any]) -> None:
+    """Write the driver's files and the description they read.
+
+    Parameters
+    ----------
+    folder
+        Where to; files of these names are replaced, others are left alone.
+    description
+        From `overlay_description`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in DRIVER_FILES:
+        shutil.copyfile(_DEPLOY / name, folder / name)
+    text = json.dumps(description, indent=2) + "\n"
+    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
 
 
 def write_package(
@@ -98,7 +122,9 @@ def write_package(
     inputs: npt.NDArray[np.integer],
     outputs: npt.NDArray[np.integer],
     *,
+    rtl: Path,
     features: npt.NDArray[np.floating] | None = None,
+    labels: npt.NDArray[np.integer] | None = None,
     bitfile: Path | None = None,
 ) -> Path:
     """Write a deployment package and its zip file.
@@ -106,15 +132,19 @@ def write_package(
     Parameters
     ----------
     folder
-        Of the package; what is in it is replaced. The zip is written beside it.
+        Of the package. What a package holds is replaced; other files, such as what a driver has
+        measured, are left alone and are not part of the zip, which is written beside the folder.
     description
         From `overlay_description`.
     inputs
         Test vectors: integers (frames, n_in) into the accelerator.
     outputs
         Integers (frames, n_out) that the reference, not the accelerator, gives for them.
-    features
-        Raw features of the first frames of `inputs`, so that the host's steps are checked too.
+    rtl
+        The accelerator's sources, ``stitched_ip`` of the build, for the virtual board.
+    features, labels
+        Raw features and classes of the first frames of `inputs`, so that the host's steps are
+        checked too and the accuracy can be told.
     bitfile
         ``.bit`` with its ``.hwh`` beside it, if there is one.
 
@@ -123,26 +153,107 @@ def write_package(
     pathlib.Path
         The zip file.
     """
-    host = HostModel.from_dict(description["host_model"])
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in DRIVER_FILES:
-        shutil.copyfile(_DEPLOY / name, folder / name)
-    text = json.dumps(description, indent=2) + "\n"
-    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
-    vectors = {"inputs": inputs, "outputs": outputs, "classes": host.classify(outputs)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CONTENTS:
+        _remove(folder / name)
+    write_driver(folder, description)
+    (folder / README).write_text(package_readme(description), encoding="utf-8")
+    for source, name in ((_DEPLOY / NOTEBOOKS, NOTEBOOKS), (rtl, RTL)):
+        shutil.copytree(source, folder / name, ignore=_NO_SOURCE)
+    classes = outputs[:, 0]
+    if not description["top1"]:
+        classes = HostModel.from_dict(description["host_model"]).classify(outputs)
+    vectors: dict[str, npt.NDArray[Any]] = {
+        "inputs": inputs,
+        "outputs": outputs,
+        "classes": classes,
+    }
     if features is not None:
         vectors["features"] = features
+    if labels is not None:
+        vectors["labels"] = labels
     np.savez_compressed(folder / VECTORS, allow_pickle=False, **vectors)
     if bitfile is not None:
-        (folder / "bitfile").mkdir()
+        (folder / BITFILE).mkdir()
         for suffix in (".bit", ".hwh"):
-            source = bitfile.with_suffix(suffix)
-            shutil.copyfile(source, folder / "bitfile" / f"finn-accel{suffix}")
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    sums = [
-        f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(folder)}\n" for p in files
-    ]
-    (folder / CHECKSUMS).write_text("".join(sums), encoding="utf-8")
-    archive = shutil.make_archive(str(folder), "zip", folder.parent, folder.name)
-    return Path(archive)
+            shutil.copyfile(bitfile.with_suffix(suffix), folder / BITFILE / f"finn-accel{suffix}")
+    files = _files(folder)
+    sums = "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
+        for path in files
+    )
+    (folder / CHECKSUMS).write_text(sums, encoding="utf-8")
+    return _archive(folder, [*files, folder / CHECKSUMS])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return the files of a package in a fixed order, without those that are not part of it."""
+    found: list[Path] = []
+    for name in CONTENTS:
+        path = folder / name
+        found += path.rglob("*") if path.is_dir() else [path]
+    return sorted(path for path in found if path.is_file())
+
+
+def _archive(folder: Path, files: list[Path]) -> Path:
+    """Write a zip that unpacks into one folder; equal contents give an equal file."""
+    archive = folder.with_name(folder.name + ".zip")
+    fresh = archive.with_name(archive.name + ".tmp")
+    with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in files:
+            entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}")
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            file.writestr(entry, path.read_bytes())
+    fresh.replace(archive)
+    return archive
+
+
+def package_readme(description: dict[str, Any]) -> str:
+    """Return the text that tells what a package is and how to use it.
+
+    Parameters
+    ----------
+    description
+        From `overlay_description`.
+    """
+    board, clock = description["board"], description["fclk_mhz"]
+    expected = description["expected"]
+    cycles = ""
+    if expected:
+        cycles = (
+            f"In simulation the accelerator itself took {expected['latency_cycles']} clock cycles "
+            f"for a frame and one frame every {expected['interval_cycles']:g}.\n"
+        )
+    return f"""\
+# {description["name"]} for {board}
+
+An accelerator, its driver and test vectors. The driver needs Python 3.10, numpy and pynq alone,
+which a PYNQ image has. The clock is set to {clock:g} MHz.
+{cycles}
+## On the board
+Copy the zip to the board and unpack it, then, as root in PYNQ's Python environment:
+
+    python validate.py
+    python driver.py --exec_mode throughput_test --batchsize 1000
+    python driver.py --inputfile features.npy --outputfile classes.npy
+
+`python driver.py --help` tells the rest; `notebooks/board.ipynb` does the same in Jupyter.
+
+The bitfile is `{BITFILE}/finn-accel.bit` with `finn-accel.hwh` beside it. If they are not here, the
+package was built without Vivado: run the build folder's `vivado/build.tcl` in Vivado as its README
+tells, and copy the two files to `{BITFILE}/`.
+
+## Without a board
+Where the project's Python environment is, `--virtual` simulates the board with the accelerator in
+it, from the sources in `{RTL}/`:
+
+    path/to/checkout/.venv/bin/python validate.py --virtual
+"""

@@ -126,7 +126,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     integers = HostModel.from_dict(HOST).before(features)
     outputs = reference(integers)
     archive = write_package(
-        build / "deploy", description, integers, outputs, features=features[:50]
+        build / "deploy", description, integers, outputs, rtl=stitched, features=features[:50]
     )
     return Made(build / "deploy", archive, features, integers, outputs, description)
 

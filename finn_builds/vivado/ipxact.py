@@ -1,0 +1,194 @@
+"""IP-XACT description of the stitched design, with which it drops into Vivado's IP catalogue.
+
+IEEE 1685-2009, with the bus definitions of the vendor's catalogue: AXI4-Stream in and out, clock
+and reset with their associations. The file set names the sources relative to the file itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+__all__ = ["COMPONENT_FILE", "VLNV", "component_xml"]
+
+COMPONENT_FILE = "component.xml"
+
+#: Vendor, library, name and version of the core.
+VLNV = ("prunestream", "finn", "finn_design", "1.0")
+
+_SPIRIT = "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"
+_XILINX = "http://www.xilinx.com"
+
+_FAMILIES = ("zynq", "zynquplus", "zynquplusRFSOC")
+
+# View: name, what the tool calls it, file set.
+_VIEWS = (
+    ("xilinx_verilogsynthesis", "verilogSource:vivado.xilinx.com:synthesis"),
+    ("xilinx_verilogbehavioralsimulation", "verilogSource:vivado.xilinx.com:simulation"),
+)
+
+_FILE_TYPES = {".v": "verilogSource", ".sv": "systemVerilogSource"}
+
+
+def _add(parent: ElementTree.Element, name: str, text: str | None = None) -> ElementTree.Element:
+    element = ElementTree.SubElement(parent, f"{{{_SPIRIT}}}{name}")
+    element.text = text
+    return element
+
+
+def _reference(parent: ElementTree.Element, name: str, vlnv: tuple[str, str, str, str]) -> None:
+    element = _add(parent, name)
+    for part, value in zip(("vendor", "library", "name", "version"), vlnv, strict=True):
+        element.set(f"{{{_SPIRIT}}}{part}", value)
+
+
+def _interface(
+    parent: ElementTree.Element,
+    name: str,
+    kind: tuple[str, str],
+    *,
+    master: bool,
+    ports: Sequence[tuple[str, str]],
+    parameters: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Add a bus interface; `ports` maps the bus' signals to the component's ports."""
+    library, bus = kind
+    element = _add(parent, "busInterface")
+    _add(element, "name", name)
+    _reference(element, "busType", ("xilinx.com", library, bus, "1.0"))
+    _reference(element, "abstractionType", ("xilinx.com", library, f"{bus}_rtl", "1.0"))
+    _add(element, "master" if master else "slave")
+    maps = _add(element, "portMaps")
+    for logical, physical in ports:
+        pair = _add(maps, "portMap")
+        _add(_add(pair, "logicalPort"), "name", logical)
+        _add(_add(pair, "physicalPort"), "name", physical)
+    if parameters:
+        listed = _add(element, "parameters")
+        for key, value in parameters:
+            parameter = _add(listed, "parameter")
+            _add(parameter, "name", key)
+            _add(parameter, "value", value).set(
+                f"{{{_SPIRIT}}}id", f"BUSIFPARAM_VALUE.{name.upper()}.{key}"
+            )
+
+
+def _stream_ports(name: str) -> list[tuple[str, str]]:
+    return [(f"T{signal}", f"{name}_t{signal.lower()}") for signal in ("DATA", "VALID", "READY")]
+
+
+def _port(parent: ElementTree.Element, name: str, direction: str, bits: int | None) -> None:
+    element = _add(parent, "port")
+    _add(element, "name", name)
+    wire = _add(element, "wire")
+    _add(wire, "direction", direction)
+    if bits is not None:
+        vector = _add(wire, "vector")
+        _add(vector, "left", str(bits - 1))
+        _add(vector, "right", "0")
+    kinds = _add(wire, "wireTypeDefs")
+    kind = _add(kinds, "wireTypeDef")
+    _add(kind, "typeName", "wire")
+    for view, _ in _VIEWS:
+        _add(kind, "viewNameRef", view)
+
+
+def _model(root: ElementTree.Element, top: str, in_bits: int, out_bits: int) -> None:
+    model = _add(root, "model")
+    views = _add(model, "views")
+    for name, environment in _VIEWS:
+        view = _add(views, "view")
+        _add(view, "name", name)
+        _add(view, "envIdentifier", environment)
+        _add(view, "language", "verilog")
+        _add(view, "modelName", top)
+        _add(_add(view, "fileSetRef"), "localName", f"{name}_view_fileset")
+    ports = _add(model, "ports")
+    _port(ports, "ap_clk", "in", None)
+    _port(ports, "ap_rst_n", "in", None)
+    for name, bits, inward in (("s_axis_0", in_bits, True), ("m_axis_0", out_bits, False)):
+        with_data, against = ("in", "out") if inward else ("out", "in")
+        _port(ports, f"{name}_tdata", with_data, bits)
+        _port(ports, f"{name}_tvalid", with_data, None)
+        _port(ports, f"{name}_tready", against, None)
+
+
+def _file_sets(root: ElementTree.Element, sources: Sequence[str], data: Sequence[str]) -> None:
+    sets = _add(root, "fileSets")
+    for name, _ in _VIEWS:
+        file_set = _add(sets, "fileSet")
+        _add(file_set, "name", f"{name}_view_fileset")
+        for file in (*data, *sources):
+            suffix = file[file.rfind(".") :]
+            element = _add(file_set, "file")
+            _add(element, "name", file)
+            if suffix in _FILE_TYPES:
+                _add(element, "fileType", _FILE_TYPES[suffix])
+            else:
+                _add(element, "userFileType", "data")
+
+
+def _vendor_extensions(root: ElementTree.Element) -> None:
+    """Add what Vivado's catalogue shows and the families it offers the core for."""
+    extensions = ElementTree.SubElement(
+        _add(root, "vendorExtensions"), f"{{{_XILINX}}}coreExtensions"
+    )
+    families = ElementTree.SubElement(extensions, f"{{{_XILINX}}}supportedFamilies")
+    for name in _FAMILIES:
+        family = ElementTree.SubElement(families, f"{{{_XILINX}}}family")
+        family.set(f"{{{_XILINX}}}lifeCycle", "Production")
+        family.text = name
+    taxonomies = ElementTree.SubElement(extensions, f"{{{_XILINX}}}taxonomies")
+    ElementTree.SubElement(taxonomies, f"{{{_XILINX}}}taxonomy").text = "/UserIP"
+    ElementTree.SubElement(extensions, f"{{{_XILINX}}}displayName").text = "Streaming MLP"
+    ElementTree.SubElement(extensions, f"{{{_XILINX}}}coreRevision").text = "1"
+
+
+def component_xml(
+    top: str, *, in_bytes: int, out_bytes: int, sources: Sequence[str], data: Sequence[str] = ()
+) -> str:
+    """Return the text of ``component.xml``.
+
+    Parameters
+    ----------
+    top
+        Name of the top module, with ``ap_clk``, ``ap_rst_n``, ``s_axis_0_*`` and ``m_axis_0_*``.
+    in_bytes, out_bytes
+        Width of the two streams.
+    sources
+        Verilog and SystemVerilog in compile order, relative to the component.
+    data
+        Memory contents that the sources read.
+    """
+    ElementTree.register_namespace("spirit", _SPIRIT)
+    ElementTree.register_namespace("xilinx", _XILINX)
+    root = ElementTree.Element(f"{{{_SPIRIT}}}component")
+    for part, value in zip(("vendor", "library", "name", "version"), VLNV, strict=True):
+        _add(root, part, value)
+    buses = _add(root, "busInterfaces")
+    axis = ("interface", "axis")
+    _interface(buses, "s_axis_0", axis, master=False, ports=_stream_ports("s_axis_0"))
+    _interface(buses, "m_axis_0", axis, master=True, ports=_stream_ports("m_axis_0"))
+    _interface(
+        buses,
+        "ap_clk",
+        ("signal", "clock"),
+        master=False,
+        ports=[("CLK", "ap_clk")],
+        parameters=[("ASSOCIATED_BUSIF", "s_axis_0:m_axis_0"), ("ASSOCIATED_RESET", "ap_rst_n")],
+    )
+    _interface(
+        buses,
+        "ap_rst_n",
+        ("signal", "reset"),
+        master=False,
+        ports=[("RST", "ap_rst_n")],
+        parameters=[("POLARITY", "ACTIVE_LOW")],
+    )
+    _model(root, top, 8 * in_bytes, 8 * out_bytes)
+    _file_sets(root, sources, data)
+    _add(root, "description", "Quantised multilayer perceptron with AXI-Stream in and out")
+    _vendor_extensions(root)
+    ElementTree.indent(root)
+    body = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'

@@ -1,0 +1,115 @@
+"""The folder that goes to Vivado with ``stitched_ip/``: script, the shell's sources, what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from finn_builds.boards import Board
+from finn_builds.shell.spec import ShellSpec
+from finn_builds.shell.top import TOP, shell_files, shell_sources
+from finn_builds.vivado.block_design import (
+    ACCELERATOR,
+    BUILD_SCRIPT,
+    RESULT,
+    accelerator_wrapper,
+    build_tcl,
+)
+
+__all__ = ["how_to_run", "project_files", "write_project"]
+
+#: Device families that the free edition of Vivado (ML Standard) has, by prefix of the part.
+_FREE = (
+    "xc7z007", "xc7z010", "xc7z012", "xc7z014", "xc7z015", "xc7z020", "xc7z030",
+    "xczu1c", "xczu1e", "xczu2c", "xczu2e", "xczu3", "xczu4", "xczu5", "xczu7", "xck26",
+)  # fmt: skip
+
+
+def how_to_run(folder: str) -> str:
+    """Return the commands that make the bitfile, as lines of text.
+
+    Parameters
+    ----------
+    folder
+        The build folder, as a user would name it.
+    """
+    return (
+        f"    cd {folder}/vivado\n"
+        f"    vivado -mode batch -source {BUILD_SCRIPT}\n"
+        f"    cp {RESULT}/finn-accel.bit {RESULT}/finn-accel.hwh ../deploy/bitfile/\n"
+    )
+
+
+def needs_licence(board: Board) -> bool:
+    """Tell whether the board's device is outside the free edition of Vivado."""
+    return not board.part.startswith(_FREE)
+
+
+def _readme(board: Board) -> str:
+    edition = (
+        "needs a licensed edition (Enterprise): the free one has not this device"
+        if needs_licence(board)
+        else "is enough in its free edition (ML Standard) with this device family installed"
+    )
+    files = (
+        f"The board's files (`{board.board_part}`, from *Vivado > Tools > XHub Stores > Boards* or "
+        "the maker) are used if they are installed and not needed for a PYNQ overlay: the boot "
+        "image has set up DDR and pins before."
+        if board.board_part
+        else "No board files are needed."
+    )
+    return f"""\
+# Bitfile for {board.name}
+
+Vivado {edition}. {files}
+
+`{BUILD_SCRIPT}` and `sources/` need `../stitched_ip/` beside this folder and nothing else. On
+the machine that has Vivado, with both folders copied there:
+
+    mkdir -p deploy/bitfile
+{how_to_run(".")}
+The two files belong into `bitfile/` of the deployment package. Where `vivado` is on the search
+path, `build.py --bitfile` does all this by itself.
+
+This script has never been run in Vivado: it was executed against a model of Vivado's commands.
+"""
+
+
+def project_files(spec: ShellSpec, board: Board, *, clock_ns: float) -> dict[str, str]:
+    """Return the text of every file by name relative to the folder.
+
+    Parameters
+    ----------
+    spec
+        The shell.
+    board
+        Where it runs.
+    clock_ns
+        Clock period in ns.
+    """
+    files = {
+        BUILD_SCRIPT: build_tcl(spec, board, clock_ns=clock_ns),
+        "README.md": _readme(board),
+        f"sources/{ACCELERATOR}.v": accelerator_wrapper(spec),
+    }
+    for path in shell_sources():
+        files[f"sources/{path.name}"] = path.read_text(encoding="utf-8")
+    for name, text in shell_files(spec).items():
+        if name != f"{TOP}.v":  # the block design joins the blocks
+            files[f"sources/{name}"] = text
+    return files
+
+
+def write_project(folder: Path, spec: ShellSpec, board: Board, *, clock_ns: float) -> None:
+    """Write the folder.
+
+    Parameters
+    ----------
+    folder
+        Where to; beside ``stitched_ip/``.
+    spec, board, clock_ns
+        See `project_files`.
+    """
+    for name, text in project_files(spec, board, clock_ns=clock_ns).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

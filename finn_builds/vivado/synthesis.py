@@ -1,0 +1,126 @@
+"""Runs Vivado on a project folder and collects bitfile, handoff, timing and utilisation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from finn_builds import tools
+from finn_builds.errors import UserError
+from finn_builds.vivado import reports
+from finn_builds.vivado.block_design import BUILD_SCRIPT, RESULT
+from finn_builds.vivado.project import how_to_run
+
+__all__ = ["BIT", "BITFILE_DIR", "LOG", "RESOURCES", "TIMING", "require_vivado", "synthesize"]
+
+BITFILE_DIR = "bitfile"
+BIT = "finn-accel.bit"
+HWH = "finn-accel.hwh"
+LOG = "report/vivado.log"
+RESOURCES = "report/post_synth_resources.json"
+TIMING = "report/post_route_timing.rpt"
+
+
+def require_vivado(folder: str) -> None:
+    """Make sure that there is a Vivado before anything is built.
+
+    Parameters
+    ----------
+    folder
+        The build folder, for the message.
+
+    Raises
+    ------
+    UserError
+        There is none; the message says what to run where.
+    """
+    if shutil.which("vivado") is None:
+        raise UserError(
+            "--bitfile needs `vivado` on the search path, and there is none. Build without "
+            "--bitfile; then, on a machine with Vivado (2020.2 or newer) and a copy of the build "
+            f"folder:\n{how_to_run(folder)}".rstrip()
+        )
+
+
+def synthesize(out: Path, project: Path, scratch: Path) -> None:
+    """Make the bitfile.
+
+    Writes ``bitfile/finn-accel.bit`` and ``.hwh``, ``report/post_synth_resources.json``,
+    ``report/post_route_timing.rpt`` and Vivado's log.
+
+    Parameters
+    ----------
+    out
+        The build folder.
+    project
+        The folder with the script.
+    scratch
+        Where Vivado works; it needs some hundred MB there.
+
+    Raises
+    ------
+    ToolFailed
+        Vivado stopped with an error.
+    """
+    version = reports.tool_version(
+        tools.run(["vivado", "-version"], cwd=scratch, timeout=300).stdout
+    )
+    shutil.copytree(project, scratch / project.name)
+    shutil.copytree(out / "stitched_ip", scratch / "stitched_ip")
+    work = scratch / project.name
+    tools.run(
+        ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log", "-source", BUILD_SCRIPT],
+        cwd=work,
+        log=out / LOG,
+    )
+    collect(work / RESULT, out, version)
+
+
+def collect(result: Path, out: Path, version: str) -> dict[str, Any]:
+    """Copy what Vivado has made into the build folder and return the figures.
+
+    Parameters
+    ----------
+    result
+        Folder that the script has filled.
+    out
+        The build folder.
+    version
+        Of Vivado.
+
+    Returns
+    -------
+    dict
+        Contents of ``report/post_synth_resources.json``: ``(top)`` and every instance, with FINN's
+        names of resources; ``timing`` in ns; ``tool``.
+
+    Raises
+    ------
+    ReportError
+        A report is not as Vivado writes it.
+    """
+    placed = reports.hierarchy((result / "utilization.rpt").read_text(encoding="utf-8"))
+    timing = (result / "timing.rpt").read_text(encoding="utf-8")
+    figures: dict[str, Any] = {
+        **_short_names(placed),
+        "timing": reports.timing(timing),
+        "tool": {"name": "Vivado", "version": version, "stage": "placed and routed"},
+    }
+    (out / BITFILE_DIR).mkdir()
+    shutil.copyfile(result / BIT, out / BITFILE_DIR / BIT)
+    shutil.copyfile(result / HWH, out / BITFILE_DIR / HWH)
+    (out / TIMING).write_text(timing, encoding="utf-8")
+    (out / RESOURCES).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return figures
+
+
+def _short_names(placed: dict[str, dict]) -> dict[str, dict]:
+    """Return instances by their own name where it is the only one of that name, else by path."""
+    names = Counter(path.rpartition("/")[2] for path in placed)
+    return {
+        path if names[path.rpartition("/")[2]] > 1 else path.rpartition("/")[2]: counts
+        for path, counts in placed.items()
+    }
