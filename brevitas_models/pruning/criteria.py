@@ -22,8 +22,7 @@ def masks_for(
 ) -> list[Tensor]:
     """Return the masks with which a share of a model's weights is pruned.
 
-    A pruned weight stays pruned as long as `share` never falls. (Whole neurons do so too as long as
-    nothing revives a neuron without weights, which nothing does.)
+    A pruned weight stays pruned as long as `share` never falls.
 
     Parameters
     ----------
@@ -47,7 +46,9 @@ def masks_for(
         return magnitude_masks(weights, share, settings.scope, prunable)
     if settings.criterion == "neurons":
         _refuse_bipolar(share, prunable)
-        return neuron_masks(weights, share, settings.scope)
+        found = neuron_masks(weights, share, settings.scope)
+        # The nearest number of neurons may be one less than before.
+        return [old & new for old, new in zip(model.masks(), found, strict=True)]
     if settings.criterion == "random":
         scores = random_scores(weights, model.masks(), seed)
     else:

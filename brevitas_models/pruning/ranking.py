@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from brevitas_models.errors import UserError
@@ -125,14 +126,19 @@ def neuron_masks(weights: Sequence[Tensor], share: float, scope: str = "global")
     if scope == "per_layer":
         alive = [_largest(layer, share) for layer in scores]
         return _masks_of_neurons(weights, alive)
-    order = torch.argsort(torch.cat(scores), stable=True) if scores else torch.zeros(0).long()
     sizes = [len(layer) for layer in scores]
-    counts = []
-    # Some hundred neurons at most: every number of them is tried.
-    for number in range(len(order) + 1):
-        masks = _masks_of_neurons(weights, _without(order[:number], sizes))
-        counts.append(abs(pruned_share(masks) - share))
-    return _masks_of_neurons(weights, _without(order[: counts.index(min(counts))], sizes))
+    layer = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes, dtype=torch.long))
+    order = torch.argsort(torch.cat(scores), stable=True) if scores else layer
+    # Neurons of each hidden layer that are left when the first 0, 1, 2, ... have gone.
+    gone = F.one_hot(layer[order], max(len(sizes), 1)).cumsum(0)
+    left = torch.tensor(sizes) - F.pad(gone, (0, 0, 1, 0))[:, : len(sizes)]
+    left = F.pad(left, (1, 0), value=weights[0].shape[1])
+    left = F.pad(left, (0, 1), value=len(weights[-1]))
+    kept = (left[:, 1:] * left[:, :-1]).sum(1)
+    number = int((kept[0] - kept - share * kept[0]).abs().argmin())
+    alive = torch.ones(len(order), dtype=torch.bool)
+    alive[order[:number]] = False
+    return _masks_of_neurons(weights, alive.split(sizes))
 
 
 def pruned_share(masks: Sequence[Tensor]) -> float:
@@ -145,12 +151,6 @@ def check_scope(scope: str) -> None:
     """Raise `UserError` unless `scope` is one of `SCOPES`."""
     if scope not in SCOPES:
         raise UserError(f"pruning scope: expected one of {', '.join(SCOPES)}, found {scope!r}")
-
-
-def _without(neurons: Tensor, sizes: Sequence[int]) -> list[Tensor]:
-    alive = torch.ones(sum(sizes), dtype=torch.bool)
-    alive[neurons] = False
-    return list(alive.split(list(sizes)))
 
 
 def _masks_of_neurons(weights: Sequence[Tensor], alive: Sequence[Tensor]) -> list[Tensor]:

@@ -1,0 +1,70 @@
+"""The cost in logic: of the network that a build makes, integer for integer."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from brevitas_models import hardware
+from brevitas_models.config import MLPConfig
+from brevitas_models.errors import UserError
+from brevitas_models.quant_mlp import QuantMLP
+
+
+def network(**settings: object) -> QuantMLP:
+    torch.manual_seed(0)
+    model = QuantMLP(MLPConfig.from_dict({"layers": [5, 8, 6, 3], "input_bits": 4, **settings}))
+    model.calibrate(torch.randn(200, 5))
+    return model.eval()
+
+
+@pytest.mark.parametrize("settings", [{}, {"fold_batch_norm": True}, {"act_bits": 1}], ids=str)
+def test_integer_network_is_the_model(settings: dict) -> None:
+    model = network(**settings)
+    integers = hardware.sparse_network(model)
+    generator = np.random.default_rng(0)
+    codes = generator.integers(-8, 8, (300, 5))
+    step = float(model.input_scale(0))
+    with torch.no_grad():
+        logits = model(torch.from_numpy(np.float32(codes * step))).numpy()
+        _, scale, offset = model.linears[-1].integers(model.input_scale(2))
+    found = integers.evaluate(codes) * float(scale)
+    np.testing.assert_allclose(found + offset.detach().numpy(), logits, atol=1e-5)
+
+
+def test_fewer_weights_and_fewer_bits_cost_less() -> None:
+    model = network()
+    whole = hardware.estimate(model)
+    layers = hardware.layer_luts(model)
+    assert len(layers) == 3 and all(luts > 0 for luts in layers)
+    masks = model.masks()
+    masks[0][:, :3] = False
+    model.set_masks(masks)
+    assert hardware.layer_luts(model)[0] < layers[0]
+    assert hardware.layer_luts(model)[1:] == layers[1:]
+    assert hardware.estimate(model).luts < whole.luts
+    assert hardware.estimate(network(weight_bits=2, act_bits=2)).luts < 0.8 * whole.luts
+    assert hardware.estimate(network(), clock_ns=4.5).latency > whole.latency
+
+
+def test_empty_layers_cost_next_to_nothing() -> None:
+    model = network()
+    masks = [torch.zeros_like(mask) for mask in model.masks()]
+    model.set_masks(masks)
+    assert hardware.layer_luts(model) == [0, 0, 0]
+
+
+def test_float_networks_have_no_logic() -> None:
+    with pytest.raises(UserError, match="found float weights, activations or inputs"):
+        hardware.estimate(network(act_bits=32))
+
+
+def test_training_does_without_the_build_side(repo: Path) -> None:
+    code = (
+        "import sys; import brevitas_models.experiment, brevitas_models.hardware; "
+        "assert not any(name.split('.')[0] in ('finn', 'finn_builds') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=repo, check=True)
