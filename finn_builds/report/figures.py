@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from finn_builds.report.content import Classes
 
@@ -28,6 +29,9 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 #: Classes of which a plot shows the curves; of more, those with the smallest areas.
 MAX_CURVES = 10
+
+#: Ratio of the largest to the smallest cost from which the axis is logarithmic.
+LOG_FROM = 8
 
 _STYLE: Any = {
     "font.family": "sans-serif",
@@ -104,45 +108,46 @@ def pareto_plot(points: Sequence[Point], cost: str, name: str) -> str:
     name : str
         Name of the plot, of letters only; ids in the SVG begin with it.
     """
-    groups = list(dict.fromkeys(point.group for point in points))
     with mpl.rc_context(_STYLE):
-        figure, axes = _axes(3.9, 3.2)
-        for index, (group, color) in enumerate(zip(groups, itertools.cycle(_SERIES), strict=False)):
-            members = [point for point in points if point.group == group]
-            front = sorted((p for p in members if p.best), key=lambda p: p.cost)
-            if len(front) > 1:
-                axes.plot(
-                    [p.cost for p in front],
-                    [100 * p.accuracy for p in front],
-                    color=color,
-                    lw=1.2,
-                    drawstyle="steps-post",
-                )
-            for point in members:
-                axes.errorbar(
-                    point.cost,
-                    100 * point.accuracy,
-                    yerr=100 * point.error,
-                    fmt=_MARKERS[index % len(_MARKERS)],
-                    ms=6,
-                    color=color,
-                    mfc=color if point.best else _PAPER,
-                    elinewidth=0.8,
-                    capsize=2,
-                )
-                axes.annotate(
-                    point.name,
-                    (point.cost, 100 * point.accuracy),
-                    xytext=(5, 5),
-                    textcoords="offset points",
-                    fontsize=8,
-                )
-        if all(point.cost > 0 for point in points):
+        figure, axes = _axes(3.9, 3.2 + 0.1 * len(points))
+        for dash, group in zip(itertools.cycle(_DASHES), _groups(points), strict=False):
+            front = sorted((p for p in group if p.best), key=lambda p: p.cost)
+            costs, shares = [p.cost for p in front], [100 * p.accuracy for p in front]
+            axes.plot(costs, shares, color=_MUTED, ls=dash, lw=1, drawstyle="steps-post")
+        looks = zip(itertools.cycle(_SERIES), itertools.cycle(_MARKERS), strict=False)
+        for point, (color, marker) in zip(points, looks, strict=False):
+            axes.errorbar(
+                point.cost,
+                100 * point.accuracy,
+                yerr=100 * point.error,
+                fmt=marker,
+                ms=7,
+                color=color,
+                mfc=color if point.best else _PAPER,
+                elinewidth=0.8,
+                capsize=2,
+                label=point.name,
+            )
+        costs = [point.cost for point in points]
+        if min(costs) > 0 and max(costs) > LOG_FROM * min(costs):
             axes.set_xscale("log")
-        axes.margins(0.25, 0.25)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        axes.margins(0.15, 0.2)
+        axes.set_ylim(top=min(axes.get_ylim()[1], 101))
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
         axes.set_xlabel(cost)
         axes.set_ylabel("accuracy in %")
         return _svg(figure, name)
+
+
+def _groups(points: Sequence[Point]) -> list[list[Point]]:
+    """Return the points by the data they were judged on."""
+    names = dict.fromkeys(point.group for point in points)
+    return [[point for point in points if point.group == name] for name in names]
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:

@@ -24,6 +24,11 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{value:.{digits}f} %"
 
 
+def cycles(value: float) -> str:
+    """Return a number of clock cycles with its unit."""
+    return f"{trimmed(value)} cycle{'' if value == 1 else 's'}"
+
+
 def trimmed(value: float) -> str:
     """Return a number with two decimals at most and none that is zero."""
     return f"{value:,.2f}".rstrip("0").rstrip(".")
