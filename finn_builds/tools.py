@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +35,7 @@ __all__ = [
     "require",
     "run",
     "run_all",
+    "run_each",
     "verilator_command",
     "verilator_root",
     "versions",
@@ -259,26 +260,87 @@ def run_all(
     list of subprocess.CompletedProcess
         In the order of `commands`.
     """
+    done: dict[int, subprocess.CompletedProcess[str]] = {}
+
+    def finish(index: int, job: _Job) -> None:
+        done[index] = job.result()
+
+    _side_by_side(commands, jobs, finish)
+    return [done[i] for i in range(len(commands))]
+
+
+def run_each(
+    commands: Sequence[Command],
+    *,
+    jobs: int | None = None,
+    ended: Callable[[int], None] | None = None,
+) -> list[subprocess.CompletedProcess[str] | ToolFailed]:
+    """Run programs side by side, each to its own end: a failure does not stop the others.
+
+    Parameters
+    ----------
+    commands
+        What to run; the calls must not depend on each other.
+    jobs
+        How many at a time; by default one for each core this process may use.
+    ended
+        Called with the number of programs that have ended, whenever one has.
+
+    Returns
+    -------
+    list of subprocess.CompletedProcess or ToolFailed
+        In the order of `commands`; the exception of a program that failed or ran out of time.
+    """
+    done: dict[int, subprocess.CompletedProcess[str] | ToolFailed] = {}
+
+    def finish(index: int, job: _Job) -> None:
+        try:
+            done[index] = job.result()
+        except ToolFailed as error:
+            done[index] = error
+        if ended is not None:
+            ended(len(done))
+
+    def late(index: int, error: ToolTimeout) -> None:
+        done[index] = error
+        if ended is not None:
+            ended(len(done))
+
+    _side_by_side(commands, jobs, finish, late)
+    return [done[i] for i in range(len(commands))]
+
+
+def _side_by_side(
+    commands: Sequence[Command],
+    jobs: int | None,
+    finish: Callable[[int, _Job], None],
+    late: Callable[[int, ToolTimeout], None] | None = None,
+) -> None:
+    """Run programs, a few at a time; whatever is raised stops all that still run."""
     width = jobs if jobs is not None else len(os.sched_getaffinity(0))
     waiting = list(enumerate(commands))
     running: dict[int, _Job] = {}
-    done: dict[int, subprocess.CompletedProcess[str]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < width:
                 index, command = waiting.pop(0)
                 running[index] = _Job(command)
             for index, job in list(running.items()):
-                if job.ended():
-                    done[index] = job.result()
-                    running.pop(index).close()
+                try:
+                    if not job.ended():
+                        continue
+                    finish(index, job)
+                except ToolTimeout as error:
+                    if late is None:
+                        raise
+                    late(index, error)
+                running.pop(index).close()
             if running and (len(running) == width or not waiting):
                 next(iter(running.values())).wait(_POLL_SECONDS)
     finally:
         for job in running.values():
             job.stop()
             job.close()
-    return [done[i] for i in range(len(commands))]
 
 
 def find(program: str) -> Path:

@@ -1,0 +1,1 @@
+"""Resources and timing of generated RTL from synthesis: Yosys, or Vivado where it is installed."""

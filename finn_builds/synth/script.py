@@ -1,0 +1,110 @@
+"""Yosys scripts as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NETLIST = "netlist.json"
+SELECT_FILE = "select_map.v"
+
+#: How Yosys' slang frontend reads FINN's and this project's SystemVerilog. One thread, because
+#: WebAssembly has no more; checks and delays are for simulation.
+_READ = (
+    "read_slang --threads 1 --allow-use-before-declare --ignore-timing --ignore-assertions "
+    "--empty-blackboxes"
+)
+
+#: An array of shift registers read at an address, as slang hands it on, is one wide selector.
+#: Yosys makes SRLs of chains behind a ``$shiftx`` per bit only, so selectors become such. Arrays
+#: are stored with element 0 on top: the newest word of a shift register comes last, and the
+#: address is turned around.
+SELECT_MAP = r"""(* techmap_celltype = "$bmux" *)
+module select_words (A, S, Y);
+  parameter WIDTH = 1;
+  parameter S_WIDTH = 1;
+  parameter _TECHMAP_CONSTMSK_A_ = 0;
+  parameter _TECHMAP_CONSTVAL_A_ = 0;
+  localparam WORDS = 1 << S_WIDTH;
+  input [WIDTH*WORDS-1:0] A;
+  input [S_WIDTH-1:0] S;
+  output [WIDTH-1:0] Y;
+  // Words up to the last one that is not undefined.
+  function integer words_used;
+    input integer unused;
+    integer w;
+    begin
+      words_used = 1;
+      for (w = 0; w < WORDS; w = w + 1)
+        if (_TECHMAP_CONSTMSK_A_[w*WIDTH] !== 1'b1 || _TECHMAP_CONSTVAL_A_[w*WIDTH] !== 1'bx)
+          if (words_used < WORDS - w) words_used = WORDS - w;
+    end
+  endfunction
+  localparam USED = words_used(0);
+  wire [S_WIDTH-1:0] at = ~S;
+  genvar b, w;
+  generate
+    for (b = 0; b < WIDTH; b = b + 1) begin : bits
+      wire [USED-1:0] lane;
+      for (w = 0; w < USED; w = w + 1) begin : words
+        assign lane[w] = A[(WORDS-1-w)*WIDTH+b];
+      end
+      \$shiftx #(
+          .A_SIGNED(0), .B_SIGNED(0), .A_WIDTH(USED), .B_WIDTH(S_WIDTH), .Y_WIDTH(1)
+      ) pick (.A(lane), .B(at), .Y(Y[b]));
+    end
+  endgenerate
+endmodule
+"""
+
+_XILINX = "synth_xilinx -top {top} -family {family} -flatten -noiopad -noclkbuf"
+_ECP5 = "synth_ecp5 -top {top} -abc9"
+
+
+def options(family: str) -> list[str]:
+    """Return the commands that decide the figures, for the report."""
+    if family == "ecp5":
+        return [_READ, _ECP5.format(top="<node>")]
+    return [_READ, _XILINX.format(top="<node>", family=family), "wide selectors as $shiftx"]
+
+
+def synthesis_script(
+    sources: Sequence[str], modules: Sequence[str], top: str, top_file: str, family: str
+) -> str:
+    """Return the script that maps some modules, each for itself, and writes the netlists.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        SystemVerilog files.
+    modules : sequence of str
+        Modules to map; nothing is moved across their borders.
+    top, top_file : str
+        A module that instantiates them all, and its file.
+    family : str
+        ``xc7``, ``xcup`` or ``ecp5``.
+    """
+    tops = " ".join(f"--top {module}" for module in modules)
+    # DSP blocks of other vendors are not ECP5's: FINN's units have a behavioural form for those.
+    defines = "-D FINN_SIMULATION" if family == "ecp5" else "-D SYNTHESIS -D YOSYS"
+    lines = [
+        f"{_READ} {defines} {tops} {' '.join(sources)}",
+        f"read_verilog {top_file}",
+        *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in modules),
+    ]
+    if family == "ecp5":
+        lines.append(_ECP5.format(top=top))
+    else:
+        command = _XILINX.format(top=top, family=family)
+        lines += [
+            f"{command} -run begin:fine",
+            f"techmap -map {SELECT_FILE}",
+            "opt_expr",
+            "clean",
+            f"{command} -run fine:check",
+        ]
+    return "\n".join([*lines, f"write_json {NETLIST}"]) + "\n"
+
+
+def verilog_script(sources: Sequence[str], top: str, command: str) -> str:
+    """Return the script that maps plain Verilog with one given synthesis command."""
+    return f"read_verilog {' '.join(sources)}\n{command.format(top=top)}\nwrite_json {NETLIST}\n"
