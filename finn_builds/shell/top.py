@@ -26,6 +26,7 @@ _SOURCES = (
     "shell/burst_addresses.sv",
     "shell/words_to_beats.sv",
     "shell/beats_to_words.sv",
+    "shell/burst_store.sv",
     "shell/idma.sv",
     "shell/odma.sv",
     "shell/stream_meter.sv",
@@ -171,7 +172,8 @@ def _dma(spec: ShellSpec, *, reads: bool, runtime: bool) -> str:
         + f"    {module} #(\n"
         + f"        .ADDR_BITS({spec.addr_bits}), .WORD_BYTES({spec.word_bytes}),\n"
         + f"        .BEAT_BYTES({beat}), .MAX_PENDING({spec.pending}),\n"
-        + f"        .MAX_BURST({spec.read_burst if reads else spec.write_burst})\n"
+        + f"        .MAX_BURST({spec.read_burst if reads else spec.write_burst}),\n"
+        + f"        .SIZE_BITS({32 if runtime else frame.bit_length()})\n"
         + f"    ) dma (\n{_connect(pairs)}\n    );\n"
         + _TAIL
     )

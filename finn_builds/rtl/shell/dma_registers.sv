@@ -15,12 +15,14 @@
 // status. `clear`, the soft reset, brings back the state after power-on of control and status.
 // Address and frames may be written while a run is on: they are for the next.
 //
-// The bytes of a run, frames * frame_bytes, are summed up one bit of `frames` per cycle as soon as
-// `frames` is written. A start that comes before the sum is ready waits for it, and further writes
-// wait on the bus meanwhile, so that a run always gets what was written before its start.
+// The bytes of a run, frames * frame_bytes, are summed up one bit of frame_bytes per cycle as soon
+// as `frames` is written: SIZE_BITS + 1 cycles, SIZE_BITS being the bits that frame_bytes has. A
+// start that comes before the sum is ready waits for it, and further writes wait on the bus
+// meanwhile, so that a run always gets what was written before its start.
 `default_nettype none
 module dma_registers #(
-    parameter integer ADDR_BITS = 32
+    parameter integer ADDR_BITS = 32,
+    parameter integer SIZE_BITS = 32
 ) (
     input  wire                  clk,
     input  wire                  rst_n,  // synchronous
@@ -81,36 +83,41 @@ module dma_registers #(
         .read_at(read_at), .read_data(read_data)
     );
 
-    // Product of frames and frame_bytes, less one: the sum begins at -1 and goes to at most 2^32 - 2.
-    // Its bit 32 shows that nothing was added, or too much. `lost` tells that the shifted
-    // frame_bytes no longer fits.
+    // Product of frames and frame_bytes, less one, from the highest bit of frame_bytes down. The sum
+    // begins at -1; doubling the product p makes p - 1 to 2p - 1, which is a one shifted in. A sum
+    // of zero or more has zeros in the two bits above the 32 that are kept. What is added is chosen
+    // one cycle ahead, which leaves the adder one LUT per bit.
+    localparam integer STEP_BITS = $clog2(SIZE_BITS + 1);
     logic [31:0] frames;
-    logic [31:0] frames_rest;
     logic [31:0] addend;
     logic [32:0] sum;
-    logic        lost;
+    logic [STEP_BITS-1:0] step;
+    logic        settled;
     logic        too_long;
-    wire         settled = frames_rest == '0;
-    wire [32:0]  sum_next = sum + {1'b0, addend};
+    wire [32:0]  choices = {frame_bytes, 1'b0};
+    wire         adds = choices[6'(step)];
+    wire [33:0]  sum_next = {2'b00, addend} + {sum[32], sum[31:0], 1'b1};
     wire         write_frames = write && write_at == FRAMES;
+    wire         none = &sum[31:0];  // of 32 bits: nothing, or 2^32 bytes exactly
     assign span = sum[31:0];
 
     always_ff @(posedge clk) begin
         if (!rst_n) frames <= '0;
         else if (write_frames) frames <= write_data;
-        if (!rst_n) frames_rest <= '0;
-        else frames_rest <= write_frames ? write_data : frames_rest >> 1;
+        if (!rst_n || write_frames || !adds) addend <= '0;
+        else addend <= frames;
         if (!rst_n || write_frames) begin
-            addend   <= frame_bytes;
             sum      <= '1;
-            lost     <= 1'b0;
+            step     <= STEP_BITS'(SIZE_BITS);
+            settled  <= 1'b0;
             too_long <= 1'b0;
-        end else begin
-            {lost, addend} <= {lost | addend[31], addend[30:0], 1'b0};
-            if (frames_rest[0]) begin
-                sum <= sum_next;
-                if (sum_next[32] || lost) too_long <= 1'b1;
-            end
+        end else if (!settled) begin
+            sum     <= sum_next[32:0];
+            step    <= step - 1'b1;
+            settled <= step == '0;
+            if (sum_next[33] != sum_next[32]) too_long <= 1'b1;
+        end else if (none && !sum[32]) begin
+            too_long <= 1'b1;
         end
     end
 
@@ -130,7 +137,7 @@ module dma_registers #(
     wire  start = write_start && !running && resp == 2'b00 && !clear;
     wire  begin_run = waiting && settled;
 
-    assign launch = begin_run && !too_long && !sum[32];
+    assign launch = begin_run && !too_long && !none;
 
     always_ff @(posedge clk) begin
         if (!rst_n || clear) begin
@@ -148,7 +155,7 @@ module dma_registers #(
                 waiting <= 1'b0;
                 if (!launch) begin  // nothing to move, or more than can be counted
                     running <= 1'b0;
-                    done    <= !too_long;
+                    done    <= !too_long && sum[32];
                 end
             end else if (finished || failed) begin
                 running <= 1'b0;

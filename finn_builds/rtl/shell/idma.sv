@@ -18,7 +18,8 @@ module idma #(
     parameter integer WORD_BYTES = 8,
     parameter integer BEAT_BYTES = 1,
     parameter integer MAX_BURST = 16,
-    parameter integer MAX_PENDING = 8
+    parameter integer MAX_PENDING = 8,
+    parameter integer SIZE_BITS = 32  // bits that frame_bytes has
 ) (
     input  wire                    ap_clk,
     input  wire                    ap_rst_n,  // synchronous
@@ -60,7 +61,7 @@ module idma #(
     input  wire                    m_axis_tready
 );
     localparam integer LANE_BITS = $clog2(WORD_BYTES);
-    localparam integer READ_AHEAD = 4;  // words
+    localparam integer READ_AHEAD = 2;  // words
     localparam integer PENDING_BITS = $clog2(MAX_PENDING + 1);
 
 `ifndef SYNTHESIS
@@ -82,7 +83,7 @@ module idma #(
     // After an error or in a soft reset everything the bus still owes is taken and dropped.
     wire drop = stop || resp != 2'b00;
 
-    dma_registers #(.ADDR_BITS(ADDR_BITS)) registers (
+    dma_registers #(.ADDR_BITS(ADDR_BITS), .SIZE_BITS(SIZE_BITS)) registers (
         .clk(ap_clk), .rst_n(ap_rst_n), .clear(clear), .frame_bytes(frame_bytes),
         .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid),
         .s_axil_awready(s_axil_awready), .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(s_axil_wstrb),

@@ -19,7 +19,8 @@ module odma #(
     parameter integer WORD_BYTES = 8,
     parameter integer BEAT_BYTES = 1,
     parameter integer MAX_BURST = 16,
-    parameter integer MAX_PENDING = 8
+    parameter integer MAX_PENDING = 8,
+    parameter integer SIZE_BITS = 32  // bits that frame_bytes has
 ) (
     input  wire                    ap_clk,
     input  wire                    ap_rst_n,  // synchronous
@@ -87,7 +88,7 @@ module odma #(
     wire finished = moving && !more && quiet;
     wire drop = stop || resp != 2'b00;
 
-    dma_registers #(.ADDR_BITS(ADDR_BITS)) registers (
+    dma_registers #(.ADDR_BITS(ADDR_BITS), .SIZE_BITS(SIZE_BITS)) registers (
         .clk(ap_clk), .rst_n(ap_rst_n), .clear(clear), .frame_bytes(frame_bytes),
         .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid),
         .s_axil_awready(s_axil_awready), .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(s_axil_wstrb),
@@ -131,7 +132,7 @@ module odma #(
 
     wire stored_valid;
     wire sent = m_axi_wvalid && m_axi_wready;
-    stream_fifo #(.WIDTH(8 * WORD_BYTES), .DEPTH(DEPTH)) words_store (
+    burst_store #(.WIDTH(8 * WORD_BYTES), .DEPTH(DEPTH)) words_store (
         .clk(ap_clk), .rst(forget),
         .s_data(word), .s_valid(word_valid), .s_ready(word_ready),
         .m_data(m_axi_wdata), .m_valid(stored_valid), .m_ready(sent)

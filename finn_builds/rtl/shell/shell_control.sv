@@ -61,7 +61,7 @@ module shell_control #(
     wire [4:0] write_at;
     wire [31:0] write_data;
     wire [4:0] read_at;
-    logic [31:0] read_data;
+    wire [31:0] read_data;
 
     axil_slave #(.ADDR_BITS(7)) bus (
         .clk(ap_clk), .rst_n(ap_rst_n),
@@ -121,26 +121,35 @@ module shell_control #(
         .stall_in(stall_in), .stall_out(stall_out), .lost(lost)
     );
 
+    // Four registers by the low bits of the address, then one of four by the high ones: a LUT of
+    // six inputs each.
+    logic [31:0] fourth[0:3];
     always_comb begin
-        case (read_at)
-            5'h00: read_data = {29'd0, !odma_quiet, !idma_quiet, stop};
-            5'h01: read_data = IDENTITY;
-            5'h02: read_data = frames_in;
-            5'h03: read_data = frames_out;
-            5'h04: read_data = latency_first;
-            5'h05: read_data = latency_min;
-            5'h06: read_data = latency_max;
-            5'h07: read_data = latency_last;
-            5'h08: read_data = interval_min;
-            5'h09: read_data = interval_max;
-            5'h0A: read_data = span;
-            5'h0B: read_data = {31'd0, lost};
-            5'h0C: read_data = stall_in;
-            5'h0D: read_data = stall_out;
-            5'h0E: read_data = {16'd0, in_beats};
-            5'h0F: read_data = {16'd0, out_beats};
-            default: read_data = '0;
+        case (read_at[1:0])
+            2'd0: fourth[0] = {29'd0, !odma_quiet, !idma_quiet, stop};
+            2'd1: fourth[0] = IDENTITY;
+            2'd2: fourth[0] = frames_in;
+            default: fourth[0] = frames_out;
+        endcase
+        case (read_at[1:0])
+            2'd0: fourth[1] = latency_first;
+            2'd1: fourth[1] = latency_min;
+            2'd2: fourth[1] = latency_max;
+            default: fourth[1] = latency_last;
+        endcase
+        case (read_at[1:0])
+            2'd0: fourth[2] = interval_min;
+            2'd1: fourth[2] = interval_max;
+            2'd2: fourth[2] = span;
+            default: fourth[2] = {31'd0, lost};
+        endcase
+        case (read_at[1:0])
+            2'd0: fourth[3] = stall_in;
+            2'd1: fourth[3] = stall_out;
+            2'd2: fourth[3] = {16'd0, in_beats};
+            default: fourth[3] = {16'd0, out_beats};
         endcase
     end
+    assign read_data = read_at[4] ? '0 : fourth[read_at[3:2]];
 endmodule
 `default_nettype wire

@@ -39,20 +39,17 @@ module stream_meter #(
     wire take = in_valid && in_ready;
     wire give = out_valid && out_ready;
 
-    // Position in the frame, counted down: zero before the first beat of a frame.
-    logic [15:0] in_left;
-    logic [15:0] out_left;
-    wire begins = take && in_left == '0;
-    wire ends = give && (out_left == 16'd1 || (out_left == '0 && out_beats == 16'd1));
+    // Beats of the present frame that have passed
+    logic [15:0] in_at;
+    logic [15:0] out_at;
+    wire begins = take && in_at == '0;
+    wire ends = give && out_at == out_beats - 1'b1;
 
     always_ff @(posedge clk) begin
-        if (clear) begin
-            in_left  <= '0;
-            out_left <= '0;
-        end else begin
-            if (take) in_left <= (in_left == '0 ? in_beats : in_left) - 1'b1;
-            if (give) out_left <= (out_left == '0 ? out_beats : out_left) - 1'b1;
-        end
+        if (clear || (take && in_at == in_beats - 1'b1)) in_at <= '0;
+        else if (take) in_at <= in_at + 1'b1;
+        if (clear || ends) out_at <= '0;
+        else if (give) out_at <= out_at + 1'b1;
     end
 
     // Time since the first beat, and when each frame under way began

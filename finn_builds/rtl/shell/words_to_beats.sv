@@ -41,7 +41,10 @@ module words_to_beats #(
     wire [COUNT_BITS-1:0] base = give ? count - COUNT_BITS'(BEAT_BYTES) : count;
     assign s_ready = base < COUNT_BITS'(BEAT_BYTES);
     wire [LANE_BITS-1:0] dropped = first ? skip : '0;
-    wire [LANE_BITS-1:0] turn = base[LANE_BITS-1:0] - dropped;
+    // Beats of whole words leave the lanes as they are: no path leads from m_ready to the turn then.
+    wire [LANE_BITS-1:0] lane
+        = BEAT_BYTES % WORD_BYTES == 0 ? count[LANE_BITS-1:0] : base[LANE_BITS-1:0];
+    wire [LANE_BITS-1:0] turn = lane - dropped;
     wire take = s_valid && s_ready;
     wire [COUNT_BITS-1:0] gain = COUNT_BITS'(WORD_BYTES) - COUNT_BITS'(dropped);
 
