@@ -79,8 +79,7 @@ def train(arguments: Sequence[str]) -> None:
     settings = settings.replace(
         "training", **{key: value for key, value in overrides.items() if value is not None}
     )
-    for assignment in args.set:
-        settings = settings.override(assignment)
+    settings = settings.override(args.set)
     experiment.run(
         settings,
         teacher=args.teacher,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -95,10 +95,11 @@ class PruningSettings(_Settings):
         ``lottery_ticket``: the same, but surviving weights, and all else that is trained, go back
         to their initial values before each training (Frankle and Carbin, arXiv 1803.03635).
     share : float
-        Share of all weights that is zero in the end, 0 <= share < 1; ``gradual`` and ``one_shot``.
+        Share of all weights that is zero in the end, 0 <= share < 1.
     shares : tuple of float or None
-        Shares pruned before each training, rising; ``fine_tuning`` and ``lottery_ticket``. None:
-        the twelve of Hawks et al. 2021 (`pruning.PAPER_SHARES`).
+        Shares pruned before each training of ``fine_tuning`` and ``lottery_ticket``, rising, in
+        the place of `share`. None: those of the twelve of Hawks et al. 2021
+        (`pruning.PAPER_SHARES`) that are below `share`, and `share`; where that is 0, all twelve.
     start, end : float
         Parts of all steps of a ``gradual`` training where the share starts to rise and where it is
         reached, 0 <= start < end <= 1.
@@ -133,11 +134,14 @@ class PruningSettings(_Settings):
 
     @model_validator(mode="after")
     def _of_this_schedule(self) -> PruningSettings:
-        by_list = self.schedule in ("fine_tuning", "lottery_ticket")
-        if by_list and self.share:
-            raise ValueError(f"schedule {self.schedule} takes shares, a list, found share")
-        if not by_list and self.shares is not None:
+        in_rounds = self.schedule in ("fine_tuning", "lottery_ticket")
+        if self.shares is not None and not in_rounds:
             raise ValueError(f"schedule {self.schedule} takes share, a number, found shares")
+        if self.shares is not None and self.share:
+            raise ValueError(
+                f"expected either share or shares, a list, found {self.share} and "
+                f"{list(self.shares)}"
+            )
         if self.schedule == "gradual" and self.cost == "estimate":
             raise ValueError(
                 "cost estimate takes seconds and gradual prunes at every step; expected another "
@@ -237,33 +241,35 @@ class Recipe:
         settings[section] = {**(settings[section] or {}), **values}
         return from_dict(settings)
 
-    def override(self, assignment: str) -> Recipe:
-        """Return a recipe with one setting changed, as ``--set`` writes it.
+    def override(self, assignments: Sequence[str]) -> Recipe:
+        """Return a recipe with some settings changed, as ``--set`` writes them.
 
         Parameters
         ----------
-        assignment : str
-            ``section.key=VALUE`` with a YAML value, e.g. ``network.weight_bits=[6, 4, 4, 6]``;
-            ``name=VALUE`` for the name.
+        assignments : sequence of str
+            Each ``section.key=VALUE`` with a YAML value, e.g. ``network.weight_bits=[6, 4, 4, 6]``,
+            or ``name=VALUE`` for the name. Checked together, when all are made.
 
         Raises
         ------
         UserError
-            If it is not written so, or there is no such setting or value.
+            If one is not written so, or there is no such setting or value.
         """
-        key, given, text = assignment.partition("=")
-        section, dot, name = key.strip().partition(".")
         settings = self.to_dict()
-        if not given or (not dot and section != "name") or section not in settings:
-            raise UserError(
-                f"--set {assignment}: expected section.key=value with a section of "
-                f"{', '.join(part for part in settings if part != 'name')}"
-            )
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise UserError(f"--set {assignment}: the value is not valid YAML") from None
-        settings[section] = {**(settings[section] or {}), name: value} if dot else value
+        sections = [section for section in settings if section != "name"]
+        for assignment in assignments:
+            key, given, text = assignment.partition("=")
+            section, dot, name = key.strip().partition(".")
+            if not given or not (section in sections if dot else section == "name"):
+                raise UserError(
+                    f"--set {assignment}: expected section.key=value with a section of "
+                    f"{', '.join(sections)}"
+                )
+            try:
+                value = yaml.safe_load(text)
+            except yaml.YAMLError:
+                raise UserError(f"--set {assignment}: the value is not valid YAML") from None
+            settings[section] = {**(settings[section] or {}), name: value} if dot else value
         return from_dict(settings)
 
     def to_dict(self) -> dict[str, Any]:

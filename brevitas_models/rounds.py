@@ -107,7 +107,7 @@ def plan(recipe: Recipe) -> tuple[Round, ...]:
         return (Round(0, settings.share, gradual=True),)
     if settings.schedule == "one_shot":
         return (Round(0, 0.0), Round(1, settings.share))
-    shares = pruning.PAPER_SHARES if settings.shares is None else settings.shares
+    shares = settings.shares or pruning.shares_up_to(settings.share)
     back = settings.schedule == "lottery_ticket"
     return tuple(Round(i, share, rewind=back and i > 0) for i, share in enumerate(shares))
 

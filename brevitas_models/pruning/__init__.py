@@ -2,7 +2,7 @@
 
 from brevitas_models.pruning.criteria import masks_for
 from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, pruned_share
-from brevitas_models.pruning.shares import PAPER_SHARES, cubic_share
+from brevitas_models.pruning.shares import PAPER_SHARES, cubic_share, shares_up_to
 
 __all__ = [
     "PAPER_SHARES",
@@ -11,4 +11,5 @@ __all__ = [
     "masks_for",
     "masks_of_scores",
     "pruned_share",
+    "shares_up_to",
 ]

@@ -38,6 +38,13 @@ def cubic_share(progress: float, final: float, initial: float = 0.0) -> float:
     return final + (initial - final) * rest**3
 
 
+def shares_up_to(share: float) -> tuple[float, ...]:
+    """Return the paper's shares below `share`, and `share` itself; all of them for 0."""
+    if share == 0:
+        return PAPER_SHARES
+    return (*(part for part in PAPER_SHARES if part < share), share)
+
+
 def check_share(share: float) -> None:
     """Raise `UserError` unless `share` is a number in 0..1."""
     if not 0.0 <= share <= 1.0:

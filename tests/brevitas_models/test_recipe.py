@@ -38,6 +38,46 @@ def test_replace_checks_and_keeps_the_rest() -> None:
         found.replace("training", epochs=0)
 
 
+def test_settings_of_the_command_line() -> None:
+    found = recipe.from_dict({**SMALL, "pruning": {"share": 0.8}})
+    changed = found.override(
+        [
+            "pruning.schedule=lottery_ticket",
+            "pruning.share=0",  # only together with the next one
+            "pruning.shares=[0, 0.5]",
+            "network.weight_bits=[6, 3]",
+            "network.batch_norm=off",
+            "distillation.samples=10",
+            "name=other",
+        ]
+    )
+    assert changed.pruning.shares == (0, 0.5)
+    assert changed.network.weight_bits == (6, 3)
+    assert changed.network.batch_norm == "off"
+    assert changed.distillation.samples == 10
+    assert changed.name == "other"
+    assert found.override([]) == found
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("pruning.share", "expected section.key=value with a section of network, data, training"),
+        ("share=0.5", "expected section.key=value"),
+        ("prunning.share=0.5", "expected section.key=value"),
+        ("pruning=0.5", "expected section.key=value"),
+        ("pruning.share=[", "not valid YAML"),
+        ("pruning.share=2", r"pruning\.share: expected less than 1, found 2"),
+        ("pruning.shares=[0]", "schedule gradual takes share, a number, found shares"),
+        ("network.weight_bits=9", r"network\.weight_bits"),
+        ("training.epoch=2", "did you mean epochs"),
+    ],
+)
+def test_wrong_settings_of_the_command_line(assignment: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        recipe.from_dict(SMALL).override([assignment])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -51,6 +91,21 @@ def test_replace_checks_and_keeps_the_rest() -> None:
         ({"training": {"schedule": "step"}}, r"training\.schedule: .*'cosine' or 'constant'"),
         ({"pruning": {"share": 1.0}}, r"pruning\.share: expected less than 1, found 1"),
         ({"pruning": {"start": 0.5, "end": 0.5}}, r"pruning: expected start below end"),
+        ({"pruning": {"schedule": "one_shot", "shares": [0, 0.5]}}, "takes share, a number"),
+        (
+            {"pruning": {"schedule": "fine_tuning", "shares": [0, 0.5], "share": 0.5}},
+            "expected either share or shares",
+        ),
+        ({"pruning": {"schedule": "fine_tuning", "shares": [0.5, 0.2]}}, "never fall"),
+        ({"pruning": {"schedule": "fine_tuning", "shares": []}}, r"pruning\.shares: "),
+        ({"pruning": {"schedule": "fine_tuning", "shares": [1.0]}}, r"pruning\.shares\.0: "),
+        ({"pruning": {"criterion": "hardware", "cost": "estimate"}}, "gradual prunes at every"),
+        (
+            {"pruning": {"schedule": "one_shot", "cost": "estimate"}},
+            "cost is of criterion hardware",
+        ),
+        ({"data": {"random_labels": 1.5}}, r"data\.random_labels: .* found 1\.5"),
+        ({"data": {"folds": 0}}, r"data\.folds: "),
         ({"distillation": {"along": [1, 0]}}, r"distillation: expected lower ends below"),
         ({"distillation": {"temperature": 0}}, r"distillation\.temperature: "),
         ({"name": "../up"}, r"name: "),

@@ -80,6 +80,7 @@ def test_plans() -> None:
 
     assert shares("fine_tuning") == SHARES
     assert shares("fine_tuning", shares=None) == list(pruning.PAPER_SHARES)
+    assert shares("lottery_ticket", shares=None, share=0.35) == [0, 0.1, 0.2, 0.3, 0.35]
     assert shares("one_shot", share=0.7) == [0.0, 0.7]
     assert shares("gradual", share=0.7) == [0.7]
     assert [now.rewind for now in rounds.plan(small("lottery_ticket"))] == [False] + [True] * 3
