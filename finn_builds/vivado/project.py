@@ -20,7 +20,8 @@ __all__ = ["how_to_run", "project_files", "write_project"]
 #: Device families that the free edition of Vivado (ML Standard) has, by prefix of the part.
 _FREE = (
     "xc7z007", "xc7z010", "xc7z012", "xc7z014", "xc7z015", "xc7z020", "xc7z030",
-    "xczu1c", "xczu1e", "xczu2c", "xczu2e", "xczu3", "xczu4", "xczu5", "xczu7", "xck26",
+    "xczu1cg", "xczu1eg", "xczu2cg", "xczu2eg", "xczu3cg", "xczu3eg", "xczu4cg", "xczu4eg",
+    "xczu4ev", "xczu5cg", "xczu5eg", "xczu5ev", "xczu7cg", "xczu7eg", "xczu7ev", "xck26",
 )  # fmt: skip
 
 

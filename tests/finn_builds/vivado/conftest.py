@@ -1,0 +1,124 @@
+"""A build folder with a small stitched design, and Vivado's stand-in."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from finn_builds.boards import load_board
+from finn_builds.shell.spec import ShellSpec
+from finn_builds.vivado.project import write_project
+
+RECORDER = Path(__file__).with_name("recorder.tcl")
+
+TOP = """\
+module finn_design_wrapper (
+    input  wire ap_clk,
+    input  wire ap_rst_n,
+    input  wire [15:0] s_axis_0_tdata,
+    input  wire s_axis_0_tvalid,
+    output wire s_axis_0_tready,
+    output wire [7:0] m_axis_0_tdata,
+    output wire m_axis_0_tvalid,
+    input  wire m_axis_0_tready
+);
+    node node_0 (.ap_clk(ap_clk));
+endmodule
+"""
+NODE = """\
+module node #(parameter FILE = "./node_0_weights.dat") (input wire ap_clk);
+    reg [7:0] weights[0:3];
+    initial $readmemh(FILE, weights);
+endmodule
+"""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One run of a script under the recorder."""
+
+    returncode: int
+    output: str
+    lines: tuple[str, ...]
+
+    def table(self, kind: str) -> list[list[str]]:
+        """Return the words of each recorded line of a kind."""
+        return [line.split()[1:] for line in self.lines if line.split()[0] == kind]
+
+
+def write_build(out: Path, board: str, clock_ns: float = 10.0) -> Path:
+    """Write ``stitched_ip/`` and ``vivado/`` below a folder and return the latter."""
+    stitched = out / "stitched_ip"
+    stitched.mkdir(parents=True)
+    (stitched / "finn_design_wrapper.v").write_text(TOP)
+    (stitched / "node.v").write_text(NODE)
+    (stitched / "node_0_weights.dat").write_text("1\n2\n3\n4\n")
+    # The shell has a file of this name, too: it must not be there twice.
+    (stitched / "stream_fifo.sv").write_text("module stream_fifo (); endmodule\n")
+    names = ("stream_fifo.sv", "node.v", "finn_design_wrapper.v")
+    (stitched / "all_verilog_srcs.txt").write_text("".join(f"{name}\n" for name in names))
+    spec = ShellSpec.for_board(
+        load_board(board), "finn_design_wrapper", in_bytes=2, out_bytes=1, in_beats=3, out_beats=5
+    )
+    write_project(out / "vivado", spec, load_board(board), clock_ns=clock_ns)
+    return out / "vivado"
+
+
+@pytest.fixture(scope="session")
+def tclsh() -> str:
+    path = shutil.which("tclsh")
+    if path is None:
+        pytest.skip("tclsh is not installed (Debian package tcl)")
+    return path
+
+
+@pytest.fixture
+def record(tclsh: str, tmp_path: Path) -> Callable[..., Recorded]:
+    """Run a project's script under the recorder."""
+
+    def run(project: Path, *options: str) -> Recorded:
+        written = tmp_path / "record.txt"
+        written.write_text("")
+        done = subprocess.run(
+            [tclsh, RECORDER, project / "build.tcl", written, *options],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        lines = tuple(written.read_text().splitlines())
+        return Recorded(done.returncode, done.stdout + done.stderr, lines)
+
+    return run
+
+
+@pytest.fixture
+def fake_vivado(tclsh: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a program ``vivado`` on the search path that runs scripts under the recorder.
+
+    A file ``options`` beside it holds the recorder's options.
+    """
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "vivado"
+    program.write_text(f"""\
+#!/bin/sh
+if [ "$*" = "-version" ]; then
+  echo "Vivado v2023.2 (64-bit)"
+  exit 0
+fi
+if [ "$*" != "-mode batch -nojournal -log vivado.log -source build.tcl" ]; then
+  echo "unknown arguments: $*"
+  exit 1
+fi
+exec {tclsh} {RECORDER} build.tcl record.txt $(cat {folder}/options 2> /dev/null)
+""")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    path = f"{folder}:/usr/bin:/bin"
+    monkeypatch.setenv("PATH", path)
+    return folder
