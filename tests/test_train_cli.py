@@ -11,7 +11,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import train as command
-from brevitas_models import checkpoint, outputs
+from brevitas_models import checkpoint, outputs, rounds, training
 from brevitas_models.errors import UserError
 
 RECIPE = {
@@ -73,6 +73,8 @@ def entries() -> set[str]:
         ("--model toy.yaml --seed -1", "training.seed"),
         ("--model toy.yaml --folds 0", "data.folds: expected greater than or equal to 1, found 0"),
         ("--model toy.yaml --folds 50", "needs at least 500 frames, toy has 200"),
+        ("--model toy.yaml --set pruning.shares=[0]", "takes share, a number, found shares"),
+        ("--model toy.yaml --set sahre=0.5", "expected section.key=value"),
         ("--model toy.yaml --frobnicate", "--frobnicate"),
         ("--model toy.yaml --teacher nope.onnx", "nope.onnx: no such file"),
         ("--model toy.yaml --teacher text.onnx", "text.onnx: not a readable ONNX file"),
@@ -184,6 +186,49 @@ def test_an_interrupted_write_leaves_the_old_result(monkeypatch: pytest.MonkeyPa
     assert command.main([*line, "--seed", "7"]) == 130
     assert entries() == before
     assert Path("result/toy.pt").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["--set", "pruning.schedule=lottery_ticket", "--set", "pruning.share=0.2"],
+        ["--folds", "2"],
+    ],
+)
+def test_an_interrupted_training_goes_on(
+    settings: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["--model", "toy.yaml", *settings]
+    assert command.main([*line, "--out", "whole", "--quiet"]) == 0
+    before = entries()
+
+    trained = []
+    plain = training.train
+
+    def interrupted(*args: object, **ways: object) -> object:
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        trained.append(args)
+        return plain(*args, **ways)
+
+    monkeypatch.setitem(rounds.run_rounds.__kwdefaults__, "trainer", interrupted)
+    assert command.main([*line, "--out", "result", "--quiet"]) == 130
+    assert "goes on from there" in capsys.readouterr().err
+    kept = {entry for entry in entries() - before if "unfinished" in entry}
+    assert entries() - before == kept != set()
+
+    trained.clear()
+    assert command.main([*line, "--out", "result"]) == 0
+    assert len(trained) == 1, "two of three trainings were done already"
+    assert "goes on from the finished rounds" in capsys.readouterr().out
+    (one, first), (other, second) = (
+        checkpoint.load(f"{folder}/toy.pt") for folder in ("whole", "result")
+    )
+    state = one.state_dict()
+    assert all((value == state[key]).all() for key, value in other.state_dict().items())
+    assert first["metrics"] == second["metrics"]
+    assert Path("whole/toy.onnx").read_bytes() == Path("result/toy.onnx").read_bytes()
+    assert not [entry for entry in entries() if "unfinished" in entry]
 
 
 def test_outputs_refuse_what_appeared_meanwhile(tmp_path: Path) -> None:
