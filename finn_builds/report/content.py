@@ -345,8 +345,13 @@ class BuildReport:
         return found.pop() if len(found) == 1 else "mixed"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures as JSON types: matrices of weights and curves are left out."""
+        """Return the figures as JSON types.
+
+        Matrices of weights and curves are left out, and so is what differs between two builds of
+        the same: the times of the steps, which are in ``time_per_step.json``, and the date.
+        """
         content = asdict(self)
+        del content["steps"], content["origin"]["date"]
         for layer in content["layers"]:
             del layer["weights"]
         if content["classes"] is not None:

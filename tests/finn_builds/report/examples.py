@@ -1,0 +1,116 @@
+"""Reports without a build: every kind of network that a page must be able to show."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+
+from finn_builds.report.content import (
+    Accuracy,
+    BuildReport,
+    Classes,
+    Layer,
+    Node,
+    Origin,
+    Passage,
+    Roc,
+    Stream,
+    Timing,
+    Use,
+    Verification,
+)
+
+
+def layer(n_in: int, n_out: int, *, style: str = "sparse", bits: int = 4, seed: int = 0) -> Layer:
+    rng = np.random.default_rng(seed)
+    reach = 2 ** (bits - 1) - 1
+    weights = rng.integers(-reach, reach + 1, (n_in, n_out)) * (rng.random((n_in, n_out)) < 0.3)
+    fan_in = np.count_nonzero(weights, axis=0)
+    return Layer(
+        n_in=n_in,
+        n_out=n_out,
+        input_type="UINT4",
+        weight_type=f"INT{bits}",
+        accumulator_type="INT12",
+        output_type="UINT4",
+        steps=15,
+        nonzero=int(fan_in.sum()),
+        fan_in=(int(fan_in.min()), round(float(fan_in.mean())), int(fan_in.max())),
+        idle_neurons=int((fan_in == 0).sum()),
+        style=style,
+        folding=(2, 4) if style == "folded" else None,
+        node="MVAU_rtl_0",
+        as_sparse={"LUT": 1234, "latency": 4},
+        weights=weights,
+    )
+
+
+def classes(count: int, *, surrogate: bool = False) -> Classes:
+    curve = np.linspace(0, 1, 40)
+    names = tuple(f"class {index}" for index in range(count))
+    return Classes(
+        names=names,
+        confusion=np.random.default_rng(0).integers(0, 50, (count, count)),
+        rocs=tuple(
+            Roc(name, 0.9 - 0.01 * k, curve, curve ** (2 + k)) for k, name in enumerate(names)
+        ),
+        scores="softmax of the logits",
+        frames=1000,
+        source="a file of ours",
+        surrogate=surrogate,
+    )
+
+
+def report(
+    sizes: tuple[int, ...] = (16, 64, 5),
+    *,
+    surrogate: bool = False,
+    synthesised: bool = False,
+    n_classes: int | None = 5,
+    style: str = "sparse",
+) -> BuildReport:
+    """Return a report of one node per layer, its figures plain inventions."""
+    layers = tuple(
+        replace(layer(a, b, style=style, seed=k), node=f"MVAU_rtl_{k}")
+        for k, (a, b) in enumerate(itertools.pairwise(sizes))
+    )
+    count = len(layers)
+    counted = {"LUT": 900.0, "FF": 700.0, "DSP": 2.0, "BRAM_18K": 0.0} if synthesised else {}
+    names = [one.node for one in layers]
+    return BuildReport(
+        model="a_model",
+        board="Pynq-Z1",
+        part="xc7z020clg400-1",
+        clock_ns=10.0,
+        style_asked="auto",
+        style_why="it is the fastest <that> fits",
+        top1=False,
+        accuracy=Accuracy(0.75, 0.01, 1000, "a file of ours", surrogate),
+        verification=Verification(1000, 0, "random frames", "qonnx", "Verilator", {"free": 1234}),
+        timing=Timing(10 * count, 100.0 * count, 2.0, 5e7),
+        uses=(
+            Use("LUT", 1000.0 * count, 900.0 * count if synthesised else None, 53200),
+            Use("FF", None, 700.0 * count if synthesised else None, 106400),
+            Use("DSP", 2.0, 2.0 if synthesised else None, 220),
+            Use("BRAM_18K", 0.0, 0.0 if synthesised else None, 280),
+        ),
+        tool="Yosys 1.0" if synthesised else "",
+        layers=layers,
+        nodes=tuple(
+            Node(name, "matrix-vector unit", (k + 1,), {"LUT": 1000.0}, counted)
+            for k, name in enumerate(names)
+        ),
+        passages=tuple(
+            Passage(name, "matrix-vector unit", 10 * k, 10 * k + 4, 10 * k + 10, 10)
+            for k, name in enumerate(names)
+        ),
+        streams=tuple(
+            Stream(a, b, 1000, 2000, 0.5, 0.25)
+            for a, b in itertools.pairwise(["input", *names, "output"])
+        ),
+        classes=None if n_classes is None else classes(n_classes, surrogate=surrogate),
+        steps=(("tidy_up", 0.1), ("measure_rtlsim_performance", 6.0)),
+        origin=Origin("python build.py", {"verification": 0}, {"numpy": "2"}, "ab" * 32, "now", ""),
+    )

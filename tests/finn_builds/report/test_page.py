@@ -1,0 +1,151 @@
+"""What the page says, for every kind of build; how it looks is tested in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from finn_builds.report.page import SECTIONS, build_page
+from tests.finn_builds.report.examples import report
+
+VOID = {"meta", "link", "br", "img", "path", "rect"}
+
+
+class Outline(HTMLParser):
+    """Checks that elements are closed in order, and collects ids, links and headings."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.levels: list[int] = []
+        self.named: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        found = dict(attrs)
+        self.ids += [found["id"]] if found.get("id") else []
+        self.links += [str(found[key]) for key in ("href", "src", "xlink:href") if key in found]
+        self.named += (found.get("aria-labelledby") or "").split()
+        if re.fullmatch("h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        if tag == "img":
+            self.images.append(found)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def text_of(page: str) -> str:
+    """Return a page's words, without markup."""
+    body = re.sub(r"<(style|svg).*?</\1>", " ", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body))
+
+
+@pytest.mark.parametrize(
+    ("synthesised", "n_classes"), [(False, None), (True, 1), (False, 2), (True, 40)]
+)
+def test_structure(synthesised: bool, n_classes: int | None) -> None:
+    outline = Outline(build_page(report(synthesised=synthesised, n_classes=n_classes)))
+    assert outline.open == []
+    assert len(set(outline.ids)) == len(outline.ids)
+    assert {name for name, _ in SECTIONS} <= set(outline.ids)
+    assert set(outline.named) <= set(outline.ids)
+    inside = [link[1:] for link in outline.links if link.startswith("#")]
+    assert set(inside) <= set(outline.ids)
+    assert all(link.startswith(("#", "data:")) for link in outline.links), "needs no other file"
+    assert outline.levels[0] == 1 and outline.levels.count(1) == 1
+    steps = [b - a for a, b in zip(outline.levels, outline.levels[1:], strict=False)]
+    assert max(steps) <= 1, "no level of headings is left out"
+    assert len(outline.images) == 2 and all(image["alt"] for image in outline.images)
+
+
+def test_a_surrogate_is_never_shown_as_real() -> None:
+    real, other = text_of(build_page(report())), text_of(build_page(report(surrogate=True)))
+    assert "Not real data" not in real and "surrogate" not in real
+    assert "Accuracy on surrogate data, not real" in other
+    assert other.count("Not real data.") == 2, "at the top, and at the curves"
+    assert not re.search(r"Accuracy 75\.0 %", other)
+
+
+def test_figures_and_their_kinds() -> None:
+    words = text_of(build_page(report()))
+    for text in (
+        "Accuracy 75.0 % ± 1.0 % measured 1,000 frames",
+        "Verified frames 1,000 measured 0 mismatches",
+        "Latency 20 cycles measured 200 ns at the clock asked for",
+        "Interval 2 cycles measured",
+        "Throughput 50 M frames/s measured",
+        "LUT 2,000 of 53,200, 3.8 % estimated",
+        "FF not known, of 106,400",
+        "Not synthesised: all figures of resources are estimates.",
+        "it is the fastest &lt;that&gt; fits",
+    ):
+        assert text in words, text
+
+
+def test_synthesised_figures_stand_beside_estimates() -> None:
+    words = text_of(build_page(report(synthesised=True)))
+    assert "LUT 1,800 of 53,200, 3.4 % synthesised estimated 2,000" in words
+    assert "FF 1,400 of 106,400, 1.3 % synthesised" in words
+    assert "Whole design 1,800 2,000 1,400 2 2 0 0" in words
+    assert "Synthesised out of context by Yosys 1.0; no place and route has confirmed it." in words
+
+
+def test_mismatches_are_not_hidden() -> None:
+    content = report()
+    content = replace(content, verification=replace(content.verification, mismatches=3))
+    assert '<small class="bad">3 mismatches' in build_page(content)
+
+
+def test_no_accuracy() -> None:
+    content = replace(report(n_classes=None), accuracy=None)
+    words = text_of(build_page(content))
+    assert "Accuracy not known no labelled data: give them with --data" in words
+    assert "No labelled data" in words
+
+
+def test_what_sets_the_pace() -> None:
+    content = report()
+    first, second, last = content.streams
+    free = replace(content, streams=tuple(replace(s, stalled=0.0) for s in content.streams))
+    assert "No data wait for a receiver" in text_of(build_page(free))
+    held = replace(content, streams=(first, second, replace(last, stalled=0.0)))
+    assert "MVAU_rtl_1 sets the pace" in text_of(build_page(held))
+
+
+def test_strange_names_are_text() -> None:
+    content = replace(report(), model='<script>alert("x")</script>')
+    page = build_page(content)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_large_network_stays_small() -> None:
+    page = build_page(report((4000, 1024, 1024, 64, 10)))
+    assert len(page.encode()) < 2_000_000
+
+
+def test_equal_reports_give_equal_pages() -> None:
+    assert build_page(report()) == build_page(report())
+
+
+def test_json_holds_figures_only() -> None:
+    content = json.loads(json.dumps(report().as_json()))
+    assert content["layers"][0]["nonzero"] == report().layers[0].nonzero
+    assert content["classes"]["rocs"][0] == {"name": "class 0", "auc": 0.9}
+    assert "steps" not in content and "date" not in content["origin"]
+    assert len(json.dumps(content)) < 20_000

@@ -1,0 +1,183 @@
+"""Pictures, texts, traffic and curves: the parts a page is made of."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finn_builds.report import text
+from finn_builds.report.classes import CURVE_POINTS, one_against_all
+from finn_builds.report.content import ESTIMATED, SYNTHESISED, Use
+from finn_builds.report.drawing import (
+    MAX_LINES,
+    MAX_PIXELS,
+    bar_width,
+    connections,
+    histogram,
+    weight_picture,
+)
+from finn_builds.report.figures import Point, pareto_plot
+from finn_builds.report.network import nodes_of, tool_of, uses_of
+from finn_builds.report.traffic import streams_of
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        ("share", "digits", "expected"),
+        [
+            (0.0, 1, "0.0 %"),
+            (1.0, 0, "100 %"),
+            (0.9996, 1, ">99.9 %"),
+            (0.9, 0, "90 %"),
+            (0.0001, 1, "<0.1 %"),
+            (0.1234, 1, "12.3 %"),
+        ],
+    )
+    def test_a_share_is_never_rounded_to_all_or_nothing(
+        self, share: float, digits: int, expected: str
+    ) -> None:
+        assert text.percent(share, digits) == expected
+
+    def test_numbers(self) -> None:
+        assert text.count(1234567) == "1,234,567"
+        assert text.count(2.5) == "2.5"
+        assert text.trimmed(10.0) == "10" and text.trimmed(2.25) == "2.25"
+        assert text.cycles(1) == "1 cycle" and text.cycles(1.5) == "1.5 cycles"
+        assert text.short(12_500_000) == "12.5 M" and text.short(950) == "950"
+        assert text.duration(80) == "80 ns" and text.duration(2030) == "2.03 µs"
+
+
+class TestPictures:
+    def picture(self, weights: np.ndarray) -> np.ndarray:
+        data = weight_picture(weights).removeprefix("data:image/png;base64,")
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
+
+    def test_one_pixel_is_one_weight(self) -> None:
+        weights = np.array([[0, 3, -3], [1, 0, 0]])
+        pixels = self.picture(weights)
+        assert pixels.shape == (2, 3, 4)
+        np.testing.assert_array_equal(pixels[..., 3] > 0, weights != 0)
+        blue = pixels[..., 2].astype(int) - pixels[..., 0]
+        np.testing.assert_array_equal(np.sign(blue) * (pixels[..., 3] > 0), np.sign(weights))
+        assert pixels[0, 1, 3] > pixels[1, 0, 3], "the larger, the stronger"
+
+    def test_the_longer_side_lies_across(self) -> None:
+        weights = np.zeros((5, 2), int)
+        weights[4, 1] = 1
+        assert self.picture(weights).shape == (2, 5, 4)
+        assert self.picture(weights)[1, 4, 3] > 0
+
+    def test_of_many_weights_the_largest_shows(self) -> None:
+        weights = np.zeros((7, MAX_PIXELS * 2 + 1), int)
+        weights[3, 100] = -5
+        weights[3, 101] = 1
+        pixels = self.picture(weights)
+        assert pixels.shape[1] <= MAX_PIXELS
+        assert np.count_nonzero(pixels[..., 3]) == 1
+
+    def test_every_weight_is_a_line_and_of_many_some_are(self) -> None:
+        weights = np.array([[1, 0], [-1, 1]])
+        svg = connections(weights, 4)
+        assert svg.count("M") == 3
+        many = connections(np.ones((200, 200)), 200)
+        assert many.count("M") == MAX_LINES
+        assert connections(np.zeros((3, 2)), 3).count("<path") == 0
+
+    def test_lines_stay_in_the_picture(self) -> None:
+        places = [float(x) for x in re.findall(r"[ML]([\d.]+) ", connections(np.ones((9, 2)), 9))]
+        assert 0 <= min(places) < max(places) <= 100
+        assert bar_width(9, 9) > bar_width(2, 9) > 0
+
+    def test_histogram(self) -> None:
+        svg, low, high = histogram(np.array([[0, 1, 1], [-3, 0, 1]]))
+        assert (low, high) == (-3, 3)
+        heights = [float(h) for h in re.findall(r'height="([\d.]+)"', svg)]
+        assert heights == [pytest.approx(40 / 3, abs=0.1), 40]
+        assert svg.count('class="pos"') == svg.count('class="neg"') == 1
+        assert histogram(np.arange(-128, 128).reshape(16, 16))[0].count("<rect") <= 33
+
+
+class TestCurves:
+    def test_roc_of_known_scores(self) -> None:
+        truth = np.array([True, True, False, False])
+        roc = one_against_all("a", truth, np.array([0.9, 0.4, 0.6, 0.1]))
+        assert roc is not None and roc.auc == 0.75
+        assert (roc.signal[0], roc.background[0]) == (0, 0)
+        assert (roc.signal[-1], roc.background[-1]) == (1, 1)
+
+    def test_long_curves_are_thinned_but_not_their_area(self) -> None:
+        rng = np.random.default_rng(0)
+        truth = rng.random(20000) < 0.3
+        score = rng.normal(size=20000) + truth
+        roc = one_against_all("a", truth, score)
+        assert roc is not None and len(roc.signal) <= CURVE_POINTS
+        area = np.trapezoid(roc.signal, roc.background)
+        assert roc.auc == pytest.approx(0.76, abs=0.01) == pytest.approx(area, abs=0.02)
+
+    def test_no_curve_without_both_kinds_of_frames(self) -> None:
+        assert one_against_all("a", np.array([True, True]), np.array([0.1, 0.2])) is None
+        assert one_against_all("a", np.array([False]), np.array([0.1])) is None
+
+    def test_a_plot_knows_no_colour_but_the_pages(self) -> None:
+        points = [Point(f"b{k}", 10.0 * 3**k, 0.7 + k / 50, 0.01, "d", k < 2) for k in range(4)]
+        svg = pareto_plot(points, "LUT", "lut")
+        assert not re.search(r"#[0-9a-f]{6}\b", svg)
+        assert "var(--ink)" in svg and "var(--c3)" in svg
+        assert all(name in svg for name in ("b0", "b3", "LUT"))
+        assert "<style" not in svg
+        assert set(re.findall(r'id="(\w+)-', svg)) == {"lut"}
+
+
+class TestResources:
+    def test_a_use_prefers_what_was_synthesised(self) -> None:
+        guessed, found = Use("LUT", 100.0, None, 1000), Use("LUT", 100.0, 80.0, 1000)
+        assert (guessed.best, guessed.kind, guessed.share) == (100, ESTIMATED, 0.1)
+        assert (found.best, found.kind, found.share) == (80, SYNTHESISED, 0.08)
+        assert Use("URAM", 0.0, None, 0).share is None
+
+    @pytest.mark.parametrize(
+        ("found", "figures", "note"),
+        [
+            ({"LUT": 5, "FF": 2.0, "CARRY": 1, "depth": None}, {"LUT": 5.0, "FF": 2.0}, ""),
+            ({"error": "took too long"}, {}, "took too long"),
+            ("not synthesised", {}, "not synthesised"),
+            (None, {}, ""),
+        ],
+    )
+    def test_synthesis_reports_of_every_shape(self, found, figures, note) -> None:
+        from onnx import helper
+        from qonnx.core.modelwrapper import ModelWrapper
+
+        node = helper.make_node("MVAU_rtl", ["x"], ["y"], name="MVAU_rtl_0")
+        model = ModelWrapper(helper.make_model(helper.make_graph([node], "g", [], [])))
+        (made,) = nodes_of(model, {"MVAU_rtl_0": {"LUT": 7}}, {"MVAU_rtl_0": found})
+        assert (made.synthesised, made.note) == (figures, note)
+        assert made.layers == (1,) and made.estimated == {"LUT": 7.0}
+
+    def test_a_sum_over_some_nodes_is_no_total(self) -> None:
+        from tests.finn_builds.report.examples import report
+
+        nodes = report().nodes
+        device = type("Device", (), {"LUT": 9, "FF": 9, "DSP": 9, "BRAM_18K": 9})
+        uses = {use.name: use for use in uses_of(nodes, None, device)}
+        assert uses["LUT"].estimated == 2000 and uses["FF"].estimated is None
+
+    def test_the_tool(self) -> None:
+        assert (
+            tool_of({"tool": {"name": "Yosys", "version": "0.70", "options": []}}) == "Yosys 0.70"
+        )
+        assert tool_of(None) == tool_of({}) == ""
+
+
+def test_streams_are_seen_between_their_first_and_last_beat() -> None:
+    link = {"transfers": 50, "stalled_cycles": 30, "first_cycle": 11, "last_cycle": 110}
+    never = {"transfers": 0, "stalled_cycles": 0, "first_cycle": None, "last_cycle": None}
+    (stream,) = streams_of({"in_to_A": link, "A_to_out": never})
+    assert (stream.source, stream.sink, stream.window) == ("input", "A", 100)
+    assert (stream.moved, stream.stalled) == (0.5, 0.3)
+    assert stream.empty == pytest.approx(0.2)
