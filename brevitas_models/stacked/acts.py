@@ -1,0 +1,117 @@
+"""Activation quantisers of a stack of models, forward and backward.
+
+Values and gradients are those of `quantizers.UnsignedAct`, `SignedAct` and `BipolarAct`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from brevitas_models.config import MLPConfig
+from brevitas_models.quantizers import SCALE_FLOOR
+from brevitas_models.stacked.weights import kind_of
+
+
+class ActQuant:
+    """Activation of one hidden layer for all models of a stack.
+
+    Parameters
+    ----------
+    configs : sequence of MLPConfig
+        One for each model; all of one shape and kind.
+    index : int
+        Which hidden layer.
+    """
+
+    def __init__(self, configs: Sequence[MLPConfig], index: int) -> None:
+        first = configs[0]
+        bits = torch.tensor([config.act_widths[index] for config in configs]).float()[:, None, None]
+        self.kind = kind_of(first.act_widths[index])
+        self.signed = first.activation == "hardtanh"
+        self.power_of_two = first.scale == "power_of_two"
+        levels = 2.0 ** (bits - 1) if self.signed else 2.0**bits
+        self.highest = levels - 1
+        self.lowest = -levels if self.signed else torch.zeros_like(levels)
+        self.threshold = levels if self.signed or self.power_of_two else levels - 1
+        # A gradient passes where the rounded steps are inside; of two equally near integers
+        # rounding takes the even one, which is outside above, and inside below.
+        self.above = self.highest + 0.5
+        below = torch.nextafter(self.lowest - 0.5, torch.tensor(-math.inf))
+        self.below = below if self.signed else self.lowest  # ReLU: nothing passes at zero
+        self.zero, self.one = torch.zeros(()), torch.ones(())
+        # One number for all models makes for faster operations.
+        self.limits: tuple[float, float, float, float] | None = None
+        if len({config.act_widths[index] for config in configs}) == 1:
+            ends = (self.lowest, self.highest, self.below, self.above)
+            self.limits = tuple(float(end.flatten()[0]) for end in ends)  # type: ignore[assignment]
+
+    def scale(self, value: Tensor) -> Tensor:
+        """Return scales (m, 1, 1) of the learned values (m,)."""
+        value = value[:, None, None]
+        if self.power_of_two:
+            size = torch.pow(2.0, value.round()).clamp_min(SCALE_FLOOR)
+        else:
+            size = value.abs().clamp_min(SCALE_FLOOR)
+        return size / self.threshold
+
+    def forward(
+        self, x: Tensor, value: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
+        """Quantise pre-activations.
+
+        Parameters
+        ----------
+        x : Tensor
+            (m, n, f).
+        value : Tensor or None
+            What scales are learned as, (m,); only for integers.
+
+        Returns
+        -------
+        y : Tensor
+            (m, n, f).
+        scale : Tensor or None
+            (m, 1, 1); None for a float activation.
+        saved : tuple of Tensor
+            For `backward`.
+        """
+        if self.kind == "float":
+            y = x.clamp(-1.0, 1.0) if self.signed else x.clamp_min(0.0)
+            return y, None, (x,)
+        if self.kind == "bipolar":
+            return torch.where(x >= 0, self.one, -self.one), x.new_ones(len(x), 1, 1), (x,)
+        assert value is not None
+        scale = self.scale(value)
+        steps = x / scale
+        if self.limits is not None:
+            whole = steps.round().clamp_(self.limits[0], self.limits[1])
+        else:
+            whole = torch.clamp(steps.round(), self.lowest, self.highest)
+        return whole * scale, scale, (steps, whole, scale, value)
+
+    def backward(self, grad: Tensor, saved: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
+        """Return the gradients of pre-activation (m, n, f) and of the learned value (m,)."""
+        if self.kind == "float":
+            (x,) = saved
+            if self.signed:
+                return torch.ops.aten.hardtanh_backward(grad, x, -1.0, 1.0), None
+            return torch.ops.aten.threshold_backward(grad, x, 0.0), None
+        if self.kind == "bipolar":
+            (x,) = saved
+            return torch.where(x.abs() <= 1.0, grad, self.zero), None
+        steps, whole, scale, value = saved
+        if self.limits is not None:
+            passed = torch.ops.aten.hardtanh_backward(grad, steps, *self.limits[2:])
+        else:
+            passed = torch.where((steps > self.below) & (steps < self.above), grad, self.zero)
+        # Clipped values depend on the scale alone, the others by their rounding only.
+        m = len(grad)
+        by_scale = (grad * whole).addcmul_(passed, steps, value=-1.0).sum((1, 2))
+        if self.power_of_two:
+            return passed, by_scale * scale.view(m) * math.log(2.0)
+        sign = torch.where(value >= 0, self.one, -self.one)
+        return passed, by_scale * sign / self.threshold.view(m)
