@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qonnx.core.modelwrapper import ModelWrapper
 
+from brevitas_models import datasets
 from deploy.host_model import HostModel
 from finn_builds.accuracy import accuracy_report, float_accuracy
 from finn_builds.compare import check_equal
@@ -111,10 +112,14 @@ def reference_from(out: Path, model: ModelWrapper) -> Reference:
 
 
 def labelled_data(host: HostModel, model: ModelWrapper, cfg: BuildConfig) -> LabelledData | None:
-    """Return the data the user named, or those the model says it was trained on, or None."""
+    """Return the data the user named, or those the model says it was trained on, or None.
+
+    A model trained on somebody's file names that file, which need not be at hand; only data sets
+    that come with the project are looked up by such a name.
+    """
     metadata = json.loads(model.get_metadata_prop("prunestream") or "{}")
     name = cfg.data or metadata.get("dataset")
-    if not name:
+    if not name or (cfg.data is None and name not in datasets.NAMES):
         return None
     return load_labelled(name, host, standardise=cfg.standardise, seed=cfg.verify_seed)
 
