@@ -76,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
         help="latency that sparse layers are pipelined for (default: as the clock demands)",
     )
     how.add_argument(
+        "--synth",
+        metavar="TOOL",
+        default="auto",
+        help="what counts the resources: yosys, vivado, none, or auto: vivado where it is "
+        "installed, else yosys (default: %(default)s)",
+    )
+    how.add_argument(
         "--bitfile",
         action="store_true",
         help="run Vivado to the bitfile; without Vivado the build leaves a project for it",
@@ -184,6 +191,7 @@ def _build(args: argparse.Namespace) -> None:
         input_quant=args.input_quant,
         input_scale=args.input_scale,
         top1=args.top1,
+        synth=args.synth,
         bitfile=args.bitfile,
         verify_frames=args.verify_frames,
         verify_seed=args.seed,

@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from finn_builds.vivado.synthesis import require_vivado
 
 STYLES = ("auto", "folded", "sparse")
 TRACES = ("vcd", "fst")
+SYNTHS = ("auto", "yosys", "vivado", "none")
 
 #: FINN's fields that this flow reads. The others are refused when they are set, because a
 #: setting without effect misleads.
@@ -112,6 +114,10 @@ class BuildConfig(DataflowBuildConfig):
     top1: bool = False
     """Put out the index of the largest logit instead of all logits."""
 
+    synth: str = "auto"
+    """What counts the resources: ``yosys``, ``vivado``, ``none`` (estimates only), or ``auto``:
+    Vivado where it is on the search path, else Yosys."""
+
     bitfile: bool = False
     """Run Vivado to the bitfile; Vivado must be on the search path."""
 
@@ -158,6 +164,12 @@ class BuildConfig(DataflowBuildConfig):
         choice("style", self.style, STYLES)
         if self.latency_cycles is not None:
             integer("latency_cycles", self.latency_cycles, least=2)
+        choice("synth", self.synth, SYNTHS)
+        if self.synth == "vivado" and shutil.which("vivado") is None:
+            raise UserError(
+                "synth vivado: there is no `vivado` on the search path; choose yosys, or put "
+                "Vivado's bin folder on the path"
+            )
         if self.trace is not None:
             choice("trace", self.trace, TRACES)
         self._check_input_quant()

@@ -158,9 +158,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if latency:
         latency += _text(", {:,.0f} ns", get("latency_ns"))
         latency += _text(" at a clock of {:g} ns", get("clock_ns"))
-    resources = dict(get("resources") or {})
-    kind = resources.pop("kind", None)
-    figures = ", ".join(f"{name} {value:,.0f}" for name, value in resources.items())
+    path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
     return [
         ("accuracy", accuracy),
         ("unquantised", _text("{:.1%} with float inputs", get("accuracy_without_input_quantizer"))),
@@ -168,10 +166,20 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("latency", latency),
         ("interval", _text("{:,.1f} cycles", get("interval_cycles")).replace(".0 ", " ")),
         ("throughput", _text("{:,.0f} frames/s", get("fps"))),
-        ("resources", figures and figures + _text(" ({})", kind)),
+        ("synthesised", _resources(get("synthesised")) or _text("{}", get("not_synthesised"))),
+        ("longest path", path),
+        ("resources", _resources(get("resources"))),
         ("folder", _text("{}", get("out_dir"))),
         ("files", ", ".join(get("files") or ())),
     ]
+
+
+def _resources(found: Mapping[str, Any] | None) -> str:
+    """Return amounts with what they come from, which is cut at its first comma."""
+    amounts = dict(found or {})
+    kind = amounts.pop("kind", None)
+    figures = ", ".join(f"{name} {value:,.0f}" for name, value in amounts.items())
+    return figures and figures + _text(" ({})", kind and kind.partition(",")[0])
 
 
 def _text(form: str, value: Any) -> str:

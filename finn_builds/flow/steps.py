@@ -75,6 +75,11 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
+        "finn_builds.flow.synthesis:step_out_of_context_synthesis",
+        reads=(*_BOARD, "synth", "synth_clk_period_ns"),
+        outputs=("report/synth_resources.json",),
+    ),
+    Step(
         "finn_builds.flow.deployment:step_make_driver",
         reads=(*_BOARD, "top1"),
         outputs=("driver",),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.config import BuildConfig
 from finn_builds.flow.estimated import write_json
 from finn_builds.flow.parallelism import budget_of
+from finn_builds.flow.synthesis import REPORT, TOP
+from finn_builds.synth.counts import FIGURES
 
 
 def step_summary(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
@@ -36,6 +40,7 @@ def step_summary(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
         "fps": performance["stable_throughput[images/s]"],
         "timing_kind": performance["kind"],
         "resources": {**resources, "kind": "estimated"},
+        **_synthesised(report / REPORT),
         "budget": budget_of(cfg.board_spec),
         "out_dir": str(cfg.out),
         "files": [
@@ -49,3 +54,22 @@ def step_summary(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
     }
     write_json(report / "summary.json", summary)
     return model
+
+
+def _synthesised(path: Path) -> dict[str, Any]:
+    """Return what the synthesis tool found for the whole design, or why it found nothing."""
+    if not path.is_file():
+        return {"synthesised": None}
+    report = json.loads(path.read_text())
+    top, tool = report[TOP], report["tool"]
+    if "why" in top:
+        return {"synthesised": None, "not_synthesised": top["why"]}
+    return {
+        "synthesised": {
+            **{name: top[name] for name in FIGURES if name in top},
+            "kind": f"{tool['name']} {tool['version']}, {tool['stage']}",
+        },
+        "logic_depth": top["logic_depth"],
+        "critical_path_ns": top["critical_path_ns"],
+        "critical_path_kind": tool["critical_path"],
+    }

@@ -28,6 +28,8 @@ OPTIONS = {
     "input_quant": "--input-quant",
     "input_scale": "--input-scale",
     "top1": "--top1",
+    "bitfile": "--bitfile",
+    "synth": "--synth",
     "verify_frames": "--verify-frames",
     "verify_seed": "--seed",
     "trace": "--trace",

@@ -32,6 +32,10 @@ _DSP_PARAMETERS = (
 _MODULES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "LUT6_2": ("INIT", "output: O5 1, O6 1; input: I0 1, I1 1, I2 1, I3 1, I4 1, I5 1"),
+        **{
+            name: ("", "output: O 1; input: I0 1, I1 1, S 1")
+            for name in ("MUXF7", "MUXF8", "MUXF9")
+        },
         "CARRY4": ("", "output: CO 4, O 4; input: CI 1, CYINIT 1, DI 4, S 4"),
         "CARRY8": ("CARRY_TYPE", "output: CO 8, O 8; input: CI 1, CI_TOP 1, DI 8, S 8"),
         "DSP48E1": (

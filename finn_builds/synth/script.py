@@ -100,7 +100,7 @@ def synthesis_script(
             f"techmap -map {SELECT_FILE}",
             "opt_expr",
             "clean",
-            f"{command} -run fine:check",
+            f"{command} -run fine:",
         ]
     return "\n".join([*lines, f"write_json {NETLIST}"]) + "\n"
 

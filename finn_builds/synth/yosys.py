@@ -25,6 +25,8 @@ from finn_builds.synth.sources import files_for, module_of, node_ports, parent
 #: call of Yosys costs about two seconds before it does anything.
 ALONE_FROM = 400
 
+LOG = "yosys.log"
+
 #: Seconds after which a process is stopped.
 LIMIT_SECONDS = 300.0
 
@@ -94,7 +96,7 @@ def synthesise_design(
     found: dict[str, Netlist | NotSynthesised] = {}
     for group, command, result in zip(groups, commands, results, strict=True):
         if isinstance(result, tools.ToolFailed):
-            why = _why(result, limit, len(group))
+            why = _why(result, command.cwd / LOG, limit, len(group))
             found.update((stage.name, NotSynthesised(why)) for stage in group)
             continue
         modules = json.loads((command.cwd / NETLIST).read_text())["modules"]
@@ -140,18 +142,27 @@ def _prepare(
 
 
 def _command(script: str, folder: Path, limit: float | None) -> tools.Command:
-    argv = [*tools.yosys_command(), "-q", "-l", "yosys.log", "-s", script]
+    argv = [*tools.yosys_command(), "-q", "-l", LOG, "-s", script]
     return tools.Command(argv, folder, folder / "output.log", limit)
 
 
-def _why(failure: tools.ToolFailed, limit: float, count: int) -> str:
-    """Return why a process gave nothing, in words; a refused source is raised instead."""
+def _why(failure: tools.ToolFailed, log: Path, limit: float, count: int) -> str:
+    """Return why a process gave nothing, in words; a refused source is raised instead.
+
+    After the call of ABC, messages reach the log file only.
+    """
     if isinstance(failure, tools.ToolTimeout):
         among = "" if count == 1 else f" with {count - 1} other nodes"
         return f"Yosys did not finish within {limit:g} s{among} and was stopped"
-    if _ERROR.search(failure.output):
-        raise failure
-    last = failure.output.strip().splitlines()[-1:] or ["it printed nothing"]
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    found = _ERROR.findall(failure.output + "\n" + text)
+    if found:
+        raise tools.ToolFailed(
+            f"Yosys refused generated sources: {found[0]} (all of it in {log})",
+            failure.returncode,
+            failure.output,
+        ) from failure
+    last = failure.output.strip().splitlines()[-1:] or [str(failure)]
     return f"Yosys broke down: {last[0].strip()}"
 
 

@@ -1,0 +1,146 @@
+"""Figures of a synthesis tool for the stitched design and each of its nodes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+
+from finn_builds.config import BuildConfig
+from finn_builds.finn_env import prepare_finn
+from finn_builds.flow.estimated import write_json
+from finn_builds.sparse.family import Family, family
+from finn_builds.stitch.design import design_of
+from finn_builds.synth import vivado
+from finn_builds.synth.counts import resources
+from finn_builds.synth.netlist import Netlist, by_layer, chain
+from finn_builds.synth.script import options
+from finn_builds.synth.timing import SOURCE, longest_path
+from finn_builds.synth.yosys import NotSynthesised, synthesise_design, version
+
+REPORT = "synth_resources.json"
+TOP = "(top)"
+
+
+def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
+    """Write ``report/synth_resources.json``: Vivado's figures where it is installed, else Yosys'.
+
+    Every node is synthesised alone; the whole design is the nodes' netlists joined. A node that
+    could not be synthesised in the time it has says why, and then there are no figures of the
+    whole. Beside each stand the estimates of ``estimate_layer_resources_final.json``.
+
+    Does nothing with ``synth="none"``.
+
+    Raises
+    ------
+    ToolFailed
+        The tool refused a source.
+    """
+    tool = cfg.synth
+    if tool == "auto":
+        tool = "yosys" if shutil.which("vivado") is None else "vivado"
+    if tool == "none":
+        return model
+    prepare_finn(cfg.out / "ipgen")
+    design = design_of(model)
+    folder = cfg.out / "stitched_ip"
+    names = (folder / "all_verilog_srcs.txt").read_text().split()
+    names += sorted(path.name for path in folder.glob("*.dat"))
+    stitched = {name: (folder / name).read_text() for name in names}
+    estimated = json.loads((cfg.out / "report" / "estimate_layer_resources_final.json").read_text())
+    if tool == "vivado":
+        cfg.progress(0, 1, "vivado")
+        report = vivado.synthesise(
+            design, stitched, cfg.board_spec.part, cfg.clock_ns, cfg.scratch / "vivado"
+        )
+    else:
+        cfg.progress(0, len(design.stages), "yosys")
+        netlists = synthesise_design(
+            design,
+            stitched,
+            {name: node["LUT"] for name, node in estimated.items()},
+            cfg.board_spec.family,
+            cfg.scratch,
+            progress=lambda done, total: cfg.progress(done, total, "yosys"),
+        )
+        report = yosys_report(netlists, family(cfg.board_spec.family), layers_of(model))
+    for name, node in estimated.items():
+        report[TOP if name == "total" else name]["estimate"] = node
+    write_json(cfg.out / "report" / REPORT, report)
+    return model
+
+
+def layers_of(model: ModelWrapper) -> dict[str, int]:
+    """Return the number of the first layer of each node that holds sparse layers."""
+    first: dict[str, int] = {}
+    count = 0
+    for node in model.graph.node:
+        if node.op_type == "SparseMVAU_rtl":
+            first[node.name] = count
+            count += len(getCustomOp(node).get_nodeattr("hasThresholds"))
+        elif node.op_type == "MVAU_rtl":
+            count += 1
+    return first
+
+
+def yosys_report(
+    netlists: Mapping[str, Netlist | NotSynthesised],
+    delays: Family,
+    first_layers: Mapping[str, int],
+) -> dict[str, Any]:
+    """Return the figures of a design that Yosys has mapped node by node.
+
+    Parameters
+    ----------
+    netlists : mapping of str to Netlist or NotSynthesised
+        By node, in the order of the design.
+    delays : Family
+        For the estimate of the critical path.
+    first_layers : mapping of str to int
+        Nodes whose cells are told apart by layer, with the number of their first one.
+
+    Returns
+    -------
+    dict
+        ``(top)``, every node and ``tool``. A node that was not synthesised has ``why`` alone;
+        then so has ``(top)``, with what the others sum up to under ``others``.
+    """
+    known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
+    report: dict[str, Any] = {TOP: {}}
+    for name, found in netlists.items():
+        if isinstance(found, NotSynthesised):
+            report[name] = {"why": found.why}
+            continue
+        report[name] = _figures(found, delays)
+        if name in first_layers:
+            parts = by_layer(found)
+            report[name]["layers"] = {
+                "stream" if k is None else str(first_layers[name] + k): resources(parts[k])
+                for k in sorted(parts, key=lambda k: (k is None, k))
+            }
+    if len(known) == len(netlists):
+        report[TOP] = _figures(chain(list(known.values())), delays)
+    else:
+        missing = [name for name in netlists if name not in known]
+        sums: dict[str, int] = {}
+        for found in known.values():
+            for key, value in resources(found).items():
+                sums[key] = sums.get(key, 0) + value
+        report[TOP] = {"why": f"not synthesised: {', '.join(missing)}", "others": sums}
+    report["tool"] = {
+        "name": "Yosys",
+        "version": version(),
+        "options": options(delays.name),
+        "stage": "every node out of context, the whole joined from the nodes; not placed",
+        "critical_path": SOURCE,
+    }
+    return report
+
+
+def _figures(netlist: Netlist, delays: Family) -> dict[str, Any]:
+    path = longest_path(netlist, delays)
+    return {**resources(netlist), "logic_depth": path.depth, "critical_path_ns": path.ns}

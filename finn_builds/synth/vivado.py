@@ -1,0 +1,154 @@
+"""Out-of-context synthesis of a stitched design with Vivado, where it is installed.
+
+Written from Vivado's documentation of its commands and reports (UG835, UG906) and tested against
+reports in that layout; it has never been run with Vivado itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from finn_builds import tools
+from finn_builds.stitch.design import TOP, Design
+from finn_builds.vivado import reports
+
+SCRIPT = "out_of_context.tcl"
+OPTIONS = "synth_design -mode out_of_context -flatten_hierarchy rebuilt"
+
+#: Reports of the script.
+UTILISATION, HIERARCHY, TIMING = "utilization.rpt", "hierarchy.rpt", "timing.rpt"
+
+_LEVELS = re.compile(r"^\s*Logic Levels:\s+(\d+)", re.MULTILINE)
+
+
+def script(sources: Sequence[str], part: str, clock_ns: float) -> str:
+    """Return the Tcl that synthesises the design alone and writes three reports.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Verilog and SystemVerilog files in compile order, relative to the working directory, in
+        which the memory contents lie too.
+    part : str
+        Device.
+    clock_ns : float
+        Clock period in ns.
+    """
+    return "\n".join(
+        [
+            *(f"read_verilog{' -sv' if name.endswith('.sv') else ''} {name}" for name in sources),
+            f"{OPTIONS} -top {TOP} -part {part}",
+            f"create_clock -name ap_clk -period {clock_ns:g} [get_ports ap_clk]",
+            f"report_utilization -file {UTILISATION}",
+            f"report_utilization -hierarchical -file {HIERARCHY}",
+            f"report_timing_summary -file {TIMING}",
+            "",
+        ]
+    )
+
+
+def synthesise(
+    design: Design, stitched: Mapping[str, str], part: str, clock_ns: float, work_dir: Path
+) -> dict[str, Any]:
+    """Run Vivado and return the figures of the design and its nodes.
+
+    Parameters
+    ----------
+    design : Design
+        The chain of nodes.
+    stitched : mapping of str to str
+        The stitched folder, text by file name, sources in compile order.
+    part : str
+        Device.
+    clock_ns : float
+        Clock period in ns.
+    work_dir : Path
+        Where Vivado works.
+
+    Raises
+    ------
+    ToolFailed
+        Vivado stopped with an error.
+    ReportError
+        A report is not as Vivado writes it.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    sources = [name for name in stitched if name.endswith((".v", ".sv"))]
+    for name, text in {**stitched, SCRIPT: script(sources, part, clock_ns)}.items():
+        (work_dir / name).write_text(text)
+    tools.run(
+        ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log", "-source", SCRIPT],
+        cwd=work_dir,
+        log=work_dir / "output.log",
+    )
+    return figures(
+        design,
+        {name: (work_dir / name).read_text() for name in (UTILISATION, HIERARCHY, TIMING)},
+        clock_ns,
+    )
+
+
+def figures(design: Design, written: Mapping[str, str], clock_ns: float) -> dict[str, Any]:
+    """Return what Vivado's reports say, in the terms of ``report/synth_resources.json``.
+
+    Parameters
+    ----------
+    design : Design
+        The chain of nodes.
+    written : mapping of str to str
+        The reports by file name.
+    clock_ns : float
+        Clock period in ns that the slack refers to.
+
+    Raises
+    ------
+    ReportError
+        A report is not as Vivado writes it, or lacks a node.
+    """
+    instances = reports.hierarchy(written[HIERARCHY])
+    slack = reports.timing(written[TIMING])["WNS"]
+    levels = [int(found) for found in _LEVELS.findall(written[TIMING])]
+    found: dict[str, Any] = {
+        "(top)": {
+            **_counts(reports.utilisation(written[UTILISATION])),
+            "logic_depth": max(levels, default=None),
+            "critical_path_ns": None if slack is None else round(clock_ns - float(slack), 3),
+        }
+    }
+    for stage in design.stages:
+        names = (stage.name, f"{stage.name}_weights", f"{stage.name}_inst")
+        parts = [instances[name] for name in names if name in instances]
+        if not parts:
+            raise reports.ReportError(f"the report by hierarchy has no instance {stage.name}")
+        found[stage.name] = _counts(
+            {key: sum(part.get(key, 0) for part in parts) for key in parts[0]}
+        )
+    version = reports.tool_version(written[UTILISATION])
+    found["tool"] = {
+        "name": "Vivado",
+        "version": version,
+        "options": [OPTIONS],
+        "stage": "synthesised out of context, not placed",
+        "critical_path": "Vivado's estimate after synthesis, before placement",
+    }
+    return found
+
+
+def _counts(found: Mapping[str, int | float]) -> dict[str, int | float]:
+    """Return FINN's names: block RAM in halves, LUT with its two other uses told apart."""
+    ram, srl = found.get("LUTRAM", 0), found.get("SRL", 0)
+    counts = {
+        "LUT": found["LUT"],
+        "FF": found["FF"],
+        "CARRY": found.get("CARRY"),
+        "DSP": found["DSP"],
+        "BRAM_18K": 2 * found["BRAM_36K"] + found["BRAM_18K"],
+        "URAM": found.get("URAM", 0),
+        "LUT_logic": found["LUT"] - ram - srl,
+        "LUT_RAM": ram,
+        "LUT_SRL": srl,
+    }
+    return {name: value for name, value in counts.items() if value is not None}
