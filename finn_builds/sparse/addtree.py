@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,61 @@ IntArray = NDArray[np.int64]
 
 # Partners that are tried for the smallest term of a sum.
 PARTNERS = 7
+
+
+# The positions of a number on a chain: its lowest, and the one above its highest.
+Span: TypeAlias = tuple[int, int]
+
+
+def chain_luts(spans: Sequence[Span]) -> int:
+    """Return about how many LUTs a chain over up to four numbers takes, a constant included."""
+    if len(spans) < 2:
+        return 0
+    low, top = sorted(s[0] for s in spans)[1], sorted(s[1] for s in spans)
+    if len(spans) == 2:
+        return max(0, top[0] - low)
+    return max(0, top[-2] - low) + (top[-1] > top[-2])
+
+
+def pick(spans: Sequence[Span], arity: int, levels: Sequence[int] | None) -> tuple[int, ...]:
+    """Return which numbers to add next, the first among them.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+        Smallest first.
+    arity : int
+        Numbers that one chain adds, 2 or 3.
+    levels : sequence of int, optional
+        Chains that each number has passed, where trees are to be balanced.
+    """
+    # Ranked by LUTs per number that is got rid of, level, top. This is the search's inner loop.
+    count = min(len(spans), PARTNERS + 1)
+    low, top = spans[0]
+    level = levels[0] if levels else 0
+    best: tuple[float, int, int] | None = None
+    chosen: tuple[int, ...] = ()
+    for k in range(1, count):
+        low_k, top_k = spans[k]
+        level_k = max(level, levels[k]) if levels else 0
+        luts = min(top, top_k) - max(low, low_k)
+        if arity == 2 or luts <= 0 or len(spans) == 2:
+            rank = (float(max(0, luts)), level_k, max(top, top_k))
+            if best is None or rank < best:
+                best, chosen = rank, (0, k)
+        if arity == 2:
+            continue
+        low_min, low_max = (low, low_k) if low < low_k else (low_k, low)
+        for m in range(k + 1, count):
+            # From the second lowest position to the second highest, and one for the carry.
+            low_m, top_m = spans[m]
+            start = low_min if low_m < low_min else min(low_m, low_max)
+            _, middle, large = sorted((top, top_k, top_m))
+            luts = (middle - start if middle > start else 0) + (large > middle)
+            rank = (luts / 2, max(level_k, levels[m]) if levels else 0, large)
+            if best is None or rank < best:
+                best, chosen = rank, (0, k, m)
+    return chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,20 +127,8 @@ class SumBuilder:
         lo = int(pos @ self.low + neg @ self.high) + offset
         return lo, int(pos @ self.high + neg @ self.low) + offset
 
-    def _span(self, op: Operand) -> tuple[int, int]:
+    def _span(self, op: Operand) -> Span:
         return op.shift, op.shift + self.builder.width(op.form.node)
-
-    def _luts(self, ops: tuple[Operand, ...], const: int = 0) -> int:
-        """Return about how many LUTs a chain over these operands and a constant takes."""
-        spans = [self._span(o) for o in ops]
-        if const:
-            spans.append(((const & -const).bit_length() - 1, const.bit_length()))
-        lows, tops = sorted(s[0] for s in spans), sorted(s[1] for s in spans)
-        if len(spans) == 1:
-            return 0
-        if len(spans) == 2:
-            return max(0, tops[0] - lows[1])
-        return max(0, tops[-2] - lows[1]) + (tops[-1] > tops[-2])
 
     def merge(
         self, ops: tuple[Operand, ...], label: str = "", target: int | None = None
@@ -94,7 +138,9 @@ class SumBuilder:
         With a `target`, the sum's node is the plain signed number `coef @ sources + target`.
         """
         shift = 0 if target is not None else min(o.shift for o in ops)
-        flip = -1 if target is None and all(o.sign < 0 for o in ops) else 1
+        # Where only the highest number is left, its bits are wires unless they are complemented.
+        highest = max(ops, key=lambda o: self._span(o)[1])
+        flip = highest.sign if target is None else 1
         terms: list[Term] = []
         coef = np.zeros_like(ops[0].form.coef)
         offset = 0
@@ -108,27 +154,13 @@ class SumBuilder:
         offset += const
         node = self.builder.sum(terms, const, label, self.range_of(coef, offset))
         level = max(o.level for o in ops)
-        luts = self._luts(ops, const & ((1 << self.builder.width(node)) - 1))
+        spans = [self._span(o) for o in ops]
+        added = const & ((1 << self.builder.width(node)) - 1)
+        if added:
+            spans.append(((added & -added).bit_length() - 1, added.bit_length()))
+        luts = chain_luts(spans)
         self.spent += luts
         return Operand(Linear(node, coef, offset), shift, flip, level + (luts > 0))
-
-    def _pick(self, ops: list[Operand], arity: int) -> tuple[Operand, ...]:
-        """Return the operands to merge next; `ops` is sorted, smallest first."""
-        first, rest = ops[0], ops[1 : PARTNERS + 1]
-        best: tuple[tuple[float, int, int], tuple[Operand, ...]] | None = None
-        for others in [(o,) for o in rest] + (
-            list(combinations(rest, 2)) if arity == 3 and len(rest) > 1 else []
-        ):
-            group = (first, *others)
-            luts = self._luts(group)
-            if arity == 3 and len(group) == 2 and luts and len(ops) > 2:
-                continue
-            top = max(self._span(o)[1] for o in group)
-            rank = (luts / len(others), max(o.level for o in group) if self.by_level else 0, top)
-            if best is None or rank < best[0]:
-                best = (rank, group)
-        assert best is not None
-        return best[1]
 
     def _order(self, op: Operand) -> tuple[int, int, int, int]:
         low, top = self._span(op)
@@ -148,8 +180,10 @@ class SumBuilder:
         while len(live) > last:
             live.sort(key=self._order)
             three = self.max_terms == 3 and (len(live) - last) % 2 == 0
-            chosen = self._pick(live, 3 if three else 2)
-            live = [o for o in live if all(o is not c for c in chosen)]
+            levels = [o.level for o in live] if self.by_level else None
+            picked = pick([self._span(o) for o in live], 3 if three else 2, levels)
+            chosen = tuple(live[k] for k in picked)
+            live = [o for k, o in enumerate(live) if k not in picked]
             final = not live and target is None
             live.append(self.merge(chosen, label if final else f"{label}_part"))
         if target is None:

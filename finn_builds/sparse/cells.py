@@ -1,8 +1,9 @@
-"""Verilog of the two cells that are more than one expression: what a carry chain can do.
+"""Verilog of the cells that are more than one expression: what carry chains and slices can do.
 
 Each has a behavioural body, read by simulators, and one of primitives. Yosys (which defines
-`YOSYS`) maps `a + b + c` to two chains, where Vivado makes one; and no tool makes one chain of a
-comparison with a selected constant, so all synthesis (`SYNTHESIS`) gets that as primitives.
+`YOSYS`) maps `a + b + c` to two chains, where Vivado makes one. No tool makes one chain of a
+comparison with a selected constant, and Yosys makes LUTs of a multiplexer that a slice has, so all
+synthesis (`SYNTHESIS`) gets those as primitives.
 """
 
 from __future__ import annotations
@@ -140,6 +141,69 @@ module ps_compare #(
 endmodule
 """
 
+_COMPARE6 = """\
+// The same with six inputs a position: INIT says whether they leave the verdict to the positions
+// below, and d[i] is the verdict where they do not.
+module ps_compare6 #(
+    parameter N = 1,
+    parameter [64*N-1:0] INIT = 0
+) (
+    input wire [6*N-1:0] x,
+    input wire [N-1:0] d,
+    output wire y
+);
+`ifndef SYNTHESIS
+  reg verdict;
+  integer k;
+  always @* begin
+    verdict = 1'b1;
+    for (k = 0; k < N; k = k + 1)
+      if (!INIT[64*k+{{26'd0, x[6*k+:6]}}]) verdict = d[k];
+  end
+  assign y = verdict;
+`else
+  localparam BLOCKS = (N + {per} - 1) / {per};
+  wire [{per}*BLOCKS-1:0] s, g, o;
+  wire [BLOCKS:0] carry;
+  wire [{per}*BLOCKS-1:0] co;
+  assign carry[0] = 1'b1;
+  genvar i;
+  generate
+    for (i = 0; i < {per} * BLOCKS; i = i + 1) begin : g_bit
+      if (i >= N) begin : g_pad
+        assign s[i] = 1'b0;
+        assign g[i] = 1'b0;
+      end else begin : g_used
+        localparam [63:0] TABLE = INIT[64*i+:64];
+        assign s[i] = TABLE[x[6*i+:6]];
+        assign g[i] = d[i];
+      end
+    end
+    for (i = 0; i < BLOCKS; i = i + 1) begin : g_chain
+{chain_g}
+    end
+  endgenerate
+  assign y = co[N-1];
+`endif
+endmodule
+"""
+
+_MUX = """\
+// The slice's multiplexer behind two {behind}: y = s ? b : a.
+module {module} (
+    input wire a,
+    input wire b,
+    input wire s,
+    output wire y
+);
+`ifndef SYNTHESIS
+  assign y = s ? b : a;
+`else
+  {primitive} mux (.I0(a), .I1(b), .S(s), .O(y));
+`endif
+endmodule
+"""
+
 _CARRY4 = """\
       wire [3:0] c;
       if (i == 0) begin : g_first
@@ -170,12 +234,24 @@ def cell_files(family: Family) -> dict[str, str]:
     per = {"CARRY4": 4, "CARRY8": 8}[family.primitives]
     chain = {"CARRY4": _CARRY4, "CARRY8": _CARRY8}[family.primitives]
     chain_co = f"{chain}\n      assign co[{per}*i+:{per}] = c;"
+    chain_g = chain_co.replace(".DI(d", ".DI(g")
+    muxes = {
+        name: _MUX.replace("{behind}", behind).replace("{primitive}", primitive)
+        for name, behind, primitive in (
+            ("ps_mux7", "LUTs", "MUXF7"),
+            ("ps_mux8", "such multiplexers", "MUXF8"),
+        )
+    }
     files = {}
     for name, title, text in (
         ("ps_add3", "Three-operand adder on one carry chain.", _ADD3),
         ("ps_compare", "Comparison with a selected constant on one carry chain.", _COMPARE),
+        ("ps_compare6", "Comparison with one of 32 constants on one carry chain.", _COMPARE6),
+        ("ps_mux7", "Seven inputs.", muxes["ps_mux7"]),
+        ("ps_mux8", "Eight inputs.", muxes["ps_mux8"]),
     ):
         body = text.replace("{per}", str(per)).replace("{chain_co}", chain_co)
+        body = body.replace("{chain_g}", chain_g).replace("{module}", name)
         body = body.replace("{chain}", chain).replace("{{", "{").replace("}}", "}")
         files[f"{name}.v"] = _HEAD.replace("{title}", title) + body + "`default_nettype wire\n"
     return files

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from finn_builds.sparse.chain import Chain, wires_of
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.ir import Clip, Compare, Field, Graph, Reg, Sum, Table
-from finn_builds.sparse.truth import bit_column, lut_count, table_luts
+from finn_builds.sparse.ir import Clip, Compare, Graph, Reg, Sum, Table
+from finn_builds.sparse.lutnet import lut_count, lut_net, table_luts
+from finn_builds.sparse.truth import bit_column
 
 # Inputs of a LUT that also gives a second output, and of one that does not.
 DUAL_INPUTS = 5
@@ -44,12 +45,17 @@ def compare_shape(node: Compare) -> tuple[int, int, int]:
     if select < DUAL_INPUTS:
         per = DUAL_INPUTS - select
         return skip, per, -(-bits // per)
-    # The bound itself comes from tables and an ordinary comparator follows.
+    if select == DUAL_INPUTS:
+        # All six inputs for "equal"; where not, the bit itself decides. A position more says no
+        # for bounds that are never reached.
+        return skip, 1, bits + any(b >> node.src.width for b in node.bounds)
+    # The bound itself comes from tables, and a LUT compares two bits of it.
     columns = [
         bit_column([b >> skip for b in node.bounds], k)
         for k in range(max(node.bounds).bit_length())
     ]
-    return skip, 1, bits + sum(lut_count(c, select) for c in columns)
+    wide = max(bits, len(columns))
+    return skip, 2, -(-wide // 2) + sum(lut_count(c, select) for c in columns)
 
 
 def clip_luts(node: Clip, lo: int, hi: int) -> int:
@@ -109,11 +115,6 @@ def estimate(graph: Graph, family: Family) -> Cost:
     return Cost(sum(luts), flip_flops, tuple(luts))
 
 
-def _table_depth(fields: tuple[Field, ...]) -> int:
-    bits = sum(f.width for f in fields)
-    return 0 if bits <= 1 else 1 if bits <= 8 else 2
-
-
 def delays(graph: Graph, family: Family) -> list[float]:
     """Return the delay of every node from its operands to its output, ns."""
     _, chains = wires_of(graph)
@@ -127,7 +128,9 @@ def delays(graph: Graph, family: Family) -> list[float]:
             if any(len(c) + ((chain.const >> k) & 1) > 2 for k, c in enumerate(chain.columns)):
                 d += family.t_lut  # the saved carry passes through a LUT first
         elif isinstance(node, Table) and not melts[i]:
-            d = family.t_lut * _table_depth(node.fields)
+            bits = sum(f.width for f in node.fields)
+            columns = {bit_column(node.values, k) for k in range(graph.width(i))}
+            d = family.t_lut * max(lut_net(c, bits).depth for c in columns)
         elif isinstance(node, Compare):
             luts = compare_shape(node)[2]
             d = family.t_lut if luts == 1 else family.adder(luts)

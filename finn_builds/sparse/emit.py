@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from finn_builds.sparse.bits import hexadecimal
 from finn_builds.sparse.cells import cell_files
 from finn_builds.sparse.chain import wires_of
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.ir import Const, Graph, Input, Reg
-from finn_builds.sparse.verilog import NodeWriter, hexadecimal
+from finn_builds.sparse.verilog import NodeWriter
 
 _KEYWORDS = {"clk", "ce", "x", "y", "reg", "wire", "input", "output", "module"}
 

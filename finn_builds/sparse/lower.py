@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import gcd
 
@@ -13,61 +12,17 @@ from finn_builds.sparse.addtree import Operand, SumBuilder
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.ir import Builder, Graph
+from finn_builds.sparse.lutnet import table_luts
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
-from finn_builds.sparse.share import (
-    SharedSums,
-    alkaid_sums,
-    greedy_sums,
-    plain_sums,
-    signed_digits,
-)
+from finn_builds.sparse.neurons import Neuron, Value, on_node, operands_of
+from finn_builds.sparse.share import SharedSums, plain_sums, signed_digits
+from finn_builds.sparse.solve import Search, cheapest_sums
 from finn_builds.sparse.thresholds import best_plan, clip_shape, count_passed, reachable
-from finn_builds.sparse.truth import table_luts
 
 IntArray = NDArray[np.int64]
 
 # A neuron over more input bits than this is not tried as one truth table.
 MAX_NEURON_BITS = 10
-# Pairs of terms beyond which looking for shared ones takes too long, and weights for alkaid.
-MAX_PAIRS = 1_500_000
-MAX_ALKAID_WEIGHTS = 6_000
-
-
-@dataclass(frozen=True)
-class Value:
-    """An element between layers: `scale * node + offset`."""
-
-    node: int
-    scale: int
-    offset: int
-
-
-@dataclass(frozen=True)
-class Neuron:
-    """A neuron over its layer's sources: `matrix column @ sources`, counted or as it is.
-
-    Parameters
-    ----------
-    column : int64 array (n_sources,)
-        Weights of the unsigned sources, their common divisor taken out if there are thresholds.
-    thresholds : tuple of int, or None
-        Thresholds of `column @ sources`, only those that decide.
-    always : int
-        Thresholds that are passed whatever the input.
-    factor : int
-        The common divisor that was taken out.
-    raw : tuple of int
-        The thresholds of `factor * column @ sources`.
-    bias : int
-        What is missing to the accumulator; only without thresholds.
-    """
-
-    column: IntArray
-    thresholds: tuple[int, ...] | None
-    always: int
-    bias: int
-    factor: int = 1
-    raw: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,10 +35,13 @@ class Options:
         Balance adder trees: fewer stages for about one per cent more LUTs.
     use_alkaid : bool
         Try alkaid's shared sums beside the own ones.
+    restarts : int
+        Orders of rows and columns in which alkaid is asked again; a few per cent of LUTs.
     """
 
     by_level: bool = True
     use_alkaid: bool = True
+    restarts: int = 12
 
 
 def lower(network: SparseNetwork, family: Family, options: Options | None = None) -> Graph:
@@ -194,7 +152,7 @@ class _Layer:
         _, values = self._table(neuron)
         luts = table_luts(values, bits, max(values).bit_length())
         scratch, sums = self._scratch()
-        ops = _operands(plain_sums(neuron.column[:, None]).outputs[0], sums, {})
+        ops = operands_of(plain_sums(neuron.column[:, None]).outputs[0], sums, {})
         value = self._counted(neuron, ops, scratch, sums, "")
         return luts <= estimate(scratch.finish([value.node]), self.family).luts
 
@@ -212,37 +170,25 @@ class _Layer:
         by_level = self.options.by_level
         return scratch, SumBuilder(scratch, inputs, self.family.max_terms, by_level)
 
-    def _candidates(self, matrix: IntArray) -> list[Callable[[], SharedSums]]:
-        candidates: list[Callable[[], SharedSums]] = [lambda: plain_sums(matrix)]
-        digits = [len(t) for t in plain_sums(matrix).outputs]
-        if sum(n * (n - 1) // 2 for n in digits) <= MAX_PAIRS:
-            save = 0.5 if self.family.max_terms == 3 else 1.0
-            for bias in (-1.0, 2.0, 5.0):
-                candidates.append(
-                    lambda bias=bias: greedy_sums(matrix, self.widths, save, bias)  # type: ignore[misc]
-                )
-        if self.options.use_alkaid and np.count_nonzero(matrix) <= MAX_ALKAID_WEIGHTS:
-            candidates.append(lambda: alkaid_sums(matrix, self.ranges))
-        return candidates
-
     def _as_sums(self, summed: list[int]) -> dict[int, Value]:
         matrix = np.stack([self.neurons[j].column for j in summed], axis=1)
-        best: tuple[int, SharedSums] | None = None
-        for candidate in self._candidates(matrix):
-            sums = candidate()
-            if not np.array_equal(sums.matrix(), matrix):
-                raise AssertionError("a shared form does not amount to its matrix")
-            luts = self._cost_of(sums, summed)
-            if best is None or luts < best[0]:
-                best = luts, sums
-        assert best is not None
+        options = self.options
+        search = Search(
+            self.family.max_terms, options.by_level, options.use_alkaid, options.restarts
+        )
+        best = cheapest_sums(
+            matrix,
+            self.ranges,
+            search,
+            lambda sums: self._cost_of(sums, summed),
+        )
         builder = SumBuilder(
             self.builder, self.sources, self.family.max_terms, self.options.by_level
         )
         out = {}
-        shared = self._shared(best[1], builder)
-        for j, terms in zip(summed, best[1].outputs, strict=True):
-            ops = _operands(terms, builder, shared)
+        shared = self._shared(best, builder)
+        for j, terms in zip(summed, best.outputs, strict=True):
+            ops = operands_of(terms, builder, shared)
             out[j] = self._finish(self.neurons[j], ops, builder, f"{self.prefix}_n{j}")
         return out
 
@@ -250,7 +196,7 @@ class _Layer:
         """Return the operand of each shared symbol."""
         shared: dict[int, Operand | None] = {}
         for k, terms in enumerate(sums.symbols):
-            ops = _operands(terms, builder, shared)
+            ops = operands_of(terms, builder, shared)
             shared[sums.n_sources + k] = builder.total(ops, f"{self.prefix}_shared{k}")
         return shared
 
@@ -262,7 +208,7 @@ class _Layer:
         for j, terms in zip(summed, sums.outputs, strict=True):
             neuron = self.neurons[j]
             target = neuron.bias if neuron.thresholds is None else None
-            op = builder.total(_operands(terms, builder, shared), "", target)
+            op = builder.total(operands_of(terms, builder, shared), "", target)
             if op is not None:
                 roots.append(op.form.node)
         return estimate(scratch.finish(roots), self.family).luts
@@ -289,7 +235,7 @@ class _Layer:
         total = sums.total(ops, f"{label}_acc")
         assert total is not None
         tree = sums.spent - before
-        bounds = _on_node(neuron.thresholds, total)
+        bounds = on_node(neuron.thresholds, total)
         lo, hi = builder.ranges[total.form.node]
         rest = [t for t in bounds if lo < t <= hi]
         if rest:
@@ -341,36 +287,6 @@ class _Layer:
         luts = sums.spent - before + shape.luts(lo, hi)
         clip = builder.clip(node, shape.shift, shape.top, label)
         return luts, self._value(clip, 1, neuron.always - shape.surplus)
-
-
-def _on_node(thresholds: tuple[int, ...], op: Operand) -> list[int]:
-    """Return ascending thresholds of an operand's node; reversed in meaning if it is negated.
-
-    The sum is `sign * ((node - offset) << shift)`. With a positive sign `sum >= t` is
-    `node >= ceil(t / 2^shift) + offset`; with a negative one it is
-    `not node >= floor(-t / 2^shift) + 1 + offset`.
-    """
-    k, offset = op.shift, op.form.offset
-    if op.sign > 0:
-        return [-((-t) >> k) + offset for t in thresholds]
-    return sorted(((-t) >> k) + 1 + offset for t in thresholds)
-
-
-def _operands(
-    terms: tuple[tuple[int, int, int], ...],
-    builder: SumBuilder,
-    shared: dict[int, Operand | None],
-) -> list[Operand]:
-    """Return signed terms as operands; terms of an empty shared sum vanish."""
-    out = []
-    for i, shift, sign in terms:
-        if i < len(builder.sources):
-            out.append(Operand(builder.sources[i], shift, sign, 0))
-            continue
-        op = shared[i]
-        if op is not None:
-            out.append(Operand(op.form, op.shift + shift, op.sign * sign, op.level))
-    return out
 
 
 def _materialise(builder: Builder, value: Value, family: Family, label: str) -> int:

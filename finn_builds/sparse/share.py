@@ -251,7 +251,7 @@ def alkaid_sums(matrix: IntArray, ranges: list[tuple[int, int]]) -> SharedSums:
         Inclusive range of each source.
     """
     stages = cmvm_solve(
-        matrix.astype(np.float32),
+        np.ascontiguousarray(matrix, dtype=np.float32),
         method0="wmc",
         method1="auto",
         hard_dc=-1,

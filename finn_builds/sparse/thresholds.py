@@ -15,12 +15,13 @@ costs nothing. Three shapes compete, by their LUTs:
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finn_builds.sparse.cost import clip_luts, compare_shape
 from finn_builds.sparse.ir import Builder, Clip, Compare, Field
-from finn_builds.sparse.truth import table_luts
+from finn_builds.sparse.lutnet import table_luts
 
 # A table of more address bits than this is never cheaper and takes long to cost.
 MAX_TABLE_BITS = 9
@@ -37,7 +38,7 @@ class Count:
 
 def passed(value: int, thresholds: Sequence[int]) -> int:
     """Return how many thresholds a value has reached."""
-    return sum(value >= t for t in thresholds)
+    return bisect_right(thresholds, value)
 
 
 def uniform_step(thresholds: Sequence[int]) -> int | None:

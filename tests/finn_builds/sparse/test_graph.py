@@ -25,7 +25,7 @@ def test_lowered_graph_is_the_network(seed: int, family: str, level: bool) -> No
     rng = np.random.default_rng(seed)
     network = random_network(rng)
     x = random_frames(rng, network, 300)
-    graph = lower(network, FAMILIES[family], Options(by_level=level))
+    graph = lower(network, FAMILIES[family], Options(by_level=level, restarts=1))
     assert np.array_equal(evaluate(graph, x), network.evaluate(x))
 
 
@@ -35,7 +35,7 @@ def test_pipeline_keeps_meaning_and_balance(seed: int, clock_ns: float) -> None:
     rng = np.random.default_rng(seed)
     network = random_network(rng)
     x = random_frames(rng, network, 100)
-    graph = lower(network, XC7)
+    graph = lower(network, XC7, Options(restarts=0))
     piped = pipeline(graph, XC7, clock_ns=clock_ns)
     assert np.array_equal(evaluate(piped.graph, x), network.evaluate(x))
     assert piped.stage_ns <= clock_ns + 1e-6

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from finn_builds.sparse.interpret import evaluate_nodes
 from finn_builds.sparse.ir import Builder
-from finn_builds.sparse.share import alkaid_sums, greedy_sums, plain_sums, signed_digits
-from finn_builds.sparse.thresholds import count_passed, uniform_step
-from finn_builds.sparse.truth import bit_column, lut_count, shrink, table_luts
+from finn_builds.sparse.lutnet import lut_count, lut_net, table_luts, value_of
+from finn_builds.sparse.refine import Weigher, refine
+from finn_builds.sparse.share import SharedSums, alkaid_sums, greedy_sums, plain_sums, signed_digits
+from finn_builds.sparse.solve import Search, shared_forms
+from finn_builds.sparse.thresholds import clip_shape, count_passed, uniform_step
+from finn_builds.sparse.truth import bit_column, shrink_to
 
 
 @given(st.integers(-(2**40), 2**40))
@@ -36,6 +39,34 @@ def test_shared_forms_amount_to_the_matrix(seed: int) -> None:
     forms += [greedy_sums(matrix, widths, save, bias) for save in (0.5, 1.0) for bias in (-1, 2)]
     for form in forms:
         assert np.array_equal(form.matrix(), matrix)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), max_terms=st.sampled_from((2, 3)), level=st.booleans())
+def test_refined_forms_are_the_matrix_and_cost_no_more(
+    seed: int, max_terms: int, level: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    n, m = (int(v) for v in rng.integers(1, 12, 2))
+    matrix = rng.integers(-20, 21, (n, m)) * (rng.random((n, m)) < rng.random())
+    ranges = [(0, int(hi)) for hi in rng.integers(1, 200, n)]
+    spans = [hi for _, hi in ranges]
+    search = Search(max_terms, level, use_alkaid=True, restarts=2)
+    weigher = Weigher(spans, max_terms, level)
+    for form in shared_forms(matrix, ranges, search):
+        assert np.array_equal(form.matrix(), matrix)
+        refined = refine(form, spans, max_terms, level)
+        assert np.array_equal(refined.matrix(), matrix)
+        assert weigher.total(refined) <= weigher.total(form)
+
+
+def test_a_share_that_does_not_pay_is_undone() -> None:
+    """Three terms in one chain, twice, are cheaper than a shared pair and a third term, twice."""
+    shared = SharedSums(
+        4, (((0, 0, 1), (1, 0, 1)),), (((4, 0, 1), (2, 0, 1)), ((4, 0, 1), (3, 0, 1)))
+    )
+    assert refine(shared, [15] * 4, 3, True).symbols == ()
+    assert refine(shared, [15] * 4, 2, True) == shared
 
 
 def test_sharing_saves_terms() -> None:
@@ -82,6 +113,55 @@ def _check_count(top: int, thresholds: list[int]) -> None:
     assert np.array_equal(count.scale * found + count.offset, expected)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    lo=st.integers(-500, 500),
+    span=st.integers(1, 900),
+    first=st.integers(-600, 1400),
+    step=st.integers(0, 7),
+    n=st.integers(1, 40),
+)
+def test_clip_shapes(lo: int, span: int, first: int, step: int, n: int) -> None:
+    hi = lo + span
+    thresholds = [t for t in (first + (k << step) for k in range(n)) if lo < t <= hi]
+    if not thresholds:
+        return
+    shape = clip_shape(thresholds, lo, hi)
+    saturates = thresholds[-1] + (1 << step) <= hi and thresholds[0] - (1 << step) > lo
+    if shape is None:
+        assert saturates, "only a count that saturates at both ends may be no clip"
+        assert len(thresholds) & (len(thresholds) + 1)
+        return
+    a = np.arange(lo, hi + 1)
+    clipped = np.clip((a + shape.const) >> shape.shift, 0, shape.top) - shape.surplus
+    assert np.array_equal(clipped, np.searchsorted(thresholds, a, side="right"))
+    assert shape.top & (shape.top + 1) == 0
+    if len(thresholds) == 1:
+        assert shape.luts(lo, hi) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**31), n=st.integers(0, 9), kind=st.sampled_from("rcp"))
+def test_lut_nets_are_their_function(seed: int, n: int, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    a = np.arange(1 << n)
+    if kind == "r":
+        values = rng.integers(0, 2, 1 << n)
+    elif kind == "c":  # a bit of a count of thresholds
+        bounds = np.sort(rng.integers(0, 1 << n, 11))
+        values = (np.searchsorted(bounds, a, side="right") >> int(rng.integers(3))) & 1
+    else:  # sees half of the address through one bit
+        low = a & ((1 << (n // 2)) - 1)
+        values = rng.integers(0, 2, 2 << n)[
+            (low >= rng.integers(1, 1 + (1 << n // 2))) + 2 * (a >> n // 2)
+        ]
+    bits = int("".join(str(int(v)) for v in values[::-1]), 2)
+    net = lut_net(bits, n)
+    assert [value_of(net, int(k)) for k in a] == values.tolist()
+    assert all(len(c.inputs) <= 6 for c in net.cells if c.select is None)
+    assert net.luts <= (1 if n <= 6 else 2 ** (n - 6) + (n > 8))
+
+
 def test_not_uniform() -> None:
     assert uniform_step([1, 2, 4]) is None
     assert uniform_step([1, 4, 7]) is None
@@ -104,7 +184,7 @@ def test_lut_count(values: list[int], n: int, luts: int) -> None:
 
 def test_shrink_drops_unused_variables() -> None:
     bits = bit_column([(a >> 2) & a & 1 for a in range(16)], 0)
-    assert shrink(bits, 4) == (0b1000, 2)
+    assert shrink_to(bits, 4) == (0b1000, (0, 2))
 
 
 def test_equal_columns_cost_once() -> None:

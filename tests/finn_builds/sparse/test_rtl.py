@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from finn_builds.sim import Design, Simulator, compile_designs
 from finn_builds.sparse.cells import cell_files
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.family import XC7, XCUP
+from finn_builds.sparse.lower import Options
 from finn_builds.sparse.network import SparseNetwork
 from finn_builds.sparse.stream import padded
 from tests.finn_builds.sparse.sparse_networks import pack, random_frames, random_network
@@ -20,11 +22,14 @@ SEEDS = range(200)
 FAMILIES = ("xc7", "xc7", "xcup", "ecp5")
 
 
-def _compiled(seed: int) -> tuple[SparseNetwork, CompiledNetwork, np.random.Generator]:
+@cache
+def _compiled(seed: int) -> tuple[SparseNetwork, CompiledNetwork]:
     rng = np.random.default_rng(seed)
     network = random_network(rng, f"net{seed}", most=int(rng.choice((4, 8, 24))))
     clock = float(rng.choice((6.0, 12.0, 50.0)))
-    return network, compile_network(network, FAMILIES[seed % 4], clock_ns=clock), rng
+    options = Options(restarts=int(seed % 10 == 0))
+    compiled = compile_network(network, FAMILIES[seed % 4], clock_ns=clock, options=options)
+    return network, compiled
 
 
 def _write(files: dict[str, str], folder: Path) -> list[Path]:
@@ -40,7 +45,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sparse")
     designs = []
     for seed in SEEDS:
-        network, compiled, _ = _compiled(seed)
+        network, compiled = _compiled(seed)
         designs.append(
             Design(
                 network.name,
@@ -56,7 +61,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_verilator(library: Path, tmp_path: Path, seed: int) -> None:
-    network, compiled, rng = _compiled(seed)
+    network, compiled = _compiled(seed)
+    rng = np.random.default_rng([seed, 1])
     x = random_frames(rng, network, 400)
     beats, expected = pack(x, compiled.in_width), pack(network.evaluate(x), compiled.out_width)
     with Simulator(library, tmp_path, design=network.name, randomise=seed) as simulator:
@@ -104,7 +110,8 @@ def test_icarus_agrees(tmp_path: Path, seed: int) -> None:
     if programs is None:
         pytest.skip("Icarus Verilog is not installed")
     compiler, simulator = programs
-    network, compiled, rng = _compiled(seed)
+    network, compiled = _compiled(seed)
+    rng = np.random.default_rng([seed, 1])
     x = random_frames(rng, network, 100)
     sources = [p.name for p in _write(compiled.files(), tmp_path)]
     for name, frames, width in (
@@ -158,21 +165,56 @@ endmodule
 """
 
 
+COMPARE6_MITER = """
+module miter(input [11:0] x, input [1:0] d, output ok0, ok1, ok2);
+  wire y;
+  localparam [127:0] INIT = 128'h{init:032x};
+  ps_compare6 #(.N(2), .INIT(INIT)) dut (x, d, y);
+  assign ok0 = y == (INIT[64 + x[11:6]] ? (INIT[x[5:0]] ? 1'b1 : d[0]) : d[1]);
+  assign ok1 = 1'b1;
+  assign ok2 = 1'b1;
+endmodule
+"""
+
+MUX_MITER = """
+module miter(input a, b, c, d, s, t, output ok0, ok1, ok2);
+  wire y0, y1, y2;
+  ps_mux7 m0 (a, b, s, y0);
+  ps_mux7 m1 (c, d, s, y1);
+  ps_mux8 m2 (y0, y1, t, y2);
+  assign ok0 = y0 == (s ? b : a);
+  assign ok1 = y1 == (s ? d : c);
+  assign ok2 = y2 == (t ? y1 : y0);
+endmodule
+"""
+
+# Cell: its miter, the files beside its own, and a primitive that must be there.
+CELLS = {
+    "ps_add3": (ADD3_MITER, (), "LUT6_2"),
+    "ps_compare": (COMPARE_MITER, (), "LUT6_2"),
+    "ps_compare6": (COMPARE6_MITER, (), "CARRY*"),
+    "ps_mux7": (MUX_MITER, ("ps_mux8.v",), "MUXF7"),
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", [XC7, XCUP], ids=lambda f: f.name)
-@pytest.mark.parametrize("cell", ["ps_add3", "ps_compare"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_primitives_equal_their_twin(tmp_path: Path, family, cell: str) -> None:
     """Yosys proves for all inputs that the vendor primitives compute what simulators see."""
     init = int(np.random.default_rng(5).integers(0, 2**63)) ** 2 % 2**128
-    text = ADD3_MITER if cell == "ps_add3" else COMPARE_MITER.replace("{init:032x}", f"{init:032x}")
-    (tmp_path / "miter.v").write_text(text)
+    miter, more, primitive = CELLS[cell]
+    (tmp_path / "miter.v").write_text(miter.replace("{init:032x}", f"{init:032x}"))
     _write(cell_files(family), tmp_path)
+    primitives = ["LUT6_2", "CARRY4", "CARRY8", "MUXF7", "MUXF8"]
+    all_of_them = " ".join(f"t:{name}" for name in primitives)
     script = (
-        f"read_verilog miter.v {cell}.v; hierarchy -top miter; proc; flatten; "
-        "select -assert-min 2 t:LUT6_2; "
+        f"read_verilog miter.v {' '.join([f'{cell}.v', *more])}; "
+        "hierarchy -top miter; proc; flatten; "
+        f"select -assert-min 1 t:{primitive}; "
         "read_verilog -lib +/xilinx/cells_sim.v; techmap -autoproc -map +/xilinx/cells_sim.v "
-        "t:LUT6_2 t:CARRY4 t:CARRY8 %u %u; proc; flatten; opt -full; "
-        "select -assert-none t:LUT6_2 t:CARRY4 t:CARRY8; "
+        f"{all_of_them} {'%u ' * (len(primitives) - 1)}; proc; flatten; opt -full; "
+        f"select -assert-none {all_of_them}; "
         "sat -verify -prove ok0 1 -prove ok1 1 -prove ok2 1 miter"
     )
     tools.run([*tools.yosys_command(), "-q", "-p", script], cwd=tmp_path, timeout=300)

@@ -1,0 +1,99 @@
+"""Verilog expressions for bits of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from finn_builds.sparse.chain import Bit, Chain, Wires
+from finn_builds.sparse.family import Family
+from finn_builds.sparse.ir import Const, Field, Graph
+
+# A bit to write down: a bit of a node's value, or a constant.
+AnyBit = Bit | int
+
+
+def hexadecimal(value: int, width: int) -> str:
+    """Return a sized literal of a value modulo 2^width."""
+    return f"{width}'h{value & ((1 << width) - 1):x}"
+
+
+class BitWriter:
+    """Writes bits of a graph's nodes as expressions.
+
+    Parameters
+    ----------
+    graph : Graph
+    wires : list of Wires
+    chains : dict of int to Chain
+    names : list of str
+        The net of each node.
+    family : Family
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        wires: list[Wires],
+        chains: dict[int, Chain],
+        names: list[str],
+        family: Family,
+    ) -> None:
+        self.graph, self.wires, self.chains = graph, wires, chains
+        self.names, self.family = names, family
+
+    def field_bits(self, field: Field) -> list[AnyBit]:
+        """Return the bits of a field as they lie on the wires (`inv` where they are inverted)."""
+        node = self.graph.nodes[field.src]
+        if isinstance(node, Const):
+            return [(node.value >> (field.lsb + i)) & 1 for i in range(field.width)]
+        inverted = self.wires[field.src].inverted
+        return [
+            Bit(field.src, field.lsb + i, bool((inverted >> (field.lsb + i)) & 1))
+            for i in range(field.width)
+        ]
+
+    def node_bits(self, node: int) -> list[AnyBit]:
+        """Return all bits of a node's value, lowest first."""
+        return self.field_bits(Field(node, 0, self.graph.width(node)))
+
+    def pack(self, bits: Sequence[AnyBit], raw: bool = False) -> str:
+        """Return bits (lowest first) as one expression; `raw` leaves inverted bits inverted."""
+        parts: list[str] = []
+        i = 0
+        while i < len(bits):
+            bit = bits[i]
+            j = i + 1
+            if isinstance(bit, int):
+                while j < len(bits) and isinstance(bits[j], int):
+                    j += 1
+                value = sum(int(b) << k for k, b in enumerate(bits[i:j]) if isinstance(b, int))
+                parts.append(hexadecimal(value, j - i))
+            else:
+                inv = bit.inv and not raw
+                while j < len(bits):
+                    nxt = bits[j]
+                    if not isinstance(nxt, Bit) or nxt.src != bit.src:
+                        break
+                    if nxt.index != bit.index + j - i or (nxt.inv and not raw) != inv:
+                        break
+                    j += 1
+                parts.append(("~" if inv else "") + self._slice(bit.src, bit.index, j - i))
+            i = j
+        return parts[0] if len(parts) == 1 else "{" + ", ".join(reversed(parts)) + "}"
+
+    def _slice(self, node: int, lsb: int, width: int) -> str:
+        name, full = self.names[node], self.graph.width(node)
+        if full == 1 or (lsb == 0 and width == full):
+            return name
+        return f"{name}[{lsb}]" if width == 1 else f"{name}[{lsb + width - 1}:{lsb}]"
+
+    def address(self, fields: Sequence[Field]) -> tuple[str, int, int]:
+        """Return the address expression of fields, what inverts it, and its width."""
+        bits = [b for f in fields for b in self.field_bits(f)]
+        flip = sum(1 << k for k, b in enumerate(bits) if isinstance(b, Bit) and b.inv)
+        return self.pack(bits, raw=True), flip, len(bits)
+
+    def declare(self, index: int, kind: str = "wire") -> str:
+        """Return the declaration of a node's net."""
+        width = self.graph.width(index)
+        return f"{kind} {f'[{width - 1}:0] ' if width > 1 else ''}{self.names[index]}"

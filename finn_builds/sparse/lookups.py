@@ -1,0 +1,59 @@
+"""Truth tables in Verilog: an indexed constant, or the LUTs and multiplexers it comes apart in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from finn_builds.sparse.bits import hexadecimal
+from finn_builds.sparse.family import Family
+from finn_builds.sparse.lutnet import LutNet, lut_net
+from finn_builds.sparse.truth import bit_column
+
+
+def lookup(name: str, values: Sequence[int], width: int, address: str, family: Family) -> list[str]:
+    """Return lines that define `name` bit by bit from a table of integers."""
+    size = len(values)
+    n_vars = size.bit_length() - 1
+    lines = [f"wire [{n_vars - 1}:0] {name}_a = {address};"]
+    known: dict[int, str] = {}
+    for k in range(width):
+        column = bit_column(values, k)
+        target = f"{name}[{k}]" if width > 1 else name
+        if column in known:
+            lines.append(f"assign {target} = {known[column]};")
+            continue
+        known[column] = target
+        net = lut_net(column, n_vars)
+        if not family.primitives or len(net.cells) == 1:
+            lines.append(f"localparam [{size - 1}:0] {name}_t{k} = {hexadecimal(column, size)};")
+            lines.append(f"assign {target} = {name}_t{k}[{name}_a];")
+            continue
+        lines += _cells(f"{name}_t{k}", net, f"{name}_a")
+        lines.append(f"assign {target} = {name}_t{k}_c{len(net.cells) - 1};")
+    return lines
+
+
+def _cells(name: str, net: LutNet, address: str) -> list[str]:
+    """Return the cells of a decomposed function as nets `<name>_c<k>`."""
+    lines = []
+    at = [f"{address}[{v}]" for v in range(net.n_vars)]
+    for k, cell in enumerate(net.cells):
+        out = f"{name}_c{k}"
+        lines.append(f"wire {out};")
+        if cell.select is not None:
+            a, b = (at[i] for i in cell.inputs)
+            # Behind LUTs it is the first multiplexer of a slice, behind those the second.
+            first = net.cells[cell.inputs[0] - net.n_vars].select is None
+            lines.append(
+                f"ps_mux{7 if first else 8} {out}_mux "
+                f"(.a({a}), .b({b}), .s({at[cell.select]}), .y({out}));"
+            )
+        elif not cell.inputs:
+            lines.append(f"assign {out} = 1'b{cell.bits & 1};")
+        else:
+            size = 1 << len(cell.inputs)
+            reads = ", ".join(at[i] for i in reversed(cell.inputs))
+            lines.append(f"localparam [{size - 1}:0] {out}_t = {hexadecimal(cell.bits, size)};")
+            lines.append(f"assign {out} = {out}_t[{{{reads}}}];")
+        at.append(out)
+    return lines

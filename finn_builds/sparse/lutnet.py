@@ -1,0 +1,241 @@
+"""A boolean function of a few bits as 6-input LUTs and the slice's own multiplexers.
+
+Two decompositions compete. Shannon's: pick a variable, make both halves, and select. A slice has a
+multiplexer behind two LUTs (MUXF7) and one behind two of those (MUXF8), so seven and eight inputs
+cost two and four LUTs. And Ashenhurst's and Curtis': where the function sees some of its inputs
+only through two (or four) classes of their values, one (or two) LUTs find the class, and a smaller
+function of the class and the other inputs is left; thresholds are often such.
+
+The emitter writes down exactly these cells, so that what is counted here is what is built.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from finn_builds.sparse.truth import bit_column, cofactors, shrink_to
+
+LUT_INPUTS = 6
+# Up to so many inputs every choice of bound inputs is tried, above it only neighbouring ones.
+ALL_SUBSETS = 8
+# Depth of a slice multiplexer in levels of a LUT with its net.
+MUX_DEPTH = 0.4
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One LUT (`select` is None) or one slice multiplexer.
+
+    Inputs are numbered: variables first, then the cells before this one. A LUT's truth table is
+    `bits`, its first input the least significant of the address; with less than two inputs it is
+    a wire or a constant. A multiplexer gives `inputs[select]`.
+    """
+
+    inputs: tuple[int, ...]
+    bits: int = 0
+    select: int | None = None
+
+
+@dataclass(frozen=True)
+class LutNet:
+    """A function of `n_vars` variables; its value is the last cell's."""
+
+    n_vars: int
+    cells: tuple[Cell, ...]
+
+    @property
+    def luts(self) -> int:
+        """Number of LUTs."""
+        return sum(c.select is None and len(c.inputs) > 1 for c in self.cells)
+
+    @property
+    def depth(self) -> float:
+        """Depth in levels of LUTs."""
+        at = [0.0] * self.n_vars
+        for c in self.cells:
+            own = MUX_DEPTH if c.select is not None else float(len(c.inputs) > 1)
+            reads = c.inputs if c.select is None else (*c.inputs, c.select)
+            at.append(own + max((at[i] for i in reads), default=0.0))
+        return at[-1]
+
+    def renamed(self, n_vars: int, names: tuple[int, ...]) -> LutNet:
+        """Return the net as one of `n_vars` variables; `names` are those it has now."""
+        at = {i: name for i, name in enumerate(names)}
+        at.update({self.n_vars + k: n_vars + k for k in range(len(self.cells))})
+        return LutNet(n_vars, tuple(_moved(c, at) for c in self.cells))
+
+
+def _moved(cell: Cell, at: dict[int, int]) -> Cell:
+    select = None if cell.select is None else at[cell.select]
+    return Cell(tuple([at[i] for i in cell.inputs]), cell.bits, select)
+
+
+def _joined(n_vars: int, nets: list[LutNet]) -> tuple[list[Cell], list[int]]:
+    """Return the cells of nets over the same variables, and where each value is."""
+    cells: list[Cell] = []
+    outs = []
+    for net in nets:
+        at = {i: i for i in range(n_vars)}
+        at.update({n_vars + k: n_vars + len(cells) + k for k in range(len(net.cells))})
+        cells += [_moved(c, at) for c in net.cells]
+        outs.append(n_vars + len(cells) - 1)
+    return cells, outs
+
+
+def _others(n: int, var: int) -> tuple[int, ...]:
+    return tuple(v for v in range(n) if v != var)
+
+
+def _halves(bits: int, n: int, var: int) -> list[LutNet]:
+    parts = cofactors(bits, var, n)
+    return [lut_net(part, n - 1).renamed(n, _others(n, var)) for part in parts]
+
+
+def _selected(n: int, var: int, halves: list[LutNet]) -> LutNet:
+    """Return two halves behind a slice multiplexer where there is one, else behind a LUT."""
+    cells, (zero, one) = _joined(n, halves)
+    if all(_fits_behind(h, n) for h in halves):
+        return LutNet(n, (*cells, Cell((zero, one), select=var)))
+    return LutNet(n, (*cells, Cell((var, zero, one), 0b11100100)))
+
+
+def _fits_behind(net: LutNet, n: int) -> bool:
+    """Return whether the multiplexer of `n` inputs in all can take a half."""
+    last = net.cells[-1]
+    if n == LUT_INPUTS + 1:
+        return last.select is None and len(last.inputs) > 1
+    return n == LUT_INPUTS + 2 and last.select is not None
+
+
+def _four_way(bits: int, n: int) -> LutNet:
+    """Return a function as four quarters and one LUT, selected by its last two variables."""
+    quarters = []
+    for half in cofactors(bits, n - 1, n):
+        for quarter in cofactors(half, n - 2, n - 1):
+            quarters.append(lut_net(quarter, n - 2).renamed(n, tuple(range(n - 2))))
+    cells, outs = _joined(n, quarters)
+    table = sum(((a >> (2 + (a & 3))) & 1) << a for a in range(64))
+    return LutNet(n, (*cells, Cell((n - 2, n - 1, *outs), table)))
+
+
+def _bound_sets(n: int) -> Iterator[tuple[int, ...]]:
+    for size in range(3, min(LUT_INPUTS, n - 1) + 1):
+        if n <= ALL_SUBSETS:
+            yield from itertools.combinations(range(n), size)
+        else:
+            yield from (tuple(range(k, k + size)) for k in range(n - size + 1))
+
+
+def _classes(
+    table: np.ndarray, n: int, bound: tuple[int, ...], most: int
+) -> tuple[list[int], np.ndarray] | None:
+    """Return the class of every value of the bound variables, and each class's function.
+
+    None where there are more than `most` classes.
+    """
+    free = tuple(v for v in range(n) if v not in bound)
+    # Axis k of the array is variable n-1-k.
+    axes = [n - 1 - v for v in (*reversed(bound), *reversed(free))]
+    rows = table.reshape((2,) * n).transpose(axes).reshape(1 << len(bound), -1)
+    seen: dict[bytes, int] = {}
+    found = []
+    firsts = []
+    for k, row in enumerate(np.packbits(rows, axis=1)):
+        key = row.tobytes()
+        if key not in seen:
+            if len(seen) == most:
+                return None
+            seen[key] = len(seen)
+            firsts.append(k)
+        found.append(seen[key])
+    return found, rows[firsts]
+
+
+def _composed(bits: int, n: int, best: int) -> LutNet | None:
+    """Return a decomposition by classes of less than `best` LUTs, the cheapest found."""
+    text = np.frombuffer(bits.to_bytes(max(1, (1 << n) // 8), "little"), dtype=np.uint8)
+    table = np.unpackbits(text, bitorder="little")
+    net = None
+    for bound in _bound_sets(n):
+        # More class bits than this can't win: what is left takes a LUT at least.
+        free = n - len(bound)
+        bits_of_class = [
+            k for k in range(1, len(bound)) if k + max(1, free + k - LUT_INPUTS + 1) < best
+        ]
+        if not bits_of_class:
+            continue
+        classes = _classes(table, n, bound, 1 << bits_of_class[-1])
+        if classes is None:
+            continue
+        codes, functions = classes
+        k = (len(functions) - 1).bit_length()
+        left = free + k
+        padded = [functions[min(c, len(functions) - 1)] for c in range(1 << k)]
+        word = np.concatenate(padded)
+        inner = int.from_bytes(np.packbits(word, bitorder="little").tobytes(), "little")
+        rest = lut_net(inner, left)
+        if k + rest.luts >= best:
+            continue
+        best = k + rest.luts
+        others = tuple(v for v in range(n) if v not in bound)
+        finders = [
+            Cell(bound, sum(((c >> j) & 1) << a for a, c in enumerate(codes))) for j in range(k)
+        ]
+        names = {i: v for i, v in enumerate((*others, *range(n, n + k)))}
+        names.update({left + j: n + k + j for j in range(len(rest.cells))})
+        net = LutNet(n, (*finders, *(_moved(c, names) for c in rest.cells)))
+    return net
+
+
+@lru_cache(maxsize=1 << 15)
+def lut_net(bits: int, n_vars: int) -> LutNet:
+    """Return a function as LUTs.
+
+    Parameters
+    ----------
+    bits : int
+        Truth table, address 0 in bit 0.
+    n_vars : int
+        Variables of the address, variable 0 the least significant.
+    """
+    reduced, kept = shrink_to(bits, n_vars)
+    n = len(kept)
+    if n < n_vars:
+        return lut_net(reduced, n).renamed(n_vars, kept)
+    if n <= LUT_INPUTS:
+        return LutNet(n, (Cell(tuple(range(n)), bits),))
+    # Seven variables take two LUTs whichever is picked; for many, all would take too long.
+    shannon = [_selected(n, v, _halves(bits, n, v)) for v in (range(n) if n == 8 else (n - 1,))]
+    if n > LUT_INPUTS + 2:
+        shannon.append(_four_way(bits, n))
+    best = min(shannon, key=lambda net: (net.luts, net.depth))
+    if n > LUT_INPUTS + 1 and n <= 10:
+        best = _composed(bits, n, best.luts) or best
+    return best
+
+
+def lut_count(bits: int, n_vars: int) -> int:
+    """Return the LUTs of one function."""
+    return lut_net(bits, n_vars).luts
+
+
+def table_luts(values: Sequence[int], n_vars: int, width: int) -> int:
+    """Return the LUTs of a table of integers of `width` bits."""
+    columns = {bit_column(values, b) for b in range(width)}
+    return sum(lut_count(c, n_vars) for c in columns)
+
+
+def value_of(net: LutNet, address: int) -> int:
+    """Return the value of a net at an address."""
+    values = [(address >> v) & 1 for v in range(net.n_vars)]
+    for c in net.cells:
+        if c.select is None:
+            values.append((c.bits >> sum(values[i] << k for k, i in enumerate(c.inputs))) & 1)
+        else:
+            values.append(values[c.inputs[values[c.select]]])
+    return values[-1]

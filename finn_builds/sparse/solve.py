@@ -1,0 +1,130 @@
+"""The cheapest of many shared forms of a matrix: solvers, restarts, and a weighing of each share.
+
+Both solvers are greedy and break ties by the order of rows and columns, so other orders give other
+results, a few per cent apart. All forms are costed as they would be built; the best are refined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finn_builds.sparse.refine import Weigher, refine
+from finn_builds.sparse.share import SharedSums, SignedTerm, alkaid_sums, greedy_sums, plain_sums
+
+IntArray = NDArray[np.int64]
+
+# Pairs of terms beyond which looking for shared ones takes too long, and weights for alkaid.
+MAX_PAIRS = 1_500_000
+MAX_ALKAID_WEIGHTS = 6_000
+# Weights of all orders tried together, which keeps large layers quick.
+RESTART_WEIGHTS = 8_000
+# Forms that are refined, the cheapest first.
+REFINED = 6
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to look for shared sums.
+
+    Parameters
+    ----------
+    max_terms : int
+        Terms that one carry chain adds.
+    by_level : bool
+        Whether trees are balanced.
+    use_alkaid : bool
+        Whether to ask alkaid's solver beside the own one.
+    restarts : int
+        Random orders of rows and columns to ask it with.
+    """
+
+    max_terms: int
+    by_level: bool
+    use_alkaid: bool
+    restarts: int
+
+
+def reordered(
+    matrix: IntArray, ranges: list[tuple[int, int]], rng: np.random.Generator
+) -> SharedSums:
+    """Return what alkaid's solver finds with rows and columns in a random order."""
+    rows, columns = rng.permutation(matrix.shape[0]), rng.permutation(matrix.shape[1])
+    found = alkaid_sums(matrix[np.ix_(rows, columns)], [ranges[i] for i in rows])
+    n = found.n_sources
+
+    def back(terms: tuple[SignedTerm, ...]) -> tuple[SignedTerm, ...]:
+        return tuple((int(rows[i]) if i < n else i, k, s) for i, k, s in terms)
+
+    outputs: list[tuple[SignedTerm, ...]] = [()] * matrix.shape[1]
+    for at, terms in zip(columns, found.outputs, strict=True):
+        outputs[at] = back(terms)
+    return SharedSums(n, tuple(back(t) for t in found.symbols), tuple(outputs))
+
+
+def shared_forms(
+    matrix: IntArray, ranges: list[tuple[int, int]], search: Search
+) -> list[SharedSums]:
+    """Return several shared forms of a matrix, none refined.
+
+    Parameters
+    ----------
+    matrix : int64 array (n_sources, n_outputs)
+    ranges : list of (int, int)
+        Inclusive range of each source, not negative.
+    search : Search
+    """
+    plain = plain_sums(matrix)
+    forms = [plain]
+    digits = [len(terms) for terms in plain.outputs]
+    if sum(n * (n - 1) // 2 for n in digits) <= MAX_PAIRS:
+        widths = [hi.bit_length() for _, hi in ranges]
+        save = 0.5 if search.max_terms == 3 else 1.0
+        forms += [greedy_sums(matrix, widths, save, bias) for bias in (-1.0, 2.0)]
+    weights = int(np.count_nonzero(matrix))
+    if search.use_alkaid and weights <= MAX_ALKAID_WEIGHTS:
+        forms.append(alkaid_sums(matrix, ranges))
+        rng = np.random.default_rng(0)
+        restarts = min(search.restarts, RESTART_WEIGHTS // max(1, weights))
+        forms += [reordered(matrix, ranges, rng) for _ in range(restarts)]
+    return forms
+
+
+@lru_cache(maxsize=64)
+def _best_forms(
+    entries: bytes, shape: tuple[int, int], ranges: tuple[tuple[int, int], ...], search: Search
+) -> tuple[SharedSums, ...]:
+    """Return the cheapest forms by their spans, as found and refined (a build asks twice)."""
+    matrix = np.frombuffer(entries, dtype=np.int64).reshape(shape)
+    spans = [hi - lo for lo, hi in ranges]
+    weigher = Weigher(spans, search.max_terms, search.by_level)
+    forms = sorted(shared_forms(matrix, list(ranges), search), key=weigher.total)[:REFINED]
+    refined = [refine(form, spans, search.max_terms, search.by_level) for form in forms]
+    return (*forms, *refined)
+
+
+def cheapest_sums(
+    matrix: IntArray,
+    ranges: list[tuple[int, int]],
+    search: Search,
+    cost: Callable[[SharedSums], int],
+) -> SharedSums:
+    """Return the shared form of a matrix that costs least.
+
+    Parameters
+    ----------
+    matrix, ranges, search
+        See `shared_forms`.
+    cost : callable
+        LUTs of a form as it would be built.
+    """
+    entries = np.ascontiguousarray(matrix, dtype=np.int64).tobytes()
+    rows, columns = matrix.shape
+    best = min(_best_forms(entries, (rows, columns), tuple(ranges), search), key=cost)
+    if not np.array_equal(best.matrix(), matrix):
+        raise AssertionError("a shared form does not amount to its matrix")
+    return best
