@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from finn_builds.report.content import BuildReport, Timing, Use
 from finn_builds.report.page import build_page
 from tests.finn_builds.report.browser import Seen, chromium, look_at
 from tests.finn_builds.report.examples import report
 
+
+def full_board() -> BuildReport:
+    """Return a report with figures as long as they get."""
+    content = report((600, 64, 64, 1), synthesised=True, n_classes=1)
+    amounts = {"LUT": 248_449.0, "FF": 123_456.0, "DSP": 1_728.0, "BRAM_18K": 2_345.0}
+    nodes = tuple(
+        replace(
+            node,
+            name=f"StreamingDataWidthConverter_rtl_{k}",
+            estimated=amounts,
+            synthesised=amounts,
+            note="not synthesised: it took longer than 600 s",
+        )
+        for k, node in enumerate(content.nodes)
+    )
+    uses = tuple(Use(name, amounts[name], amounts[name], 53_200) for name in amounts)
+    timing = Timing(123_456, 1_234_560.0, 98_765.4321, 1012.5)
+    return replace(
+        content, nodes=nodes, uses=uses, timing=timing, model="a_model_of_a_long_name" * 3
+    )
+
+
 PAGES = {
-    "small": report(),
     "surrogate": report(surrogate=True),
     "synthesised": report((16, 64, 32, 32, 5), synthesised=True, style="folded"),
+    "full": full_board(),
     "large": report((784, 64, 64, 64, 10), n_classes=None),
     "many_classes": report((30, 40), n_classes=40),
     "ten_classes": report((64, 32, 10), n_classes=10),
