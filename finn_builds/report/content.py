@@ -163,6 +163,41 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Resources of a part of a node: a layer alone as estimated, and as it was synthesised."""
+
+    name: str
+    estimated: dict[str, float]
+    synthesised: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What synthesised the design, and how long its longest path is before placement.
+
+    Attributes
+    ----------
+    tool, stage : str
+        Name and version, and what was synthesised how far.
+    path_ns : float or None
+        Estimated longest path between two registers in ns.
+    depth : int or None
+        Levels of logic between two registers.
+    path_source : str
+        What the estimate of the path rests on.
+    why_not : str
+        Why there are no figures of the whole design, where there are none.
+    """
+
+    tool: str
+    stage: str = ""
+    path_ns: float | None = None
+    depth: int | None = None
+    path_source: str = ""
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
 class Node:
     """Resources of one hardware node.
 
@@ -176,6 +211,8 @@ class Node:
         By resource; empty where they are not known.
     note : str
         Why there is no synthesised figure, where there is a reason.
+    parts : tuple of Part
+        Its layers and what is around them, where the synthesised cells could be told apart.
     """
 
     name: str
@@ -184,6 +221,7 @@ class Node:
     estimated: dict[str, float]
     synthesised: dict[str, float]
     note: str = ""
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -319,7 +357,7 @@ class BuildReport:
     verification: Verification
     timing: Timing
     uses: tuple[Use, ...]
-    tool: str
+    synthesis: Synthesis | None
     layers: tuple[Layer, ...]
     nodes: tuple[Node, ...]
     passages: tuple[Passage, ...]

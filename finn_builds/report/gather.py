@@ -15,7 +15,7 @@ from finn_builds.frames import LabelledData
 from finn_builds.ingest import integer_mlp
 from finn_builds.report.classes import classes_of
 from finn_builds.report.content import Accuracy, BuildReport, Origin, Timing, Verification
-from finn_builds.report.network import layers_of, nodes_of, tool_of, uses_of
+from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
 from finn_builds.report.traffic import passages_of, streams_of
 
 
@@ -54,7 +54,7 @@ def build_report(
     estimated = _read(report / "estimate_layer_resources_final.json")
     network = integer_mlp(_checkpoint(out, "streamline"))
     host = HostModel.from_json(out / "host_model.json")
-    nodes = nodes_of(model, estimated, synthesised)
+    nodes = nodes_of(model, estimated, synthesised, style["layers"])
     return BuildReport(
         model=summary["model"],
         board=board.name,
@@ -79,7 +79,7 @@ def build_report(
             fps=performance["stable_throughput[images/s]"],
         ),
         uses=uses_of(nodes, synthesised, board.resources),
-        tool=tool_of(synthesised),
+        synthesis=synthesis_of(synthesised),
         layers=layers_of(network, model, style["layers"]),
         nodes=nodes,
         passages=passages_of(model, performance["one_frame"]),

@@ -12,7 +12,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from finn_builds.boards import Resources as Device
 from finn_builds.ingest import IntegerMLP
-from finn_builds.report.content import RESOURCES, Layer, Node, Use
+from finn_builds.report.content import RESOURCES, Layer, Node, Part, Synthesis, Use
 
 #: Key of the whole design in ``synth_resources.json``, and of the tool that counted.
 TOP_KEY = "(top)"
@@ -112,6 +112,7 @@ def nodes_of(
     model: ModelWrapper,
     estimated: Mapping[str, Mapping[str, float]],
     synthesised: Mapping[str, Any] | None,
+    chosen: Sequence[Mapping[str, Any]],
 ) -> tuple[Node, ...]:
     """Return the resources of every node, estimated and, where there are any, synthesised.
 
@@ -121,6 +122,8 @@ def nodes_of(
         The hardware graph.
     estimated, synthesised : dict
         ``estimate_layer_resources_final.json`` and ``synth_resources.json``, by node.
+    chosen : sequence of dict
+        ``layers`` of ``report/style.json``.
     """
     layers = node_layers(model)
     made = []
@@ -137,6 +140,7 @@ def nodes_of(
                 estimated=_figures(guess),
                 synthesised=_figures(found),
                 note=_note(found),
+                parts=_parts(found, chosen, several=len(layers[node.name]) > 1),
             )
         )
     return tuple(made)
@@ -156,12 +160,25 @@ def uses_of(
     return tuple(uses)
 
 
-def tool_of(synthesised: Mapping[str, Any] | None) -> str:
-    """Return the name and version of what synthesised, or nothing."""
-    tool = (synthesised or {}).get(TOOL_KEY) or {}
-    if isinstance(tool, str):
-        return tool
-    return " ".join(str(tool[key]) for key in ("name", "version") if tool.get(key))
+def synthesis_of(found: Mapping[str, Any] | None) -> Synthesis | None:
+    """Return what synthesised the design and how, or None where nothing did.
+
+    Parameters
+    ----------
+    found : dict or None
+        ``synth_resources.json``.
+    """
+    tool, top = (found or {}).get(TOOL_KEY), (found or {}).get(TOP_KEY) or {}
+    if not tool:
+        return None
+    return Synthesis(
+        tool=f"{tool['name']} {tool['version']}",
+        stage=tool.get("stage", ""),
+        path_ns=top.get("critical_path_ns"),
+        depth=top.get("logic_depth"),
+        path_source=tool.get("critical_path", ""),
+        why_not=_note(top),
+    )
 
 
 def _figures(found: Any) -> dict[str, float]:
@@ -175,10 +192,24 @@ def _figures(found: Any) -> dict[str, float]:
     }
 
 
-def _note(found: Any) -> str:
-    if isinstance(found, str):
-        return found
-    for key in ("note", "why", "error", "reason"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), str):
-            return str(found[key])
-    return ""
+def _note(found: Mapping[str, Any]) -> str:
+    """Return why there are no figures, as the synthesis step says it."""
+    return str(found.get("why", ""))
+
+
+def _parts(
+    found: Mapping[str, Any], chosen: Sequence[Mapping[str, Any]], several: bool
+) -> tuple[Part, ...]:
+    """Return the parts of a node whose cells were told apart, if it holds several layers.
+
+    The synthesis step counts layers from 0, the page from 1.
+    """
+    parts = []
+    for key, figures in (found.get("layers") or {}).items() if several else ():
+        name = key
+        alone: Mapping[str, Any] = {}
+        if key.isdigit():
+            name = f"layer {int(key) + 1}"
+            alone = chosen[int(key)].get("as_sparse") or {}
+        parts.append(Part(name, {k: v for k, v in _figures(alone).items() if v}, _figures(figures)))
+    return tuple(parts)

@@ -17,6 +17,7 @@ from finn_builds.report.content import (
     Passage,
     Roc,
     Stream,
+    Synthesis,
     Timing,
     Use,
     Verification,
@@ -96,7 +97,9 @@ def report(
             Use("DSP", 2.0, 2.0 if synthesised else None, 220),
             Use("BRAM_18K", 0.0, 0.0 if synthesised else None, 280),
         ),
-        tool="Yosys 1.0" if synthesised else "",
+        synthesis=Synthesis("Yosys 1.0", "out of context", 6.25, 5, "delays")
+        if synthesised
+        else None,
         layers=layers,
         nodes=tuple(
             Node(name, "matrix-vector unit", (k + 1,), {"LUT": 1000.0}, counted)

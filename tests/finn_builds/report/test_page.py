@@ -102,7 +102,18 @@ def test_synthesised_figures_stand_beside_estimates() -> None:
     assert "LUT 1,800 of 53,200, 3.4 % synthesised estimated 2,000" in words
     assert "FF 1,400 of 106,400, 1.3 % synthesised" in words
     assert "Whole design 1,800 2,000 1,400 2 2 0 0" in words
-    assert "Synthesised out of context by Yosys 1.0; no place and route has confirmed it." in words
+    assert "Synthesised by Yosys 1.0: out of context. No place and route has confirmed it." in words
+    assert "Longest path 6.2 ns estimated of 10 ns; 5 levels of logic, before placement" in words
+
+
+def test_what_could_not_be_synthesised_says_why() -> None:
+    content = report(synthesised=True)
+    lost = replace(content.synthesis, path_ns=None, depth=None, why_not="not synthesised: a")
+    node = replace(content.nodes[0], synthesised={}, note="it took longer than 60 s")
+    words = text_of(build_page(replace(content, synthesis=lost, nodes=(node,))))
+    assert "No figures of the whole, not synthesised: a." in words
+    assert "layer 1; it took longer than 60 s" in words
+    assert "Longest path" not in words
 
 
 def test_mismatches_are_not_hidden() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from finn_builds.report import text
 from finn_builds.report.classes import CURVE_POINTS, one_against_all
-from finn_builds.report.content import ESTIMATED, SYNTHESISED, Use
+from finn_builds.report.content import ESTIMATED, SYNTHESISED, Synthesis, Use
 from finn_builds.report.drawing import (
     MAX_LINES,
     MAX_PIXELS,
@@ -22,7 +22,7 @@ from finn_builds.report.drawing import (
     weight_picture,
 )
 from finn_builds.report.figures import Point, pareto_plot
-from finn_builds.report.network import nodes_of, tool_of, uses_of
+from finn_builds.report.network import nodes_of, synthesis_of, uses_of
 from finn_builds.report.traffic import streams_of
 
 
@@ -144,8 +144,7 @@ class TestResources:
         ("found", "figures", "note"),
         [
             ({"LUT": 5, "FF": 2.0, "CARRY": 1, "depth": None}, {"LUT": 5.0, "FF": 2.0}, ""),
-            ({"error": "took too long"}, {}, "took too long"),
-            ("not synthesised", {}, "not synthesised"),
+            ({"why": "took too long"}, {}, "took too long"),
             (None, {}, ""),
         ],
     )
@@ -155,7 +154,7 @@ class TestResources:
 
         node = helper.make_node("MVAU_rtl", ["x"], ["y"], name="MVAU_rtl_0")
         model = ModelWrapper(helper.make_model(helper.make_graph([node], "g", [], [])))
-        (made,) = nodes_of(model, {"MVAU_rtl_0": {"LUT": 7}}, {"MVAU_rtl_0": found})
+        (made,) = nodes_of(model, {"MVAU_rtl_0": {"LUT": 7}}, {"MVAU_rtl_0": found}, [{}])
         assert (made.synthesised, made.note) == (figures, note)
         assert made.layers == (1,) and made.estimated == {"LUT": 7.0}
 
@@ -168,10 +167,13 @@ class TestResources:
         assert uses["LUT"].estimated == 2000 and uses["FF"].estimated is None
 
     def test_the_tool(self) -> None:
-        assert (
-            tool_of({"tool": {"name": "Yosys", "version": "0.70", "options": []}}) == "Yosys 0.70"
-        )
-        assert tool_of(None) == tool_of({}) == ""
+        tool = {"name": "Yosys", "version": "0.70", "stage": "alone", "critical_path": "delays"}
+        top = {"critical_path_ns": 5.5, "logic_depth": 4}
+        found = synthesis_of({"tool": tool, "(top)": top})
+        assert found == Synthesis("Yosys 0.70", "alone", 5.5, 4, "delays")
+        lost = synthesis_of({"tool": tool, "(top)": {"why": "too large"}})
+        assert lost is not None and (lost.path_ns, lost.why_not) == (None, "too large")
+        assert synthesis_of(None) is None
 
 
 def test_streams_are_seen_between_their_first_and_last_beat() -> None:
