@@ -26,6 +26,7 @@ def parser() -> Parser:
     result = Parser(
         prog="train.py",
         description="Train a quantised, pruned MLP and write its checkpoint and its QONNX.",
+        epilog="python train.py study --help: many trainings, one table and figures of it.",
         allow_abbrev=False,
     )
     add = result.add_argument
@@ -58,6 +59,11 @@ def train(arguments: Sequence[str]) -> None:
     UserError
         For every mistake in it, or in what it names.
     """
+    if list(arguments[:1]) == ["study"]:
+        from brevitas_models.study import cli
+
+        cli.run(arguments[1:])
+        return
     args = parser().parse_args(arguments)
     is_file = args.model.endswith((".yaml", ".yml"))
     recipe_file = Path(args.model) if is_file else zoo.recipe_path(args.model)

@@ -1,23 +1,37 @@
-"""Training throughput of the shipped jet tagger, against the usual way of training it.
+"""Training throughput, one model and sixteen, against the usual way of training one.
 
-    python benchmarks/bench_training.py [--frames 100000] [--epochs 3] [--repeats 3]
+    python benchmarks/bench_training.py [--frames 50000] [--epochs 3] [--repeats 3] [--compiled]
 
-Both ways train the same Brevitas network (4 bit, BatchNorm folded, no teacher) for the same epochs
-on the same surrogate jets with batches of 1,024 and Adam, in turns. The usual way is a torch
-`DataLoader` over a `TensorDataset`, Adam as it comes, and as many threads as torch takes. Samples/s
-are training frames through forward, backward and optimiser step per second of wall time. Writes
-``benchmarks/results/training.json``.
+All ways train the same networks for the same epochs on the same surrogate jets in batches of 1,024
+with Adam, in turns:
+
+- *usual*: Brevitas as it comes: torch `DataLoader` over a `TensorDataset`, autograd, Adam, as many
+  threads as torch takes, one model at a time.
+- *loop*: `training.train`: no loader, fused Adam, one thread; still Brevitas and autograd.
+- *one*: `stacked.train` of one model in one thread.
+- *sixteen*: sixteen models of a study (seeds and widths differ) in two processes, each training
+  stacks of `--width` models; samples of all models are counted.
+- *compiled* with `--compiled`: *one* and *sixteen* with `torch.compile`; the time that compiling
+  takes is not in the rates but beside them.
+
+Samples/s are training frames through forward, backward and optimiser step per second of wall time,
+validation left out; *CPU* rates are per second of processor time of all processes, for machines
+that are busy with other things. Writes ``benchmarks/results/training.json``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import statistics
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -27,91 +41,218 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.record import machine, versions, write_result
-from brevitas_models import datasets, experiment, recipe, training, zoo
+from brevitas_models import datasets, experiment, recipe, training
 from brevitas_models.recipe import Recipe
+from brevitas_models.stacked.loop import Job, train_many
 from brevitas_models.training import Frames
 
 PACKAGES = ("torch", "brevitas", "numpy")
+NETWORKS = {
+    "paper": {"weight_bits": 6, "act_bits": 6},
+    "jets": {"weight_bits": 4, "act_bits": 4, "fold_batch_norm": True},
+}
+MODELS, PROCESSES = 16, 2
 
 
-def jets(frames: int) -> tuple[Frames, Frames]:
-    """Return standardised surrogate jets to train on, and a few to judge by."""
+def settings(network: str, seed: int, epochs: int) -> Recipe:
+    """Return what one model of the benchmark is trained with."""
+    layers = {"layers": [16, 64, 32, 32, 5]}
+    training_ = {"epochs": epochs, "batch_size": 1024, "seed": seed}
+    values = {"name": network, "network": {**layers, **NETWORKS[network]}, "training": training_}
+    return recipe.from_dict(values)
+
+
+def jets(frames: int) -> Frames:
+    """Return standardised surrogate jets to train on."""
     data = datasets.load("jets", source="surrogate")
     assert data.scaler is not None
     x = torch.from_numpy(data.scaler.transform(data.x_train))
     y = torch.from_numpy(data.y_train)
     again = torch.arange(frames) % len(x)
-    return Frames(x[again], y[again]), Frames(x[:1024], y[:1024])
+    return Frames(x[again], y[again])
 
 
-def ours(settings: Recipe, frames: Frames, validation: Frames) -> float:
-    """Return samples/s of the project's loop, from its own record of the epochs' times."""
-    model = experiment.fresh_model(settings)
-    history = training.train(model, frames, validation, settings.training, settings.pruning)
-    # The first epoch pays for what torch sets up once.
-    seconds = [record.seconds for record in history[1:]]
-    return used(settings, frames) * len(seconds) / sum(seconds)
+class Clock:
+    """Wall and processor time of whole epochs but the first, which pays for what is set up once."""
+
+    def __init__(self) -> None:
+        self.marks: list[tuple[float, float]] = []
+
+    def mark(self, *_: object) -> None:
+        """Note that an epoch has ended."""
+        self.marks.append((time.perf_counter(), time.process_time()))
+
+    def seconds(self) -> tuple[float, float]:
+        """Return wall and processor time from the first mark to the last."""
+        (wall, cpu), (end, cpu_end) = self.marks[0], self.marks[-1]
+        return end - wall, cpu_end - cpu
 
 
-def usual(settings: Recipe, frames: Frames) -> float:
-    """Return samples/s of a DataLoader loop over the same network, validation left out."""
-    model = experiment.fresh_model(settings)
+def usual(network: str, frames: Frames, epochs: int) -> tuple[float, float]:
+    """Train one model the usual way: seconds of wall and processor time a counted epoch."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    chosen = settings(network, 0, epochs)
+    model = experiment.fresh_model(chosen)
     model.calibrate(frames.x)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.training.learning_rate)
-    loader = DataLoader(
-        TensorDataset(frames.x, frames.target),
-        batch_size=settings.training.batch_size,
-        shuffle=True,
-        drop_last=True,
-    )
-    seconds = 0.0
-    for epoch in range(settings.training.epochs):
-        start = time.perf_counter()
+    optimizer = torch.optim.Adam(model.parameters(), lr=chosen.training.learning_rate)
+    data = TensorDataset(frames.x, frames.target)
+    loader = DataLoader(data, batch_size=1024, shuffle=True, drop_last=True)
+    clock = Clock()
+    for _ in range(epochs):
         model.train()
         for x, y in loader:
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
-        if epoch:
-            seconds += time.perf_counter() - start
-    return used(settings, frames) * (settings.training.epochs - 1) / seconds
+        clock.mark()
+    wall, cpu = clock.seconds()
+    return wall / (epochs - 1), cpu / (epochs - 1)
 
 
-def used(settings: Recipe, frames: Frames) -> int:
-    """Return how many frames an epoch takes: the last, shorter batch is left out."""
-    return len(frames) // settings.training.batch_size * settings.training.batch_size
+def loop(network: str, frames: Frames, epochs: int) -> tuple[float, float]:
+    """Train one model with `training.train`."""
+    chosen, clock = settings(network, 0, epochs), Clock()
+    training.train(
+        experiment.fresh_model(chosen), frames, first(frames), chosen.training, on_epoch=clock.mark
+    )
+    wall, cpu = clock.seconds()
+    return wall / (epochs - 1), cpu / (epochs - 1)
+
+
+def stack(
+    network: str, frames: Frames, epochs: int, seeds: list[int], compiled: bool
+) -> tuple[float, float, float]:
+    """Train models side by side; the first epoch's seconds come as well."""
+    clock, jobs, started = Clock(), [], time.perf_counter()
+    for seed in seeds:
+        chosen = settings(network, seed, epochs)
+        watch = clock.mark if seed == seeds[-1] else None
+        model, judged = experiment.fresh_model(chosen), first(frames)
+        jobs.append(Job(model, frames, judged, chosen.training, on_epoch=watch))
+    train_many(jobs, compiled=compiled)
+    wall, cpu = clock.seconds()
+    return wall / (epochs - 1), cpu / (epochs - 1), clock.marks[0][0] - started
+
+
+def study(
+    network: str, frames: Frames, epochs: int, width: int, compiled: bool
+) -> tuple[float, float, float]:
+    """Train `MODELS` models in `PROCESSES` processes, each stack after stack."""
+    parts = [list(range(start, MODELS, PROCESSES)) for start in range(PROCESSES)]
+    context = multiprocessing.get_context("spawn")
+    gate = context.Barrier(PROCESSES)
+    with context.Pool(PROCESSES, initializer=_join, initargs=(gate, frames)) as pool:
+        args = [(network, epochs, part, width, compiled) for part in parts]
+        found = pool.starmap(_part, args, chunksize=1)
+    wall = max(item[1] for item in found) - min(item[0] for item in found)
+    return wall / epochs, sum(item[2] for item in found) / epochs, max(item[3] for item in found)
+
+
+_SHARED: dict[str, Any] = {}
+
+
+def _join(gate: Any, frames: Frames) -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    _SHARED.update(gate=gate, frames=frames)
+
+
+def _part(
+    network: str, epochs: int, seeds: list[int], width: int, compiled: bool
+) -> tuple[float, float, float, float]:
+    frames = _SHARED["frames"]
+    stacks = [seeds[at : at + width] for at in range(0, len(seeds), width)]
+    # Once on few frames: what is set up or compiled once does not count.
+    warm = time.perf_counter()
+    stack(network, Frames(frames.x[:2048], frames.target[:2048]), 2, stacks[0], compiled)
+    warm = time.perf_counter() - warm
+    _SHARED["gate"].wait()
+    start, cpu = time.perf_counter(), time.process_time()
+    for chosen in stacks:
+        stack(network, frames, epochs, chosen, compiled)
+    return start, time.perf_counter(), time.process_time() - cpu, warm
+
+
+def first(frames: Frames) -> Frames:
+    """Return a few frames to judge by: validation is to take no time here."""
+    return Frames(frames.x[:256], frames.target[:256])
 
 
 def main() -> None:
     """Measure, write the result and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--frames", type=int, default=50_000)
     parser.add_argument("--epochs", type=int, default=3, help="the first is not counted")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--width", type=int, default=2, help="models of a stack")
+    parser.add_argument("--compiled", action="store_true", help="measure torch.compile too")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    at = machine()
-    settings = recipe.load(zoo.recipe_path("jets"))
-    settings = settings.replace("training", epochs=options.epochs)
-    frames, validation = jets(options.frames)
-    rates: dict[str, list[float]] = {"prunestream": [], "dataloader": []}
-    for _ in range(options.repeats):
-        rates["prunestream"].append(ours(settings, frames, validation))
-        rates["dataloader"].append(usual(settings, frames))
-    medians = {way: statistics.median(runs) for way, runs in rates.items()}
+    at, frames, epochs = machine(), jets(options.frames), options.epochs
+    used = len(frames) // 1024 * 1024
+    networks: dict[str, Any] = {}
+    for network in NETWORKS:
+        ways: dict[str, tuple[int, Callable[[], tuple[float, ...]]]] = {
+            "usual": (1, lambda: usual(network, frames, epochs)),  # noqa: B023
+            "loop": (1, lambda: loop(network, frames, epochs)),  # noqa: B023
+            "one": (1, lambda: stack(network, frames, epochs, [0], False)),  # noqa: B023
+            "sixteen": (
+                MODELS,
+                lambda: study(network, frames, epochs, options.width, False),  # noqa: B023
+            ),
+        }
+        if options.compiled:
+            ways["one_compiled"] = (
+                1,
+                lambda: stack(network, frames, epochs, [0], True),  # noqa: B023
+            )
+            ways["sixteen_compiled"] = (
+                MODELS,
+                lambda: study(network, frames, epochs, options.width, True),  # noqa: B023
+            )
+        runs: dict[str, list[tuple[float, ...]]] = {way: [] for way in ways}
+        for _ in range(options.repeats):
+            for way, (_, measure) in ways.items():
+                runs[way].append(measure())
+        networks[network] = summary(ways, runs, used)
     result = {
         "machine": at,
         "versions": versions(PACKAGES),
-        "network": "16-64-32-32-5, 4 bit, batches of 1,024",
+        "networks": "16-64-32-32-5, batches of 1,024; paper: 6 bit, BatchNorm; jets: 4 bit, "
+        "BatchNorm folded into the weights",
         "frames": options.frames,
-        "epochs_counted": options.epochs - 1,
-        "samples_per_s": {
-            way: {"runs": runs, "median": medians[way]} for way, runs in rates.items()
-        },
-        "ratio": medians["prunestream"] / medians["dataloader"],
+        "epochs": epochs,
+        "processes_of_sixteen": PROCESSES,
+        "models_of_a_stack": options.width,
+        "results": networks,
     }
     print(json.dumps(result, indent=2))
     print(f"written to {write_result('training', result)}")
+
+
+def summary(ways: dict[str, Any], runs: dict[str, list[tuple[float, ...]]], used: int) -> Any:
+    """Return samples/s of each way and how many times that of the usual way they are."""
+    rates: dict[str, Any] = {}
+    for way, found in runs.items():
+        samples = ways[way][0] * used
+        wall = [samples / item[0] for item in found]
+        cpu = [samples / item[1] for item in found]
+        rates[way] = {
+            "samples_per_s": round(statistics.median(wall)),
+            "runs": [round(rate) for rate in wall],
+            "samples_per_cpu_s": round(statistics.median(cpu)),
+        }
+        if "compiled" in way:
+            rates[way]["first_seconds"] = [round(item[2], 1) for item in found]
+    for way in rates:
+        # Ways are measured in turns: the ratios of one turn have had the same machine.
+        ratios = [
+            usual_[0] / item[0] for usual_, item in zip(runs["usual"], runs[way], strict=True)
+        ]
+        rates[way]["times_usual"] = round(ways[way][0] * statistics.median(ratios), 1)
+        cpu = rates[way]["samples_per_cpu_s"] / rates["usual"]["samples_per_cpu_s"]
+        rates[way]["times_usual_per_cpu_s"] = round(cpu, 1)
+    return rates
 
 
 if __name__ == "__main__":

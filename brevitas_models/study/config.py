@@ -1,0 +1,251 @@
+"""The YAML of a study, checked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from brevitas_models import recipe
+from brevitas_models.errors import UserError
+from brevitas_models.recipe import Recipe
+
+Width = Annotated[int, Field(ge=1, le=32)]
+Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+
+
+class _Section(BaseModel):
+    """Settings that refuse unknown keys and can't be changed once checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Grid(_Section):
+    """Trainings to make: every combination of the values given.
+
+    Attributes
+    ----------
+    bits : tuple of int
+        Width of weights and activations: 1 to 8, or 32 for float. A network with 32 bits has no
+        input quantiser either.
+    schedule, criterion : tuple of str
+        As in a recipe's pruning.
+    batch_norm : tuple of str or bool
+        As in a recipe's network.
+    l1 : tuple of float
+        As in a recipe's training.
+    random_labels : tuple of float
+        As in a recipe's data.
+    seed : tuple of int
+        Of initial weights and order of frames.
+    """
+
+    bits: tuple[Width, ...] = Field((), min_length=0)
+    schedule: tuple[str, ...] = ()
+    criterion: tuple[str, ...] = ()
+    batch_norm: tuple[str | bool, ...] = ()
+    l1: tuple[float, ...] = ()
+    random_labels: tuple[float, ...] = ()
+    seed: tuple[int, ...] = ()
+
+
+class Bayes(_Section):
+    """Search of layer sizes by Bayesian optimisation, to compare pruning with.
+
+    Hawks et al. (2021), section 3.3: fc1 in 8..128, fc2 and fc3 in 4..64, 20 trials of 25 epochs,
+    least validation loss, no pruning; the best sizes are trained again in full.
+
+    Attributes
+    ----------
+    bits : tuple of int
+        A search for each width.
+    trials : int
+        Sizes tried.
+    epochs : int
+        Of a trial.
+    startup : int
+        Trials with random sizes, before there is something to learn from.
+    sizes : tuple of (int, int)
+        Smallest and largest size of each hidden layer.
+    seed : int
+        Of the search and of its trainings.
+    """
+
+    bits: tuple[Width, ...] = Field((32,), min_length=1)
+    trials: int = Field(20, ge=1)
+    epochs: int = Field(25, ge=1)
+    startup: int = Field(5, ge=1)
+    sizes: tuple[Range, ...] = ((8, 128), (4, 64), (4, 64))
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Bayes:
+        for low, high in self.sizes:
+            if low > high:
+                raise ValueError(f"expected smallest sizes first, found {low} and {high}")
+        return self
+
+
+class Hardware(_Section):
+    """Which rows are built with ``--with-hardware``, and how.
+
+    Attributes
+    ----------
+    board : str
+    frames : int
+        Verified in simulation.
+    synth : str
+        As in a build: ``none`` takes the build's estimates of LUTs and FFs, ``yosys`` counts them.
+    shares : tuple of float or None
+        Rows with these shares pruned; None: all that can be built.
+    seeds, folds : tuple of int or None
+        Rows of these seeds and folds; None: all.
+    """
+
+    board: str = "Pynq-Z1"
+    frames: int = Field(1000, ge=1)
+    synth: Literal["none", "yosys"] = "none"
+    shares: tuple[float, ...] | None = None
+    seeds: tuple[int, ...] | None = None
+    folds: tuple[int, ...] | None = None
+
+
+class Compute(_Section):
+    """How the trainings are made; changes results in the last bits at most.
+
+    Attributes
+    ----------
+    width : int
+        Networks of one kind that are trained side by side.
+    compiled : bool
+        Let torch compile the steps: pays for studies of hours.
+    attempts : int
+        How often a training that fails is tried.
+    """
+
+    width: int = Field(2, ge=1)
+    compiled: bool = False
+    attempts: int = Field(2, ge=1)
+
+
+class _File(_Section):
+    name: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
+    base: dict[str, Any]
+    grids: tuple[Grid, ...] = ()
+    bayes: Bayes | None = None
+    hardware: Hardware = Hardware()
+    compute: Compute = Compute()
+
+
+class Study(_Section):
+    """All that a study is told.
+
+    Attributes
+    ----------
+    name : str
+    base : Recipe
+        What all trainings have in common.
+    grids : tuple of Grid
+    bayes : Bayes or None
+    hardware : Hardware
+    compute : Compute
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    name: str
+    base: Recipe
+    grids: tuple[Grid, ...]
+    bayes: Bayes | None
+    hardware: Hardware
+    compute: Compute
+
+
+def load(path: Path) -> Study:
+    """Read and check a study.
+
+    Raises
+    ------
+    UserError
+        If the file can't be read, is no YAML, or holds a wrong setting; the message names its key.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected the YAML of a study") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: can't be read as a YAML file ({error})") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    try:
+        return from_dict(values, path.stem)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def from_dict(values: object, name: str = "study") -> Study:
+    """Check what a YAML file holds; `name` is taken where it gives none.
+
+    Raises
+    ------
+    UserError
+        For a missing section, an unknown key or a wrong value; one line with every fault found.
+    """
+    if not isinstance(values, Mapping):
+        known = ", ".join(_File.model_fields)
+        raise UserError(f"expected the sections {known}, found {values!r:.80}")
+    try:
+        file = _File.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError("; ".join(_fault(item) for item in error.errors())) from None
+    if not file.grids and file.bayes is None:
+        raise UserError("grids: missing; expected a list of grids, or a section bayes")
+    title = file.name or name
+    try:
+        base = recipe.from_dict({"name": "base", **file.base})
+    except UserError as error:
+        raise UserError(f"base.{error}") from None
+    hidden = len(base.network.layers) - 2
+    if file.bayes is not None and len(file.bayes.sizes) != hidden:
+        raise UserError(
+            f"bayes.sizes: expected {hidden} ranges, one for each hidden layer of "
+            f"base.network.layers, found {len(file.bayes.sizes)}"
+        )
+    return Study(
+        name=title,
+        base=base,
+        grids=file.grids,
+        bayes=file.bayes,
+        hardware=file.hardware,
+        compute=file.compute,
+    )
+
+
+def _fault(item: Any) -> str:
+    """Turn one finding of pydantic into our words; `item` is one of `ValidationError.errors()`."""
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(item["loc"])
+        near = difflib.get_close_matches(str(item["loc"][-1]), known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ";"
+        return f"{where}: no such setting{hint} Known: {', '.join(known)}"
+    if item["type"] == "missing":
+        return f"{where}: missing"
+    text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if item["type"] == "value_error":
+        return f"{where}: {text}"
+    return f"{where}: expected {text}, found {item['input']!r:.80}"
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "grids": Grid,
+        "bayes": Bayes,
+        "hardware": Hardware,
+        "compute": Compute,
+    }
+    return list((_File if len(location) == 1 else sections[location[0]]).model_fields)

@@ -1,0 +1,104 @@
+"""The frames of a study's points, each array once."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from brevitas_models import datasets
+from brevitas_models.datasets import Dataset
+from brevitas_models.distill import Teacher
+from brevitas_models.experiment import Experiment, fold
+from brevitas_models.recipe import DistillationSettings
+from brevitas_models.study.config import Study
+from brevitas_models.study.points import Point
+
+
+class Frames:
+    """Loads, splits, labels and mixes frames, and keeps equal arrays once.
+
+    Parameters
+    ----------
+    study : Study
+    teacher : Path or None
+        QONNX file of a teacher.
+
+    Attributes
+    ----------
+    data : Dataset
+    about : str
+        The data that were found and the teacher, with checksums.
+    arrays : list of array
+    """
+
+    def __init__(self, study: Study, teacher: Path | None) -> None:
+        chosen = study.base.data
+        self.data = datasets.load(chosen.dataset, source=chosen.source, seed=chosen.seed)
+        ways = study.base.distillation or DistillationSettings()
+        self.teacher = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
+        self.about = f"{self.data.name}: {self.data.source}"
+        if self.teacher is not None:
+            digest = hashlib.sha256(self.teacher.path.read_bytes()).hexdigest()
+            self.about += f"; teacher {self.teacher.path.name} {digest[:12]}"
+        self.arrays: list[np.ndarray] = []
+        self._seen: dict[str, int] = {}
+        self._folds: dict[tuple[int, int], Dataset] = {}
+        self._known: dict[str, tuple[int, int, int, int, int, int]] = {}
+
+    def of(self, point: Point) -> tuple[int, int, int, int, int, int]:
+        """Return which arrays are a point's, as `work.Member.arrays`.
+
+        Raises
+        ------
+        UserError
+            If the network does not fit the data or the teacher, or the teacher is missing.
+        """
+        settings = point.recipe
+        if self.teacher is not None and settings.distillation is None:
+            settings = dataclasses.replace(settings, distillation=DistillationSettings())
+        mixed = settings.distillation is not None and settings.distillation.samples > 0
+        name = json.dumps(
+            [
+                settings.data.model_dump(mode="json"),
+                settings.to_dict()["distillation"],
+                point.fold,
+                settings.training.seed if mixed else None,
+            ]
+        )
+        data = self.fold(point)
+        experiment = Experiment(settings, data, self.teacher)  # checks the sizes
+        if name not in self._known:
+            frames, validation = experiment.frames()
+            assert data.scaler is not None, "a data set with training frames has a scaler"
+            parts = (
+                frames.x.numpy(),
+                frames.target.numpy(),
+                validation.x.numpy(),
+                validation.target.numpy(),
+                data.scaler.transform(data.x_test),
+                data.y_test,
+            )
+            self._known[name] = tuple(self._keep(part) for part in parts)  # type: ignore[assignment]
+        return self._known[name]
+
+    def fold(self, point: Point) -> Dataset:
+        """Return the data set as it is split for a point."""
+        folds, index = point.recipe.data.folds, point.fold
+        if folds == 1:
+            return self.data
+        if (folds, index) not in self._folds:
+            self._folds[folds, index] = fold(self.data, index, folds)
+        return self._folds[folds, index]
+
+    def _keep(self, array: np.ndarray) -> int:
+        array = np.ascontiguousarray(array)
+        digest = hashlib.sha256(array.tobytes() + str((array.dtype, array.shape)).encode())
+        name = digest.hexdigest()
+        if name not in self._seen:
+            self._seen[name] = len(self.arrays)
+            self.arrays.append(array)
+        return self._seen[name]

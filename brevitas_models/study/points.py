@@ -1,0 +1,171 @@
+"""Which trainings a study asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from brevitas_models import recipe
+from brevitas_models.config import FLOAT_BITS
+from brevitas_models.errors import UserError
+from brevitas_models.recipe import Recipe
+from brevitas_models.study.config import Grid, Study
+
+# Settings of a grid: where each stands in a recipe.
+PLACES = {
+    "bits": ("network", "weight_bits"),
+    "schedule": ("pruning", "schedule"),
+    "criterion": ("pruning", "criterion"),
+    "batch_norm": ("network", "batch_norm"),
+    "l1": ("training", "l1"),
+    "random_labels": ("data", "random_labels"),
+    "seed": ("training", "seed"),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training through all its rounds.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        `data.folds` is that of the study; the point is one of them.
+    fold : int
+        From 0.
+    kind : str
+        ``grid``, ``bayes_trial`` or ``bayes``: the best sizes of a search, trained in full.
+    trial : int or None
+        Of a search.
+    """
+
+    recipe: Recipe
+    fold: int = 0
+    kind: str = "grid"
+    trial: int | None = None
+
+    def key(self, about: str) -> str:
+        """Return a name of this point that changes with all that decides its result.
+
+        Parameters
+        ----------
+        about : str
+            What the recipe does not say: the data that were found, and the teacher.
+        """
+        settings = self.recipe.to_dict()
+        settings = {k: settings[k] for k in ("network", "training", "pruning", "distillation")}
+        rows = [settings, self.recipe.data.random_labels, self.recipe.data.seed]
+        text = json.dumps([rows, self.recipe.data.folds, self.fold, self.kind, self.trial, about])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def columns(self) -> dict[str, Any]:
+        """Return the settings that tell this point from others, as columns of the table."""
+        chosen = self.recipe
+        weight, act = set(chosen.network.weight_widths), set(chosen.network.act_widths)
+        widths = weight | act
+        spread = f"{_joined(chosen.network.weight_widths)}/{_joined(chosen.network.act_widths)}"
+        return {
+            "kind": self.kind,
+            "bits": next(iter(widths)) if len(widths) == 1 else spread,
+            "schedule": chosen.pruning.schedule,
+            "criterion": chosen.pruning.criterion,
+            "batch_norm": chosen.network.batch_norm,
+            "l1": chosen.training.l1,
+            "random_labels": chosen.data.random_labels,
+            "seed": chosen.training.seed,
+            "fold": self.fold,
+            "layers": _joined(chosen.network.layers),
+            "trial": self.trial,
+        }
+
+
+def _joined(numbers: tuple[int, ...]) -> str:
+    return "-".join(str(number) for number in numbers)
+
+
+def grid_points(study: Study) -> list[Point]:
+    """Return the points of all grids of a study, each once, in the order of the file.
+
+    Raises
+    ------
+    UserError
+        If a value is not allowed where it goes; the message names the grid's key.
+    """
+    found: dict[str, Point] = {}
+    for index, grid in enumerate(study.grids):
+        for chosen in _recipes(study, grid, f"grids.{index}"):
+            for fold in range(chosen.data.folds):
+                point = Point(chosen, fold)
+                found.setdefault(point.key(""), point)
+    return list(found.values())
+
+
+def _recipes(study: Study, grid: Grid, where: str) -> Iterator[Recipe]:
+    values = {key: getattr(grid, key) for key in PLACES if getattr(grid, key)}
+    for combination in itertools.product(*values.values()):
+        chosen = study.base
+        for key, value in zip(values, combination, strict=True):
+            chosen = changed(chosen, key, value, f"{where}.{key}")
+        yield chosen
+
+
+def changed(base: Recipe, key: str, value: Any, where: str) -> Recipe:
+    """Return a recipe with one setting of a grid changed.
+
+    Parameters
+    ----------
+    base : Recipe
+    key : str
+        Of `PLACES`.
+    value : object
+    where : str
+        Key in the study's file, for the message.
+
+    Raises
+    ------
+    UserError
+        If the value is not allowed.
+    """
+    settings = base.to_dict()
+    section, name = PLACES[key]
+    settings[section][name] = value
+    if key == "bits":
+        settings["network"]["act_bits"] = value
+        if value == FLOAT_BITS:
+            settings["network"]["input_bits"] = FLOAT_BITS
+    if key == "schedule" and value in ("gradual", "one_shot"):
+        # These take one share: the largest of the rounds.
+        shares = settings["pruning"].pop("shares", None)
+        if shares:
+            settings["pruning"]["share"] = max(shares)
+    try:
+        return recipe.from_dict(settings)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def bayes_point(
+    study: Study, bits: int, sizes: tuple[int, ...], *, trial: int | None, fold: int = 0
+) -> Point:
+    """Return a training of a search: of one trial, or, with None, of the best sizes in full."""
+    assert study.bayes is not None
+    base = changed(study.base, "bits", bits, "bayes.bits")
+    settings = base.to_dict()
+    layers = base.network.layers
+    settings["network"]["layers"] = [layers[0], *sizes, layers[-1]]
+    settings["training"]["seed"] = study.bayes.seed
+    settings["pruning"] = {}
+    if trial is not None:
+        settings["training"]["epochs"] = study.bayes.epochs
+    kind = "bayes" if trial is None else "bayes_trial"
+    return Point(recipe.from_dict(settings), fold, kind, trial)
+
+
+def renamed(point: Point, name: str) -> Point:
+    """Return a point whose recipe has another name."""
+    return dataclasses.replace(point, recipe=dataclasses.replace(point.recipe, name=name))

@@ -1,0 +1,194 @@
+"""Runs a study: hands out the work, keeps what comes back, writes table and figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import filelock
+
+from brevitas_models import rounds
+from brevitas_models.errors import UserError
+from brevitas_models.progress import Reporter
+from brevitas_models.study import table
+from brevitas_models.study.config import Study
+from brevitas_models.study.data import Frames
+from brevitas_models.study.plans import Plan, Progress, Step, check, plans
+from brevitas_models.study.points import Point, grid_points
+from brevitas_models.study.pool import Lost, Pool, where
+from brevitas_models.study.store import Store
+from brevitas_models.study.table import Row
+from brevitas_models.study.work import Member, Task
+
+# Seconds between two writings of the table while the study runs.
+_TABLE_EVERY = 2.0
+
+
+class Incomplete(UserError):
+    """Some trainings of a study failed; all others are in the table."""
+
+    exit_code = 1
+
+
+def run(
+    study: Study,
+    out: Path,
+    *,
+    teacher: Path | None = None,
+    dask: str | None = None,
+    processes: int | None = None,
+    with_hardware: bool = False,
+    reporter: Reporter | None = None,
+) -> Path:
+    """Run what is missing of a study and write its table and its figures.
+
+    Parameters
+    ----------
+    study : Study
+    out : Path
+        Folder of the study. What an earlier run finished there is kept.
+    teacher : Path or None
+        QONNX file of a teacher.
+    dask : str or None
+        Address of a Dask scheduler; None: processes of this machine.
+    processes : int or None
+        Of this machine; None: one for each core.
+    with_hardware : bool
+        Build rows and add LUTs, FFs, latency and verified frames.
+    reporter : Reporter or None
+
+    Returns
+    -------
+    Path
+        The table.
+
+    Raises
+    ------
+    UserError
+        For anything in the study, the data, the teacher or `out` that does not fit; if another
+        run works in `out`.
+    Incomplete
+        If trainings failed more often than they are tried.
+    """
+    reporter = reporter or Reporter(quiet=True)
+    grid = grid_points(study)
+    frames = Frames(study, teacher)
+    reporter.note(f"data: {frames.about}")
+    check(study, frames, grid)
+    store = Store(out)
+    try:
+        lock = filelock.FileLock(out / ".lock", timeout=0)
+        with lock, where(processes, dask) as count:
+            progress = Progress(store, frames, study.compute.attempts)
+            todo = plans(study, grid, frames)
+            _train(study, todo, progress, Pool(count, frames.arrays), reporter)
+            if with_hardware:
+                from brevitas_models.study import hardware
+
+                hardware.add(study, _points(todo, progress), progress, reporter)
+            rows = write_table(todo, progress)
+    except filelock.Timeout:
+        raise UserError(
+            f"{out}: another run of a study works there; wait for it, or choose another --out"
+        ) from None
+    _draw(store, rows, reporter)
+    reporter.result(f"{len(rows)} rows in {store.table}, figures in {store.figures}")
+    _complain(progress, todo)
+    return store.table
+
+
+def _train(
+    study: Study, todo: Sequence[Plan], progress: Progress, pool: Pool, reporter: Reporter
+) -> None:
+    """Train until no plan has a step left."""
+    total, losses = sum(_rounds(study, plan, progress) for plan in todo), 0
+    written = 0.0
+    while steps := [step for plan in todo for step in plan.steps(progress)]:
+        tasks = {step: _task(study, step, progress) for step in steps}
+        try:
+            for outcomes in pool.map(list(tasks.values())):
+                for outcome in outcomes:
+                    if outcome.error is not None:
+                        count = progress.failed.get(outcome.point, 0) + 1
+                        progress.failed[outcome.point] = count
+                        progress.store.fail(outcome.point, outcome.round, outcome.error)
+                        reporter.note(f"failed ({count}): {outcome.point}: {outcome.error}")
+                    else:
+                        progress.store.add(outcome)
+                if time.monotonic() - written > _TABLE_EVERY:
+                    rows = write_table(todo, progress)
+                    reporter.note(f"{len(rows)} of {total} rounds")
+                    written = time.monotonic()
+        except Lost as error:
+            losses += 1
+            for step in steps:
+                for point in step.points:
+                    if progress.done(point) == step.round:
+                        progress.store.fail(progress.key(point), step.round, str(error))
+            reporter.note(f"workers lost: {error}")
+            if losses >= study.compute.attempts:
+                write_table(todo, progress)
+                raise Incomplete(
+                    f"workers were lost {losses} times ({error}); what is finished is kept: run "
+                    f"the same command again"
+                ) from error
+
+
+def _rounds(study: Study, plan: Plan, progress: Progress) -> int:
+    points = plan.points(progress)
+    if points and points[0].kind != "grid":
+        assert study.bayes is not None
+        return study.bayes.trials + study.base.data.folds
+    return sum(len(rounds.plan(point.recipe)) for point in points)
+
+
+def _task(study: Study, step: Step, progress: Progress) -> Task:
+    members = []
+    for point in step.points:
+        finished = progress.store.rounds(progress.key(point))
+        before = finished[step.round - 1].state if step.round else None
+        recipe = point.recipe.to_dict()
+        arrays = progress.frames.of(point)
+        members.append(Member(progress.key(point), recipe, before, arrays))
+    names = tuple(progress.frames.data.class_names)
+    return Task(tuple(members), step.round, names, study.compute.compiled)
+
+
+def _points(todo: Sequence[Plan], progress: Progress) -> list[Point]:
+    return [point for plan in todo for point in plan.points(progress)]
+
+
+def write_table(todo: Sequence[Plan], progress: Progress) -> list[Row]:
+    """Write all finished rounds, in the order of the study's file, and return them."""
+    surrogate = progress.frames.data.surrogate
+    rows: list[Row] = []
+    for point in _points(todo, progress):
+        key = progress.key(point)
+        rows += [
+            {"point": key, **point.columns(), "surrogate": int(surrogate), **finished.row}
+            for finished in progress.store.rounds(key)
+        ]
+    table.write(progress.store.table, rows)
+    return rows
+
+
+def _draw(store: Store, rows: Sequence[Row], reporter: Reporter) -> None:
+    from brevitas_models.study import figures
+
+    if rows:
+        for path in figures.draw(table.read(store.table), store.figures):
+            reporter.note(f"figure: {path}")
+
+
+def _complain(progress: Progress, todo: Sequence[Plan]) -> None:
+    missing = [
+        point
+        for point in _points(todo, progress)
+        if progress.done(point) < len(rounds.plan(point.recipe))
+    ]
+    if missing:
+        raise Incomplete(
+            f"{len(missing)} trainings failed; {progress.store.failures} says why. All others are "
+            f"in the table; run the same command again to retry"
+        )

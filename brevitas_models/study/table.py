@@ -1,0 +1,72 @@
+"""The table of a study: one row for each finished round."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from brevitas_models.checkpoint import write_atomic
+from brevitas_models.errors import UserError
+
+Row = dict[str, Any]
+# Of columns that are text; all others are numbers, or empty.
+TEXT = ("point", "kind", "schedule", "criterion", "batch_norm", "layers", "hardware_board")
+
+
+def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, all or nothing; columns in the order in which rows bring them up.
+
+    Raises
+    ------
+    ValueError
+        If two rows are of the same round of the same point.
+    """
+    names = [(row["point"], row["round"]) for row in rows]
+    if len(set(names)) != len(names):
+        raise ValueError("a round of a point is there twice")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _text(value) for key, value in row.items()} for row in rows)
+    write_atomic(path, text.getvalue().encode())
+
+
+def read(path: Path) -> list[Row]:
+    """Read a table; numbers are floats, what is empty is None.
+
+    Raises
+    ------
+    UserError
+        If there is no such file.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                {key: _value(key, text) for key, text in row.items()}
+                for row in csv.DictReader(file)
+            ]
+    except OSError as error:
+        raise UserError(
+            f"{path}: expected the table of a study ({error.strerror or error})"
+        ) from None
+
+
+def _text(value: Any) -> Any:
+    if value is None:
+        return ""
+    return repr(value) if isinstance(value, float) else value
+
+
+def _value(key: str, text: str) -> Any:
+    if text == "":
+        return None
+    if key in TEXT:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        return text
