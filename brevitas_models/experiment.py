@@ -18,6 +18,7 @@ from brevitas_models import (
     metrics,
     outputs,
     record,
+    stacked,
     training,
 )
 from brevitas_models.datasets import Dataset, Scaler
@@ -122,7 +123,15 @@ class Experiment:
     ) -> list[RoundResult]:
         """Train a fresh model through all rounds of its schedule; see `rounds.run_rounds`."""
         frames, validation = self.frames()
-        return run_rounds(self.recipe, frames, validation, state_file=state_file, on_epoch=on_epoch)
+        return run_rounds(
+            self.recipe,
+            frames,
+            validation,
+            state_file=state_file,
+            on_epoch=on_epoch,
+            # Several times as fast as the loop over Brevitas' layers.
+            trainer=stacked.train,
+        )
 
     def fit(self) -> tuple[QuantMLP, list[EpochRecord]]:
         """Train a fresh model; return it as the last round left it, and all epochs."""
@@ -229,17 +238,16 @@ class _Kept:
 
     def train(self, experiment: Experiment, title: str) -> list[RoundResult]:
         recipe = experiment.recipe
-        frames, validation = experiment.frames()
         file = None
         if self.wanted:
             self.folder.mkdir(parents=True, exist_ok=True)
             # By what it belongs to: after a change of the recipe other files count.
-            file = self.folder / f"{fingerprint(recipe, frames, validation)[:24]}.pt"
+            file = self.folder / f"{fingerprint(recipe, *experiment.frames())[:24]}.pt"
             if file.exists():
                 self.reporter.note(f"{title}: goes on from the finished rounds in {self.folder}")
         rounds = plan(recipe)
         with self.reporter.rounds(title, rounds, recipe.training.epochs) as on_epoch:
-            return run_rounds(recipe, frames, validation, state_file=file, on_epoch=on_epoch)
+            return experiment.rounds(state_file=file, on_epoch=on_epoch)
 
     def forget(self) -> None:
         if self.wanted:

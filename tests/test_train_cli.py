@@ -11,7 +11,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import train as command
-from brevitas_models import checkpoint, outputs, rounds, training
+from brevitas_models import checkpoint, outputs, stacked
 from brevitas_models.errors import UserError
 
 RECIPE = {
@@ -203,7 +203,7 @@ def test_an_interrupted_training_goes_on(
     before = entries()
 
     trained = []
-    plain = training.train
+    plain = stacked.train
 
     def interrupted(*args: object, **ways: object) -> object:
         if len(trained) == 2:
@@ -211,7 +211,7 @@ def test_an_interrupted_training_goes_on(
         trained.append(args)
         return plain(*args, **ways)
 
-    monkeypatch.setitem(rounds.run_rounds.__kwdefaults__, "trainer", interrupted)
+    monkeypatch.setattr(stacked, "train", interrupted)
     assert command.main([*line, "--out", "result", "--quiet"]) == 130
     assert "goes on from there" in capsys.readouterr().err
     kept = {entry for entry in entries() - before if "unfinished" in entry}
