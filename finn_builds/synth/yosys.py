@@ -90,7 +90,7 @@ def synthesise_design(
     for index, group in enumerate(groups):
         ports = {module_of(stage): node_ports(stage) for stage in group}
         folder = work_dir / f"yosys_{index}"
-        commands.append(_prepare(files, ports, family, folder, limit))
+        commands.append(prepare(files, ports, family, folder, limit))
     ended = None if progress is None else (lambda count: progress(count, len(groups)))
     results = tools.run_each(commands, ended=ended)
     found: dict[str, Netlist | NotSynthesised] = {}
@@ -112,7 +112,7 @@ def _groups(stages: Sequence[Stage], weights: Mapping[str, float]) -> list[list[
     return [*([stage] for stage in large), *([small] if small else [])]
 
 
-def _prepare(
+def prepare(
     files: Mapping[str, str],
     ports: Mapping[str, Sequence[tuple[str, str, int]]],
     family: str,
