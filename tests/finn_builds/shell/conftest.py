@@ -195,6 +195,15 @@ def narrow(make_bench: Callable[..., Bench]) -> Bench:
 
 
 @pytest.fixture(scope="session")
+def slim(make_bench: Callable[..., Bench]) -> Bench:
+    """One byte per beat on UltraScale+'s bus as it is built, frames of any size."""
+    spec = ShellSpec(
+        "inverter", 1, 1, 1, 1, word_bytes=16, addr_bits=40, read_burst=256, write_burst=16
+    )
+    return make_bench(spec, runtime=True)
+
+
+@pytest.fixture(scope="session")
 def wide(make_bench: Callable[..., Bench]) -> Bench:
     """Twenty-one bytes per beat on UltraScale+'s bus, long bursts, frames of any size."""
     spec = ShellSpec(

@@ -196,6 +196,127 @@ def test_soft_reset_in_the_middle(narrow, wide, folded):
                 bench.check_run(sim, rng, 5, source=3, target=1)
 
 
+@pytest.mark.parametrize("bus", ["narrow", "slim"])
+def test_soft_reset_in_every_cycle_of_a_run(request, bus):
+    """A run of some bursts, reset 0, 1, 2, ... cycles after its start until it is over."""
+    bench = request.getfixturevalue(bus).sized(37)
+    rng = np.random.default_rng(10)
+    timing = MemoryTiming(latency=8, jitter=10, ready=0.8, valid=0.8)
+    with bench.simulator(memory_bytes=1 << 13, timing=timing) as sim:
+        over = 0
+        for moment in range(1500):
+            bench.start(sim, 9, 5, (1 << 12) + 3)
+            sim.step(moment)
+            over += sim.read(ODMA, 0x00) >> 1 & 1
+            soft_reset(sim)
+            assert [sim.read(d, r) for d in (IDMA, ODMA) for r in (0x00, 0x20, 0x28)] == [
+                4,
+                0,
+                0,
+            ] * 2
+            if moment % 10 == 0:
+                bench.check_run(sim, rng, 3, source=2, target=moment % 16)
+            if over == 5:
+                break
+        assert over == 5, "the run never ended by itself"
+        assert moment > 200
+        bench.check_run(sim, rng, 30, source=1, target=2)
+        assert sim.breaches() == []
+
+
+def test_start_in_every_cycle_of_a_run(folded):
+    """A second start is refused while the run is on and begins a new one when it is over."""
+    rng = np.random.default_rng(12)
+    timing = MemoryTiming(latency=8, jitter=10, ready=0.8, valid=0.8)
+    with folded.simulator(memory_bytes=1 << 13, timing=timing) as sim:
+        accepted = 0
+        for moment in range(2000):
+            data = rng.integers(0, 256, (6, 15), dtype=np.uint8)
+            sim.memory[:90] = data.ravel()
+            folded.start(sim, 6, 0, 1 << 12)
+            sim.step(moment)
+            sim.write(ODMA, 0x00, 1)
+            refused = sim.read(ODMA, 0x20) == REFUSED
+            if refused:
+                folded.wait(sim)
+            else:
+                assert sim.read(ODMA, 0x20) == 0
+                assert sim.read(ODMA, 0x00) == 1, "neither refused nor begun"
+                accepted += 1
+            expected = folded.model(data, folded.spec).ravel()
+            assert (sim.memory[1 << 12 : (1 << 12) + 156] == expected).all()
+            soft_reset(sim)
+            if accepted == 5:
+                break
+        assert accepted == 5
+        assert moment > 50
+
+
+@pytest.mark.parametrize("bus", ["narrow", "slim"])
+def test_an_error_at_every_word_of_either_side(request, bus):
+    """The first, the last and every word between, alone and on both sides at once."""
+    bench = request.getfixturevalue(bus).sized(50)
+    rng = np.random.default_rng(13)
+    word, half = bench.spec.word_bytes, 1 << 12
+    with bench.simulator(memory_bytes=1 << 13, seed=3) as sim:
+        for place in range(0, 450, word):
+            for faulty in ((IDMA,), (ODMA,), (IDMA, ODMA)):
+                sim.set_timing(MemoryTiming(12, 9, *rng.uniform(0.4, 1, 2).tolist()))
+                resp = {d: int(rng.choice([SLVERR, DECERR])) for d in faulty}
+                for dma in faulty:
+                    at = sim.base + half * (dma == ODMA) + place
+                    sim.add_fault(at, at + 1, write=dma == ODMA, resp=resp[dma])
+                bench.start(sim, 9, 2, half + 5)
+                settle(sim)
+                status = {d: sim.read(d, 0x20) for d in (IDMA, ODMA)}
+                if IDMA in faulty:
+                    # Where both are faulty, what was read before may not reach the other fault.
+                    assert status[IDMA] == resp[IDMA]
+                    assert sim.read(IDMA, 0x00) == 4
+                    assert status[ODMA] in ({0, resp[ODMA]} if ODMA in faulty else {0})
+                else:
+                    assert status == {IDMA: 0, ODMA: resp[ODMA]}
+                    assert sim.read(ODMA, 0x00) == 4
+                assert sim.read(ODMA, 0x00) & 2 == 0, "done although not all was written"
+                soft_reset(sim)
+                sim.clear_faults()
+                bench.check_run(sim, rng, 4, source=1, target=6)
+        assert sim.breaches() == []
+
+
+def test_anything_in_any_order(narrow, folded):
+    """Starts, resets, faults, hanging memory, odd addresses at random: it still works."""
+    for seed, bench in enumerate((narrow.sized(13), folded)):
+        rng = np.random.default_rng(20 + seed)
+        with bench.simulator(memory_bytes=1 << 14, seed=seed) as sim:
+            for _ in range(150):
+                for _ in range(int(rng.integers(1, 8))):
+                    dma = int(rng.choice([IDMA, ODMA]))
+                    match int(rng.integers(0, 8)):
+                        case 0:
+                            sim.write(dma, 0x10, sim.base + int(rng.integers(-64, 1 << 14)))
+                        case 1:
+                            sim.write(dma, 0x1C, int(rng.choice([0, 1, 3, 40, 2000, 2**31])))
+                        case 2 | 3:
+                            sim.write(dma, 0x00, 1)
+                        case 4:
+                            at = sim.base + int(rng.integers(0, 1 << 14))
+                            sim.add_fault(at, at + 64, write=dma == ODMA, resp=SLVERR)
+                        case 5:
+                            sim.set_hung(bool(rng.integers(0, 2)))
+                        case 6:
+                            sim.set_timing(MemoryTiming(9, 30, *rng.uniform(0.2, 1, 2).tolist()))
+                        case 7:
+                            sim.write(CONTROL, 0x00, int(rng.integers(0, 4)))
+                    sim.step(int(rng.integers(0, 120)))
+                sim.set_hung(False)
+                sim.clear_faults()
+                soft_reset(sim)
+                assert [sim.read(d, 0x00) for d in (IDMA, ODMA)] == [4, 4]
+                bench.check_run(sim, rng, int(rng.integers(1, 9)), source=7, target=9)
+            assert sim.breaches() == []
+
+
 def test_soft_reset_waits_for_the_bus(narrow):
     bench = narrow.sized(16)
     with bench.simulator(timing=MemoryTiming(latency=20)) as sim:

@@ -12,15 +12,32 @@ CALM = MemoryTiming(latency=10)
 ROUGH = MemoryTiming(latency=5, jitter=40, ready=0.6, valid=0.6)
 
 
-def test_every_frame_size(narrow):
+@pytest.mark.parametrize("bus", ["narrow", "slim"])
+def test_every_frame_size(request, bus):
+    """1 to 300 bytes on the bus of either family, at random addresses, with both memories."""
+    shell = request.getfixturevalue(bus)
     rng = np.random.default_rng(1)
-    with narrow.simulator(memory_bytes=1 << 16) as sim:
+    with shell.simulator(memory_bytes=1 << 16) as sim:
         for size in range(1, 301):
-            sim.set_timing(ROUGH if size % 2 else CALM)
-            bench = narrow.sized(size)
+            bench = shell.sized(size)
             sim.set_sizes(bench.spec)
+            for timing in (CALM, ROUGH):
+                sim.set_timing(timing)
+                source, target = (int(v) for v in rng.integers(0, 64, 2))
+                bench.check_run(sim, rng, int(rng.integers(1, 5)), source=source, target=target)
+
+
+def test_every_batch(narrow):
+    """1 to 1,000 frames of 3 bytes."""
+    rng = np.random.default_rng(11)
+    bench = narrow.sized(3)
+    with bench.simulator(memory_bytes=1 << 13) as sim:
+        for frames in range(1, 1001):
+            sim.set_timing(ROUGH if frames % 4 == 0 else CALM)
+            sim.write(CONTROL, 0x00, 2)
             source, target = (int(v) for v in rng.integers(0, 64, 2))
-            bench.check_run(sim, rng, int(rng.integers(1, 5)), source=source, target=target)
+            bench.check_run(sim, rng, frames, source=source, target=target)
+            assert sim.read(CONTROL, 0x08) == sim.read(CONTROL, 0x0C) == frames
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 7, 64, 255, 256, 257, 999, 1000])

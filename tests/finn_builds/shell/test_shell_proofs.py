@@ -82,5 +82,5 @@ def test_rules_hold_for_ever(tmp_path: Path, name: str, parameters: dict[str, in
 def test_the_proofs_find_faults(
     tmp_path: Path, name: str, parameters: dict[str, int], right: str, wrong: str
 ) -> None:
-    with pytest.raises(tools.ToolFailed, match="Assert failed|BMC failed|FAILED"):
+    with pytest.raises(tools.ToolFailed, match=r"Assert failed|BMC failed|FAILED"):
         prove(name, parameters, tmp_path, (right, wrong))
