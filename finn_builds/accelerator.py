@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,8 @@ class Run:
     y : ndarray of int64, shape (frames, n_out)
         Outputs.
     start, end : ndarray of int64, shape (frames,)
-        Cycle in which the first beat of each frame was taken, and in which the last beat of its
-        output left.
+        Cycle of the run in which the first beat of each frame was taken, and in which the last
+        beat of its output left.
     links : dict of str to LinkStats
         Traffic on each stream of the design.
     cycles : int
@@ -103,6 +103,7 @@ class Accelerator:
         seed: int = 0,
         idle_limit: int = 1_000_000,
         drain: int = 0,
+        reset: bool = True,
     ) -> Run:
         """Send frames and collect as many.
 
@@ -118,6 +119,8 @@ class Accelerator:
             Cycles without a beat at either end after which the design counts as hung.
         drain : int
             Cycles to go on after the last beat, in which any further output is an error.
+        reset : bool
+            Reset first; False goes on where the last run ended, as an accelerator on a board does.
         """
         source, sink = self.design.input, self.design.output
         result = self.simulator.run(
@@ -128,15 +131,23 @@ class Accelerator:
             seed=seed,
             idle_limit=idle_limit,
             drain=drain,
+            reset=reset,
         )
+        begin = result.start_cycle
         return Run(
             y=sink.from_beats(result.outputs),
-            start=result.in_cycles.reshape(-1, source.beats)[:, 0].astype(np.int64),
-            end=result.out_cycles.reshape(-1, sink.beats)[:, -1].astype(np.int64),
-            links=dict(result.links),
+            start=result.in_cycles.reshape(-1, source.beats)[:, 0].astype(np.int64) - begin,
+            end=result.out_cycles.reshape(-1, sink.beats)[:, -1].astype(np.int64) - begin,
+            links={name: _since(stats, begin) for name, stats in result.links.items()},
             cycles=result.cycles,
         )
 
     def close(self) -> None:
         """End the simulation and finish the waveform file."""
         self.simulator.close()
+
+
+def _since(stats: LinkStats, begin: int) -> LinkStats:
+    """Return a stream's statistics with cycles counted from the begin of a run."""
+    first, last = (None if cycle is None else cycle - begin for cycle in (stats.first, stats.last))
+    return replace(stats, first=first, last=last)

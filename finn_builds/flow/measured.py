@@ -113,7 +113,8 @@ def _simulate(model: ModelWrapper, cfg: BuildConfig, x: np.ndarray) -> dict[str,
     drain = 2 * (sum(cycles.values()) + 100)
     trace_file = None if cfg.trace is None else cfg.out / f"trace.{cfg.trace}"
     runtime = cfg.out / RUNTIME
-    cfg.progress(0, 4, "compiling the simulator")
+    # Compiling takes most of the time, the more the larger the design.
+    cfg.progress(0, 20, "compiling the simulator")
     accelerator = Accelerator(
         design,
         [stitched / name for name in names],
@@ -124,10 +125,13 @@ def _simulate(model: ModelWrapper, cfg: BuildConfig, x: np.ndarray) -> dict[str,
         runtime_dir=runtime if runtime.is_dir() and cfg.trace is None else None,
     )
     try:
-        cfg.progress(1, 4, "free-running")
-        alone = accelerator.run(x[:1], idle_limit=idle, drain=drain)
-        free = accelerator.run(x, idle_limit=idle, drain=drain)
-        cfg.progress(2, 4, "with random stalls")
+        cfg.progress(16, 20, "free-running")
+        # Weights begin to flow after a reset, so a frame right behind it takes some cycles longer
+        # than any later one. An accelerator that waits for data is not in that state.
+        accelerator.run(x[:1], idle_limit=idle, drain=drain)
+        alone = accelerator.run(x[:1], idle_limit=idle, drain=drain, reset=False)
+        free = accelerator.run(x, idle_limit=idle, drain=drain, reset=False)
+        cfg.progress(17, 20, "with random stalls")
         stalled = accelerator.run(
             x,
             stall_in=STALL,
@@ -136,7 +140,7 @@ def _simulate(model: ModelWrapper, cfg: BuildConfig, x: np.ndarray) -> dict[str,
             idle_limit=idle,
             drain=drain,
         )
-        cfg.progress(3, 4, "with long back-pressure")
+        cfg.progress(19, 20, "with long back-pressure")
         blocked = accelerator.run(
             x[:LONG_STALL_FRAMES],
             stall_out=LONG_STALL,
