@@ -4,13 +4,15 @@ Cycle counts follow FINN's model of its units. The resource model is ours: FINN 
 multiplications per DSP for every width and no LUT for the matrix-vector unit, which its RTL does
 not keep (``mvu.sv``: the number of lanes in a DSP depends on both widths, and each DSP brings an
 adder tree and the logic that repairs carries between lanes). Every figure is an estimate and is
-reported as one; the constants are read off the structure of the RTL.
+reported as one; the structure is read off the RTL, and the few constants beside it are fitted to
+Yosys' counts of random foldings (``benchmarks/results/estimates.md``).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cache
 
 #: Depth in words from which a weight memory is put into block RAM.
 BRAM_FROM_DEPTH = 128
@@ -79,27 +81,72 @@ class MvauShape:
         """Return the cycles per frame at a folding."""
         return (self.mh // pe) * (self.mw // simd)
 
+    def lane_widths(self) -> list[int]:
+        """Return the bits of a DSP's sum that belong to each lane (``sliceLanes`` of ``mvu.sv``).
+
+        Slack goes to the lanes on the right; the leftmost one ends at the accumulator's width or
+        the DSP's 48 bits.
+        """
+        lanes = self.lanes()
+        lane = self.weight_bits + self.act_bits - 1
+        slack = self.dsp_a_bits - (not self.narrow) - self.weight_bits - (lanes - 1) * lane
+        widths = []
+        for left in range(lanes - 1, 0, -1):
+            extra = -(-slack // left)
+            widths.append(lane + extra)
+            slack -= extra
+        return [*widths, min(self.acc_bits, 48 - sum(widths))]
+
     def resources(self, pe: int, simd: int) -> Resources:
         """Return the cost at a folding, weight memory and replay buffer included."""
-        lanes = min(self.lanes(), pe)
-        pipes = math.ceil(pe / lanes)
-        lane_bits = self.dsp_a_bits / self.lanes()
-        tree = (simd - 1) * (lane_bits + 0.5 * math.log2(simd) + 3)
-        repair = 5.0 * simd * (lanes - 1)
-        per_lane = tree + 2 * self.acc_bits
-        queue = pe * self.acc_bits + 12
-        depth = self.cycles(pe, simd)
+        lanes = self.lanes()
+        pipes, last = divmod(pe, lanes)
+        lut = pipes * self._pipe(lanes, simd) + (self._pipe(last, simd) if last else 0.0)
+        depth, length, repeats = self.cycles(pe, simd), self.mw // simd, self.mh // pe
         width = pe * simd * self.weight_bits
-        replay = 0.0
-        if self.mh > pe:
-            replay = simd * self.act_bits * math.ceil(self.mw / simd / 32) + 20
-        lut = pipes * (lanes * per_lane + repair) + queue + replay + 30
+        # Queues of shift registers: of results, and of eight words of weights.
+        lut += pe * self.acc_bits + width
+        lut += 18 + 3 * math.log2(depth) + 5 * math.log2(length) + 3 * math.log2(repeats)
+        if repeats > 1:  # inputs are kept for the next outputs: one write and one read port
+            lut += simd * self.act_bits * _lutram(length, 2 / 3 if self.dsp_a_bits == 25 else 4 / 7)
         bram = 0.0
         if depth >= BRAM_FROM_DEPTH:
             bram = math.ceil(width / 36) * math.ceil(depth / 512)
-        else:
-            lut += width * max(1.0, depth / 64) if depth > 1 else 0.0
-        return Resources(LUT=lut, DSP=pipes * simd, BRAM_18K=bram)
+        elif depth > 1:
+            lut += width * _lutram(depth, 1 / 2)  # one port
+        return Resources(LUT=lut, DSP=math.ceil(pe / lanes) * simd, BRAM_18K=bram)
+
+    def _pipe(self, used: int, simd: int) -> float:
+        """Return the LUTs behind the DSPs of a column of which the leftmost lanes are used."""
+        widths = self.lane_widths()[self.lanes() - used :]
+        lut = 0.0
+        for place, width in enumerate(widths):
+            lut += _adder_tree(simd, width, self.acc_bits)
+            # The high part joins, and the overflow of the lane to the right leaves.
+            high = max(0, self.acc_bits - width)
+            lut += high + (self.acc_bits if place > 0 else 0)
+            if place < used - 1:
+                # Of each DSP the low product bits and the difference; their sum; its accumulator.
+                lut += 7.2 * simd + 1 + (high or math.ceil(math.log2(simd)))
+        return lut
+
+
+def _lutram(depth: int, per_bit: float) -> float:
+    """Return the LUTs of one bit of a memory: of `per_bit` in blocks of 32 words."""
+    return per_bit * 2 ** max(0, math.ceil(math.log2(depth / 32)))
+
+
+@cache
+def _adder_tree(leaves: int, bits: int, most: int) -> int:
+    """Return the LUTs of an adder tree whose result is cut to `most` bits."""
+    if leaves < 2:
+        return 0
+    left, right = -(-leaves // 2), leaves // 2
+    return (
+        min(bits + math.ceil(math.log2(left)), most)
+        + _adder_tree(left, bits, most)
+        + _adder_tree(right, bits, most)
+    )
 
 
 @dataclass(frozen=True)
@@ -127,19 +174,26 @@ class ThresholdShape:
         """Return the cost at a folding: a binary search of log2(steps + 1) stages."""
         stages = max(1, (self.steps).bit_length())
         fold = self.channels // pe
-        memory = sum(
-            self.threshold_bits * math.ceil(fold * 2**stage / 64) if fold * 2**stage > 1 else 0
-            for stage in range(stages)
-        )
-        compare = stages * (self.threshold_bits / 2 + 3)
-        return Resources(LUT=pe * (memory + compare + stages) + 40)
+        memory = 0.9 * self.threshold_bits * sum(_rom(fold * 2**stage) for stage in range(stages))
+        compare = stages * (self.threshold_bits / 2 + 2.5)
+        clip = self.threshold_bits if self.in_bits > self.threshold_bits else 0
+        return Resources(LUT=pe * (memory + compare + clip) + 20)
+
+
+def _rom(words: int) -> float:
+    """Return the LUTs of one bit of a constant memory; of few words, many bits are wires."""
+    return {1: 0.0, 2: 0.3, 3: 0.8, 4: 0.8}.get(words, math.ceil(words / 64))
 
 
 def width_converter(in_bits: int, out_bits: int) -> Resources:
-    """Return the cost of FINN's RTL width converter: a register and a selector of its width."""
+    """Return the cost of FINN's RTL width converter: a selector, or registers that are filled."""
     if in_bits == out_bits:
         return Resources()
-    return Resources(LUT=max(in_bits, out_bits) + 16)
+    step = math.gcd(in_bits, out_bits)
+    if step < min(in_bits, out_bits):  # words of the stream lie at many places in the register
+        both = in_bits + out_bits
+        return Resources(LUT=both * math.log2(both / step))
+    return Resources(LUT=in_bits + 22 if in_bits > out_bits else out_bits / 4 + 18)
 
 
 def fifo(width: int, depth: int) -> Resources:
