@@ -61,7 +61,7 @@ module shell_control #(
     wire [4:0] write_at;
     wire [31:0] write_data;
     wire [4:0] read_at;
-    wire [31:0] read_data;
+    logic [31:0] read_data;
 
     axil_slave #(.ADDR_BITS(7)) bus (
         .clk(ap_clk), .rst_n(ap_rst_n),
@@ -123,33 +123,44 @@ module shell_control #(
 
     // Four registers by the low bits of the address, then one of four by the high ones: a LUT of
     // six inputs each.
-    logic [31:0] fourth[0:3];
+    logic [31:0] general;
+    logic [31:0] latencies;
+    logic [31:0] intervals;
+    logic [31:0] streams;
     always_comb begin
         case (read_at[1:0])
-            2'd0: fourth[0] = {29'd0, !odma_quiet, !idma_quiet, stop};
-            2'd1: fourth[0] = IDENTITY;
-            2'd2: fourth[0] = frames_in;
-            default: fourth[0] = frames_out;
+            2'd0: general = {29'd0, !odma_quiet, !idma_quiet, stop};
+            2'd1: general = IDENTITY;
+            2'd2: general = frames_in;
+            default: general = frames_out;
         endcase
         case (read_at[1:0])
-            2'd0: fourth[1] = latency_first;
-            2'd1: fourth[1] = latency_min;
-            2'd2: fourth[1] = latency_max;
-            default: fourth[1] = latency_last;
+            2'd0: latencies = latency_first;
+            2'd1: latencies = latency_min;
+            2'd2: latencies = latency_max;
+            default: latencies = latency_last;
         endcase
         case (read_at[1:0])
-            2'd0: fourth[2] = interval_min;
-            2'd1: fourth[2] = interval_max;
-            2'd2: fourth[2] = span;
-            default: fourth[2] = {31'd0, lost};
+            2'd0: intervals = interval_min;
+            2'd1: intervals = interval_max;
+            2'd2: intervals = span;
+            default: intervals = {31'd0, lost};
         endcase
         case (read_at[1:0])
-            2'd0: fourth[3] = stall_in;
-            2'd1: fourth[3] = stall_out;
-            2'd2: fourth[3] = {16'd0, in_beats};
-            default: fourth[3] = {16'd0, out_beats};
+            2'd0: streams = stall_in;
+            2'd1: streams = stall_out;
+            2'd2: streams = {16'd0, in_beats};
+            default: streams = {16'd0, out_beats};
         endcase
     end
-    assign read_data = read_at[4] ? '0 : fourth[read_at[3:2]];
+    always_comb begin
+        case (read_at[4:2])
+            3'd0: read_data = general;
+            3'd1: read_data = latencies;
+            3'd2: read_data = intervals;
+            3'd3: read_data = streams;
+            default: read_data = '0;
+        endcase
+    end
 endmodule
 `default_nettype wire
