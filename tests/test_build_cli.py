@@ -168,7 +168,8 @@ class TestHandsOn:
         argv = (
             "--board ZCU104 --model m.onnx --out o --clock-ns 4 --target-fps 1e6 --folding f.json "
             "--style folded --data digits --standardise --input-quant INT8 --input-scale 0.5 "
-            "--verify-frames 7 --seed 3 --top1 --trace fst --start-step a --stop-step b --force"
+            "--verify-frames 7 --seed 3 --top1 --trace fst --synth yosys --start-step a "
+            "--stop-step b --force"
         )
         assert command.main(argv.split()) == 0
         assert given == [
@@ -188,6 +189,7 @@ class TestHandsOn:
                 verify_seed=3,
                 top1=True,
                 trace="fst",
+                synth="yosys",
                 start_step="a",
                 stop_step="b",
                 force=True,

@@ -136,6 +136,7 @@ def test_second_run_reuses_everything_and_changes_nothing(result, config):
 @pytest.mark.parametrize("style", ["folded", "sparse"])
 def test_top1_gives_the_class(result, config, tmp_path, style):
     cfg = replace(config, output_dir=tmp_path / "top1", top1=True, verify_frames=200, style=style)
+    cfg.synth = "none"
     found = build(cfg)
     assert found.summary["mismatches"] == 0
     with np.load(found.out / "verification_frames.npz") as saved:
@@ -148,9 +149,39 @@ def test_top1_gives_the_class(result, config, tmp_path, style):
 
 
 @pytest.mark.slow
+def test_synthesis_is_reported_node_by_node(result):
+    found = json.loads((result.report / "synth_resources.json").read_text())
+    estimated = json.loads((result.report / "estimate_layer_resources_final.json").read_text())
+    assert found.keys() - {"tool", "(top)"} == estimated.keys() - {"total"}
+    for name in estimated:
+        node = found["(top)" if name == "total" else name]
+        assert node["estimate"] == estimated[name]
+        assert node["DSP"] == estimated[name]["DSP"]
+    top = found["(top)"]
+    assert top["LUT"] == pytest.approx(estimated["total"]["LUT"], rel=0.15)
+    assert result.summary["synthesised"]["LUT"] == top["LUT"]
+    assert result.summary["synthesised"]["kind"].startswith(found["tool"]["name"])
+
+
+@pytest.mark.slow
+def test_another_choice_of_tool_reruns_from_the_synthesis_on(config, tmp_path):
+    quick = replace(config, output_dir=tmp_path / "again", verify_frames=5, target_fps=1e5)
+    first = build(replace(quick, synth="none"))
+    assert first.summary["synthesised"] is None
+    assert not (first.report / "synth_resources.json").exists()
+    second = build(quick)
+    assert second.ran[0] == "out_of_context_synthesis"
+    assert second.summary["synthesised"]["LUT"] > 0
+    assert build(quick).ran == ()
+    assert build(replace(quick, synth="none")).summary["synthesised"] is None
+    assert not (first.report / "synth_resources.json").exists()
+
+
+@pytest.mark.slow
 def test_waveform_is_written_on_request(config, tmp_path):
     out = tmp_path / "traced"
-    build(replace(config, output_dir=out, trace="vcd", verify_frames=5, target_fps=1e5))
+    cfg = replace(config, output_dir=out, trace="vcd", verify_frames=5, target_fps=1e5)
+    build(replace(cfg, synth="none"))
     text = (out / "trace.vcd").read_text()
     assert "$enddefinitions" in text
     assert "m_axis_0_tvalid" in text
@@ -214,9 +245,8 @@ def test_folding_file_is_obeyed(config, result, tmp_path):
         "MVAU_rtl_1": {"PE": 1, "SIMD": 4},
     }
     path.write_text(json.dumps(folding))
-    found = build(
-        replace(config, output_dir=tmp_path / "out", folding_config_file=path, verify_frames=50)
-    )
+    cfg = replace(config, output_dir=tmp_path / "out", folding_config_file=path, verify_frames=50)
+    found = build(replace(cfg, synth="none"))
     # MVAU_rtl_1 has 8 inputs and 5 outputs: 2 x 5 cycles; MVAU_rtl_0 2 x 4; the rest PE = SIMD = 1.
     cycles = json.loads((found.report / "estimate_layer_cycles.json").read_text())
     assert (cycles["MVAU_rtl_0"], cycles["MVAU_rtl_1"]) == (8, 10)

@@ -27,13 +27,20 @@ def assert_verified(result, frames):
 
 @pytest.mark.parametrize(("style", "interval"), [("auto", 1), ("folded", 16)])
 def test_default_build_of_the_jet_tagger(tmp_path, style, interval):
-    result = build(BuildConfig(board="Pynq-Z1", output_dir=tmp_path / "jets", style=style))
+    synth = "yosys" if style == "auto" else "none"
+    result = build(
+        BuildConfig(board="Pynq-Z1", output_dir=tmp_path / "jets", style=style, synth=synth)
+    )
     assert_verified(result, 1000)
     assert result.summary["accuracy_surrogate"] is True
     assert "surrogate" in result.summary["accuracy_source"]
     assert result.summary["interval_cycles"] <= interval
     if style == "auto":
         assert result.summary["resources"]["DSP"] == 0, "pruned weights are wiring"
+        synthesised = result.summary["synthesised"]
+        assert (synthesised["DSP"], synthesised["BRAM_18K"]) == (0, 0)
+        # Yosys' count and the estimate that chose the style.
+        assert synthesised["LUT"] == pytest.approx(result.summary["resources"]["LUT"], rel=0.15)
     for resource, share in (("LUT", 0.70), ("DSP", 0.80), ("BRAM_18K", 0.80)):
         total = {"LUT": 53200, "DSP": 220, "BRAM_18K": 280}[resource]
         assert result.summary["resources"][resource] <= share * total
@@ -44,7 +51,12 @@ def test_other_models_of_the_zoo(name, tmp_path):
     assert name in zoo.names()
     result = build(
         BuildConfig(
-            board="ZCU104", model=name, output_dir=tmp_path / name, style="folded", target_fps=1e6
+            board="ZCU104",
+            model=name,
+            output_dir=tmp_path / name,
+            style="folded",
+            target_fps=1e6,
+            synth="none",
         )
     )
     assert_verified(result, 1000)
@@ -60,6 +72,7 @@ def test_public_models(shared_data, name, tmp_path):
         output_dir=tmp_path / name,
         style="folded",
         target_fps=1e5,
+        synth="none",
     )
     assert_verified(build(config), 1000)
 
@@ -70,6 +83,7 @@ def test_model_without_input_quantizer(shared_data, tmp_path):
         model=str(shared_data / "jets_teacher_6bit.onnx"),
         output_dir=tmp_path / "teacher",
         target_fps=1e5,
+        synth="none",
     )
     with pytest.raises(UserError, match="--input-quant INT8"):
         build(config)

@@ -1,0 +1,57 @@
+"""What a build's summary and its short table say of synthesis."""
+
+import json
+
+from finn_builds.console import summary_table
+from finn_builds.flow.summary import _synthesised
+
+REPORT = {
+    "(top)": {
+        "LUT": 4260,
+        "FF": 1977,
+        "CARRY": 1163,
+        "DSP": 0,
+        "BRAM_18K": 0,
+        "URAM": 0,
+        "LUT_RAM": 3,
+        "logic_depth": 9,
+        "critical_path_ns": 8.44,
+    },
+    "SparseMVAU_rtl_0": {"LUT": 4260},
+    "tool": {
+        "name": "Yosys",
+        "version": "0.70",
+        "stage": "every node out of context, not placed",
+        "critical_path": "estimate before placement",
+    },
+}
+
+
+def found(tmp_path, report) -> dict:
+    path = tmp_path / "synth_resources.json"
+    if report is not None:
+        path.write_text(json.dumps(report))
+    return _synthesised(path)
+
+
+def test_figures_of_the_tool_stand_beside_the_estimates(tmp_path):
+    summary = found(tmp_path, REPORT)
+    assert summary["synthesised"]["LUT"] == 4260
+    assert "estimate" in summary["critical_path_kind"]
+    estimated = {"LUT": 4013, "DSP": 0, "kind": "estimated"}
+    assert summary_table({**summary, "resources": estimated}).splitlines() == [
+        "synthesised   LUT 4,260, FF 1,977, CARRY 1,163, DSP 0, BRAM_18K 0, URAM 0 (Yosys 0.70)",
+        "longest path  8.44 ns before placement (estimated)",
+        "resources     LUT 4,013, DSP 0 (estimated)",
+    ]
+
+
+def test_a_design_that_was_synthesised_in_part_has_no_figures_of_the_whole(tmp_path):
+    top = {"why": "not synthesised: MVAU_rtl_0", "others": {"LUT": 5}}
+    summary = found(tmp_path, {**REPORT, "(top)": top})
+    assert summary["synthesised"] is None
+    assert summary_table(summary) == "synthesised  not synthesised: MVAU_rtl_0"
+
+
+def test_without_synthesis_nothing_is_said(tmp_path):
+    assert summary_table(found(tmp_path, None)) == ""
