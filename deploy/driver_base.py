@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+import warnings
 
 import numpy as np
 from pynq import Clocks, Overlay, allocate
@@ -362,7 +363,9 @@ class FINNExampleOverlay(Overlay):
         wanted = float(fclk_mhz)
         actual = float(Clocks.fclk0_mhz)
         for _ in range(CLOCK_TRIES if fclk_mhz else 0):
-            Clocks.fclk0_mhz = wanted
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that it is the nearest is looked at here
+                Clocks.fclk0_mhz = wanted
             actual = float(Clocks.fclk0_mhz)
             if actual <= fclk_mhz * (1 + CLOCK_TOLERANCE):
                 return actual

@@ -156,6 +156,7 @@ def throughput_test(
         "DRAM_in_bandwidth[MB/s]": packed.nbytes / median / 1e6,
         "DRAM_out_bandwidth[MB/s]": out.nbytes / median / 1e6,
         "fclk[mhz]": overlay.fclk_mhz,
+        "fclk_built[mhz]": _asked_mhz(overlay, description),
         "batch_size": frames,
         "fold_input[ms]": fold_ms,
         "pack_input[ms]": pack_ms,
@@ -203,6 +204,7 @@ def latency_test(
         "latency[ms]": float(np.median(seconds) * 1e3),
         "latency_percentiles[ms]": _percentiles(seconds),
         "fclk[mhz]": overlay.fclk_mhz,
+        "fclk_built[mhz]": _asked_mhz(overlay, description),
         "repeats": repeats,
         "simulated": hasattr(overlay.device, "now"),
     }
@@ -218,6 +220,10 @@ def latency_test(
 def _port_bytes(description: dict | None) -> int:
     """Return the width of the memory port; without a description that of Zynq-7000."""
     return 8 if description is None else description["shell"]["word_bytes"]
+
+
+def _asked_mhz(overlay: object, description: dict | None) -> float:
+    return overlay.fclk_mhz if description is None else description["fclk_mhz"]
 
 
 def _built(description: dict | None) -> dict:
@@ -289,6 +295,11 @@ def summary(metrics: dict) -> str:
         lines.append(text)
     if "pace_set_by" in metrics:
         lines.append(f"            the pace is set by the {metrics['pace_set_by']}")
+    asked = metrics["fclk_built[mhz]"]
+    if mhz < asked * 0.999:
+        lines.append(
+            f"clock       {mhz:g} MHz: the board's fastest not above the {asked:g} asked for"
+        )
     for rail, power in metrics.get("power[W]", {}).items():
         lines.append(
             f"power       {rail}: {power['idle']:.2f} W idle, {power['active']:.2f} W active"
