@@ -52,7 +52,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeats", type=_positive, default=20, help="runs that are timed (default 20)")
     add("--metrics", type=Path, default=Path("nw_metrics.json"), help="what was measured")
     add("--timeout", type=float, default=10.0, help="seconds a run may take (default 10)")
-    add("--virtual", action="store_true", help="simulate the board, on a host")
+    add(
+        "--virtual",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="MEMORY",
+        help="simulate the board, on a host; its memory may be given, such as "
+        "latency=200,jitter=50,ready=0.5,valid=0.5,seed=1 or read_error=slverr",
+    )
     add("--package", type=Path, default=Path(__file__).parent, help=argparse.SUPPRESS)
     return parser
 

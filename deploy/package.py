@@ -122,7 +122,7 @@ class Package:
         platform: str | None = None,
         batch_size: int = 1,
         device: int = 0,
-        virtual: bool = False,
+        virtual: bool | str = False,
         timeout_s: float = 10.0,
     ) -> object:
         """Return the overlay, a ``FINNExampleOverlay``, ready to run.
@@ -138,7 +138,8 @@ class Package:
         device
             Index of the pynq device.
         virtual
-            Simulate the board; for a machine on which the project is installed.
+            Simulate the board; for a machine on which the project is installed. A text tells how
+            its memory behaves, such as ``latency=200,ready=0.5`` or ``read_error=slverr``.
 
         Raises
         ------
@@ -151,8 +152,8 @@ class Package:
             from pynq import Device
         except ImportError as error:
             raise DriverError(f"pynq is needed and can't be imported: {error}") from error
-        if virtual:
-            board: object = self._virtual_board()
+        if virtual is not False:
+            board: object = self._virtual_board("" if virtual is True else virtual)
             path = self.folder / DESCRIPTION  # pynq wants a file; the fabric is in the simulation
         else:
             path = bitfile or self.folder / BITFILE / "finn-accel.bit"
@@ -187,7 +188,7 @@ class Package:
                 timeout_s=timeout_s,
             )
 
-    def _virtual_board(self) -> object:
+    def _virtual_board(self, conditions: str) -> object:
         try:
             from deploy.virtual_board import simulate_package
         except ImportError as error:
@@ -196,7 +197,7 @@ class Package:
                 f"the checkout's .venv/bin/python ({error})"
             ) from error
         with _told_errors():
-            return simulate_package(self.folder, self.description)
+            return simulate_package(self.folder, self.description, conditions)
 
 
 @contextmanager

@@ -76,7 +76,14 @@ def validate(package: Package, overlay: object) -> dict:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--virtual", action="store_true", help="simulate the board, on a host")
+    parser.add_argument(
+        "--virtual",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="MEMORY",
+        help="simulate the board, on a host; MEMORY as driver.py takes it",
+    )
     parser.add_argument("--batchsize", type=int, default=100, help="frames per run (default 100)")
     parser.add_argument("--bitfile", type=Path, default=None)
     parser.add_argument("--package", type=Path, default=Path(__file__).parent)

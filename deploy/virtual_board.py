@@ -22,8 +22,9 @@ from pynq import Clocks
 from pynq.buffer import PynqBuffer
 from pynq.pl_server.device import Device
 
+from deploy.conditions import Conditions
 from deploy.registers import DriverError
-from finn_builds.shell import MemoryTiming, ShellSimulator, ShellSpec, compile_shell
+from finn_builds.shell import ShellSimulator, ShellSpec, compile_shell
 
 __all__ = ["VirtualBoard", "VirtualBoardError", "simulate_package"]
 
@@ -101,10 +102,8 @@ class VirtualBoard(Device):
         ``zynq_7000`` or ``zynq_ultrascale``.
     memory_bytes
         Memory for buffers.
-    timing
+    conditions
         How memory behaves.
-    seed
-        Of all that is random.
     run_dir
         Folder that the accelerator's data files are relative to.
 
@@ -127,8 +126,7 @@ class VirtualBoard(Device):
         *,
         ps_type: str = "zynq_7000",
         memory_bytes: int = 1 << 24,
-        timing: MemoryTiming | None = None,
-        seed: int = 0,
+        conditions: Conditions | None = None,
         run_dir: Path | None = None,
     ) -> None:
         super().__init__("virtual_board")
@@ -140,10 +138,10 @@ class VirtualBoard(Device):
         self.simulator = ShellSimulator(
             library,
             memory_bytes=memory_bytes,
-            timing=timing or MemoryTiming(latency=30, jitter=10),
-            seed=seed,
+            seed=conditions.seed if conditions else 0,
             run_dir=run_dir,
         )
+        self.set_conditions(conditions or Conditions())
         self._seconds = 0.0
         self._free = [(0, memory_bytes)]  # (offset, bytes), by offset, without touching neighbours
         self.ip_dict: dict = {}
@@ -161,6 +159,19 @@ class VirtualBoard(Device):
     def fclk_mhz(self) -> float:
         """Clock of the fabric as the processor's registers set it."""
         return self._processor.fclk_mhz(self._ps_registers)
+
+    def set_conditions(self, conditions: Conditions) -> None:
+        """Change how memory behaves from now on; the seed is that of the start."""
+        simulator = self.simulator
+        simulator.set_timing(conditions.timing)
+        simulator.clear_faults()
+        for write, error in ((False, conditions.read_error), (True, conditions.write_error)):
+            if error:
+                resp, byte = error
+                low = simulator.base + (byte or 0)
+                high = low + (len(simulator.memory) if byte is None else 1)
+                simulator.add_fault(low, high, write=write, resp=resp)
+        simulator.set_hung(conditions.hang)
 
     # What pynq asks of a device
 
@@ -302,7 +313,7 @@ def _ip(name: str, address: int) -> dict:
     }
 
 
-def simulate_package(folder: Path, description: dict) -> VirtualBoard:
+def simulate_package(folder: Path, description: dict, conditions: str = "") -> VirtualBoard:
     """Return a board with the accelerator of a deployment package, compiled if need be.
 
     Parameters
@@ -311,12 +322,15 @@ def simulate_package(folder: Path, description: dict) -> VirtualBoard:
         The package; the build's ``stitched_ip`` lies where the description says.
     description
         Of the package.
+    conditions
+        How memory behaves, see `Conditions.parse`.
 
     Raises
     ------
     DriverError
-        The accelerator's sources are not there.
+        The accelerator's sources are not there, or the conditions are not understood.
     """
+    wanted = Conditions.parse(conditions)
     stitched = (folder / description.get("stitched_ip", "../stitched_ip")).resolve()
     listing = stitched / "all_verilog_srcs.txt"
     if not listing.is_file():
@@ -328,4 +342,6 @@ def simulate_package(folder: Path, description: dict) -> VirtualBoard:
     spec = ShellSpec(**description["shell"])
     print("simulated board: compiling it takes a minute the first time", file=sys.stderr)
     library = compile_shell(spec, sources, folder.parent / "virtual_board")
-    return VirtualBoard(library, ps_type=description["ps_type"], run_dir=stitched)
+    return VirtualBoard(
+        library, ps_type=description["ps_type"], conditions=wanted, run_dir=stitched
+    )

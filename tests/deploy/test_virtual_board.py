@@ -11,6 +11,10 @@ pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 
 from pynq import MMIO, Clocks, allocate
 
+from deploy import driver
+from deploy.conditions import Conditions
+from deploy.package import Package
+from deploy.registers import DriverError
 from deploy.virtual_board import VirtualBoard, VirtualBoardError
 
 pytestmark = pytest.mark.slow  # one small compilation
@@ -100,6 +104,70 @@ def test_ultrascale_clocks(made):
     Clocks.fclk0_mhz = 300.0
     assert board.fclk_mhz == pytest.approx(299.997)
     board.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "latency=0,jitter=0",
+        "latency=200,jitter=150,ready=0.2,valid=0.3,seed=5",
+        "jitter=40, ready=0.6",
+    ],
+)
+def test_any_memory_gives_the_same_results(made, text):
+    """As a user of ``--virtual`` asks for it."""
+    overlay = Package(made.folder).open(virtual=text, batch_size=32)
+    assert (overlay.execute(made.integers) == made.outputs).all()
+    assert overlay.device.simulator.breaches() == []
+
+
+def test_a_slow_memory_takes_longer(made):
+    def seconds(text):
+        overlay = Package(made.folder).open(virtual=text, batch_size=64)
+        before = overlay.now()
+        overlay.execute(made.integers[:64])
+        return overlay.now() - before
+
+    assert seconds("latency=1500") > seconds("") + 2 * 1400 * 10e-9  # there and back, 10 ns each
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("read_error=slverr", "(?s)error on the memory bus.*input DMA 0.*SLVERR"),
+        ("read_error=decerr@7", "(?s)error on the memory bus.*input DMA 0.*DECERR"),
+        ("write_error=slverr", "(?s)error on the memory bus.*output DMA 0.*SLVERR"),
+        ("hang", "did not end within"),
+    ],
+)
+def test_errors_on_demand(made, text, message):
+    overlay = Package(made.folder).open(virtual=text, batch_size=32, timeout_s=0.2)
+    with pytest.raises(DriverError, match=message):
+        overlay.execute(made.integers)
+    if text != "hang":
+        overlay.device.set_conditions(Conditions())
+        assert (overlay.execute(made.integers) == made.outputs).all()
+
+
+def test_an_error_beside_the_buffers_does_no_harm(made):
+    overlay = Package(made.folder).open(virtual="read_error=slverr@1000000", batch_size=32)
+    assert (overlay.execute(made.integers) == made.outputs).all()
+
+
+@pytest.mark.parametrize(
+    "text", ["latency", "latency=-1", "ready=0", "valid=2", "read_error=exokay", "hang=1", "x=1"]
+)
+def test_conditions_that_are_not_understood(made, capsys, text):
+    assert driver.main(["--package", str(made.folder), "--virtual", text]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: --virtual {text}: expected latency=CYCLES")
+
+
+def test_conditions():
+    assert Conditions.parse("") == Conditions()
+    assert Conditions.parse("read_error=SLVERR,write_error=decerr@12,hang") == Conditions(
+        read_error=(2, None), write_error=(3, 12), hang=True
+    )
 
 
 def test_addresses_without_registers_are_told(virtual):

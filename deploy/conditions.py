@@ -1,0 +1,107 @@
+"""How the memory of a virtual board behaves: what follows ``--virtual``. For the host only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deploy.registers import DriverError
+from finn_builds.shell import MemoryTiming
+
+__all__ = ["Conditions"]
+
+_RESPONSES = {"slverr": 2, "decerr": 3}
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How the simulated memory behaves, as ``--virtual`` takes it.
+
+    Attributes
+    ----------
+    latency, jitter
+        Clock cycles from a request to its first answer, and the most that is added at random.
+    ready, valid
+        Probability that memory accepts, and that it offers, something in a cycle.
+    seed
+        Of all that is random.
+    read_error, write_error
+        Response, and the byte of the board's memory whose access gets it; None for every access.
+        The driver's input buffer begins at byte 0.
+    hang
+        Memory accepts nothing and never answers.
+    """
+
+    latency: int = 30
+    jitter: int = 10
+    ready: float = 1.0
+    valid: float = 1.0
+    seed: int = 0
+    read_error: tuple[int, int | None] | None = None
+    write_error: tuple[int, int | None] | None = None
+    hang: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Conditions:
+        """Read ``name=value`` pairs with commas between them; an empty text is an easy memory.
+
+        For example ``latency=200,jitter=100,ready=0.3,valid=0.5,seed=7``,
+        ``read_error=slverr`` or ``write_error=decerr@4096``; ``hang`` has no value.
+
+        Raises
+        ------
+        DriverError
+            A name or value that is not understood.
+        """
+        values: dict[str, object] = {}
+        for pair in filter(None, (part.strip() for part in text.split(","))):
+            name, _, value = pair.partition("=")
+            try:
+                values[name] = _READ[name](value)
+            except (KeyError, ValueError) as error:
+                raise DriverError(
+                    f"--virtual {pair}: expected latency=CYCLES, jitter=CYCLES, ready=0..1, "
+                    "valid=0..1, seed=N, read_error= or write_error=slverr|decerr[@BYTE], or hang, "
+                    "with commas between them"
+                ) from error
+        return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def timing(self) -> MemoryTiming:
+        """What the simulator takes."""
+        return MemoryTiming(self.latency, self.jitter, self.ready, self.valid)
+
+
+def _count(text: str) -> int:
+    if (value := int(text)) < 0:
+        raise ValueError(text)
+    return value
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:  # with 0, nothing would ever move: that is `hang`
+        raise ValueError(text)
+    return value
+
+
+def _error(text: str) -> tuple[int, int | None]:
+    name, at, byte = text.partition("@")
+    return _RESPONSES[name.lower()], _count(byte) if at else None
+
+
+def _flag(text: str) -> bool:
+    if text:
+        raise ValueError(text)
+    return True
+
+
+_READ = {
+    "latency": _count,
+    "jitter": _count,
+    "ready": _probability,
+    "valid": _probability,
+    "seed": _count,
+    "read_error": _error,
+    "write_error": _error,
+    "hang": _flag,
+}
