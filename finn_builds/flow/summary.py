@@ -41,12 +41,15 @@ def step_summary(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
         "timing_kind": performance["kind"],
         "resources": {**resources, "kind": "estimated"},
         **_synthesised(report / REPORT),
+        **_placed(report / "post_synth_resources.json"),
         "budget": budget_of(cfg.board_spec),
         "out_dir": str(cfg.out),
         "files": [
             "report.html",
             "stitched_ip",
             "report",
+            "deploy.zip",
+            "vivado",
             "host_model.json",
             "accelerator.json",
             "model.onnx",
@@ -73,3 +76,18 @@ def _synthesised(path: Path) -> dict[str, Any]:
         "critical_path_ns": top["critical_path_ns"],
         "critical_path_kind": tool["critical_path"],
     }
+
+
+def _placed(path: Path) -> dict[str, Any]:
+    """Return what came of the bitfile, if one was asked for."""
+    if not path.is_file():
+        return {"bitfile": None}
+    report = json.loads(path.read_text())
+    slack = report["timing"]["WNS"]
+    found = f"bitfile/finn-accel.bit, slack {slack} ns (Vivado {report['tool']['version']})"
+    if not report["timing"]["met"]:
+        found = (
+            f"misses its timing (slack {slack} ns) and is not in the package: build again with a "
+            "longer --clock-ns"
+        )
+    return {"bitfile": found, "timing_met": report["timing"]["met"]}
