@@ -169,6 +169,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("synthesised", _resources(get("synthesised")) or _text("{}", get("not_synthesised"))),
         ("longest path", path),
         ("resources", _resources(get("resources"))),
+        ("bitfile", _text("{}", get("bitfile"))),
         ("folder", _text("{}", get("out_dir"))),
         ("files", ", ".join(get("files") or ())),
     ]
