@@ -193,7 +193,9 @@ def width_converter(in_bits: int, out_bits: int) -> Resources:
     if step < min(in_bits, out_bits):  # words of the stream lie at many places in the register
         both = in_bits + out_bits
         return Resources(LUT=both * math.log2(both / step))
-    return Resources(LUT=in_bits + 22 if in_bits > out_bits else out_bits / 4 + 18)
+    if in_bits < out_bits:
+        return Resources(LUT=in_bits + 19)
+    return Resources(LUT=1.5 * in_bits + 8 + 10 * math.log2(in_bits / out_bits))
 
 
 def fifo(width: int, depth: int) -> Resources:
