@@ -175,7 +175,7 @@ def _list_steps() -> None:
 def _build(args: argparse.Namespace) -> None:
     from finn_builds import build
     from finn_builds.config import BuildConfig
-    from finn_builds.console import reporter, summary_table
+    from finn_builds.console import reporter, show_summary
 
     cfg = BuildConfig(
         board=args.board,
@@ -201,12 +201,14 @@ def _build(args: argparse.Namespace) -> None:
         force=args.force,
     )
     result = build(cfg, reporter=reporter(sys.stderr, quiet=args.quiet))
-    if args.json:
+    if not result.summary:
+        last = (*result.reused, *result.ran)[-1]
+        stopped = {"stopped_after": last, "out_dir": str(result.out)}
+        print(json.dumps(stopped, indent=2) if args.json else f"stopped after {last}: {result.out}")
+    elif args.json:
         print(json.dumps(result.summary, indent=2, default=str))
-    elif result.summary:
-        print(summary_table(result.summary))
     else:
-        print(f"stopped after {(*result.reused, *result.ran)[-1]}: {result.out}")
+        show_summary(result.summary, sys.stdout)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -215,6 +217,7 @@ def main(argv: list[str] | None = None) -> int:
     comparing = words[:1] == ["compare"]
     parser = _compare_parser() if comparing else _parser()
     args = parser.parse_args(words[1:] if comparing else words)
+    from finn_builds.console import show_error
     from finn_builds.errors import UserError, VerificationError
 
     try:
@@ -230,7 +233,7 @@ def main(argv: list[str] | None = None) -> int:
             _build(args)
         sys.stdout.flush()
     except (UserError, VerificationError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        show_error(error, sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted: run the command again to go on", file=sys.stderr)

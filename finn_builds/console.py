@@ -1,4 +1,7 @@
-"""What a build shows: its progress while it runs, and a short table at the end."""
+"""What a build shows: its progress while it runs, a short table at the end, and what went wrong.
+
+Colours and moving bars are for terminals; rich leaves the colours out where ``NO_COLOR`` is set.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, ProgressColumn, TaskID
 
 
 class Reporter:
@@ -17,8 +20,11 @@ class Reporter:
     def reused(self, count: int, total: int) -> None:
         """Note that the first ``count`` of ``total`` steps are unchanged and were not run."""
 
-    def started(self, index: int, total: int, name: str) -> None:
-        """Note that step ``index`` (from 1) of ``total`` begins."""
+    def started(self, index: int, total: int, name: str, expected: float | None = None) -> None:
+        """Note that step ``index`` (from 1) of ``total`` begins.
+
+        ``expected`` is how long it took in s when it last ran in this folder, if it did.
+        """
 
     def progress(self, done: int, total: int, what: str = "") -> None:
         """Note that the running step has done a part of its work."""
@@ -41,7 +47,7 @@ class PlainReporter(Reporter):
         """Say how many steps were not needed."""
         self._write(_reused(count, total) + "\n")
 
-    def started(self, index: int, total: int, name: str) -> None:
+    def started(self, index: int, total: int, name: str, expected: float | None = None) -> None:
         """Begin the step's line."""
         self._write(f"{_number(index, total)} {name} ... ")
         self._open = True
@@ -74,8 +80,8 @@ class TerminalReporter(Reporter):
         """Say how many steps were not needed."""
         self._console.print(_reused(count, total), markup=False, style="dim")
 
-    def started(self, index: int, total: int, name: str) -> None:
-        """Show the step with its clock running."""
+    def started(self, index: int, total: int, name: str, expected: float | None = None) -> None:
+        """Show the step with its clock running, and the time left where it can be known."""
         from rich.markup import escape
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -84,6 +90,7 @@ class TerminalReporter(Reporter):
             SpinnerColumn(),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
+            _time_left_column(expected),
             TextColumn("{task.fields[what]}", markup=False, style="dim"),
             console=self._console,
             transient=True,
@@ -111,6 +118,88 @@ class TerminalReporter(Reporter):
         self._live = self._task = None
 
 
+def time_left(elapsed: float, share: float | None, expected: float | None) -> float | None:
+    """Return the seconds that a step probably still takes, or None where that can't be known.
+
+    Parameters
+    ----------
+    elapsed : float
+        Seconds since it began.
+    share : float or None
+        Share of its work that is done.
+    expected : float or None
+        Seconds that it took the last time, which says most until they are over.
+    """
+    if expected is not None and expected > elapsed:
+        return expected - elapsed
+    if share is not None and 0 < share < 1:
+        return elapsed * (1 - share) / share
+    return None
+
+
+def left_text(seconds: float | None) -> str:
+    """Return a remaining time in words; less than a second is not worth any."""
+    if seconds is None or seconds < 1:
+        return ""
+    return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
+
+
+def _time_left_column(expected: float | None) -> ProgressColumn:
+    """Return the column of a bar that shows the time left."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class TimeLeft(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            share = None if not task.total else task.completed / task.total
+            return Text(left_text(time_left(task.elapsed or 0.0, share, expected)))
+
+    return TimeLeft()
+
+
+def _console_on(stream: TextIO) -> Console | None:
+    """Return rich's console on a terminal that can move its cursor, or None."""
+    if not stream.isatty():
+        return None
+    from rich.console import Console
+
+    console = Console(file=stream, highlight=False)
+    return None if console.is_dumb_terminal else console
+
+
+def show_summary(summary: Mapping[str, Any], stream: TextIO) -> None:
+    """Write the table of a build's figures: on a terminal in its width, elsewhere line by line."""
+    console = _console_on(stream)
+    if console is None:
+        print(summary_table(summary), file=stream)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    styles = {
+        "accuracy": "yellow" if summary.get("accuracy_surrogate") else "",
+        "verified": "bold red" if summary.get("mismatches") else "green",
+    }
+    for name, text in _rows(summary):
+        if text:
+            table.add_row(name, Text(text, styles.get(name, "")))
+    console.print(table)
+
+
+def show_error(message: object, stream: TextIO) -> None:
+    """Write what went wrong as one message."""
+    console = _console_on(stream)
+    if console is None:
+        print(f"error: {message}", file=stream)
+        return
+    from rich.text import Text
+
+    console.print(Text.assemble(("error: ", "bold red"), str(message)), soft_wrap=True)
+
+
 def reporter(stream: TextIO, *, quiet: bool = False) -> Reporter:
     """Return what suits a stream: bars on a terminal, plain lines elsewhere, or nothing.
 
@@ -123,13 +212,8 @@ def reporter(stream: TextIO, *, quiet: bool = False) -> Reporter:
         own = os.fdopen(os.dup(stream.fileno()), "w", encoding="utf-8", errors="replace")
     except (OSError, ValueError):  # no file behind the stream, as in a notebook
         return PlainReporter(stream)
-    if stream.isatty():
-        from rich.console import Console
-
-        console = Console(file=own, highlight=False)
-        if not console.is_dumb_terminal:
-            return TerminalReporter(console)
-    return PlainReporter(own)
+    console = _console_on(own)
+    return PlainReporter(own) if console is None else TerminalReporter(console)
 
 
 def summary_table(summary: Mapping[str, Any]) -> str:

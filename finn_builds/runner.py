@@ -205,7 +205,9 @@ class _Run:
                 # As a resumed build would get it, whether or not it is at hand.
                 path = disk.checkpoint_path(out, self.steps[index - 1].name)
                 model = ModelWrapper(str(path))
-            self.reporter.started(index + 1, len(self.steps), step.name)
+            last = found.steps.get(step.name)
+            expected = None if last is None else last.seconds
+            self.reporter.started(index + 1, len(self.steps), step.name, expected)
             print(f"=== {time.strftime('%Y-%m-%d %H:%M:%S')} {step.name}")
             begin = time.perf_counter()
             before = _files(out)

@@ -26,7 +26,9 @@ def step_hw_codegen(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
     model = model.transform(SpecializeLayers(part))
     model = model.transform(GiveUniqueNodeNames())
     model = model.transform(GiveReadableTensorNames())
-    for node in model.graph.node:
+    nodes = model.graph.node
+    for done, node in enumerate(nodes):
+        cfg.progress(done, len(nodes), node.name)
         op = getCustomOp(node)
         folder = work / node.name
         folder.mkdir(parents=True)

@@ -74,10 +74,13 @@ def step_streamline(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
     VerificationError
         When the integer network differs from the QONNX model on any verification frame.
     """
+    cfg.progress(0, 3, "thresholds")
     network = to_thresholds(model)
+    cfg.progress(1, 3, "data")
     host = HostModel.from_dict(host_description(network))
     data = labelled_data(host, model, cfg)
     frames = verification_frames(host, data, count=cfg.verify_frames, seed=cfg.verify_seed)
+    cfg.progress(2, 3, "comparing with the QONNX model")
     integers = integer_mlp(network)
     expected = reference_of(model, cfg).run(frames.x)
     check_equal(expected, integers.execute(frames.x), "the streamlined network")

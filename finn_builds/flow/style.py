@@ -99,7 +99,9 @@ def step_choose_style(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
 def sparse_costs(model: ModelWrapper, cfg: BuildConfig) -> list[SparseCost]:
     """Return what each layer would cost as sparse logic, by compiling it."""
     costs = []
-    for group in _groups(model):
+    groups = _groups(model)
+    for done, group in enumerate(groups):
+        cfg.progress(done, len(groups), f"layer {done + 1} as sparse logic")
         node = _sparse_node(model, [group], cfg)
         op = getCustomOp(node)
         compiled = op.compile(model)
