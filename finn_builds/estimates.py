@@ -172,17 +172,13 @@ class ThresholdShape:
 
     def resources(self, pe: int) -> Resources:
         """Return the cost at a folding: a binary search of log2(steps + 1) stages."""
-        stages = max(1, (self.steps).bit_length())
-        fold = self.channels // pe
-        memory = 0.9 * self.threshold_bits * sum(_rom(fold * 2**stage) for stage in range(stages))
-        compare = stages * (self.threshold_bits / 2 + 2.5)
-        clip = self.threshold_bits if self.in_bits > self.threshold_bits else 0
-        return Resources(LUT=pe * (memory + compare + clip) + 20)
-
-
-def _rom(words: int) -> float:
-    """Return the LUTs of one bit of a constant memory; of few words, many bits are wires."""
-    return {1: 0.0, 2: 0.3, 3: 0.8, 4: 0.8}.get(words, math.ceil(words / 64))
+        words = [self.channels // pe * 2**k for k in range(max(1, self.steps.bit_length()))]
+        # LUTs of a bit of the thresholds: of few words a memory is wires, and a comparison with
+        # one constant is next to nothing; wider inputs are clipped before.
+        memory = sum(0.72 * math.ceil(n / 64) for n in words if n > 4)
+        compare = sum({1: 0.0, 2: 1.5}.get(n, 1.16) for n in words)
+        clip = 0.73 if self.in_bits > self.threshold_bits else 0.0
+        return Resources(LUT=23 + pe * self.threshold_bits * (memory + compare + clip))
 
 
 def width_converter(in_bits: int, out_bits: int) -> Resources:
