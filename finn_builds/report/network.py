@@ -206,7 +206,7 @@ def _parts(
     """
     parts = []
     for key, figures in (found.get("layers") or {}).items() if several else ():
-        name = key
+        name = "around the layers"
         alone: Mapping[str, Any] = {}
         if key.isdigit():
             name = f"layer {int(key) + 1}"

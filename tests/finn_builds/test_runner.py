@@ -472,13 +472,15 @@ class TestOutput:
 
     def test_reporter_hears_all(self, toy_model: Path, tmp_path: Path) -> None:
         heard: list[tuple] = []
+        times: list[float | None] = []
 
         class Listener(Reporter):
             def reused(self, count, total):
                 heard.append(("reused", count, total))
 
-            def started(self, index, total, name):
+            def started(self, index, total, name, expected=None):
                 heard.append(("started", index, total, name))
+                times.append(expected)
 
             def progress(self, done, total, what=""):
                 heard.append(("progress", done, total, what))
@@ -502,6 +504,11 @@ class TestOutput:
         heard.clear()
         run_steps(toy.steps(), cfg, toy.load, reporter=Listener())
         assert heard == [("reused", 2, 4), ("close",)]
+        assert times == [None, None], "nobody knows how long a first run takes"
+        times.clear()
+        cfg = toy.config(toy_model, tmp_path / "b", force=True)
+        run_steps(toy.steps(), cfg, toy.load, reporter=Listener())
+        assert [time is None for time in times] == [False, False, True, True]
 
 
 class TestLock:
