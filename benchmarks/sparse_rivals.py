@@ -17,7 +17,7 @@ from alkaid.types import CombLogic
 
 from finn_builds.sparse.ir import width_of
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
-from finn_builds.sparse.thresholds import uniform_step
+from finn_builds.sparse.thresholds import clip_shape, reachable
 
 # Accumulators of more bits than this are compared with each threshold; below, alkaid looks up.
 LOOKUP_BITS = 10
@@ -44,11 +44,23 @@ def _activate(acc: FVArray, layer: SparseLayer, lookup: bool) -> FVArray:
         if not hasattr(a, "quantize"):
             out.append(float(np.searchsorted(thresholds, a, side="right")))
             continue
-        k = uniform_step(thresholds)
-        if k is not None:
-            moved = a + float((1 << k) - thresholds[0])
-            y = moved.quantize(0, bits + k, -k, overflow_mode="SAT", round_mode="TRN")
-            out.append(y * 2.0**-k)
+        lo, hi = layer.accumulator_range(j)
+        always, rest = reachable(thresholds, lo, hi)
+        if not rest:
+            out.append(float(always))
+            continue
+        shape = clip_shape(rest, lo, hi)
+        if shape is not None:
+            k, top = shape.shift, shape.top
+            inside = lo + shape.const >= 0 and (hi + shape.const) >> k <= top
+            y = (a + float(shape.const)).quantize(
+                0,
+                top.bit_length() + k,
+                -k,
+                overflow_mode="WRAP" if inside else "SAT",
+                round_mode="TRN",
+            )
+            out.append(y * 2.0**-k + float(always - shape.surplus))
         elif lookup and sum(int(v) for v in a.kif) <= LOOKUP_BITS:
             one = FVArray(np.array([a]), acc.solver_options, hwconf=acc.hwconf)
             table = one.apply(
@@ -84,29 +96,66 @@ def _settings(uniform: bool) -> Iterator[tuple[dict[str, object], bool]]:
         yield {"method0": "wmc", "method1": "auto", "hard_dc": 2}, False
 
 
-def alkaid_design(network: SparseNetwork, latency: int, name: str, x: np.ndarray) -> Rival:
-    """Return alkaid's design of a network, the best by its own cost of several settings.
+def _is_uniform(layer: SparseLayer) -> bool:
+    """Return whether every neuron's thresholds are an added constant, a shift and a clip."""
+    if layer.thresholds is None:
+        return True
+    for j, row in enumerate(layer.thresholds):
+        lo, hi = layer.accumulator_range(j)
+        rest = reachable([int(t) for t in row], lo, hi)[1]
+        if rest and clip_shape(rest, lo, hi) is None:
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class AlkaidSolution:
+    """What alkaid's solver found: logic without registers, and how."""
+
+    logic: CombLogic
+    settings: str
+    seconds: float
+
+    def design(self, latency: int, name: str) -> Rival:
+        """Return Verilog with `latency` clocks from input to output, registers at both ends."""
+        costs = {}
+        files: dict[str, str] = {}
+        for fuse in (True, False):
+            with tempfile.TemporaryDirectory() as folder:
+                model = RTLModel(
+                    self.logic,
+                    folder,
+                    name,
+                    "verilog",
+                    n_stages=max(1, latency - 1),
+                    ternary_fuse=fuse,
+                )
+                model.write()
+                costs[fuse] = json.loads((Path(folder) / "metadata.json").read_text())["cost"]
+                if not fuse:
+                    for path in sorted(Path(folder).rglob("*.v")):
+                        if not path.stem.endswith("_wrapper"):
+                            files[path.name] = path.read_text()
+        return Rival(files, name, latency, costs[True], self.seconds, self.settings)
+
+
+def alkaid_solution(network: SparseNetwork, x: np.ndarray) -> AlkaidSolution:
+    """Return alkaid's logic of a network, the best by its own cost of several settings.
 
     Settings tried: the first solver method wmc and wmc-dc, latency unbounded (-1) and bounded to
-    2 extra adder levels, thresholds looked up in tables or compared. Its estimate is of the design
-    with ternary adders fused, which Vivado would map to single chains; the Verilog is without,
-    because Yosys makes two chains of each and finds fewer LUTs that way.
+    2 extra adder levels, thresholds looked up in tables or compared. Uniform thresholds are given
+    to it as an added constant, a shift and a saturation, the form that it was made for. Its
+    estimate is of the design with ternary adders fused, which Vivado would map to single chains;
+    the Verilog is without, because Yosys makes two chains of each and finds fewer LUTs that way.
 
     Parameters
     ----------
     network : SparseNetwork
-    latency : int
-        Clocks from input to output, registers at both ends included.
-    name : str
     x : int64 array (n, n_in)
         Frames on which the traced logic must equal the network.
     """
     start = time.perf_counter()
-    uniform = all(
-        layer.thresholds is None
-        or all(uniform_step([int(t) for t in r]) is not None for r in layer.thresholds)
-        for layer in network.layers
-    )
+    uniform = all(_is_uniform(layer) for layer in network.layers)
     best: tuple[float, CombLogic, str] | None = None
     for options, lookup in _settings(uniform):
         comb = _trace(network, options, lookup)
@@ -118,25 +167,11 @@ def alkaid_design(network: SparseNetwork, latency: int, name: str, x: np.ndarray
                 + ("" if uniform else ", lookups" if lookup else ", comparisons"),
             )
     assert best is not None
-    comb = best[1]
     seconds = time.perf_counter() - start
-    found = comb.predict(x.astype(np.float64))
+    found = best[1].predict(x.astype(np.float64))
     if not np.array_equal(found.astype(np.int64), network.evaluate(x)):
         raise AssertionError("alkaid's logic differs from the network")
-    costs = {}
-    files: dict[str, str] = {}
-    for fuse in (True, False):
-        with tempfile.TemporaryDirectory() as folder:
-            model = RTLModel(
-                comb, folder, name, "verilog", n_stages=max(1, latency - 1), ternary_fuse=fuse
-            )
-            model.write()
-            costs[fuse] = json.loads((Path(folder) / "metadata.json").read_text())["cost"]
-            if not fuse:
-                for path in sorted(Path(folder).rglob("*.v")):
-                    if not path.stem.endswith("_wrapper"):
-                        files[path.name] = path.read_text()
-    return Rival(files, name, latency, costs[True], seconds, best[2])
+    return AlkaidSolution(best[1], best[2], seconds)
 
 
 def plain_design(network: SparseNetwork, name: str) -> Rival:
@@ -182,15 +217,18 @@ def plain_design(network: SparseNetwork, name: str) -> Rival:
 
 
 def _plain_thresholds(k: int, j: int, layer: SparseLayer) -> list[str]:
-    thresholds = [int(t) for t in layer.thresholds[j]]
     lo, hi = layer.output_range()
     width = width_of(lo, hi) + 1
-    step = uniform_step(thresholds)
     head = f"  wire signed [{width - 1}:0] v{k + 1}_{j} = "
-    if step is not None and layer.out_step == 1 and layer.out_bias == 0:
-        moved = f"(a{k}_{j} + {(1 << step) - thresholds[0]})"
-        lines = [f"  wire signed [31:0] s{k}_{j} = {moved} >>> {step};"]
-        top = len(thresholds)
-        return [*lines, f"{head}s{k}_{j} < 0 ? 0 : s{k}_{j} > {top} ? {top} : s{k}_{j};"]
-    count = " + ".join(f"(a{k}_{j} >= {t})" for t in thresholds)
-    return [f"{head}{layer.out_bias} + {layer.out_step} * ({count});"]
+    low, high = layer.accumulator_range(j)
+    always, rest = reachable([int(t) for t in layer.thresholds[j]], low, high)
+    if not rest:
+        return [f"{head}{layer.out_bias + layer.out_step * always};"]
+    shape = clip_shape(rest, low, high)
+    if shape is not None and layer.out_step == 1:
+        offset = layer.out_bias + always - shape.surplus
+        lines = [f"  wire signed [31:0] s{k}_{j} = (a{k}_{j} + {shape.const}) >>> {shape.shift};"]
+        clipped = f"(s{k}_{j} < 0 ? 0 : s{k}_{j} > {shape.top} ? {shape.top} : s{k}_{j})"
+        return [*lines, f"{head}{clipped} + {offset};"]
+    count = " + ".join(f"(a{k}_{j} >= {t})" for t in rest)
+    return [f"{head}{layer.out_bias + layer.out_step * always} + {layer.out_step} * ({count});"]

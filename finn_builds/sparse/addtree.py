@@ -180,9 +180,10 @@ class SumBuilder:
         while len(live) > last:
             live.sort(key=self._order)
             three = self.max_terms == 3 and (len(live) - last) % 2 == 0
-            levels = [o.level for o in live] if self.by_level else None
-            picked = pick([self._span(o) for o in live], 3 if three else 2, levels)
-            chosen = tuple(live[k] for k in picked)
+            head = live[: PARTNERS + 1]
+            levels = [o.level for o in head] if self.by_level else None
+            picked = pick([self._span(o) for o in head], 3 if three else 2, levels)
+            chosen = tuple(head[k] for k in picked)
             live = [o for k, o in enumerate(live) if k not in picked]
             final = not live and target is None
             live.append(self.merge(chosen, label if final else f"{label}_part"))

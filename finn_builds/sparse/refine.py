@@ -8,46 +8,31 @@ that would really be built with it and without it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import insort
+from typing import NamedTuple
 
-from finn_builds.sparse.addtree import chain_luts, pick
+from finn_builds.sparse.addtree import PARTNERS, chain_luts, pick
 from finn_builds.sparse.share import SharedSums, SignedTerm, inline_single
 
 # Passes over all shared sums; the third rarely finds anything.
 PASSES = 3
 
 
-@dataclass(frozen=True)
-class _Number:
-    """A number on its way into a tree: `span` of values (highest less lowest) at a shift."""
+class _Number(NamedTuple):
+    """A number on its way into a tree; the order of its fields is that in which trees take them."""
 
-    shift: int
-    span: int
-    level: int
-
-    @property
-    def positions(self) -> tuple[int, int]:
-        return self.shift, self.shift + self.span.bit_length()
-
-
-def _order(number: _Number, by_level: bool) -> tuple[int, int, int]:
-    low, top = number.positions
-    return number.level if by_level else 0, top, low
-
-
-def _merged(numbers: list[_Number]) -> tuple[int, _Number]:
-    """Return the LUTs of a chain over numbers, and their sum."""
-    luts = chain_luts([n.positions for n in numbers])
-    shift = min(n.shift for n in numbers)
-    span = sum(n.span << (n.shift - shift) for n in numbers)
-    return luts, _Number(shift, span, max(n.level for n in numbers) + (luts > 0))
+    rank: int  # its level where trees are balanced
+    top: int  # the position above its highest
+    low: int  # its lowest position
+    span: int  # highest value less lowest, in units of the lowest position
+    level: int  # chains behind it
 
 
 class Weigher:
     """What the trees of sums cost, by the rules of `SumBuilder`, from the spans of values alone."""
 
     def __init__(self, spans: list[int], max_terms: int, by_level: bool) -> None:
-        self.numbers = [_Number(0, s, 0) for s in spans]
+        self.numbers = [_Number(0, s.bit_length(), 0, s, 0) for s in spans]
         self.max_terms, self.by_level = max_terms, by_level
         self._known: dict[tuple[SignedTerm, ...], tuple[int, _Number]] = {}
 
@@ -71,21 +56,29 @@ class Weigher:
         return luts + sum(self.weigh(terms)[0] for terms in sums.outputs)
 
     def _tree(self, terms: tuple[SignedTerm, ...]) -> tuple[int, _Number]:
-        live = [
-            _Number(n.shift + k, n.span, n.level)
-            for n, k in ((self.numbers[i], k) for i, k, _ in terms)
-        ]
+        live = []
+        for i, k, _ in terms:
+            rank, top, low, span, level = self.numbers[i]
+            live.append(_Number(rank, top + k, low + k, span, level))
         if not live:
-            return 0, _Number(0, 0, 0)
+            return 0, _Number(0, 0, 0, 0, 0)
+        live.sort()
         luts = 0
         while len(live) > 1:
-            live.sort(key=lambda n: _order(n, self.by_level))
             arity = 3 if self.max_terms == 3 and len(live) % 2 else 2
-            levels = [n.level for n in live] if self.by_level else None
-            picked = pick([n.positions for n in live], arity, levels)
-            own, merged = _merged([live[k] for k in picked])
+            head = live[: PARTNERS + 1]
+            levels = [n.level for n in head] if self.by_level else None
+            picked = pick([(n.low, n.top) for n in head], arity, levels)
+            chosen = [head[k] for k in picked]
+            for k in reversed(picked):
+                del live[k]
+            own = chain_luts([(n.low, n.top) for n in chosen])
+            low = min(n.low for n in chosen)
+            span = sum(n.span << (n.low - low) for n in chosen)
+            level = max(n.level for n in chosen) + (own > 0)
+            rank = level if self.by_level else 0
+            insort(live, _Number(rank, low + span.bit_length(), low, span, level))
             luts += own
-            live = [n for k, n in enumerate(live) if k not in picked] + [merged]
         return luts, live[0]
 
 
@@ -136,15 +129,21 @@ def _one_pass(sums: SharedSums, weigher: Weigher) -> SharedSums:
     weigher.total(sums)
     n = sums.n_sources
     bodies = [*sums.symbols, *sums.outputs]
+    readers: dict[int, set[int]] = {}
+    for k, terms in enumerate(bodies):
+        for i, _, _ in terms:
+            readers.setdefault(i, set()).add(k)
     for symbol in reversed(range(n, n + len(sums.symbols))):
         body = bodies[symbol - n]
         own = weigher.weigh(body)[0]
-        users = [k for k, terms in enumerate(bodies) if any(i == symbol for i, _, _ in terms)]
+        users = sorted(readers.get(symbol, ()))
         spread = {k: _with(bodies[k], symbol, body) for k in users}
         extra = {k: weigher.weigh(spread[k])[0] - weigher.weigh(bodies[k])[0] for k in users}
         everywhere = sum(extra.values()) <= own
         for k in users:
             if everywhere or extra[k] < 0:
                 bodies[k] = spread[k]
+                for i, _, _ in spread[k]:
+                    readers.setdefault(i, set()).add(k)
     symbols = len(sums.symbols)
     return inline_single(SharedSums(n, tuple(bodies[:symbols]), tuple(bodies[symbols:])))

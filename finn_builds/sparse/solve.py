@@ -23,8 +23,9 @@ MAX_PAIRS = 1_500_000
 MAX_ALKAID_WEIGHTS = 6_000
 # Weights of all orders tried together, which keeps large layers quick.
 RESTART_WEIGHTS = 8_000
-# Forms that are refined, the cheapest first.
+# Forms that are refined, the cheapest first, and terms of all of them together.
 REFINED = 6
+REFINE_TERMS = 4_000
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,9 @@ def _best_forms(
     spans = [hi - lo for lo, hi in ranges]
     weigher = Weigher(spans, search.max_terms, search.by_level)
     forms = sorted(shared_forms(matrix, list(ranges), search), key=weigher.total)[:REFINED]
-    refined = [refine(form, spans, search.max_terms, search.by_level) for form in forms]
+    terms = sum(len(body) for body in (*forms[0].symbols, *forms[0].outputs))
+    few = forms[: REFINE_TERMS // max(1, terms)]
+    refined = [refine(form, spans, search.max_terms, search.by_level) for form in few]
     return (*forms, *refined)
 
 

