@@ -63,6 +63,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int, str],
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS, ids=str)
 @pytest.mark.parametrize("name", PAGES)
 def test_nothing_is_wrong(seen: dict, name: str, view: tuple[int, str]) -> None:
@@ -73,6 +74,7 @@ def test_nothing_is_wrong(seen: dict, name: str, view: tuple[int, str]) -> None:
     assert found.width == view[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS, ids=str)
 @pytest.mark.parametrize("name", ["surrogate", "synthesised"])
 def test_text_stands_out(seen: dict, name: str, view: tuple[int, str]) -> None:

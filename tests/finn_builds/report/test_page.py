@@ -103,7 +103,7 @@ def test_synthesised_figures_stand_beside_estimates() -> None:
     assert "FF 1,400 of 106,400, 1.3 % synthesised" in words
     assert "Whole design 1,800 2,000 1,400 2 2 0 0" in words
     assert "Synthesised by Yosys 1.0: out of context. No place and route has confirmed it." in words
-    assert "Longest path 6.2 ns estimated within the clock's 10 ns; 5 levels of logic, before placement" in words
+    assert "Longest path 6.2 ns estimated within the clock's 10 ns; 5 levels of logic" in words
 
 
 def test_what_could_not_be_synthesised_says_why() -> None:
