@@ -106,7 +106,8 @@ class PruningSettings(_Settings):
     criterion : str
         What goes first: ``magnitude``: the smallest weights; ``random``: any (a control);
         ``neurons``: whole hidden neurons, those with the smallest mean weight; ``hardware``: the
-        weights with the least magnitude per LUT that is saved without them.
+        weights with the least magnitude, as seen by their layer, per LUT that is saved without
+        them.
     scope : str
         ``global``: all layers are ranked together; ``per_layer``: each loses the same share.
     cost : str

@@ -74,7 +74,12 @@ def hardware_scores(
     integers: Sequence[Tensor],
     luts_per_digit: Sequence[float],
 ) -> list[Tensor]:
-    """Return the magnitude of each weight per LUT that is saved without it.
+    """Return the magnitude of each weight, as its layer sees it, per LUT that is saved without it.
+
+    The magnitude is w^2 over the sum of w'^2 of the weights of the layer that are at least as
+    large: Lee et al., "Layer-adaptive sparsity for the magnitude-based pruning" (2021), arXiv
+    2010.07611, equation 4. With |w| alone a layer whose inputs are wide would be emptied as a
+    whole, for its weights all cost more; here the last weights of a layer count most.
 
     Parameters
     ----------
@@ -95,8 +100,17 @@ def hardware_scores(
     scores = []
     for weight, mask, integer, luts in zip(weights, masks, integers, luts_per_digit, strict=True):
         cost = signed_digit_counts(integer).clamp_min(1) * luts
-        scores.append(torch.where(mask, weight.abs() / cost, -1.0))
+        scores.append(torch.where(mask, _layer_magnitudes(weight) / cost, -1.0))
     return scores
+
+
+def _layer_magnitudes(weight: Tensor) -> Tensor:
+    squares = weight.flatten() ** 2
+    order = torch.argsort(squares, descending=True, stable=True)
+    sums = squares[order].cumsum(0).clamp_min(torch.finfo(squares.dtype).tiny)
+    found = torch.empty_like(squares)
+    found[order] = squares[order] / sums
+    return found.view(weight.shape)
 
 
 def signed_digit_counts(integers: Tensor) -> Tensor:

@@ -130,18 +130,29 @@ def test_hardware_prefers_cheap_weights() -> None:
     kept = [torch.tensor([[True, True, False]])]
     # As integers 8 (one digit) and 11 (three): the larger weight costs more than it is worth.
     scores = criteria.hardware_scores(weights, kept, [torch.tensor([[8.0, 11.0, 0.0]])], [2.0])
-    torch.testing.assert_close(scores[0], torch.tensor([[0.25, 0.55 / 6, -1.0]]))
+    smaller = 0.25 / (0.25 + 0.3025)
+    torch.testing.assert_close(scores[0], torch.tensor([[smaller / 2, 1 / 6, -1.0]]))
 
 
-def test_hardware_saves_digits() -> None:
+def test_hardware_does_not_empty_a_layer_that_costs_more() -> None:
+    model = network(input_bits=8, weight_bits=2, act_bits=1)
+    for share in (0.5, 0.8, 0.9):
+        model.set_masks(masks(model, share, "hardware"))
+        assert all(mask.any() for mask in model.masks())
+
+
+def test_hardware_saves_additions() -> None:
     model = network(weight_bits=6)
-    digits = {}
+    cost = {}
     for name in ("magnitude", "hardware"):
-        parts = zip(masks(model, 0.5, name), criteria.integer_weights(model), strict=True)
-        digits[name] = sum(
-            int(criteria.signed_digit_counts(integers)[mask].sum()) for mask, integers in parts
+        kept = masks(model, 0.5, name)
+        cost[name] = sum(
+            int(criteria.signed_digit_counts(integers)[mask].sum()) * width
+            for mask, integers, width in zip(
+                kept, criteria.integer_weights(model), model.config.input_widths, strict=True
+            )
         )
-    assert digits["hardware"] < 0.9 * digits["magnitude"]
+    assert cost["hardware"] < 0.95 * cost["magnitude"]
 
 
 def test_hardware_counts_the_width_of_the_input() -> None:
