@@ -25,6 +25,9 @@ from finn_builds.folding import FoldedLayer, fastest, fits
 #: Layers beyond which not every combination of styles is tried.
 MAX_LAYERS = 12
 
+#: Rounding of sums of delays, ns.
+CLOCK_SLACK_NS = 1e-6
+
 
 @dataclass(frozen=True)
 class SparseCost:
@@ -60,7 +63,8 @@ class Choice:
 def step_choose_style(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
     """Replace the layers chosen for it by sparse nodes, neighbours fused into one.
 
-    Writes ``report/style.json``: the style of every layer and why it was chosen.
+    Writes ``report/style.json``: the style of every layer and why it was chosen, what each would
+    cost alone as sparse logic, and under ``sparse_nodes`` what the fused nodes that are built cost.
 
     Raises
     ------
@@ -91,9 +95,57 @@ def step_choose_style(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
         row["as_sparse"] = {**cost.resources.rounded(), "latency": cost.latency}
     write_json(
         cfg.out / "report" / "style.json",
-        {"asked": cfg.style, "why": why, "kind": "estimated", "layers": rows},
+        {
+            "asked": cfg.style,
+            "why": why,
+            "kind": "estimated",
+            "layers": rows,
+            "sparse_nodes": fused_nodes(model, [layer.name for layer in layers], styles, cfg),
+        },
     )
     return model
+
+
+def fused_nodes(
+    model: ModelWrapper, names: Sequence[str], styles: Sequence[str], cfg: BuildConfig
+) -> list[dict[str, Any]]:
+    """Return what each sparse node costs as it is built, its layers fused.
+
+    That is less than the sum of its layers alone: the ends of the stream and the registers between
+    layers fall away, and layers share stages of the pipeline.
+
+    Parameters
+    ----------
+    model : ModelWrapper
+        With its sparse nodes.
+    names, styles : sequence of str
+        Of all layers, in order.
+    """
+    pairs = zip(names, styles, strict=True)
+    runs = [
+        [name for name, _ in run]
+        for style, run in itertools.groupby(pairs, key=lambda pair: pair[1])
+        if style == "sparse"
+    ]
+    nodes = [node for node in model.graph.node if node.op_type == "SparseMVAU_rtl"]
+    found = []
+    for node, layers in zip(nodes, runs, strict=True):
+        op = getCustomOp(node)
+        compiled = op.compile(model)
+        stage = compiled.pipeline.stage_ns
+        found.append(
+            {
+                "node": node.name,
+                "layers": layers,
+                "LUT": op.get_nodeattr("lutEstimate"),
+                "FF": op.get_nodeattr("ffEstimate"),
+                "latency": compiled.latency,
+                "stage_ns": round(stage, 2),
+                # A latency that was asked for may leave stages longer than the clock.
+                "stage_fits_clock": stage <= cfg.clock_ns + CLOCK_SLACK_NS,
+            }
+        )
+    return found
 
 
 def sparse_costs(model: ModelWrapper, cfg: BuildConfig) -> list[SparseCost]:
@@ -147,7 +199,11 @@ def choose(
     ]
     if not found:
         fastest(layers, budget)  # says what the smallest folding needs
-        raise UserError("no combination of sparse and folded layers fits the board")
+        raise UserError(
+            "no combination of sparse and folded layers fits the board; choose a larger board, "
+            "fewer "
+            "bits or smaller layers"
+        )
     return min(found, key=lambda choice: (choice.interval, choice.latency, choice.resources.LUT))
 
 
@@ -180,7 +236,8 @@ def _why(choice: Choice, budget: dict[str, float]) -> str:
     used = ", ".join(f"{amounts[name]:,} of {limit:,.0f} {name}" for name, limit in budget.items())
     return (
         f"of all combinations within the budget this one has the shortest interval, then latency, "
-        f"then fewest LUTs: interval {choice.interval}, {used} (estimated)"
+        f"then fewest LUTs: interval {choice.interval}, {used} (estimated layer by layer; fused "
+        "layers take less)"
     )
 
 

@@ -1,11 +1,16 @@
 """Sparse, folded and mixed networks give the same integers; the choice keeps to the budget."""
 
+import json
+
 import numpy as np
 import pytest
+from qonnx.custom_op.registry import getCustomOp
 
+from finn_builds.config import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.estimates import MvauShape, Resources, ThresholdShape
-from finn_builds.flow.style import SparseCost, choose
+from finn_builds.flow import hardware
+from finn_builds.flow.style import SparseCost, choose, step_choose_style
 from finn_builds.folding import FoldedLayer
 from tests.finn_builds.flow.networks import legal_inputs, simulators, stitch, streamlined
 
@@ -69,6 +74,31 @@ def test_mixtures_are_what_was_asked_for(built):
         runs = "".join(style[0] for style in styles).replace("sss", "s").replace("ss", "s")
         assert kinds.count("SparseMVAU_rtl") == runs.count("s")
         assert kinds.count("MVAU_rtl") == styles.count("folded")
+
+
+def test_the_report_holds_what_is_built(tmp_path):
+    """Fused layers cost less than each alone; the report has both, and the node has the former."""
+    model = streamlined((8, 9, 7, 3), weight_bits=4, act_bits=3, input_type="INT5", seed=2)
+    source = tmp_path / "network.onnx"
+    model.save(str(source))
+    cfg = BuildConfig(
+        board="Pynq-Z1", model=str(source), output_dir=tmp_path / "out", style="sparse"
+    ).validate()
+    model = hardware.step_convert_to_hw(model, cfg)
+    model = hardware.step_specialize_layers(model, cfg)
+    model = step_choose_style(model, cfg)
+    report = json.loads((cfg.out / "report" / "style.json").read_text())
+    (fused,) = report["sparse_nodes"]
+    (node,) = [n for n in model.graph.node if n.op_type == "SparseMVAU_rtl"]
+    op = getCustomOp(node)
+    assert fused["layers"] == [row["layer"] for row in report["layers"]]
+    assert (fused["LUT"], fused["latency"]) == tuple(
+        op.get_nodeattr(key) for key in ("lutEstimate", "latency")
+    )
+    alone = [row["as_sparse"] for row in report["layers"]]
+    assert fused["LUT"] < sum(a["LUT"] for a in alone)
+    assert fused["latency"] < sum(a["latency"] for a in alone)
+    assert fused["stage_fits_clock"]
 
 
 def layers(n: int) -> list[FoldedLayer]:

@@ -71,6 +71,28 @@ def test_asked_latency_is_met() -> None:
     assert fast.stage_ns < slow.stage_ns
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**31), latency=st.integers(2, 14), family=st.sampled_from(("xc7", "ecp5"))
+)
+def test_any_latency_is_exact(seed: int, latency: int, family: str) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng)
+    graph = lower(network, FAMILIES[family], Options(restarts=0))
+    piped = pipeline(graph, FAMILIES[family], latency=latency)
+    assert piped.latency == latency
+    assert _delays_agree(piped.graph, latency)
+    x = random_frames(rng, network, 50)
+    assert np.array_equal(evaluate(piped.graph, x), network.evaluate(x))
+
+
+def test_a_latency_below_the_ends_is_refused() -> None:
+    layer = SparseLayer(np.ones((2, 2), dtype=np.int64), None, 0, 1, 0, 3)
+    graph = lower(SparseNetwork((layer,)), XC7)
+    with pytest.raises(UserError, match="at least 2 cycles"):
+        pipeline(graph, XC7, latency=1)
+
+
 def test_registers_are_fewer_than_as_soon_as_possible() -> None:
     """The linear program never needs more bits than the schedule it starts from."""
     from finn_builds.sparse import schedule
