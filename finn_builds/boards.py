@@ -107,7 +107,9 @@ def board_path(name: str, folder: Path = BOARD_DIR) -> Path:
         by_lower = {known.lower(): known for known in names}
         close = difflib.get_close_matches(name.lower(), by_lower, n=1)
         hint = f"did you mean {by_lower[close[0]]}? " if close else ""
-        raise UserError(f"unknown board {name!r}: {hint}known boards are {', '.join(names)}")
+        raise UserError(
+            f"unknown board {name!r}: {hint}known boards are {', '.join(names)}; choose one"
+        )
     return folder / f"{name}.yaml"
 
 
@@ -137,15 +139,23 @@ def load_board(name: str, folder: Path = BOARD_DIR) -> Board:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where is not None else ""
-        raise UserError(f"{path}{line}: not a YAML file ({_first_line(error)})") from error
+        raise UserError(
+            f"{path}{line}: not a YAML file ({_first_line(error)}); mend it there"
+        ) from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: expected one mapping of keys, found {type(content).__name__}")
+        raise UserError(
+            f"{path}: expected one mapping of keys, found {type(content).__name__}; see the other "
+            "files in its folder"
+        )
     try:
         board = Board.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{path}: {_first_problem(error)}") from error
     if board.name != name:
-        raise UserError(f"{path}: name: expected the file's name, {name}, found {board.name}")
+        raise UserError(
+            f"{path}: name: expected the file's name, {name}, found {board.name}; rename one of "
+            "them"
+        )
     return board
 
 
@@ -160,9 +170,9 @@ def _first_problem(error: ValidationError) -> str:
     match problem["type"]:
         case "extra_forbidden":
             known = Resources if key.startswith("resources.") else Board
-            return f"unknown key {key}; known keys are {', '.join(known.model_fields)}"
+            return f"unknown key {key}; known keys are {', '.join(known.model_fields)}; remove it"
         case "missing":
-            return f"the key {key} is missing"
+            return f"the key {key} is missing; add it, as the other boards have it"
         case "value_error":  # raised by Board itself: the message begins with the key
             return str(problem["ctx"]["error"])
         case _:

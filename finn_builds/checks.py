@@ -20,23 +20,27 @@ def existing_file(what: str, given: str | Path) -> Path:
     if path.is_file():
         return path
     found = "this is a folder" if path.is_dir() else "there is no such file"
-    raise UserError(f"{what} {given}: {found}")
+    raise UserError(f"{what} {given}: {found}; expected a file, check the path")
 
 
 def number(name: str, value: Any) -> None:
     """Raise UserError unless a value is a finite number above 0."""
     good = isinstance(value, int | float) and not isinstance(value, bool)
     if not good or not math.isfinite(value) or value <= 0:
-        raise UserError(f"{name}: expected a number above 0, found {value!r}")
+        raise UserError(f"{name}: expected a number above 0, found {value!r}; change it")
 
 
 def integer(name: str, value: Any, *, least: int) -> None:
     """Raise UserError unless a value is a whole number of at least so much."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UserError(f"{name}: expected a whole number of at least {least}, found {value!r}")
+        raise UserError(
+            f"{name}: expected a whole number of at least {least}, found {value!r}; change it"
+        )
 
 
 def choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     """Raise UserError unless a value is one of those allowed."""
     if value not in allowed:
-        raise UserError(f"{name}: expected {' or '.join(allowed)}, found {value!r}")
+        raise UserError(
+            f"{name}: expected {' or '.join(allowed)}, found {value!r}; choose one of them"
+        )

@@ -41,5 +41,6 @@ def check_equal(expected: np.ndarray, found: np.ndarray, what: str) -> None:
         raise VerificationError(
             f"{what} differs from the QONNX model in {len(wrong)} of {len(expected)} frames; "
             f"the first is frame {frame}: expected {expected[frame].tolist()}, "
-            f"found {found[frame].tolist()}"
+            f"found {found[frame].tolist()}. This is a fault of the "
+            "flow, not of the model: please report it with the model and the command"
         )

@@ -156,7 +156,10 @@ class BuildConfig(DataflowBuildConfig):
         clock = board.clock_ns if self.synth_clk_period_ns is None else self.synth_clk_period_ns
         number("clock period (ns)", clock)
         if clock < 1:
-            raise UserError(f"clock period of {clock:g} ns: these FPGAs do not reach 1 GHz")
+            raise UserError(
+                f"clock period: expected 1 ns or more, found {clock:g}: these FPGAs do not reach "
+                "1 GHz; give a longer one"
+            )
         if self.target_fps is not None:
             number("target_fps", self.target_fps)
         integer("verify_frames", self.verify_frames, least=1)
@@ -174,7 +177,7 @@ class BuildConfig(DataflowBuildConfig):
             choice("trace", self.trace, TRACES)
         self._check_input_quant()
         if self.force and self.start_step is not None:
-            raise UserError("force runs every step, start_step only the later ones: give one")
+            raise UserError("force runs every step, start_step only the later ones: leave one out")
         completed: dict[str, Any] = {
             "model": self._find_model(),
             "data": self._find_data(),
@@ -194,7 +197,7 @@ class BuildConfig(DataflowBuildConfig):
     def board_spec(self) -> Board:
         """The board's description."""
         if self.board is None:
-            raise UserError("no board given: name one, e.g. Pynq-Z1")
+            raise UserError("no board given: expected a name, e.g. Pynq-Z1; --list-boards has them")
         return load_board(self.board)
 
     @property
@@ -317,7 +320,9 @@ class BuildConfig(DataflowBuildConfig):
             return
         if not re.fullmatch(r"INT[2-8]|UINT[1-8]", self.input_quant):
             raise UserError(
-                f"input_quant: expected INT2 to INT8 or UINT1 to UINT8, found {self.input_quant!r}"
+                "input_quant: expected INT2 to INT8 or UINT1 to UINT8, found "
+                f"{self.input_quant!r}; "
+                "choose one of them"
             )
         if self.input_scale is not None:
             number("input_scale", self.input_scale)
@@ -337,7 +342,8 @@ class BuildConfig(DataflowBuildConfig):
             return self.data
         if not is_path(self.data):
             raise UserError(
-                f"unknown data {self.data!r}: expected {', '.join(datasets.NAMES)} or a file"
+                f"unknown data {self.data!r}: expected {', '.join(datasets.NAMES)}, or the path "
+                "of a .npz or .csv file; give one of them"
             )
         return str(existing_file("data", self.data))
 
@@ -348,11 +354,14 @@ class BuildConfig(DataflowBuildConfig):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise UserError(f"folding configuration {path}: not a JSON file ({error})") from error
+            raise UserError(
+                f"folding configuration {path}: not a JSON file ({error}); expected FINN's format, "
+                "as auto_folding_config.json of any build has it"
+            ) from error
         if not isinstance(content, dict):
             raise UserError(
                 f"folding configuration {path}: expected an object of node names, "
-                f"found {type(content).__name__}"
+                f"found {type(content).__name__}; see auto_folding_config.json of any build"
             )
         return path
 
@@ -360,9 +369,15 @@ class BuildConfig(DataflowBuildConfig):
         default = Path("build") / f"{checked.model_name}_{self.board}"
         out = Path(self.output_dir or default).expanduser().absolute()
         if out.exists() and not out.is_dir():
-            raise UserError(f"output folder {out}: there is a file of that name")
+            raise UserError(
+                f"output folder {out}: there is a file of that name; choose another one (--out)"
+            )
         if Path.cwd().is_relative_to(out.resolve()):
-            raise UserError(f"output folder {out}: a build needs a folder of its own")
+            raise UserError(
+                f"output folder {out}: a build needs a folder of its own, this one holds the "
+                "present "
+                "one; choose another (--out)"
+            )
         for package in ("board_configs", "brevitas_models", "deploy", "finn_builds", "tests"):
             if out.resolve().is_relative_to(fp.ROOT / package):
                 raise UserError(f"output folder {out} lies among the sources: choose another one")

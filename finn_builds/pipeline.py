@@ -85,7 +85,8 @@ def select(steps: Sequence[Step], cfg: BuildConfig) -> tuple[int | None, int]:
     last = len(steps) - 1 if cfg.stop_step is None else _index(steps, cfg.stop_step)
     if first is not None and first > last:
         raise UserError(
-            f"the step {steps[first].name} to start at comes after {steps[last].name} to stop at"
+            f"the step {steps[first].name} to start at comes after {steps[last].name} to stop at: "
+            "expected it before; swap them"
         )
     return first, last
 
@@ -94,7 +95,9 @@ def _index(steps: Sequence[Step], given: str) -> int:
     names = [step.name for step in steps]
     name = given.removeprefix("step_")
     if name not in names:
-        raise UserError(f"unknown step {given!r}: the steps are {', '.join(names)}")
+        raise UserError(
+            f"unknown step {given!r}: the steps are {', '.join(names)}; choose one of them"
+        )
     return names.index(name)
 
 

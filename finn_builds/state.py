@@ -217,7 +217,10 @@ def disk_errors(out: Path) -> Iterator[None]:
         refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
         file = Path(str(error.filename))
         if full or (refused and (file.is_relative_to(out) or out.is_relative_to(file))):
-            raise UserError(f"cannot write to {out}: {error.strerror}") from error
+            raise UserError(
+                f"cannot write to {out}: {error.strerror}; make room there, or choose another "
+                "folder"
+            ) from error
         raise
 
 

@@ -119,10 +119,14 @@ def step_apply_folding_config(model: ModelWrapper, cfg: BuildConfig) -> ModelWra
         if name not in nodes:
             raise UserError(
                 f"the folding file {path} names {name!r}, which is not in the network; "
-                f"its nodes are {', '.join(nodes)}"
+                f"its nodes are {', '.join(nodes)}; "
+                "rename or remove it"
             )
         if not isinstance(values, dict):
-            raise UserError(f"{path}: {name} should map names to numbers, found {values!r}")
+            raise UserError(
+                f"{path}: {name} should map names to numbers, found {values!r}; write "
+                'e.g. {"PE": 2, "SIMD": 4}'
+            )
         _set_folding(nodes[name], values, path)
     return model
 

@@ -98,7 +98,9 @@ def append_label_select(model: ModelWrapper, host: HostModel) -> ModelWrapper:
         What the host would do behind them.
     """
     if host.n_out < 2:
-        raise UserError(f"--top1 needs at least two outputs; this model has {host.n_out}")
+        raise UserError(
+            f"--top1 needs at least two outputs; this model has {host.n_out}: leave it out"
+        )
     shift, offsets = class_keys(*output_affine(host))
     old = model.graph.output[0]
     index_type = DataType[f"UINT{-(-max(1, (host.n_out - 1).bit_length()) // 8) * 8}"]

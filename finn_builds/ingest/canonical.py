@@ -29,7 +29,10 @@ def canonical(chain: Chain) -> Chain:
         new, shape = _rewrite(step, shape)
         steps += [s for s in new if not _is_identity(s)]
     if not any(s.op == "MatMul" for s in steps):
-        raise UserError("the model has no MatMul or Gemm layer; expected a quantised MLP")
+        raise UserError(
+            "the model has no MatMul or Gemm layer; expected a quantised MLP: export the whole "
+            "network"
+        )
     return replace(chain, steps=tuple(steps))
 
 
@@ -58,14 +61,22 @@ def _check_constants(step: Step) -> None:
         if constant is None:
             continue
         if np.isnan(constant).any() or not (bound or np.isfinite(constant).all()):
-            raise UserError(f"{step} has a constant that is not finite")
+            raise UserError(
+                f"{step} has a constant that is not finite; expected numbers: train or export the "
+                "model again"
+            )
     if step.op == "Div" and step.position == 0 and (step.constants[0] == 0).any():
-        raise UserError(f"{step} divides by zero")
+        raise UserError(
+            f"{step} divides by zero; expected another divisor: train or export the model again"
+        )
 
 
 def _passed(step: Step) -> list[Step]:
     if step.op == "Cast" and step.attrs["to"] != 1:
-        raise UserError(f"{step} casts to another type than float32, the only one supported")
+        raise UserError(
+            f"{step} casts to another type than float32, the only one supported; export the model "
+            "without the cast"
+        )
     training = step.op == "Dropout" and len(step.constants) > 1 and step.constants[1]
     if training:
         raise UserError(f"{step} is in training mode; export the model in evaluation mode")
@@ -90,7 +101,10 @@ def _reshaped(step: Step, shape: tuple[int, ...]) -> tuple[int, ...]:
         empty = np.empty(shape, dtype=bool)
         new = (np.squeeze(empty, axes) if squeeze else np.expand_dims(empty, axes)).shape
     if len(new) < 2 or new[0] != 1:
-        raise UserError(f"{step} moves data between frames: it turns {shape} into {new}")
+        raise UserError(
+            f"{step} moves data between frames: it turns {shape} into {new}; expected the batch to "
+            "stay the first dimension: keep it in the model's reshape"
+        )
     return new
 
 
@@ -103,7 +117,7 @@ def _layer(step: Step, shape: tuple[int, ...]) -> tuple[list[Step], tuple[int, .
     if step.position != 0:
         raise UserError(
             f"{step} has the activations as its input {step.position}; supported is activations "
-            "first, weights second"
+            "first, weights second: transpose both in the model"
         )
     weight = step.constants[0]
     if not isinstance(weight, QuantisedConstant):
@@ -113,18 +127,22 @@ def _layer(step: Step, shape: tuple[int, ...]) -> tuple[list[Step], tuple[int, .
         )
     attrs = step.attrs
     if attrs.get("transA"):
-        raise UserError(f"{step} transposes its activations (transA), which is not supported")
+        raise UserError(
+            f"{step} transposes its activations (transA), which is not supported; export the layer "
+            "as a plain Linear or MatMul"
+        )
     if attrs.get("transB"):
         weight = weight.transposed()
     n = _features(shape)
     if weight.integers.ndim != 2 or any(d != 1 for d in shape[:-1]) or shape[-1] != n:
         raise UserError(
             f"{step} multiplies {shape} by {weight.integers.shape}; supported is one row of "
-            "features by a matrix"
+            "features by a matrix: flatten the features before the layer"
         )
     if weight.integers.shape[0] != n:
         raise UserError(
-            f"{step} has weights for {weight.integers.shape[0]} inputs; its input has {n}"
+            f"{step} has weights for {weight.integers.shape[0]} inputs; its input has {n}: the "
+            "model contradicts itself, export it again"
         )
     integers, scale = check_weight(step, weight)
     new_shape = (*shape[:-1], integers.shape[1])
@@ -143,7 +161,10 @@ def _layer(step: Step, shape: tuple[int, ...]) -> tuple[list[Step], tuple[int, .
         if len(step.constants) > 1 and step.constants[1] is not None:
             bias = np.asarray(plain(step.constants[1]), dtype=np.float32) * beta
             if not np.isfinite(bias).all():
-                raise UserError(f"{step} has a bias that is not finite")
+                raise UserError(
+                    f"{step} has a bias that is not finite; expected numbers: train or export the "
+                    "model again"
+                )
             steps.append(_shaped(Step("Add", f"{step.name}_bias", (bias,)), new_shape))
     return steps, new_shape
 
@@ -151,10 +172,17 @@ def _layer(step: Step, shape: tuple[int, ...]) -> tuple[list[Step], tuple[int, .
 def _final(step: Step, shape: tuple[int, ...]) -> Step:
     axis = int(step.attrs.get("axis", 0 if step.op == "ArgMax" else -1))
     if shape[axis % len(shape)] != _features(shape):
-        raise UserError(f"{step} works along axis {axis}; supported is the axis of the features")
+        raise UserError(
+            f"{step} works along axis {axis}; supported is the axis of the features: set axis to "
+            "-1 "
+            "in the model"
+        )
     if step.op == "ArgMax":
         if step.attrs.get("select_last_index"):
-            raise UserError(f"{step} takes the last of equal outputs; supported is the first")
+            raise UserError(
+                f"{step} takes the last of equal outputs; supported is the first: export it with "
+                "select_last_index 0"
+            )
         return Step("ArgMax", step.name, attrs={"axis": 1, "keepdims": 1})
     return Step(step.op, step.name, attrs={"axis": 1})
 
@@ -169,7 +197,7 @@ def _flat(step: Step, constant: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
     except ValueError:
         raise UserError(
             f"{step} has a constant of shape {array.shape}, which does not fit data of shape "
-            f"{shape}"
+            f"{shape}; expected one value, or one per feature"
         ) from None
     return wide.reshape(-1)
 
@@ -191,22 +219,34 @@ def _batch_norm(step: Step, shape: tuple[int, ...]) -> Step:
     constants = []
     for constant in step.constants:
         if np.size(constant) not in (1, shape[1]):
-            raise UserError(f"{step} has {np.size(constant)} channels; its input has {shape[1]}")
+            raise UserError(
+                f"{step} has {np.size(constant)} channels; its input has {shape[1]}: the model "
+                "contradicts itself, export it again"
+            )
         wide = np.broadcast_to(np.reshape(constant, per_channel), shape[1:])
         constants.append(np.asarray(wide, dtype=np.float32).reshape(n))
     epsilon = float(step.attrs.get("epsilon", 1e-5))
     if (constants[3].astype(np.float64) + epsilon <= 0).any():
-        raise UserError(f"{step} has a variance that is not positive")
+        raise UserError(
+            f"{step} has a variance that is not positive; expected one above 0 for every channel: "
+            "train or export the model again"
+        )
     return replace(step, constants=tuple(constants), attrs={"epsilon": epsilon})
 
 
 def _quantizer(step: Step, shape: tuple[int, ...]) -> Step:
     if step.position != 0:
-        raise UserError(f"{step} takes a constant as its data; supported are constant parameters")
+        raise UserError(
+            f"{step} takes a constant as its data; supported are constant parameters: swap its "
+            "inputs"
+        )
     if step.op == "BipolarQuant":
         scale = np.asarray(step.constants[0], dtype=np.float32)
         if not (scale > 0).all():
-            raise UserError(f"{step} has a scale that is not a positive number")
+            raise UserError(
+                f"{step} has a scale that is not a positive number; expected one above 0: train or "
+                "export the model again"
+            )
         return replace(step, constants=(_flat(step, scale, shape),), attrs={})
     attrs = dict(step.attrs)
     quantizer_attrs(attrs, str(step))
@@ -214,7 +254,11 @@ def _quantizer(step: Step, shape: tuple[int, ...]) -> Step:
     scale, zero_point, bits = step.constants
     zero_point = np.asarray(zero_point)
     if zero_point.size > 1 and not (zero_point == zero_point.flat[0]).all():
-        raise UserError(f"{step} has a zero point per channel; supported is one for the tensor")
+        raise UserError(
+            f"{step} has a zero point per channel; supported is one for the tensor: train it with "
+            "a "
+            "quantizer per tensor"
+        )
     zero_point = zero_point.reshape(-1)[0]
     if zero_point == 0:
         zero_point = np.float32(0)
@@ -229,13 +273,19 @@ def _quantizer(step: Step, shape: tuple[int, ...]) -> Step:
 def _lowered(step: Step) -> Iterator[Step]:
     """Yield an elementwise step in terms of fewer operators."""
     if step.op == "Div" and step.position == 1:
-        raise UserError(f"{step} divides a constant by the data, which is not supported")
+        raise UserError(
+            f"{step} divides a constant by the data, which is not supported; leave the division "
+            "out "
+            "of the model"
+        )
     if step.op == "Neg":
         yield Step("Mul", step.name, (np.float32(-1),))
     elif step.op == "HardSigmoid":
         alpha = np.float32(step.attrs.get("alpha", 0.2))
         if alpha <= 0:
-            raise UserError(f"{step} has alpha {alpha:g}; supported is a positive slope")
+            raise UserError(
+                f"{step} has alpha {alpha:g}; supported is a positive slope: use another activation"
+            )
         yield Step("Mul", f"{step.name}_alpha", (alpha,))
         yield Step("Add", f"{step.name}_beta", (np.float32(step.attrs.get("beta", 0.5)),))
         yield Step("Clip", step.name, (np.float32(0), np.float32(1)))

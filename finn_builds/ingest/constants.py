@@ -55,7 +55,10 @@ def _computed(node: NodeProto, inputs: list[Constant]) -> Constant | None:
     where = f"node '{node.name}' ({node.op_type})"
     attrs = node_attrs(node)
     if node.op_type in QUANTIZERS and not np.isfinite(plain(inputs[0])).all():
-        raise UserError(f"{where} quantises a constant that holds NaN or infinity")
+        raise UserError(
+            f"{where} quantises a constant that holds NaN or infinity; expected numbers: train or "
+            "export the model again"
+        )
     if node.op_type == "Quant":
         quantizer_attrs(attrs, where)
         quantizer_constants(inputs[1:], where)
@@ -100,7 +103,10 @@ def quantizer_attrs(attrs: dict[str, Any], where: str) -> None:
     # Brevitas' name for what the QONNX standard calls DOWN.
     mode = "DOWN" if mode == "ROUND_TO_ZERO" else mode
     if mode not in ROUNDING:
-        raise UserError(f"{where} has rounding mode {mode}; supported are {supported_rounding()}")
+        raise UserError(
+            f"{where} has rounding mode {mode}; supported are {supported_rounding()}: train and "
+            "export with one of them"
+        )
     attrs["rounding_mode"] = mode
 
 
@@ -109,12 +115,24 @@ def quantizer_constants(constants: Sequence[Constant | None], where: str) -> Non
     given = [plain(c) for c in constants if c is not None]
     if len(given) != 3:
         raise UserError(
-            f"{where} has {len(given)} constant parameters; expected scale, zero point and width"
+            f"{where} has {len(given)} constant parameters; expected scale, zero point and width: "
+            "export the quantizer with fixed parameters"
         )
     scale, zero_point, bits = given
     if not (np.isfinite(scale) & (scale > 0)).all():
-        raise UserError(f"{where} has a scale that is not a positive number")
+        raise UserError(
+            f"{where} has a scale that is not a positive number; expected one above 0: train or "
+            "export the model again"
+        )
     if not (zero_point == np.rint(zero_point)).all():
-        raise UserError(f"{where} has a zero point that is not an integer")
+        raise UserError(
+            f"{where} has a zero point that is not an integer; expected a whole number: train it "
+            "with "
+            "an integer zero point, or with none"
+        )
     if bits.size != 1 or bits.flat[0] != int(bits.flat[0]) or bits.flat[0] < 1:
-        raise UserError(f"{where} has width {bits.tolist()}; supported is one whole number of bits")
+        raise UserError(
+            f"{where} has width {bits.tolist()}; supported is one whole number of bits: train it "
+            "with "
+            "one width for the tensor"
+        )

@@ -33,7 +33,9 @@ class InputQuant:
         parse_datatype(self.datatype)
         scale = float(np.float32(self.scale))
         if not (np.isfinite(scale) and scale > 0):
-            raise UserError(f"the input scale is {self.scale}; expected a positive number")
+            raise UserError(
+                f"the input scale is {self.scale}; expected a positive number; give another one"
+            )
 
     def step(self) -> Step:
         """Return the quantizer as a step."""
@@ -53,7 +55,9 @@ def parse_datatype(name: str) -> tuple[int, bool]:
         datatype = None
     known = datatype is not None and datatype.is_integer() and datatype.name != "TERNARY"
     if not known or not 1 <= datatype.bitwidth() <= 8 or datatype.name == "INT1":
-        raise UserError(f"the input datatype is '{name}'; supported are {NAMES}")
+        raise UserError(
+            f"the input datatype is '{name}'; supported are {NAMES}; choose one of them"
+        )
     return datatype.bitwidth(), datatype.signed()
 
 
@@ -96,7 +100,10 @@ def calibrate_scale(x: np.ndarray, datatype: str) -> float:
     bits, signed = parse_datatype(datatype)
     values = np.asarray(x, dtype=np.float64).reshape(-1)
     if not values.size or not np.isfinite(values).all():
-        raise UserError("can't find an input scale: the data are empty or hold NaN or infinity")
+        raise UserError(
+            "can't find an input scale: the data are empty or hold NaN or infinity; expected "
+            "numbers: clean the data, or give --input-scale"
+        )
     if signed and bits == 1:
         scale = np.abs(values).mean()
         return _positive(scale, datatype)
@@ -114,6 +121,7 @@ def calibrate_scale(x: np.ndarray, datatype: str) -> float:
 def _positive(scale: float, datatype: str) -> float:
     if not scale > 0:
         raise UserError(
-            f"can't find an input scale: the data have no value that {datatype} could hold but 0"
+            f"can't find an input scale: the data have no value that {datatype} could hold but 0; "
+            "choose a signed type, other data, or give --input-scale"
         )
     return float(np.float32(scale))

@@ -102,7 +102,7 @@ def quantised_lattice(steps: tuple[Step, ...], where: str) -> Lattice:
     if scale.size > 1 and not (scale == scale.flat[0]).all():
         raise UserError(
             f"{quantizer} has a scale per channel; before {where} one scale for the whole tensor "
-            "is supported"
+            "is supported: train it with a scale per tensor"
         )
     low, high = quant_levels(quantizer)
     levels = np.arange(low, high + 1, 2 if is_bipolar(quantizer) else 1)

@@ -30,12 +30,16 @@ def load_model(path: Path) -> ModelWrapper:
     path = Path(path)
     if not path.is_file():
         what = "a folder" if path.is_dir() else "not there"
-        raise UserError(f"model {path} is {what}; expected a QONNX file (.onnx)")
-    not_onnx = f"model {path} is not an ONNX file; expected a QONNX file as Brevitas exports it"
+        raise UserError(f"model {path} is {what}; expected a QONNX file (.onnx): check the path")
+    not_onnx = (
+        f"model {path} is not an ONNX file; expected a QONNX file as Brevitas exports it: name one"
+    )
     try:
         proto = onnx.load_model_from_string(path.read_bytes())
     except OSError as error:
-        raise UserError(f"can't read model {path}: {error.strerror}") from error
+        raise UserError(
+            f"can't read model {path}: {error.strerror}; expected a file that may be read"
+        ) from error
     except (DecodeError, ValueError) as error:
         raise UserError(not_onnx) from error
     # Almost any bytes parse as an empty message: a model has an opset and nodes.
@@ -77,7 +81,7 @@ def check_valid(proto: onnx.ModelProto, name: str) -> None:
         onnx.checker.check_model(proto)
     except (onnx.checker.ValidationError, ValueError) as error:  # ValueError: text not in UTF-8
         first = str(error).strip().splitlines()[0]
-        raise UserError(f"{name} is not valid ONNX: {first}") from error
+        raise UserError(f"{name} is not valid ONNX: {first}; export it again") from error
 
 
 def _check_text(proto: onnx.ModelProto) -> None:
@@ -117,7 +121,7 @@ def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
             raise UserError(
                 f"can't read the data of tensor '{tensor.name}' of {path} from '{location}': "
-                f"{error}"
+                f"{error}; copy the data file again, or save the model as one file"
             ) from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]

@@ -60,7 +60,10 @@ def check_operators(nodes: list[NodeProto]) -> None:
     """Raise UserError for the first node whose operator an MLP does not have."""
     for node in nodes:
         if node.op_type not in SUPPORTED:
-            raise UserError(f"{describe(node)} is not supported: {_MLP}")
+            raise UserError(
+                f"{describe(node)} is not supported: {_MLP}. Train and export the network without "
+                "it"
+            )
 
 
 def _input_datatype(model: ModelWrapper, into: Any) -> str | None:
@@ -105,12 +108,17 @@ def read_checked(model: ModelWrapper, batch_first: tuple[int, ...]) -> Chain:
     while current != out.name or consumers[current]:
         users = consumers[current]
         if not users:
-            raise UserError(f"output '{out.name}' does not depend on input '{into.name}'")
+            raise UserError(
+                f"output '{out.name}' does not depend on input '{into.name}'; expected a chain "
+                "from "
+                "one to the other: export the model again"
+            )
         if len(users) > 1 or current == out.name:
             names = ", ".join(f"'{n.name}' ({n.op_type})" for n in users)
             also = " and by the model's output" if current == out.name else ""
             raise UserError(
-                f"the graph branches: the result of {producer} is used by {names}{also}; {_MLP}"
+                f"the graph branches: the result of {producer} is used by {names}{also}; {_MLP}. "
+                "Train a network without branches"
             )
         node = users[0]
         steps.append(_step(node, current, constants, dynamic))
@@ -132,7 +140,8 @@ def _step(node: NodeProto, current: str, constants: dict[str, Constant], dynamic
     if unknown and unknown[0] not in dynamic:
         raise UserError(
             f"{describe(node)} takes '{unknown[0]}', a constant that is changed behind its "
-            "quantizer; supported there are Transpose and a mask of zeros and ones"
+            "quantizer; supported there are Transpose and a mask of zeros and ones: quantise "
+            "behind any other change"
         )
     if unknown:
         raise UserError(

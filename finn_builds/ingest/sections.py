@@ -7,6 +7,8 @@ from .chain import Chain, Step
 from .elementwise import ELEMENTWISE, FINAL
 from .lattice import Lattice, last_quantizer, output_lattice, quantised_lattice, typed_lattice
 
+_AT_THE_END = "is supported at the network's end only; leave it out, or move it there"
+
 
 @dataclass(frozen=True)
 class Section:
@@ -78,11 +80,11 @@ def check_sections(chain: Chain) -> None:
     inner = [*parts.front, *(s for layer in parts.layers[:-1] for s in layer.tail)]
     for step in inner:
         if step.op in final:
-            raise UserError(f"{step} is supported at the network's end only")
+            raise UserError(f"{step} {_AT_THE_END}")
     tail = parts.layers[-1].tail
     for i, step in enumerate(tail):
         if step.op == "ArgMax" and i != len(tail) - 1:
-            raise UserError(f"{step} is supported at the network's end only")
+            raise UserError(f"{step} {_AT_THE_END}")
     input_lattice(chain, parts)
     for i in range(len(parts.layers) - 1):
         hidden_lattice(parts, i)

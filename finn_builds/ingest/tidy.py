@@ -76,7 +76,9 @@ def _normalise_nodes(model: ModelWrapper) -> None:
         elif node.attribute[0].name.startswith("value_int"):
             value = np.asarray(value, dtype=np.int64)
         else:
-            raise UserError(f"node '{node.name}' (Constant) holds no dense numbers")
+            raise UserError(
+                f"node '{node.name}' (Constant) holds no dense numbers; expected a plain tensor"
+            )
         graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
         graph.node.remove(node)
 
@@ -86,7 +88,9 @@ def _single_input(model: ModelWrapper) -> Any:
     inputs = [i for i in model.graph.input if i.name not in initialised]
     if len(inputs) != 1:
         names = ", ".join(f"'{i.name}'" for i in inputs) or "none"
-        raise UserError(f"the model has {len(inputs)} inputs ({names}); supported is one input")
+        raise UserError(
+            f"the model has {len(inputs)} inputs ({names}); supported is one input: join them"
+        )
     for extra in [i for i in model.graph.input if i.name in initialised]:
         model.graph.input.remove(extra)
     return inputs[0]
@@ -96,7 +100,10 @@ def _single_output(model: ModelWrapper) -> None:
     names = [o.name for o in model.graph.output]
     if len(names) != 1:
         listed = ", ".join(f"'{n}'" for n in names) or "none"
-        raise UserError(f"the model has {len(names)} outputs ({listed}); supported is one output")
+        raise UserError(
+            f"the model has {len(names)} outputs ({listed}); supported is one output: export it "
+            "alone"
+        )
 
 
 def _fix_batch(model: ModelWrapper, into: Any) -> tuple[int, ...]:
@@ -104,7 +111,8 @@ def _fix_batch(model: ModelWrapper, into: Any) -> tuple[int, ...]:
     dims = into.type.tensor_type.shape.dim
     if len(dims) < 2:
         raise UserError(
-            f"input '{into.name}' has {len(dims)} dimensions; expected (batch, features)"
+            f"input '{into.name}' has {len(dims)} dimensions; expected (batch, features): "
+            "export the model so"
         )
     for i, dim in enumerate(dims):
         if i and dim.dim_value < 1:
@@ -143,5 +151,7 @@ def _fold_constants(model: ModelWrapper) -> ModelWrapper:
     except Exception as error:  # whatever onnx, onnxruntime or qonnx make of a malformed graph
         log.debug("cleaning up failed", exc_info=True)
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"the model has constants that can't be computed: {first}") from error
+        raise UserError(
+            f"the model has constants that can't be computed: {first}; export it again"
+        ) from error
     return model

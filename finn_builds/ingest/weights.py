@@ -95,9 +95,12 @@ def check_weight(step: Step, weight: QuantisedConstant) -> tuple[np.ndarray, np.
     if not (scale == scale[:1]).all():
         raise UserError(
             f"{step} has a weight scale that differs from input to input; supported is one scale "
-            "for all weights or one per output"
+            "for all weights or one per output: train it so"
         )
     if not (np.isfinite(scale) & (scale > 0)).all():
-        raise UserError(f"{step} has a weight scale that is not a positive number")
+        raise UserError(
+            f"{step} has a weight scale that is not a positive number; expected one above 0: train "
+            "or export the model again"
+        )
     row = scale[0]
     return weight.integers, row[0] if (row == row[0]).all() else row

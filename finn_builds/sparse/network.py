@@ -151,7 +151,7 @@ class SparseNetwork:
     def __post_init__(self) -> None:
         """Check that neighbouring layers fit."""
         if not self.layers:
-            raise UserError("sparse network: expected at least one layer, found none")
+            raise UserError("sparse network: expected at least one layer, found none; add one")
         if not (self.name.isidentifier() and self.name.isascii()):
             raise UserError(
                 f"sparse network: expected a Verilog identifier as name, found {self.name!r}; "
