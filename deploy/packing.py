@@ -73,6 +73,8 @@ def pack(values: npt.ArrayLike, bits: int, signed: bool) -> npt.NDArray[np.uint8
     group, group_bytes = _group(bits)
     if signed:
         array = array & word.type((1 << bits) - 1)
+    if bits in (2, 4) and elems % group == 0:
+        return _fold(array, bits)
     whole = elems // group
     out = np.empty((n, packed_bytes(elems, bits)), np.uint8)
     _pack_groups(
@@ -197,6 +199,20 @@ def _unpack_words(
     tail = words[:, whole * group :]
     _unpack_groups(data[:, None, whole * group_bytes :], bits, tail[:, None, :])
     return words
+
+
+def _fold(values: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
+    """Pack elements (n, elems) of 2 or 4 bits that fill whole bytes, a byte's elements at once.
+
+    In a little-endian word they lie 8 bits apart; each shift brings neighbours together.
+    """
+    n, elems = values.shape
+    words = np.ascontiguousarray(values).view(f"<u{8 // bits}")
+    folded = words >> (8 - bits)
+    folded |= words
+    if bits == 2:
+        folded |= folded >> 12
+    return folded.astype(np.uint8).reshape(n, elems * bits // 8)
 
 
 def _pack_groups(

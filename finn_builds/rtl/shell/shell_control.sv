@@ -154,13 +154,13 @@ module shell_control #(
         endcase
     end
     always_comb begin
-        case (read_at[4:2])
-            3'd0: read_data = general;
-            3'd1: read_data = latencies;
-            3'd2: read_data = intervals;
-            3'd3: read_data = streams;
-            default: read_data = '0;
+        case (read_at[3:2])
+            2'd0: read_data = general;
+            2'd1: read_data = latencies;
+            2'd2: read_data = intervals;
+            default: read_data = streams;
         endcase
+        if (read_at[4]) read_data = '0;
     end
 endmodule
 `default_nettype wire
