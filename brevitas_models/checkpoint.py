@@ -102,7 +102,9 @@ def load(path: str | Path) -> tuple[QuantMLP, dict[str, Any]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise UserError(f"can't read checkpoint {path}: {error.strerror or error}") from error
+        raise UserError(
+            f"can't read checkpoint {path}: {error.strerror or error}; expected a readable file"
+        ) from error
     except Exception as error:
         # torch raises a dozen kinds, from UnpicklingError to RuntimeError, on a foreign file.
         raise _not_ours(path, "a file that is damaged or of another kind") from error

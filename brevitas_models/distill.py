@@ -135,13 +135,17 @@ def _read(path: Path) -> tuple[Any, bool]:
     from qonnx.util.cleanup import cleanup_model
 
     if not path.is_file():
-        raise UserError(f"{path}: no such file; expected the QONNX file of a teacher")
+        raise UserError(
+            f"{path}: no such file; expected the QONNX file of a teacher, check the path"
+        )
     try:
         proto = onnx.load(str(path))
     except (DecodeError, OSError, onnx.checker.ValidationError) as error:
-        raise UserError(f"{path}: not a readable ONNX file ({error})") from None
+        raise UserError(f"{path}: not a readable ONNX file ({error}); give another one") from None
     if not proto.graph.node or not proto.opset_import:
-        raise UserError(f"{path}: not a readable ONNX file (there is no graph in it)")
+        raise UserError(
+            f"{path}: not a readable ONNX file (there is no graph in it); give another one"
+        )
     with warnings.catch_warnings():
         # qonnx tells of every old-style domain name that it converts.
         warnings.simplefilter("ignore")

@@ -37,7 +37,9 @@ def check(out: Path, name: str) -> None:
             )
     above = next(folder for folder in out.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UserError(f"{out}: can't be written, {above} is not a writable folder")
+        raise UserError(
+            f"{out}: can't be written, {above} is not a writable folder; choose another --out"
+        )
 
 
 def unfinished(out: Path) -> Path:

@@ -269,7 +269,9 @@ class Recipe:
             try:
                 value = yaml.safe_load(text)
             except yaml.YAMLError:
-                raise UserError(f"--set {assignment}: the value is not valid YAML") from None
+                raise UserError(
+                    f"--set {assignment}: the value is not valid YAML; write e.g. training.epochs=5"
+                ) from None
             settings[section] = {**(settings[section] or {}), name: value} if dot else value
         return from_dict(settings)
 
@@ -302,17 +304,21 @@ def load(path: Path) -> Recipe:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected the YAML of a model") from None
+        raise UserError(
+            f"{path}: no such file; expected the YAML of a model, check the path"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read as a YAML file ({error})") from None
+        raise UserError(f"{path}: can't be read as a YAML file ({error}); save it anew") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise UserError(
+            f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it"
+        ) from None
     if isinstance(values, Mapping):
         values = {"name": path.stem, **values}
     try:
         return from_dict(values)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}; mend it there") from None
 
 
 def from_dict(values: object) -> Recipe:

@@ -36,7 +36,7 @@ def parse_datatype(name: str) -> tuple[int, bool]:
         return known[name]
     match = re.fullmatch(r"(U?)INT([1-9]\d*)", name)
     if not match:
-        raise DriverError(f"datatype {name}: expected BINARY, TERNARY, INT<n> or UINT<n>")
+        raise DriverError(f"datatype {name}: expected BINARY, TERNARY, INT<n> or UINT<n>; give one")
     return int(match[2]), not match[1]
 
 
@@ -88,7 +88,9 @@ class FINNExampleOverlay(Overlay):
         timeout_s: float = 10.0,
     ) -> None:
         if platform != "zynq-iodma":
-            raise DriverError(f"platform {platform!r}: this driver knows zynq-iodma alone")
+            raise DriverError(
+                f"platform {platform!r}: this driver knows zynq-iodma alone; pass that"
+            )
         super().__init__(
             bitfile_name, download=True if download is None else download, device=device
         )
@@ -163,7 +165,7 @@ class FINNExampleOverlay(Overlay):
     @batch_size.setter
     def batch_size(self, value: int) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise DriverError(f"batch_size must be an integer from 1, not {value!r}")
+            raise DriverError(f"batch_size must be an integer from 1, not {value!r}; change it")
         self._batch_size = int(value)
         self.ibuf_packed_device = [
             allocate(shape=self.ishape_packed(i), dtype=np.uint8, target=self.device)
@@ -187,7 +189,9 @@ class FINNExampleOverlay(Overlay):
         data = np.asarray(ibuf_normal)
         expected = self.ishape_normal(ind)[1:]
         if data.ndim < 2 or data.shape[1:] != expected or not len(data):
-            raise DriverError(f"input has shape {data.shape}; expected (frames, *{expected})")
+            raise DriverError(
+                f"input has shape {data.shape}; expected (frames, *{expected}): reshape it"
+            )
         if data.dtype.kind == "f":
             if not (np.isfinite(data).all() and (data == np.rint(data)).all()):
                 raise DriverError(
@@ -196,12 +200,12 @@ class FINNExampleOverlay(Overlay):
                 )
             data = data.astype(np.int64)
         elif data.dtype.kind not in "iub":
-            raise DriverError(f"input has dtype {data.dtype}; expected integers")
+            raise DriverError(f"input has dtype {data.dtype}; expected integers: convert it")
         low, high = self.input_range(ind)
         if data.min() < low or data.max() > high:
             raise DriverError(
                 f"input goes from {data.min()} to {data.max()}; {self.idt(ind)} from {low} to "
-                f"{high}"
+                f"{high}: clip or quantise it"
             )
         return data.reshape(len(data), *self.ishape_folded(ind)[1:])
 
@@ -253,7 +257,9 @@ class FINNExampleOverlay(Overlay):
         """
         frames = self.batch_size if batch_size is None else batch_size
         if not 0 <= frames <= self.batch_size:
-            raise DriverError(f"{frames} frames: the buffers hold {self.batch_size}")
+            raise DriverError(
+                f"{frames} frames: the buffers hold {self.batch_size}; set batch_size to as many"
+            )
         if not self.shell.ready():
             raise DriverError("a DMA is not ready for a run:\n" + self.status())
         self.shell.clear_meter()

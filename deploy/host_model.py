@@ -149,7 +149,10 @@ def evaluate(op: dict, x: np.ndarray) -> np.ndarray:
         If the operation is not known.
     """
     if op["op"] not in _EVALUATE:
-        raise HostModelError(f"the host model has an operation '{op['op']}' that is not known here")
+        raise HostModelError(
+            f"the host model has an operation '{op['op']}' that is not known here: use the driver "
+            "that came with the accelerator"
+        )
     return _EVALUATE[op["op"]](op, x)
 
 
@@ -202,11 +205,16 @@ class HostModel:
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, HostModelError):
                 raise
-            raise HostModelError(f"this is not a host model description: {error!r}") from error
+            raise HostModelError(
+                f"this is not a host model description: {error!r}; give a build's host_model.json"
+            ) from error
         unknown = [op["op"] for op in self._before + self._after if op["op"] not in _EVALUATE]
         if unknown or self.kind not in OUTPUT_KINDS:
             what = f"operation '{unknown[0]}'" if unknown else f"output kind '{self.kind}'"
-            raise HostModelError(f"the host model has an {what} that is not known here")
+            raise HostModelError(
+                f"the host model has an {what} that is not known here: use the driver that came "
+                "with the accelerator"
+            )
         self.feature_names: tuple[str, ...] = tuple(description.get("feature_names") or ())
         self.class_names: tuple[str, ...] = tuple(description.get("class_names") or ())
         self._description = description
@@ -224,7 +232,9 @@ class HostModel:
                 text = text.read_text(encoding="utf-8")
             return cls(json.loads(text))
         except (OSError, json.JSONDecodeError) as error:
-            raise HostModelError(f"can't read the host model: {error}") from error
+            raise HostModelError(
+                f"can't read the host model: {error}; give a build's host_model.json"
+            ) from error
 
     def to_dict(self) -> dict:
         """Return the description this model was made from."""
@@ -257,7 +267,7 @@ class HostModel:
             row, column = np.argwhere(np.isnan(codes))[0]
             raise HostModelError(
                 f"frame {row}, feature {self._feature(column)} becomes NaN on its way to the "
-                "accelerator: its value is not one the model can take"
+                "accelerator: its value is not one the model can take, replace or drop it"
             )
         return codes.astype(np.int64) // self._codes["divisor"] + self._codes["zero_point"]
 
@@ -301,14 +311,17 @@ class HostModel:
         x = np.asarray(x)
         if x.dtype.kind not in "buif":
             raise HostModelError(
-                f"input '{self.input_name}' has dtype {x.dtype}; it must hold real numbers"
+                f"input '{self.input_name}' has dtype {x.dtype}; it must hold real "
+                "numbers: convert it"
             )
         expected = ["(frames, " + ", ".join(str(d) for d in self.input_shape) + ")"]
         if self.input_shape != (self.n_in,):
             expected.append(f"(frames, {self.n_in})")
         if x.ndim < 2 or x.shape[1:] not in ((self.n_in,), self.input_shape):
             raise HostModelError(
-                f"input '{self.input_name}' has shape {x.shape}; expected " + " or ".join(expected)
+                f"input '{self.input_name}' has shape {x.shape}; expected "
+                + " or ".join(expected)
+                + ": reshape it"
             )
         with np.errstate(over="ignore"):  # too large for float32 is infinite, and saturates
             x = x.reshape(len(x), self.n_in).astype(np.float32)
@@ -333,7 +346,7 @@ class HostModel:
             raise HostModelError(
                 f"input '{self.input_name}' takes {self.input_values['datatype']} values "
                 f"({low} to {high}); frame {row}, feature {self._feature(column)} is "
-                f"{x[row, column]:g}"
+                f"{x[row, column]:g}: quantise the data to these values"
             )
 
     def _feature(self, column: int) -> str:

@@ -57,7 +57,7 @@ def load(
     """
     name = str(name_or_path)
     if seed < 0:
-        raise UserError(f"seed is {seed}; expected 0 or more.")
+        raise UserError(f"seed is {seed}; expected 0 or more. Give another one.")
     if name != "jets" and (source is not None or data_dir is not None):
         raise UserError(
             f"{name}: a source or data folder can only be chosen for jets; leave it out."

@@ -96,7 +96,8 @@ def _read(path: Path) -> tuple[Features, Labels]:
         row = int(wrong.argmax())
         values = ", ".join(f"j_{n} = {v:g}" for n, v in zip(CLASSES, hot[row], strict=True))
         raise UserError(
-            f"{_where(path, row)}: the label is {values}; expected one 1 and otherwise 0."
+            f"{_where(path, row)}: the label is {values}; expected one 1 and otherwise 0. "
+            "Download the file again."
         )
     x = check_features(jets[:, features], FEATURES, lambda row: _where(path, row))
     return x, hot.argmax(axis=1).astype(np.int64)

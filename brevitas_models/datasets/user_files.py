@@ -81,7 +81,9 @@ def read(
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror or error}).") from None
+        raise UserError(
+            f"{path}: can't be read ({error.strerror or error}); expected a readable file."
+        ) from None
     # The name alone: the sentence is recorded with models that are passed on.
     source = f"file {path.name} (SHA-256 {digest[:12]})"
     if path.suffix.lower() == ".csv":
@@ -136,7 +138,10 @@ def _read_npz(
         classes = check_names(list(arrays["classes"].ravel()), None, f"{path}, classes")
     scaler = None
     if ("scaler_mean" in arrays) != ("scaler_scale" in arrays):
-        raise UserError(f"{path}: scaler_mean and scaler_scale belong together; one is missing.")
+        raise UserError(
+            f"{path}: scaler_mean and scaler_scale belong together; one is missing. "
+            "Add it, or leave out both."
+        )
     if "scaler_mean" in arrays:
         scaler = check_scaler(arrays["scaler_mean"], arrays["scaler_scale"], names, str(path))
         source += ", with the scaler recorded in it"
@@ -177,7 +182,9 @@ def _arrays(path: Path) -> dict[str, npt.NDArray]:
             for what in file.files:
                 key = what.casefold()
                 if key in arrays:
-                    raise UserError(f"{path}: {what} and another array differ in case only.")
+                    raise UserError(
+                        f"{path}: {what} and another array differ in case only. Rename one."
+                    )
                 if key in known:
                     arrays[key] = file[what]
                     if not isinstance(arrays[key], np.ndarray):
@@ -236,7 +243,10 @@ def _check_shapes(x: npt.NDArray, y: npt.NDArray, path: Path, x_key: str, y_key:
             f"shape (n,)." + (" Turn one-hot rows into y.argmax(axis=1)." if y.ndim == 2 else "")
         )
     if len(x) != len(y):
-        raise UserError(f"{path}: {x_key} has {len(x)} rows, {y_key} has {len(y)}; need as many.")
+        raise UserError(
+            f"{path}: {x_key} has {len(x)} rows, {y_key} has {len(y)}; need as many. "
+            "Give one label a row."
+        )
     if not len(x):
         raise UserError(f"{path}: {x_key} holds no rows; give at least one.")
 
@@ -328,7 +338,9 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: no valid CSV ({error}).") from None
     except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror or error}).") from None
+        raise UserError(
+            f"{path}: can't be read ({error.strerror or error}); expected a readable file."
+        ) from None
 
 
 def _label_column(names: Sequence[str], path: Path) -> int:

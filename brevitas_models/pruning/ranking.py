@@ -150,7 +150,9 @@ def pruned_share(masks: Sequence[Tensor]) -> float:
 def check_scope(scope: str) -> None:
     """Raise `UserError` unless `scope` is one of `SCOPES`."""
     if scope not in SCOPES:
-        raise UserError(f"pruning scope: expected one of {', '.join(SCOPES)}, found {scope!r}")
+        raise UserError(
+            f"pruning scope: expected one of {', '.join(SCOPES)}, found {scope!r}; choose one"
+        )
 
 
 def _masks_of_neurons(weights: Sequence[Tensor], alive: Sequence[Tensor]) -> list[Tensor]:
