@@ -99,7 +99,8 @@ class Hardware(_Section):
     frames : int
         Verified in simulation.
     synth : str
-        As in a build: ``none`` takes the build's estimates of LUTs and FFs, ``yosys`` counts them.
+        As in a build: ``yosys`` counts LUTs and FFs; ``none`` takes the build's estimate of LUTs,
+        and there is none of FFs.
     shares : tuple of float or None
         Rows with these shares pruned; None: all that can be built.
     seeds, folds : tuple of int or None
@@ -108,7 +109,7 @@ class Hardware(_Section):
 
     board: str = "Pynq-Z1"
     frames: int = Field(1000, ge=1)
-    synth: Literal["none", "yosys"] = "none"
+    synth: Literal["none", "yosys"] = "yosys"
     shares: tuple[float, ...] | None = None
     seeds: tuple[int, ...] | None = None
     folds: tuple[int, ...] | None = None

@@ -23,10 +23,15 @@ from brevitas_models.study.store import Finished
 from brevitas_models.training import EpochRecord
 
 
-def add(study: Study, points: Sequence[Point], progress: Progress, reporter: Reporter) -> None:
+def add(study: Study, points: Sequence[Point], progress: Progress, reporter: Reporter) -> int:
     """Build the rows that are wanted, can be built, and have not been.
 
     A row that can't be built is recorded with the failures, and the others go on.
+
+    Returns
+    -------
+    int
+        How many could not be built.
 
     Raises
     ------
@@ -41,6 +46,7 @@ def add(study: Study, points: Sequence[Point], progress: Progress, reporter: Rep
         for index, finished in enumerate(progress.store.rounds(progress.key(point)))
         if wanted(settings, point, finished.row) and not _built(finished.row, settings)
     ]
+    failed = 0
     for count, (point, index, finished) in enumerate(todo, 1):
         key = progress.key(point)
         reporter.note(
@@ -53,8 +59,10 @@ def add(study: Study, points: Sequence[Point], progress: Progress, reporter: Rep
             text = " ".join(f"{type(error).__name__}: {error}".split())
             progress.store.fail(key, index, f"hardware: {text}")
             reporter.note(f"not built: {text}")
+            failed += 1
             continue
         progress.store.add_columns(key, index, columns)
+    return failed
 
 
 def wanted(settings: Hardware, point: Point, row: dict[str, Any]) -> bool:
@@ -160,12 +168,15 @@ def _export(point: Point, finished: Finished, progress: Progress, path: Path) ->
 
 
 def columns(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns that a build's summary gives: counted figures where there are any."""
+    """Return the columns that a build's summary gives.
+
+    LUTs and FFs are those that synthesis counted, or else estimated LUTs; FFs are not estimated.
+    """
     counted = summary.get("synthesised")
     resources = counted or summary["resources"]
     return {
         "lut": resources["LUT"],
-        "ff": resources["FF"],
+        "ff": resources.get("FF"),
         "latency_cycles": summary["latency_cycles"],
         "verified_frames": summary["frames_verified"],
         "mismatches": summary["mismatches"],

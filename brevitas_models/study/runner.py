@@ -26,7 +26,7 @@ _TABLE_EVERY = 2.0
 
 
 class Incomplete(UserError):
-    """Some trainings of a study failed; all others are in the table."""
+    """Some trainings or builds of a study failed; all else is in the table."""
 
     exit_code = 1
 
@@ -69,7 +69,7 @@ def run(
         For anything in the study, the data, the teacher or `out` that does not fit; if another
         run works in `out`.
     Incomplete
-        If trainings failed more often than they are tried.
+        If trainings failed as often as they are tried, or rows could not be built.
     """
     reporter = reporter or Reporter(quiet=True)
     grid = grid_points(study)
@@ -83,10 +83,11 @@ def run(
             progress = Progress(store, frames, study.compute.attempts)
             todo = plans(study, grid, frames)
             _train(study, todo, progress, Pool(count, frames.arrays), reporter)
+            unbuilt = 0
             if with_hardware:
                 from brevitas_models.study import hardware
 
-                hardware.add(study, _points(todo, progress), progress, reporter)
+                unbuilt = hardware.add(study, _points(todo, progress), progress, reporter)
             rows = write_table(todo, progress)
     except filelock.Timeout:
         raise UserError(
@@ -94,7 +95,7 @@ def run(
         ) from None
     _draw(store, rows, reporter)
     reporter.result(f"{len(rows)} rows in {store.table}, figures in {store.figures}")
-    _complain(progress, todo)
+    _complain(progress, todo, unbuilt)
     return store.table
 
 
@@ -181,14 +182,19 @@ def _draw(store: Store, rows: Sequence[Row], reporter: Reporter) -> None:
             reporter.note(f"figure: {path}")
 
 
-def _complain(progress: Progress, todo: Sequence[Plan]) -> None:
+def _complain(progress: Progress, todo: Sequence[Plan], unbuilt: int) -> None:
     missing = [
         point
         for point in _points(todo, progress)
         if progress.done(point) < len(rounds.plan(point.recipe))
     ]
-    if missing:
+    parts = [
+        f"{count} {what} failed"
+        for count, what in ((len(missing), "trainings"), (unbuilt, "builds"))
+        if count
+    ]
+    if parts:
         raise Incomplete(
-            f"{len(missing)} trainings failed; {progress.store.failures} says why. All others are "
+            f"{' and '.join(parts)}; {progress.store.failures} says why. All that was finished is "
             f"in the table; run the same command again to retry"
         )
