@@ -87,7 +87,8 @@ STEPS: tuple[Step, ...] = (
     Step(
         "finn_builds.flow.deployment:step_make_zynq_project",
         reads=(*_BOARD, "synth_clk_period_ns"),
-        outputs=("vivado",),
+        # Not the whole folder: what Vivado has made beside them stays.
+        outputs=("vivado/build.tcl", "vivado/README.md", "vivado/sources"),
     ),
     Step(
         "finn_builds.flow.deployment:step_synthesize_bitfile",
