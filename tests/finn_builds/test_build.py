@@ -166,7 +166,9 @@ def test_synthesis_is_reported_node_by_node(result):
 @pytest.mark.slow
 def test_another_choice_of_tool_reruns_from_the_synthesis_on(config, tmp_path, monkeypatch):
     # What is reused is what the options leave as it is, also while the sources are edited.
-    monkeypatch.setattr(BuildConfig, "environment", lambda self: {})
+    monkeypatch.setattr(
+        BuildConfig, "environment", lambda self: {"sources": "same", "versions": {}}
+    )
     quick = replace(config, output_dir=tmp_path / "again", verify_frames=5, target_fps=1e5)
     first = build(replace(quick, synth="none"))
     assert first.summary["synthesised"] is None
