@@ -248,7 +248,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("unquantised", _text("{:.1%} with float inputs", get("accuracy_without_input_quantizer"))),
         ("verified", verified),
         ("latency", latency),
-        ("interval", _text("{:,.1f} cycles", get("interval_cycles")).replace(".0 ", " ")),
+        ("interval", _interval(get("interval_cycles"))),
         ("throughput", _text("{:,.0f} frames/s", get("fps"))),
         ("synthesised", _resources(get("synthesised")) or _text("{}", get("not_synthesised"))),
         ("longest path", path),
@@ -257,6 +257,12 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("folder", _text("{}", get("out_dir"))),
         ("files", ", ".join(get("files") or ())),
     ]
+
+
+def _interval(cycles: float | None) -> str:
+    if cycles is None:
+        return ""
+    return "1 cycle" if cycles == 1 else f"{cycles:,.1f} cycles".replace(".0 ", " ")
 
 
 def _resources(found: Mapping[str, Any] | None) -> str:

@@ -54,6 +54,7 @@ def _find_depths(
     trial: Design, widths: list[int], cycles: dict[str, int], cfg: BuildConfig
 ) -> list[int]:
     hdl = cfg.scratch / "hdl"
+    cfg.progress(0, len(widths), "compiling the simulator")
     accelerator = Accelerator(
         trial,
         write_design(design_files(trial, runtime_fifos=True), hdl),

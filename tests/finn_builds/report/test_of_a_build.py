@@ -14,12 +14,24 @@ import pytest
 import build as command
 from finn_builds import BuildConfig, BuildResult, build
 from finn_builds.config import DECLARED_FIELDS
+from finn_builds.console import Reporter
 from finn_builds.report.origin import OPTIONS, command_line
 from tests.finn_builds.ingest.graphs import Quantizer, mlp, random_layers
 from tests.finn_builds.report.browser import chromium, look_at
 from tests.finn_builds.report.test_page import Outline, text_of
 
 SIZES = [6, 8, 5, 3]
+
+#: Steps that take more than a second, some of them only for large networks.
+LONG = {
+    "streamline",
+    "choose_style",
+    "hw_codegen",
+    "set_fifo_depths",
+    "measure_rtlsim_performance",
+    "out_of_context_synthesis",
+    "report",
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +49,27 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "small.onnx", folder / "data.npz"
 
 
-def built(folder: Path, inputs: tuple[Path, Path], **options: object) -> BuildResult:
+class Listener(Reporter):
+    """Notes which steps tell how far they have come."""
+
+    def __init__(self) -> None:
+        self.running = ""
+        self.told: set[str] = set()
+
+    def started(self, index: int, total: int, name: str, expected: float | None = None) -> None:
+        self.running = name
+
+    def progress(self, done: int, total: int, what: str = "") -> None:
+        assert 0 <= done <= total
+        self.told.add(self.running)
+
+
+def built(
+    folder: Path,
+    inputs: tuple[Path, Path],
+    listener: Listener | None = None,
+    **options: object,
+) -> BuildResult:
     return build(
         BuildConfig(
             board="Pynq-Z1",
@@ -46,18 +78,28 @@ def built(folder: Path, inputs: tuple[Path, Path], **options: object) -> BuildRe
             output_dir=folder,
             verify_frames=200,
             **options,
-        )
+        ),
+        reporter=listener,
     )
 
 
 @pytest.fixture(scope="module")
 def folded(inputs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
-    return built(tmp_path_factory.mktemp("build") / "folded", inputs, style="folded")
+    folder = tmp_path_factory.mktemp("build") / "folded"
+    return built(folder, inputs, style="folded", synth="none")
 
 
 @pytest.fixture(scope="module")
-def sparse(inputs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
-    return built(tmp_path_factory.mktemp("build") / "sparse", inputs, style="sparse", top1=True)
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture(scope="module")
+def sparse(
+    inputs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory, listener: Listener
+) -> BuildResult:
+    folder = tmp_path_factory.mktemp("build") / "sparse"
+    return built(folder, inputs, listener, style="sparse", top1=True, synth="yosys")
 
 
 def read(result: BuildResult, name: str) -> dict:
@@ -136,6 +178,30 @@ class TestFigures:
                 seen = look_at(browser, result.out / "report.html", width, theme, picture)
                 assert (seen.errors, seen.requests, seen.sticking_out) == ([], [], [])
                 assert seen.width == width
+
+
+@pytest.mark.slow
+def test_synthesised_figures_are_those_of_the_tool(sparse: BuildResult) -> None:
+    found, tool = read(sparse, "report"), read(sparse, "synth_resources")
+    uses = {use["name"]: use for use in found["uses"]}
+    for name, use in uses.items():
+        assert use["synthesised"] == tool["(top)"][name]
+    for node in found["nodes"]:
+        assert node["synthesised"]["LUT"] == tool[node["name"]]["LUT"]
+    (pipeline,) = [node for node in found["nodes"] if len(node["layers"]) == 3]
+    names = [part["name"] for part in pipeline["parts"]]
+    assert names == ["layer 1", "layer 2", "layer 3", "around the layers"]
+    luts = sum(part["synthesised"]["LUT"] for part in pipeline["parts"])
+    assert luts == pipeline["synthesised"]["LUT"]
+    assert found["synthesis"]["path_ns"] == tool["(top)"]["critical_path_ns"]
+
+
+@pytest.mark.slow
+def test_every_step_that_may_take_long_tells_how_far_it_is(
+    sparse: BuildResult, listener: Listener
+) -> None:
+    assert LONG <= set(sparse.ran)
+    assert listener.told >= LONG
 
 
 @pytest.mark.slow
