@@ -70,7 +70,7 @@ def timing(overlay: object, single: dict, batch: dict, port_bytes: int) -> dict:
         accelerator to its last beat out. ``interval_cycles``: from frame to frame.
         ``pace_set_by`` says whether that interval is the accelerator's own (``accelerator``) or
         whether the memory port could not keep it busy (``memory port``): then it is the number of
-        beats that a frame takes, during which the accelerator never made the shell wait.
+        beats that a frame takes, and the accelerator's own interval is no shorter.
         ``shell_latency_cycles`` and ``shell_interval_cycles`` are what register accesses, reads,
         writes and the port's limit add, so that the sums are what a user waits for.
     """
@@ -289,7 +289,8 @@ def summary(metrics: dict) -> str:
             continue
         own, shell = metrics[f"{name}_cycles"], metrics[f"shell_{name}_cycles"]
         built = metrics["built"].get(f"{name}_cycles")
-        text = f"{name:<12}{own:g} cycles in the accelerator"
+        bound = name == "interval" and metrics["pace_set_by"] == "memory port"
+        text = f"{name:<12}{'at least ' * bound}{own:g} cycles in the accelerator"
         text += "" if built is None else f" (built: {built:g})"
         text += f" + {shell:.4g} of the shell = {(own + shell) / mhz:,.3g} us at {mhz:g} MHz"
         lines.append(text)
