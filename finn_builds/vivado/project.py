@@ -36,6 +36,7 @@ def how_to_run(folder: str) -> str:
     return (
         f"    cd {folder}/vivado\n"
         f"    vivado -mode batch -source {BUILD_SCRIPT}\n"
+        "    mkdir -p ../deploy/bitfile\n"
         f"    cp {RESULT}/finn-accel.bit {RESULT}/finn-accel.hwh ../deploy/bitfile/\n"
     )
 
@@ -66,7 +67,6 @@ Vivado {edition}. {files}
 `{BUILD_SCRIPT}` and `sources/` need `../stitched_ip/` beside this folder and nothing else. On
 the machine that has Vivado, with both folders copied there:
 
-    mkdir -p deploy/bitfile
 {how_to_run(".")}
 The two files belong into `bitfile/` of the deployment package. Where `vivado` is on the search
 path, `build.py --bitfile` does all this by itself.
