@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from finn_builds.report.content import Classes
+from finn_builds.report.text import area
 
 #: Colours that stand for a variable of the page's style sheet until the SVG is written.
 _INK, _MUTED, _LINE, _PAPER = "#010101", "#020202", "#030303", "#040404"
@@ -84,7 +85,7 @@ def roc_plot(classes: Classes) -> str:
     with mpl.rc_context(_STYLE):
         figure, axes = _axes(3.9, 3.5)
         for roc, (color, dash) in zip(shown, itertools.cycle(looks), strict=False):
-            label = f"{roc.name}  (AUC {roc.auc:.3f})"
+            label = f"{roc.name}  (AUC {area(roc.auc)})"
             background = np.maximum(roc.background, floor)
             axes.plot(roc.signal, background, color=color, ls=dash, lw=1.6, label=label)
         axes.set_yscale("log")

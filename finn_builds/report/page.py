@@ -85,6 +85,7 @@ def page_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
+        area=text.area,
         count=text.count,
         fixed=text.fixed,
         pct=text.percent,

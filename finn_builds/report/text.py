@@ -29,6 +29,11 @@ def cycles(value: float) -> str:
     return f"{trimmed(value)} cycle{'' if value == 1 else 's'}"
 
 
+def area(value: float) -> str:
+    """Return an area under a curve; one below 1 is never rounded to 1."""
+    return ">0.999" if 0.9995 <= value < 1 else f"{value:.3f}"
+
+
 def trimmed(value: float) -> str:
     """Return a number with two decimals at most and none that is zero."""
     return f"{value:,.2f}".rstrip("0").rstrip(".")

@@ -49,6 +49,8 @@ class TestText:
         assert text.trimmed(10.0) == "10" and text.trimmed(2.25) == "2.25"
         assert text.cycles(1) == "1 cycle" and text.cycles(1.5) == "1.5 cycles"
         assert text.short(12_500_000) == "12.5 M" and text.short(950) == "950"
+        assert text.area(0.9) == "0.900" and text.area(1.0) == "1.000"
+        assert text.area(0.99971) == ">0.999"
         assert text.duration(80) == "80 ns" and text.duration(2030) == "2.03 µs"
 
 
