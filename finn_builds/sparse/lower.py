@@ -243,7 +243,7 @@ class _Layer:
             clipped = self._clipped(neuron, ops, builder, sums, label)
             if clipped is not None and clipped[0] < tree + plan.luts:
                 return clipped[1]
-        count = count_passed(builder, total.form.node, bounds, label)
+        count = count_passed(builder, total.form.node, bounds, label, missed=total.sign < 0)
         if total.sign > 0:
             return self._value(count.node, count.scale, neuron.always + count.offset)
         # The node is minus the sum: what it passes is what the sum does not.

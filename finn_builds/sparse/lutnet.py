@@ -54,6 +54,11 @@ class LutNet:
         return sum(c.select is None and len(c.inputs) > 1 for c in self.cells)
 
     @property
+    def inverts(self) -> bool:
+        """Whether it is nothing but an inverter, which `luts` leaves to whoever reads it."""
+        return len(self.cells) == 1 and len(self.cells[0].inputs) == 1 and self.cells[0].bits == 1
+
+    @property
     def depth(self) -> float:
         """Depth in levels of LUTs."""
         at = [0.0] * self.n_vars
@@ -225,9 +230,9 @@ def lut_count(bits: int, n_vars: int) -> int:
 
 
 def table_luts(values: Sequence[int], n_vars: int, width: int) -> int:
-    """Return the LUTs of a table of integers of `width` bits."""
-    columns = {bit_column(values, b) for b in range(width)}
-    return sum(lut_count(c, n_vars) for c in columns)
+    """Return the LUTs of a table of integers of `width` bits, inverters included."""
+    nets = [lut_net(c, n_vars) for c in {bit_column(values, b) for b in range(width)}]
+    return sum(net.luts + net.inverts for net in nets)
 
 
 def value_of(net: LutNet, address: int) -> int:

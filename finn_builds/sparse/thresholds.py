@@ -176,7 +176,9 @@ def reachable(thresholds: Sequence[int], lo: int, hi: int) -> tuple[int, list[in
     return always, [t for t in thresholds if lo < t <= hi]
 
 
-def count_passed(builder: Builder, node: int, thresholds: Sequence[int], label: str) -> Count:
+def count_passed(
+    builder: Builder, node: int, thresholds: Sequence[int], label: str, missed: bool = False
+) -> Count:
     """Build the count of thresholds that a node's value has reached.
 
     Parameters
@@ -185,6 +187,9 @@ def count_passed(builder: Builder, node: int, thresholds: Sequence[int], label: 
     node : int
         An unsigned node.
     thresholds : ascending ints
+    missed : bool
+        Let a table count the thresholds that are not reached; it costs the same, and saves
+        whoever needs that number the inverters.
 
     Returns
     -------
@@ -208,6 +213,9 @@ def count_passed(builder: Builder, node: int, thresholds: Sequence[int], label: 
         fields.insert(0, Field(carry, 0, 1))
     elif low:
         values = values[0::2]
+    if missed:
+        values = [len(rest) - v for v in values]
+        return Count(builder.table(fields, values, label), -1, always + len(rest))
     return Count(builder.table(fields, values, label), 1, always)
 
 

@@ -103,14 +103,15 @@ def test_uniform_thresholds(top: int, first: int, step: int, bits: int) -> None:
 
 
 def _check_count(top: int, thresholds: list[int]) -> None:
-    builder = Builder(1)
-    node = builder.input(0, 0, top)
-    count = count_passed(builder, node, thresholds, "t")
-    graph = builder.finish([node, count.node])
-    u = np.arange(top + 1)
-    found = evaluate_nodes(graph, u[:, None])[graph.outputs[1]]
-    expected = np.searchsorted(thresholds, u, side="right")
-    assert np.array_equal(count.scale * found + count.offset, expected)
+    for missed in (False, True):
+        builder = Builder(1)
+        node = builder.input(0, 0, top)
+        count = count_passed(builder, node, thresholds, "t", missed)
+        graph = builder.finish([node, count.node])
+        u = np.arange(top + 1)
+        found = evaluate_nodes(graph, u[:, None])[graph.outputs[1]]
+        expected = np.searchsorted(thresholds, u, side="right")
+        assert np.array_equal(count.scale * found + count.offset, expected)
 
 
 @settings(max_examples=200, deadline=None)
