@@ -5,7 +5,7 @@
 Each network is compiled as the flow does, ends of the stream included: the estimated LUTs are
 compared with Yosys' count, the stated latency with the simulator's. Results go to
 ``benchmarks/results/sparse_estimates.json`` as they come (networks already there are kept), the
-scatter to ``docs/sparse_estimates.svg``.
+scatter to ``docs/img/sparse_estimates.svg``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SYNTH = {
 WITHIN = 0.15
 # Networks in one simulator build.
 BATCH = 16
-PLOT = ROOT / "docs" / "sparse_estimates.svg"
+PLOT = ROOT / "docs" / "img" / "sparse_estimates.svg"
 
 
 def random_network(seed: int, name: str) -> SparseNetwork:
