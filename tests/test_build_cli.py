@@ -144,7 +144,7 @@ class TestLists:
         text = capsys.readouterr().out
         names = (
             "board model out clock-ns target-fps folding style data standardise input-quant "
-            "input-scale latency-cycles verify-frames seed top1 trace start-step stop-step "
+            "input-scale latency-cycles bitfile verify-frames seed top1 trace start-step stop-step "
             "list-steps list-boards force quiet json"
         )
         for option in names.split():
@@ -168,7 +168,7 @@ class TestHandsOn:
         argv = (
             "--board ZCU104 --model m.onnx --out o --clock-ns 4 --target-fps 1e6 --folding f.json "
             "--style folded --data digits --standardise --input-quant INT8 --input-scale 0.5 "
-            "--verify-frames 7 --seed 3 --top1 --trace fst --synth yosys --start-step a "
+            "--verify-frames 7 --seed 3 --top1 --trace fst --synth yosys --bitfile --start-step a "
             "--stop-step b --force"
         )
         assert command.main(argv.split()) == 0
@@ -188,6 +188,7 @@ class TestHandsOn:
                 verify_frames=7,
                 verify_seed=3,
                 top1=True,
+                bitfile=True,
                 trace="fst",
                 synth="yosys",
                 start_step="a",
