@@ -60,7 +60,14 @@ def _cell(part: dict[str, Any] | None, key: str) -> object:
         return "-"
     if "stopped_after_s" in part:
         return f"> {part['stopped_after_s']:.0f} s" if key == "lut" else "-"
+    if key == "lut" and "earlier" in part:
+        return f"{part[key]}*"
     return part.get(key, "-")
+
+
+def _value(part: dict[str, Any] | None, key: str) -> object:
+    """Return a figure to reckon with."""
+    return (part or {}).get(key, "-")
 
 
 def _ratio(a: object, b: object) -> str:
@@ -84,20 +91,27 @@ def _luts(rows: dict[str, Any]) -> list[str]:
                 row["weights"],
                 f"**{lut}**",
                 _cell(a, "estimate"),
-                _ratio(_cell(a, "estimate"), lut),
+                _ratio(_value(a, "estimate"), _value(a, "lut")),
                 _cell(b, "lut"),
                 _cell(b, "estimate"),
                 _cell(p, "lut"),
-                _ratio(lut, _cell(b, "lut")),
-                _ratio(lut, _cell(b, "estimate")),
-                _ratio(lut, row["weights"]),
+                _ratio(_value(a, "lut"), _value(b, "lut")),
+                _ratio(_value(a, "lut"), _value(b, "estimate")),
+                _ratio(_value(a, "lut"), row["weights"]),
             ]
         )
+    note = []
+    if any("earlier" in (row.get("alkaid") or {}) for _, row in _networks(rows)):
+        note = [
+            "\\* alkaid measured in an earlier run, same versions, script and network, at the "
+            "latency that the next table shows.",
+            "",
+        ]
     columns = (
         "row|weights|**sparse LUT**|est|est / LUT|alkaid LUT|est|plain LUT|to alkaid|"
         "to alkaid's est|LUT per weight"
     )
-    return ["## LUTs", "", *_grid(columns, lines)]
+    return ["## LUTs", "", *_grid(columns, lines), *note]
 
 
 def _timing(rows: dict[str, Any]) -> list[str]:

@@ -23,7 +23,7 @@ from finn_builds.sparse.ir import Builder, Const, Graph, Input, Reg, operands, r
 
 # Slack for sums of delays that should be equal.
 EPSILON = 1e-9
-# Path constraints beyond which the linear program is not tried (as-late-as-possible is used).
+# Path constraints beyond which the linear program is not tried: stages stay as soon as possible.
 MAX_CONSTRAINTS = 600_000
 
 
