@@ -1,0 +1,219 @@
+"""What a build leaves for the board: package, driver, Vivado project; tried as a user would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pynq", reason="the driver needs pynq")
+
+from deploy.measure import throughput_test
+from deploy.package import Package
+from deploy.validate import validate
+from finn_builds import BuildConfig, build
+from finn_builds.flow import style
+from tests.finn_builds.ingest.graphs import Quantizer, mlp, random_layers
+from tests.finn_builds.vivado.conftest import fake_vivado, record, tclsh  # noqa: F401
+
+pytestmark = pytest.mark.slow  # three builds and three simulated boards
+
+DESIGNS = ("sparse", "folded", "mixed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled_sources():
+    """Let builds reuse each other's steps, whether or not somebody edits the sources meanwhile."""
+    environment = {"sources": "those of the test", "versions": {}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BuildConfig, "environment", lambda self: environment)
+        yield
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> BuildConfig:
+    """A 6-8-5-3 network with labelled data."""
+    rng = np.random.default_rng(4)
+    layers = random_layers(
+        rng, [6, 8, 5, 3], Quantizer(3, 0.25), Quantizer(2, 1.5, signed=False), relu=True
+    )
+    layers[-1] = replace(layers[-1], relu=False, bias=rng.normal(size=3).astype(np.float32))
+    folder = tmp_path_factory.mktemp("deployment")
+    mlp(layers, Quantizer(4, 0.5)).save(str(folder / "small.onnx"))
+    np.savez(folder / "data.npz", X=rng.uniform(-4, 4, (600, 6)), y=rng.integers(0, 3, 600))
+    return BuildConfig(
+        board="Pynq-Z1",
+        model=str(folder / "small.onnx"),
+        data=str(folder / "data.npz"),
+        output_dir=folder / "build",
+        verify_frames=60,
+        synth="none",
+    )
+
+
+@pytest.fixture(scope="module")
+def results(config):
+    """One build in each style; the folded one gives the class alone."""
+    found = {}
+    out = config.output_dir
+    with pytest.MonkeyPatch.context() as patch:
+        for name in DESIGNS:
+            options = {"style": "auto" if name == "mixed" else name, "top1": name == "folded"}
+            if name == "mixed":
+                patch.setattr(style, "choose", _mixed)
+            found[name] = build(replace(config, output_dir=out / name, **options))
+    return found
+
+
+def _mixed(layers, costs, budget):
+    """Choose one style for every second layer."""
+    styles = tuple("folded" if k % 2 else "sparse" for k in range(len(layers)))
+    return style.Choice(styles, 1, 1, costs[0].resources)
+
+
+def built(result) -> dict:
+    text = (result.report / "rtlsim_performance.json").read_text()
+    return {key: json.loads(text)[key] for key in ("latency_cycles", "interval_cycles")}
+
+
+def command(result, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a file of the package in its folder, as the README says."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    folder = result.out / "deploy"
+    return subprocess.run(
+        [sys.executable, *argv], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def test_the_two_commands_tell_what_the_build_measured(results, config):
+    result = results["sparse"]
+    done = command(
+        result, "driver.py", "--virtual", "--exec_mode", "throughput_test", "--batchsize", "1000"
+    )
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((result.out / "deploy" / "nw_metrics.json").read_text())
+    assert metrics["built"] == built(result)
+    assert metrics["latency_cycles"] == built(result)["latency_cycles"]
+    assert metrics["interval_cycles"] == built(result)["interval_cycles"] == 1
+    assert metrics["shell_latency_cycles"] > 0
+    assert 0 <= metrics["shell_interval_cycles"] < 1
+    assert f"(built: {built(result)['latency_cycles']})" in done.stdout
+    done = command(result, "validate.py", "--virtual")
+    assert done.returncode == 0, done.stderr
+    assert "PASSED: 60 frames" in done.stdout
+    # What the driver has written is kept, and is no reason to build again.
+    assert build(replace(config, output_dir=result.out, style="sparse")).ran == ()
+    assert (result.out / "deploy" / "nw_metrics.json").is_file()
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_every_style_runs_on_the_simulated_board(results, name):
+    package = Package(results[name].out / "deploy")
+    overlay = package.open(virtual=True, batch_size=60)
+    found = validate(package, overlay)
+    assert (found["frames"], found["features"]) == (60, 60)
+    assert found["input_mismatches"] == found["mismatches"] == found["class_mismatches"] == 0
+    metrics = throughput_test(overlay, repeats=2, description=package.description)
+    for result in (found, metrics):
+        assert result["latency_cycles"] == built(results[name])["latency_cycles"]
+        assert result["interval_cycles"] == built(results[name])["interval_cycles"]
+    kinds = {path.name.split("_")[0] for path in (package.folder / "rtl").glob("*_rtl_0*.v")}
+    assert ("SparseMVAU" in kinds, "MVAU" in kinds) == (name != "folded", name != "sparse")
+
+
+def test_classes_come_from_the_accelerator_with_top1(results):
+    package = Package(results["folded"].out / "deploy")
+    assert package.description["top1"]
+    overlay = package.open(virtual=True, batch_size=60)
+    with np.load(package.folder / "validation.npz") as saved:
+        classes = overlay.classify(saved["features"])
+        assert overlay.oshape_normal() == (60, 1)
+        assert (classes == saved["classes"]).all()
+        assert len(saved["labels"]) == 60
+    assert len(np.unique(classes)) > 1
+
+
+def test_the_zip_holds_the_package_and_runs_under_any_name(results, tmp_path):
+    result = results["sparse"]
+    with zipfile.ZipFile(result.out / "deploy.zip") as archive:
+        archive.extractall(tmp_path)
+    folder = (tmp_path / "deploy").rename(tmp_path / "my accelerator")
+    (tmp_path / "virtual_board").symlink_to(result.out / "virtual_board")
+    listed = (folder / "SHA256SUMS").read_text().splitlines()
+    names = {line.split("  ")[1] for line in listed}
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert names == present - {"SHA256SUMS"}
+    assert {"driver.py", "README.md", "notebooks/board.ipynb", "validation.npz"} <= names
+    package = Package(folder)
+    assert package.check_files() == len(names)
+    overlay = package.open(virtual=True, batch_size=60)
+    assert validate(package, overlay)["mismatches"] == 0
+
+
+def test_equal_builds_give_equal_packages(results, config, tmp_path):
+    """Nothing of the time or the place is in a zip."""
+    from finn_builds.flow.deployment import step_deployment_package
+
+    settings = replace(config, output_dir=results["sparse"].out).validate()
+    digests = set()
+    for _ in range(2):
+        step_deployment_package(None, settings)
+        archive = results["sparse"].out / "deploy.zip"
+        digests.add(hashlib.sha256(archive.read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+def test_driver_folder_and_ip_description(results):
+    result = results["mixed"]
+    for name in ("driver.py", "driver_base.py", "overlay.json"):
+        assert (result.out / "driver" / name).is_file()
+    text = (result.stitched_ip / "component.xml").read_text()
+    for source in (result.stitched_ip / "all_verilog_srcs.txt").read_text().split():
+        assert f"<spirit:name>{source}</spirit:name>" in text
+    for path in result.stitched_ip.glob("*.dat"):
+        assert f"<spirit:name>{path.name}</spirit:name>" in text
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_the_vivado_project_of_every_style_is_complete(results, record, name):  # noqa: F811
+    done = record(results[name].out / "vivado")
+    assert done.returncode == 0, done.output
+    # Every path that a source names is that of a file, or begins the names of some.
+    copied = results[name].out / "vivado" / "project" / "src"
+    for path in copied.iterdir():
+        for named in path.read_text().split('"')[1::2]:
+            if named.startswith("/"):
+                folder, _, start = named.rpartition("/")
+                assert any(f.startswith(start) for f in os.listdir(folder)), named
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_bitfile_goes_into_the_package_if_it_keeps_its_timing(
+    results,
+    config,
+    fake_vivado,  # noqa: F811
+    late,
+):
+    (fake_vivado / "options").write_text("late" if late else "")
+    result = build(
+        replace(
+            config,
+            output_dir=results["sparse"].out,
+            style="sparse",
+            bitfile=True,
+            start_step="synthesize_bitfile",
+        )
+    )
+    assert set(result.ran) >= {"synthesize_bitfile", "deployment_package", "summary"}
+    names = ["finn-accel.bit", "finn-accel.hwh"]
+    assert sorted(path.name for path in (result.out / "bitfile").iterdir()) == names
+    assert (result.out / "deploy" / "bitfile" / "finn-accel.bit").is_file() != late
+    assert result.summary["timing_met"] != late
+    assert ("misses its timing" in result.summary["bitfile"]) == late
