@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import statistics
 import sys
@@ -36,6 +35,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import joblib
 import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -139,38 +139,30 @@ def study(
 ) -> tuple[float, float, float]:
     """Train `MODELS` models in `PROCESSES` processes, each stack after stack."""
     parts = [list(range(start, MODELS, PROCESSES)) for start in range(PROCESSES)]
-    context = multiprocessing.get_context("spawn")
-    gate = context.Barrier(PROCESSES)
-    with context.Pool(PROCESSES, initializer=_join, initargs=(gate, frames)) as pool:
-        args = [(network, epochs, part, width, compiled) for part in parts]
-        found = pool.starmap(_part, args, chunksize=1)
-    wall = max(item[1] for item in found) - min(item[0] for item in found)
-    return wall / epochs, sum(item[2] for item in found) / epochs, max(item[3] for item in found)
+    few = Frames(frames.x[:2048], frames.target[:2048])
 
+    def all_parts(seeds: list[list[int]], given: Frames, count: int) -> tuple[float, float]:
+        started = time.perf_counter()
+        tasks = (joblib.delayed(_part)(network, given, count, s, width, compiled) for s in seeds)
+        spent = joblib.Parallel(n_jobs=PROCESSES)(tasks)
+        return time.perf_counter() - started, sum(spent)
 
-_SHARED: dict[str, Any] = {}
-
-
-def _join(gate: Any, frames: Frames) -> None:
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    _SHARED.update(gate=gate, frames=frames)
+    # Once on few frames: processes, and what is set up or compiled once, do not count.
+    warm, _ = all_parts([part[:width] for part in parts], few, 2)
+    wall, cpu = all_parts(parts, frames, epochs)
+    return wall / epochs, cpu / epochs, warm
 
 
 def _part(
-    network: str, epochs: int, seeds: list[int], width: int, compiled: bool
-) -> tuple[float, float, float, float]:
-    frames = _SHARED["frames"]
-    stacks = [seeds[at : at + width] for at in range(0, len(seeds), width)]
-    # Once on few frames: what is set up or compiled once does not count.
-    warm = time.perf_counter()
-    stack(network, Frames(frames.x[:2048], frames.target[:2048]), 2, stacks[0], compiled)
-    warm = time.perf_counter() - warm
-    _SHARED["gate"].wait()
-    start, cpu = time.perf_counter(), time.process_time()
-    for chosen in stacks:
-        stack(network, frames, epochs, chosen, compiled)
-    return start, time.perf_counter(), time.process_time() - cpu, warm
+    network: str, frames: Frames, epochs: int, seeds: list[int], width: int, compiled: bool
+) -> float:
+    """Train some models in stacks; return seconds of processor time."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    started = time.process_time()
+    for at in range(0, len(seeds), width):
+        stack(network, frames, epochs, seeds[at : at + width], compiled)
+    return time.process_time() - started
 
 
 def first(frames: Frames) -> Frames:

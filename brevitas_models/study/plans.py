@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -197,8 +198,14 @@ def check(study: Study, frames: Frames, grid: Sequence[Point]) -> None:
     Raises
     ------
     UserError
-        If a network does not fit the data or a teacher is missing; if bipolar layers are pruned.
+        If a network does not fit the data or a teacher is missing; if bipolar layers are pruned;
+        if steps are to be compiled and there is no compiler.
     """
+    if study.compute.compiled and shutil.which("g++") is None:
+        raise UserError(
+            "compute.compiled: torch compiles with g++, which was not found; install it, or set "
+            "compiled: false"
+        )
     for point in grid:
         frames.of(point)
         shares = [now.share for now in rounds.plan(point.recipe)]
