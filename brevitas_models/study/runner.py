@@ -9,6 +9,7 @@ from pathlib import Path
 import filelock
 
 from brevitas_models import rounds
+from brevitas_models.checkpoint import write_atomic
 from brevitas_models.errors import UserError
 from brevitas_models.progress import Reporter
 from brevitas_models.study import table
@@ -175,11 +176,13 @@ def write_table(todo: Sequence[Plan], progress: Progress) -> list[Row]:
 
 
 def _draw(store: Store, rows: Sequence[Row], reporter: Reporter) -> None:
-    from brevitas_models.study import figures
+    from brevitas_models.study import figures, summary
 
     if rows:
-        for path in figures.draw(table.read(store.table), store.figures):
+        found = table.read(store.table)
+        for path in figures.draw(found, store.figures):
             reporter.note(f"figure: {path}")
+        write_atomic(store.out / "summary.md", summary.page(found).encode())
 
 
 def _complain(progress: Progress, todo: Sequence[Plan], unbuilt: int) -> None:

@@ -71,4 +71,8 @@ def test_rows_of_a_search(
 @pytest.mark.parametrize("key", ["seed", "startup", "sizes"])
 def test_options_of_the_search_count(key: str) -> None:
     other = {"seed": 7, "startup": 9, "sizes": ((8, 20), (4, 20))}[key]
-    assert search(settings()) != search(settings(**{key: other}))
+    tried = [((20, 20), 1.0), ((100, 40), 0.7), ((60, 10), 0.4), ((16, 9), 0.6), ((70, 30), 0.1)]
+    # Startup decides whether what is known is used; the others count from the first suggestion on.
+    history = tried if key == "startup" else []
+    changed = settings(**{key: other})
+    assert bayes.suggest(settings(), history) != bayes.suggest(changed, history)

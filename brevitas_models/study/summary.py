@@ -1,0 +1,134 @@
+"""The figures of a study in one page of text, from its table alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from brevitas_models.study.table import Row
+
+# Rows that agree in these are seeds or folds of one network.
+SAME = ("kind", "bits", "schedule", "criterion", "batch_norm", "l1", "random_labels", "round")
+_MEANS = ("share", "auc", "background_efficiency", "neural_efficiency", "bops", "bops_32bit_input")
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Rows of seeds and folds of one network, taken together.
+
+    Attributes
+    ----------
+    name : dict
+        What the rows agree in.
+    figures : dict
+        Means over the rows, each weighed by its test frames.
+    accuracy, error : float
+        Share of the tested frames that are right, and its standard error: sqrt(p (1 - p) / n) for
+        n different frames. Seeds are tested on the same frames and do not count as more.
+    frames : int
+        Different frames tested.
+    rows : int
+    """
+
+    name: dict[str, object]
+    figures: dict[str, float]
+    accuracy: float
+    error: float
+    frames: int
+    rows: int
+
+
+def pooled(rows: Sequence[Row]) -> list[Pooled]:
+    """Return the rows of `kind` grid and bayes, seeds and folds taken together, in order."""
+    groups: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        if row["kind"] != "bayes_trial":
+            groups.setdefault(tuple(row[key] for key in SAME), []).append(row)
+    return [_pool(dict(zip(SAME, key, strict=True)), group) for key, group in groups.items()]
+
+
+def _pool(name: dict[str, object], rows: list[Row]) -> Pooled:
+    tested = sum(row["frames"] for row in rows)
+    seeds = len({row["seed"] for row in rows})
+    mean = {
+        key: sum(row[key] * row["frames"] for row in rows if row[key] is not None) / tested
+        for key in _MEANS
+    }
+    accuracy = sum(row["accuracy"] * row["frames"] for row in rows) / tested
+    frames = round(tested / seeds)
+    error = math.sqrt(accuracy * (1 - accuracy) / frames)
+    return Pooled(name, mean, accuracy, error, frames, len(rows))
+
+
+def plain_float(found: Sequence[Pooled]) -> Pooled | None:
+    """Return the unpruned 32-bit network that others are compared with, if there is one."""
+    for item in found:
+        plain = item.name["batch_norm"] == "on" and not item.name["random_labels"]
+        if item.name["bits"] == 32 and not item.figures["share"] and plain:
+            return item
+    return None
+
+
+def page(rows: Sequence[Row]) -> str:
+    """Return a Markdown page: a line for each network, compared with the unpruned float one.
+
+    The factors are those of BOPs: with the input width of each network itself, and with 32-bit
+    inputs for all, as Hawks et al. (2021) count. The error of a difference takes the accuracies as
+    independent; both networks were tested on the same frames, so it is an upper bound.
+    """
+    found = pooled(rows)
+    reference = plain_float(found)
+    head = (
+        "| bits | schedule | variant | pruned | accuracy | against float | mean AUC | background "
+        "efficiency | neural efficiency | BOPs | fewer | BOPs, 32-bit input | fewer |"
+    )
+    lines = [head, "|" + "---|" * (head.count("|") - 1)]
+    for item in found:
+        f = item.figures
+        cells = [
+            f"{item.name['bits']:g}",
+            str(item.name["schedule"] if item.name["kind"] == "grid" else "sizes by search"),
+            _variant(item),
+            f"{f['share']:.1%}",
+            f"{item.accuracy:.2%} ± {item.error:.2%}",
+            _difference(item, reference),
+            f"{f['auc']:.4f}",
+            f"{f['background_efficiency']:.4f}",
+            f"{f['neural_efficiency']:.3f}",
+            f"{f['bops']:,.0f}",
+            _factor(item, reference, "bops"),
+            f"{f['bops_32bit_input']:,.0f}",
+            _factor(item, reference, "bops_32bit_input"),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    surrogate = any(row["surrogate"] for row in rows)
+    frames = "surrogate frames, **not real jets**" if surrogate else "frames not trained on"
+    count = max((item.frames for item in found), default=0)
+    return "\n".join([f"Measured on {count:,} {frames}.", "", *lines, ""])
+
+
+def _variant(item: Pooled) -> str:
+    name, parts = item.name, []
+    if name["batch_norm"] != "on":
+        parts.append(f"BatchNorm {name['batch_norm']}")
+    if name["l1"]:
+        parts.append(f"L1 {name['l1']:g}")
+    if name["random_labels"]:
+        parts.append(f"{name['random_labels']:.0%} random labels")
+    if name["criterion"] != "magnitude":
+        parts.append(str(name["criterion"]))
+    return ", ".join(parts)
+
+
+def _difference(item: Pooled, reference: Pooled | None) -> str:
+    if reference is None or item is reference:
+        return ""
+    points = 100 * (item.accuracy - reference.accuracy)
+    return f"{points:+.2f} ± {100 * math.hypot(item.error, reference.error):.2f}"
+
+
+def _factor(item: Pooled, reference: Pooled | None, key: str) -> str:
+    if reference is None or item is reference:
+        return ""
+    return f"{reference.figures[key] / item.figures[key]:.1f}x"

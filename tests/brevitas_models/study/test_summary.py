@@ -1,0 +1,66 @@
+"""The page of a study's figures against cases computed by hand."""
+
+from typing import Any
+
+import pytest
+
+from brevitas_models.study import summary
+
+
+def row(**values: Any) -> dict[str, Any]:
+    return {
+        "kind": "grid",
+        "bits": 6.0,
+        "schedule": "lottery_ticket",
+        "criterion": "magnitude",
+        "batch_norm": "on",
+        "l1": 0.0,
+        "random_labels": 0.0,
+        "round": 1,
+        "seed": 0,
+        "fold": 0,
+        "share": 0.8,
+        "frames": 100,
+        "accuracy": 0.7,
+        "auc": 0.9,
+        "background_efficiency": 0.01,
+        "neural_efficiency": 0.3,
+        "bops": 1e5,
+        "bops_32bit_input": 2e5,
+        "surrogate": 0,
+    } | values
+
+
+PLAIN = row(bits=32.0, round=0, share=0.0, accuracy=0.75, bops=5e6, bops_32bit_input=5e6)
+
+
+def test_folds_add_frames_and_seeds_do_not() -> None:
+    (folds,) = summary.pooled([row(fold=0), row(fold=1, frames=300, accuracy=0.8)])
+    assert (folds.frames, folds.rows) == (400, 2)
+    assert folds.accuracy == pytest.approx(0.775)
+    assert folds.error == pytest.approx((0.775 * 0.225 / 400) ** 0.5)
+    (seeds,) = summary.pooled([row(seed=0), row(seed=1, accuracy=0.8)])
+    assert seeds.frames == 100 and seeds.accuracy == pytest.approx(0.75)
+
+
+def test_different_networks_stay_apart() -> None:
+    others = [row(), row(bits=4.0), row(round=2), row(l1=0.1), row(kind="bayes_trial")]
+    assert len(summary.pooled(others)) == 4
+
+
+def test_the_page_compares_with_the_float_network() -> None:
+    lines = summary.page([PLAIN, row()]).splitlines()
+    assert lines[0] == "Measured on 100 frames not trained on."
+    cells = [cell.strip() for cell in lines[-1].strip("|").split("|")]
+    assert cells[0] == "6" and cells[3] == "80.0%"
+    assert "50.0x" in cells and "25.0x" in cells
+    assert cells[4] == "70.00% ± 4.58%"
+    assert cells[5] == "-5.00 ± 6.30"  # hypot(4.583, 4.330)
+
+
+def test_surrogates_are_named() -> None:
+    assert "not real jets" in summary.page([row(surrogate=1)])
+
+
+def test_without_a_float_network_there_is_nothing_to_compare_with() -> None:
+    assert "x |" not in summary.page([row()])
