@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,14 @@ def _load(path: Path) -> np.ndarray:
         raise DriverError(f"can't read {path} as a .npy file: {error}") from error
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DriverError(f"can't write {path}: {error.strerror}; name another file") from error
+
+
 def _execute(overlay: object, arguments: argparse.Namespace) -> None:
     data = _load(arguments.inputfile)
     if arguments.integers:
@@ -80,7 +89,7 @@ def _execute(overlay: object, arguments: argparse.Namespace) -> None:
         result = overlay.run(data)
     else:
         result = overlay.classify(data)
-    with arguments.outputfile.open("wb") as file:
+    with _writing(arguments.outputfile), arguments.outputfile.open("wb") as file:
         np.save(file, result)
     print(f"{len(result)} frames: {arguments.outputfile}")
 
@@ -103,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         test = throughput_test if arguments.exec_mode == "throughput_test" else latency_test
         metrics = test(overlay, repeats=arguments.repeats, description=package.description)
-        files = write_metrics(metrics, arguments.metrics)
+        with _writing(arguments.metrics):
+            files = write_metrics(metrics, arguments.metrics)
         print(summary(metrics))
         print(f"all figures {files[0]}, {files[1]}")
         return 0

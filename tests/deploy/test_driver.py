@@ -311,6 +311,16 @@ def test_command_line(made, tmp_path, capsys):
     assert error.startswith("error: can't read") and "none.npy" in error
 
 
+@pytest.mark.parametrize("option", ["--outputfile", "--metrics"])
+def test_a_file_that_can_t_be_written_is_told(made, tmp_path, capsys, option):
+    np.save(tmp_path / "x.npy", made.features)
+    argv = ["--virtual", "--package", str(made.folder), "--inputfile", str(tmp_path / "x.npy")]
+    argv += [option, str(tmp_path / "none" / "y"), "--repeats", "1"]
+    argv += ["--exec_mode", "throughput_test"] if option == "--metrics" else []
+    assert driver.main(argv) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: can't write")
+
+
 def test_without_bitfile_the_message_says_what_to_do(made, capsys):
     assert driver.main(["--package", str(made.folder)]) == 2
     assert "--virtual" in capsys.readouterr().err
