@@ -226,7 +226,7 @@ class _Run:
             self.step += 1
             for state in self.active:
                 before, now = (self.step - 1) / all_steps, self.step / all_steps
-                training.prune(state.job.model, before, now, state.pruned)
+                training.prune(state.job.model, before, now, state.pruned, state.job.settings.seed)
             total += loss
         if self.network.counts_batches:
             self.stack.counts += self.steps

@@ -10,7 +10,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from brevitas_models import checkpoint, export, pruning, recipe, rounds, training
+from brevitas_models import checkpoint, export, pruning, recipe, rounds, stacked, training
 from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
 from brevitas_models.recipe import Recipe
@@ -279,6 +279,19 @@ def test_seed_changes_everything() -> None:
     other = run_rounds(run.replace("training", seed=1), FRAMES, JUDGED)[-1]
     assert not all(map(torch.equal, originals(one.state), originals(other.state)))
     assert same(one, run_rounds(run, FRAMES, JUDGED)[-1])
+
+
+@pytest.mark.parametrize("trainer", [training.train, stacked.train])
+def test_gradual_pruning_by_chance_follows_the_seed(trainer: rounds.Trainer) -> None:
+    masks = []
+    for seed in (0, 1):
+        run = small("gradual", share=0.5, criterion="random").replace("training", seed=seed)
+        result = run_rounds(run, FRAMES, JUDGED, trainer=trainer)[-1]
+        model = rounds.initial_model(run)
+        expected = pruning.masks_for(model, 0.5, run.pruning, seed)
+        assert all(map(torch.equal, kept(result.state), expected))
+        masks.append(kept(result.state))
+    assert not all(map(torch.equal, *masks))
 
 
 def test_all_of_the_papers_rounds_end_well() -> None:
