@@ -51,6 +51,8 @@ PLAIN_FROM = 0.9
 SYNTH = (
     "synth_xilinx -top {top} -family xc7 -flatten -abc9 -nodsp -nobram -nolutram -nosrl -noiopad"
 )
+# Rows whose stages are also made as short as the clock by the path after Yosys, for both.
+OWN = ("jets", "4b_80_po2")
 # Clocks that alkaid's own pipeline may take beyond ours until its stages are as short.
 MORE_CLOCKS = 16
 
@@ -119,8 +121,18 @@ class Bench:
         out_width = max(1, width_of(*last.output_range()))
         files = emit_core(piped.graph, target, "ours", in_width, out_width)
         cost = estimate(piped.graph, target)
+        found = synthesise(files, "ours", self.limit)
+        if case.key in OWN and "path_ns" in found:
+            # As for alkaid: a pipeline whose path after Yosys is within the clock.
+            own, at, clock = found, piped, self.clock_ns
+            while own.get("path_ns", 0.0) > self.clock_ns and at.latency < 2 * piped.latency:
+                clock *= min(0.98, self.clock_ns / own["path_ns"])
+                at = pipeline(graph, target, clock_ns=clock)
+                files = emit_core(at.graph, target, "ours", in_width, out_width)
+                own = synthesise(files, "ours", self.limit)
+            found["own"] = {**own, "latency": at.latency}
         return {
-            **synthesise(files, "ours", self.limit),
+            **found,
             "latency": piped.latency,
             "interval": 1,
             "estimate": cost.luts,
@@ -144,7 +156,7 @@ class Bench:
             "settings": rival.settings,
             "load": round(os.getloadavg()[0], 1),
         }
-        if case.key in ("jets", "4b_80_po2") and "path_ns" in found:
+        if case.key in OWN and "path_ns" in found:
             at = latency
             own = found
             while own.get("path_ns", 0.0) > self.clock_ns and at < latency + MORE_CLOCKS:
@@ -160,10 +172,12 @@ class Bench:
 
     def folded(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
         """Return the folded style at the smallest interval within the board's budget."""
-        if case != JETS:
-            # Of a large layer thousands of cycles would be simulated to confirm a formula.
-            small = max(case.sizes) <= 64
-            return folded_figures(network, frames_of(network, 60), BOARD, simulate=small)
+        # Of a large layer thousands of cycles would be simulated to confirm a formula.
+        small = max(case.sizes) <= 64
+        return folded_figures(network, frames_of(network, 60), BOARD, simulate=small)
+
+    def folded_jets(self) -> dict[str, Any]:
+        """Return what the flow reports of the jet tagger in the folded style."""
         out = self.jets("folded")
         summary = json.loads((out / "report" / "summary.json").read_text())
         used = summary["resources"]
@@ -258,6 +272,10 @@ def main() -> None:
                 if not wanted(case, part) or (current(row, part) and not args.only):
                     continue
                 if part == "alkaid" and "sparse" not in row:
+                    continue
+                if case == JETS and part == "folded":
+                    row[part] = bench.folded_jets()
+                    keep()
                     continue
                 network = bench.network(case)
                 row["weights"] = int(sum(np.count_nonzero(la.weights) for la in network.layers))

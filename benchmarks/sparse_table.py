@@ -128,13 +128,22 @@ def _timing(rows: dict[str, Any]) -> list[str]:
             ]
         )
     columns = "row|cycles|alkaid|FF|alkaid|depth|alkaid|path ns|alkaid|optimiser s|alkaid"
-    own = [
-        f"With stages as short as the clock asks for, alkaid's {key} takes {o['latency']} cycles, "
-        f"{o['lut']} LUT, {o['ff']} FF, path {o['path_ns']} ns; ours {a['latency']} cycles, "
-        f"{a['lut']} LUT, {a['ff']} FF, {a['path_ns']} ns."
-        for key, row in _networks(rows)
-        if (o := (row.get("alkaid") or {}).get("own")) and "lut" in o and (a := row["sparse"])
-    ]
+    own = []
+    for key, row in _networks(rows):
+        pairs = [
+            (n, (row.get(p) or {}).get("own"))
+            for n, p in (("ours", "sparse"), ("alkaid's", "alkaid"))
+        ]
+        texts = [
+            f"{n} {o['latency']} cycles, {o['lut']} LUT, {o['ff']} FF, path {o['path_ns']} ns"
+            for n, o in pairs
+            if o and "lut" in o
+        ]
+        if texts:
+            own.append(
+                f"- {key}, stages added until the path after Yosys is within the clock: "
+                f"{'; '.join(texts)}."
+            )
     return [
         "## Latency, registers, depth",
         "",
