@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from finn_builds.sparse.chain import Chain, wires_of
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.ir import Clip, Compare, Graph, Reg, Sum, Table
-from finn_builds.sparse.lutnet import lut_count, lut_net, table_luts
+from finn_builds.sparse.lutnet import lut_count, lut_net, narrow_lut_count, table_luts
 from finn_builds.sparse.truth import bit_column
 
 # Inputs of a LUT that also gives a second output, and of one that does not.
@@ -100,19 +100,48 @@ def estimate(graph: Graph, family: Family) -> Cost:
     luts = [0] * len(graph.nodes)
     flip_flops = 0
     for i, node in enumerate(graph.nodes):
-        if isinstance(node, Sum):
+        if isinstance(node, Reg):
+            flip_flops += graph.width(i)
+        elif not family.primitives:
+            luts[i] = _narrow_luts(graph, chains, i)
+        elif isinstance(node, Sum):
             luts[i] = chains[i].luts
-            if not family.primitives and not chains[i].plain and node.const:
-                luts[i] += len(chains[i].columns)
         elif isinstance(node, Table) and not melts[i]:
             luts[i] = table_luts(node.values, sum(f.width for f in node.fields), graph.width(i))
         elif isinstance(node, Compare):
             luts[i] = compare_shape(node)[2]
         elif isinstance(node, Clip):
             luts[i] = clip_luts(node, *graph.ranges[node.src])
-        elif isinstance(node, Reg):
-            flip_flops += graph.width(i)
     return Cost(sum(luts), flip_flops, tuple(luts))
+
+
+def _narrow_luts(graph: Graph, chains: dict[int, Chain], index: int) -> int:
+    """Return the 4-input LUTs of a node; a carry cell takes two, for two positions."""
+    node = graph.nodes[index]
+    if isinstance(node, Sum):
+        chain = chains[index]
+        chained = 2 * -(-len(chain.columns) // 2)
+        return chained * (2 if chain.const else 1) if chain.luts else 0
+    if isinstance(node, Table):
+        bits = sum(f.width for f in node.fields)
+        columns = {bit_column(node.values, b) for b in range(graph.width(index))}
+        return sum(narrow_lut_count(c, bits) for c in columns)
+    if isinstance(node, Compare):
+        skip, _, luts = compare_shape(node)
+        select = sum(f.width for f in node.select)
+        bits = node.src.width - skip
+        if luts == 1:
+            return (1, 1, 1, 1, 1, 2, 3)[bits + select]
+        top = max(node.bounds).bit_length()
+        bounds = {bit_column([b >> skip for b in node.bounds], k) for k in range(top - skip)}
+        return 2 * -(-(bits + 1) // 2) + sum(narrow_lut_count(c, select) for c in bounds)
+    if isinstance(node, Clip):
+        wide = clip_luts(node, *graph.ranges[node.src])
+        bits = node.top.bit_length()
+        hi = graph.ranges[node.src][1]
+        over = max(0, (max(hi, 0) >> node.shift).bit_length() - bits)
+        return wide + (over > 2) + (over > 5) if wide else 0
+    return 0
 
 
 def delays(graph: Graph, family: Family) -> list[float]:

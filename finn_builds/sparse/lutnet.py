@@ -21,6 +21,7 @@ import numpy as np
 from finn_builds.sparse.truth import bit_column, cofactors, shrink_to
 
 LUT_INPUTS = 6
+NARROW_INPUTS = 4
 # Up to so many inputs every choice of bound inputs is tried, above it only neighbouring ones.
 ALL_SUBSETS = 8
 # Depth of a slice multiplexer in levels of a LUT with its net.
@@ -227,6 +228,20 @@ def lut_net(bits: int, n_vars: int) -> LutNet:
 def lut_count(bits: int, n_vars: int) -> int:
     """Return the LUTs of one function."""
     return lut_net(bits, n_vars).luts
+
+
+@lru_cache(maxsize=1 << 15)
+def narrow_lut_count(bits: int, n_vars: int) -> int:
+    """Return the 4-input LUTs of one function, behind a slice's multiplexers up to 7 inputs."""
+    bits, kept = shrink_to(bits, n_vars)
+    n = len(kept)
+    if n <= 1:
+        return 0
+    if n <= NARROW_INPUTS:
+        return 1
+    halves = (cofactors(bits, v, n) for v in (range(n) if n <= 8 else (n - 1,)))
+    fewest = min(sum(narrow_lut_count(h, n - 1) for h in pair) for pair in halves)
+    return fewest + (n > NARROW_INPUTS + 3)
 
 
 def table_luts(values: Sequence[int], n_vars: int, width: int) -> int:
