@@ -28,7 +28,7 @@ FINN_NAMES = {"AUP-ZU3": "AUP-ZU3_8GB"}
 
 
 def test_shipped_boards() -> None:
-    assert board_names() == SHIPPED
+    assert set(SHIPPED) <= set(board_names())  # more may be added
 
 
 @pytest.mark.parametrize("name", SHIPPED)
