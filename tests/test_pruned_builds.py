@@ -62,9 +62,7 @@ def one_layer_empty() -> QuantMLP:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("make", "style"), [(nearly_empty, "sparse"), (one_layer_empty, "folded")]
-)
+@pytest.mark.parametrize(("make", "style"), [(nearly_empty, "sparse"), (one_layer_empty, "folded")])
 def test_builds_and_is_verified(make, style: str, tmp_path: Path) -> None:
     model = written(make(), tmp_path / "pruned.onnx")
     build(
