@@ -5,14 +5,16 @@
 All ways train the same networks for the same epochs on the same surrogate jets in batches of 1,024
 with Adam, in turns:
 
-- *usual*: Brevitas as it comes: torch `DataLoader` over a `TensorDataset`, autograd, Adam, as many
-  threads as torch takes, one model at a time.
+- *usual*: Brevitas as it comes: torch `DataLoader` over a `TensorDataset`, autograd, Adam, one
+  model at a time; with as many threads as torch takes, and (*usual_one_thread*) with one. All
+  ratios are to the faster of the two in the same turn: threads that wait for each other are slow
+  where the machine is busy.
 - *loop*: `training.train`: no loader, fused Adam, one thread; still Brevitas and autograd.
 - *one*: `stacked.train` of one model in one thread.
 - *sixteen*: sixteen models of a study (seeds and widths differ) in two processes, each training
   stacks of `--width` models; samples of all models are counted.
 - *compiled* with `--compiled`: *one* and *sixteen* with `torch.compile`; the time that compiling
-  takes is not in the rates but beside them.
+  takes is not in the rates but beside them. Measured in one turn only.
 
 Samples/s are training frames through forward, backward and optimiser step per second of wall time,
 validation left out; *CPU* rates are per second of processor time of all processes, for machines
@@ -88,9 +90,9 @@ class Clock:
         return end - wall, cpu_end - cpu
 
 
-def usual(network: str, frames: Frames, epochs: int) -> tuple[float, float]:
+def usual(network: str, frames: Frames, epochs: int, threads: int) -> tuple[float, float]:
     """Train one model the usual way: seconds of wall and processor time a counted epoch."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(threads)
     chosen = settings(network, 0, epochs)
     model = experiment.fresh_model(chosen)
     model.calibrate(frames.x)
@@ -141,28 +143,29 @@ def study(
     parts = [list(range(start, MODELS, PROCESSES)) for start in range(PROCESSES)]
     few = Frames(frames.x[:2048], frames.target[:2048])
 
-    def all_parts(seeds: list[list[int]], given: Frames, count: int) -> tuple[float, float]:
-        started = time.perf_counter()
+    def all_parts(seeds: list[list[int]], given: Frames, count: int) -> list[tuple[float, float]]:
         tasks = (joblib.delayed(_part)(network, given, count, s, width, compiled) for s in seeds)
-        spent = joblib.Parallel(n_jobs=PROCESSES)(tasks)
-        return time.perf_counter() - started, sum(spent)
+        found: list[tuple[float, float]] = joblib.Parallel(n_jobs=PROCESSES)(tasks)
+        return found
 
     # Once on few frames: processes, and what is set up or compiled once, do not count.
-    warm, _ = all_parts([part[:width] for part in parts], few, 2)
-    wall, cpu = all_parts(parts, frames, epochs)
-    return wall / epochs, cpu / epochs, warm
+    started = time.perf_counter()
+    all_parts([part[:width] for part in parts], few, 2)
+    warm = time.perf_counter() - started
+    spent = all_parts(parts, frames, epochs)
+    # The processes work side by side: the slower one says how long an epoch of all takes.
+    return max(wall for wall, _ in spent), sum(cpu for _, cpu in spent), warm
 
 
 def _part(
     network: str, frames: Frames, epochs: int, seeds: list[int], width: int, compiled: bool
-) -> float:
-    """Train some models in stacks; return seconds of processor time."""
+) -> tuple[float, float]:
+    """Train some models in stacks; return wall and processor time of a counted epoch of all."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    started = time.process_time()
-    for at in range(0, len(seeds), width):
-        stack(network, frames, epochs, seeds[at : at + width], compiled)
-    return time.process_time() - started
+    stacks = [seeds[at : at + width] for at in range(0, len(seeds), width)]
+    spent = [stack(network, frames, epochs, chosen, compiled) for chosen in stacks]
+    return sum(item[0] for item in spent), sum(item[1] for item in spent)
 
 
 def first(frames: Frames) -> Frames:
@@ -181,11 +184,12 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     at, frames, epochs = machine(), jets(options.frames), options.epochs
-    used = len(frames) // 1024 * 1024
+    used, cores = len(frames) // 1024 * 1024, len(os.sched_getaffinity(0))
     networks: dict[str, Any] = {}
     for network in NETWORKS:
         ways: dict[str, tuple[int, Callable[[], tuple[float, ...]]]] = {
-            "usual": (1, lambda: usual(network, frames, epochs)),  # noqa: B023
+            "usual": (1, lambda: usual(network, frames, epochs, cores)),  # noqa: B023
+            "usual_one_thread": (1, lambda: usual(network, frames, epochs, 1)),  # noqa: B023
             "loop": (1, lambda: loop(network, frames, epochs)),  # noqa: B023
             "one": (1, lambda: stack(network, frames, epochs, [0], False)),  # noqa: B023
             "sixteen": (
@@ -203,9 +207,11 @@ def main() -> None:
                 lambda: study(network, frames, epochs, options.width, True),  # noqa: B023
             )
         runs: dict[str, list[tuple[float, ...]]] = {way: [] for way in ways}
-        for _ in range(options.repeats):
+        for turn in range(options.repeats):
             for way, (_, measure) in ways.items():
-                runs[way].append(measure())
+                if turn == 0 or "compiled" not in way:  # compiling takes minutes
+                    runs[way].append(measure())
+                    print(network, way, [round(part, 2) for part in runs[way][-1]], flush=True)
         networks[network] = summary(ways, runs, used)
     result = {
         "machine": at,
