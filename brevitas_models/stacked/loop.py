@@ -197,9 +197,11 @@ class _Run:
         sources = self.active[:1] if self.alike else self.active
         chosen = [state.order[start : start + self.batch] for state in sources]
         pairs = list(zip(sources, chosen, strict=True))
-        x = torch.stack([state.x.index_select(0, order) for state, order in pairs])
-        target = torch.stack([state.target.index_select(0, order).t() for state, order in pairs])
-        return x, target
+        x = [state.x.index_select(0, order) for state, order in pairs]
+        target = [state.target.index_select(0, order).t() for state, order in pairs]
+        if len(pairs) == 1:
+            return x[0][None], target[0].contiguous()[None]
+        return torch.stack(x), torch.stack(target)
 
     def epoch(self, epoch: int) -> None:
         """Train all active models for an epoch and judge them."""
