@@ -146,7 +146,7 @@ def _panels(rows: list[Row], columns: Sequence[str], best: list[Row], path: Path
     figure.legend(handles, labels, loc="outside lower center", ncols=columns_of_legend, fontsize=8)
     if any(row["surrogate"] for row in rows):
         figure.suptitle("surrogate frames: not real jets", fontsize=9)
-    figure.savefig(path, metadata={"Date": None})
+    _save(figure, path)
 
 
 def _curves(
@@ -182,7 +182,7 @@ def _luts(rows: list[Row], path: Path) -> None:
     panel.set_ylabel(f"LUT ({', '.join(tools)})")
     panel.grid(alpha=0.3)
     panel.legend(fontsize=8)
-    figure.savefig(path, metadata={"Date": None})
+    _save(figure, path)
 
 
 def _search(rows: list[Row], path: Path) -> None:
@@ -200,4 +200,10 @@ def _search(rows: list[Row], path: Path) -> None:
     panel.set_ylabel("validation loss of a trial")
     panel.grid(alpha=0.3)
     panel.legend(fontsize=8)
-    figure.savefig(path, metadata={"Date": None})
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # Without a date, and with names of its own making, a file is the same for the same table.
+    with matplotlib.rc_context({"svg.hashsalt": "prunestream"}):
+        figure.savefig(path, metadata={"Date": None})

@@ -82,7 +82,9 @@ def test_search_and_hardware_have_figures(tmp_path: Path) -> None:
     assert {path.name for path in found} == {"schedules.svg", "lut.svg", "search.svg"}
 
 
-def test_the_same_table_gives_the_same_values(tmp_path: Path) -> None:
+def test_the_same_table_gives_the_same_values_and_figures(tmp_path: Path) -> None:
     rows = [row(0, auc=1 / 3, trial=None), row(1)]
     found = through_file(rows, tmp_path)
+    (one,), (other,) = (figures.draw(found, tmp_path / name) for name in "ab")
+    assert one.read_bytes() == other.read_bytes()
     assert found[0]["auc"] == 1 / 3 and found[0]["trial"] is None and found[1]["bits"] == 6
