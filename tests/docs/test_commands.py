@@ -6,6 +6,7 @@ checkout. A second word marks what can't be run here and says why; see `NOT_RUN`
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -65,6 +66,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if _runnable(page)])
 def test_commands_of_the_page_work(page: str, checkout: Path) -> None:
+    # A make that runs this suite hands its variables on to every make below it.
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKEOVERRIDES", "ARGS")}
     for language, text, line in _runnable(page):
         if language == "sh":
             argv = ["bash", "-euo", "pipefail", "-c", text]
@@ -78,6 +81,7 @@ def test_commands_of_the_page_work(page: str, checkout: Path) -> None:
             timeout=600,
             check=False,
             stdin=subprocess.DEVNULL,
+            env=env,
         )
         assert run.returncode == 0, f"{page}:{line}\n{text}\n{run.stdout}\n{run.stderr}"
 

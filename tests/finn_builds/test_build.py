@@ -54,11 +54,16 @@ def contents(out: Path) -> dict[str, str]:
     """Return digests of what a build gives, without times and checkpoints' folders."""
     kept = [out / "stitched_ip", out / "report", out / "accelerator.json", out / "host_model.json"]
     files = [f for item in kept for f in ([item] if item.is_file() else sorted(item.rglob("*")))]
-    return {
+    digests = {
         str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in files
         if file.is_file() and file.name != "time_per_step.json"
     }
+    # The page's figures also hold the command, which names the folder.
+    figures = json.loads((out / "report" / "report.json").read_text())
+    del figures["origin"]
+    digests["report/report.json"] = json.dumps(figures)
+    return digests
 
 
 @pytest.mark.slow
