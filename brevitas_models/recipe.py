@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from brevitas_models.config import MLPConfig
 from brevitas_models.errors import UserError
+from brevitas_models.faults import fault
 
 
 class _Settings(BaseModel):
@@ -336,7 +336,7 @@ def from_dict(values: object) -> Recipe:
     try:
         sections = _Sections.model_validate(dict(values))
     except ValidationError as error:
-        raise UserError("; ".join(_fault(item) for item in error.errors())) from None
+        raise UserError("; ".join(fault(item, _known_keys) for item in error.errors())) from None
     if sections.name is None:
         raise UserError("name: missing; expected the name of the model, e.g. name: jets")
     try:
@@ -351,28 +351,6 @@ def from_dict(values: object) -> Recipe:
         pruning=sections.pruning,
         distillation=sections.distillation,
     )
-
-
-def _fault(item: Any) -> str:
-    """Turn one finding of pydantic into our words.
-
-    Parameters
-    ----------
-    item : dict
-        An entry of `ValidationError.errors()`.
-    """
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        known = _known_keys(item["loc"])
-        near = difflib.get_close_matches(str(item["loc"][-1]), known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ";"
-        return f"{where}: no such setting{hint} Known: {', '.join(known)}"
-    if item["type"] == "missing":
-        return f"{where}: missing"
-    text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if item["type"] == "value_error":
-        return f"{where}: {text}"
-    return f"{where}: expected {text}, found {item['input']!r:.80}"
 
 
 def _known_keys(location: tuple[Any, ...]) -> list[str]:

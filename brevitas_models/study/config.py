@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from brevitas_models import recipe
 from brevitas_models.errors import UserError
+from brevitas_models.faults import fault
 from brevitas_models.recipe import Recipe
 
 Width = Annotated[int, Field(ge=1, le=32)]
@@ -202,7 +202,7 @@ def from_dict(values: object, name: str = "study") -> Study:
     try:
         file = _File.model_validate(dict(values))
     except ValidationError as error:
-        raise UserError("; ".join(_fault(item) for item in error.errors())) from None
+        raise UserError("; ".join(fault(item, _known_keys) for item in error.errors())) from None
     if not file.grids and file.bayes is None:
         raise UserError("grids: missing; expected a list of grids, or a section bayes")
     title = file.name or name
@@ -224,22 +224,6 @@ def from_dict(values: object, name: str = "study") -> Study:
         hardware=file.hardware,
         compute=file.compute,
     )
-
-
-def _fault(item: Any) -> str:
-    """Turn one finding of pydantic into our words; `item` is one of `ValidationError.errors()`."""
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        known = _known_keys(item["loc"])
-        near = difflib.get_close_matches(str(item["loc"][-1]), known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ";"
-        return f"{where}: no such setting{hint} Known: {', '.join(known)}"
-    if item["type"] == "missing":
-        return f"{where}: missing"
-    text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if item["type"] == "value_error":
-        return f"{where}: {text}"
-    return f"{where}: expected {text}, found {item['input']!r:.80}"
 
 
 def _known_keys(location: tuple[Any, ...]) -> list[str]:
