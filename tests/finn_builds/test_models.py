@@ -23,6 +23,9 @@ def assert_verified(result, frames):
     cycles = json.loads((result.report / "rtlsim_performance.json").read_text())
     estimated = json.loads((result.report / "estimate_network_performance.json").read_text())
     assert cycles["interval_cycles"] == pytest.approx(estimated["max_cycles"], rel=0.05)
+    styles = json.loads((result.report / "style.json").read_text())["layers"]
+    if all(layer["style"] == "sparse" for layer in styles):
+        assert cycles["latency_cycles"] == estimated["critical_path_cycles"]
 
 
 @pytest.mark.parametrize(("style", "interval"), [("auto", 1), ("folded", 16)])
