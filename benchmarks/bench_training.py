@@ -244,13 +244,13 @@ def summary(ways: dict[str, Any], runs: dict[str, list[tuple[float, ...]]], used
         if "compiled" in way:
             rates[way]["first_seconds"] = [round(item[2], 1) for item in found]
     for way in rates:
-        # Ways are measured in turns: the ratios of one turn have had the same machine.
-        ratios = [
-            usual_[0] / item[0] for usual_, item in zip(runs["usual"], runs[way], strict=True)
-        ]
+        # Ways are measured in turns: those of one turn have had the same machine.
+        turns = zip(runs["usual_one_thread"], runs[way], strict=False)
+        ratios = [min(one[0], runs["usual"][0][0]) / item[0] for one, item in turns]
         rates[way]["times_usual"] = round(ways[way][0] * statistics.median(ratios), 1)
-        cpu = rates[way]["samples_per_cpu_s"] / rates["usual"]["samples_per_cpu_s"]
-        rates[way]["times_usual_per_cpu_s"] = round(cpu, 1)
+        best = max(rates[usual_]["samples_per_cpu_s"] for usual_ in ("usual", "usual_one_thread"))
+        per_cpu = rates[way]["samples_per_cpu_s"] / best
+        rates[way]["times_usual_per_cpu_s"] = round(per_cpu, 1)
     return rates
 
 

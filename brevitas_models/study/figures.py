@@ -178,7 +178,7 @@ def _luts(rows: list[Row], path: Path) -> None:
     panel.set_xscale("log")
     panel.set_yscale("log")
     panel.set_xlabel(_BOPS)
-    tools = sorted({str(row["hardware_tool"]) for row in rows})
+    tools = sorted({str(row["hardware_tool"]).split(",")[0] for row in rows})
     panel.set_ylabel(f"LUT ({', '.join(tools)})")
     panel.grid(alpha=0.3)
     panel.legend(fontsize=8)
