@@ -1,33 +1,37 @@
 """Verilog of the cells that are more than one expression: what carry chains and slices can do.
 
 Each has a behavioural body, read by simulators, and one of primitives. Yosys (which defines
-`YOSYS`) maps `a + b + c` to two chains, where Vivado makes one. No tool makes one chain of a
-comparison with a selected constant, and Yosys makes LUTs of a multiplexer that a slice has, so all
-synthesis (`SYNTHESIS`) gets those as primitives.
+`YOSYS`) maps `a + b + c` to two chains, where Vivado makes one, and spreads a table over more
+levels than it needs. No tool makes one chain of a comparison with a selected constant, and Yosys
+makes LUTs of a multiplexer that a slice has, so all synthesis (`SYNTHESIS`) gets those as
+primitives.
 """
 
 from __future__ import annotations
 
 from finn_builds.sparse.family import Family
+from finn_builds.sparse.lutnet import LUT_INPUTS
 
 _HEAD = """\
 // {title}
 `default_nettype none
 """
 
-_ADD3 = """\
-// y = (a ^ NA) + (b ^ NB) + (c ^ NC) + ONES modulo 2^W, ONES = 0, 1 or 2. One LUT per position
-// compresses three bits to a sum bit and a saved carry (its second output), and the chain adds the
-// saved carry of the position below. LUT[i] = 0 marks positions with a single bit that is a wire.
+_ADD = """\
+// y = (a ^ NA) + (b ^ NB) + (c ^ NC) + ONES modulo 2^W, ONES = 0, 1 or 2. The chain adds two bits
+// a position by itself. Where a third meets them (SAVE[i]), the position's LUT compresses its own
+// to a sum bit and a saved carry (its second output), which the position above takes as its second
+// bit. Elsewhere `a` goes into the chain as it is; of two inverted bits (PAIR[i]) a LUT inverts it.
 // Vivado finds this by itself in the expression, and times it better than the instances (whose
 // saved carry seems to depend on the one below); Yosys does not, so it gets the primitives.
-module ps_add3 #(
+module ps_add #(
     parameter W = 1,
     parameter [W-1:0] NA = 0,
     parameter [W-1:0] NB = 0,
     parameter [W-1:0] NC = 0,
     /* verilator lint_off UNUSEDPARAM */
-    parameter [W-1:0] LUT = 0,
+    parameter [W-1:0] SAVE = 0,
+    parameter [W-1:0] PAIR = 0,
     /* verilator lint_on UNUSEDPARAM */
     parameter ONES = 0
 ) (
@@ -42,7 +46,7 @@ module ps_add3 #(
 `else
   localparam BLOCKS = (W + {per} - 1) / {per};
   function [63:0] init;
-    input na, nb, nc;
+    input na, nb, nc, save;
     integer i;
     reg x, y, z, m;
     begin
@@ -52,7 +56,7 @@ module ps_add3 #(
         y = i[1] ^ nb;
         z = i[2] ^ nc;
         m = i[3];
-        init[i] = (x & y) | (x & z) | (y & z);
+        init[i] = save ? (x & y) | (x & z) | (y & z) : x;
         init[32+i] = x ^ y ^ z ^ m;
       end
     end
@@ -69,16 +73,25 @@ module ps_add3 #(
         assign s[i] = 1'b0;
         assign d[i] = 1'b0;
       end else begin : g_used
-        assign d[i] = saved[i];
-        if (LUT[i]) begin : g_lut
+        if (SAVE[i] || PAIR[i]) begin : g_lut
+          wire second;
           LUT6_2 #(
-              .INIT(init(NA[i], NB[i], NC[i]))
+              .INIT(init(NA[i], NB[i], NC[i], SAVE[i]))
           ) lut (
               .I0(a[i]), .I1(b[i]), .I2(c[i]), .I3(saved[i]), .I4(1'b0), .I5(1'b1),
-              .O5(saved[i+1]), .O6(s[i])
+              .O5(second), .O6(s[i])
           );
-        end else begin : g_wire
+          assign saved[i+1] = SAVE[i] ? second : 1'b0;
+          assign d[i] = SAVE[i] ? saved[i] : second;
+        end else begin : g_free
+          wire below;
+          if (i == 0) begin : g_first
+            assign below = ONES > 1;
+          end else begin : g_above
+            assign below = SAVE[i-1];
+          end
           assign s[i] = a[i] ^ b[i] ^ c[i] ^ saved[i] ^ (NA[i] ^ NB[i] ^ NC[i]);
+          assign d[i] = below ? saved[i] : a[i] ^ NA[i];
           assign saved[i+1] = 1'b0;
         end
       end
@@ -174,8 +187,12 @@ module ps_compare6 #(
         assign s[i] = 1'b0;
         assign g[i] = 1'b0;
       end else begin : g_used
-        localparam [63:0] TABLE = INIT[64*i+:64];
-        assign s[i] = TABLE[x[6*i+:6]];
+        LUT6 #(
+            .INIT(INIT[64*i+:64])
+        ) lut (
+            .I0(x[6*i]), .I1(x[6*i+1]), .I2(x[6*i+2]), .I3(x[6*i+3]), .I4(x[6*i+4]), .I5(x[6*i+5]),
+            .O(s[i])
+        );
         assign g[i] = d[i];
       end
     end
@@ -204,6 +221,24 @@ module {module} (
 endmodule
 """
 
+_LUT = """\
+// Any function of {n} bits. A mapper that sees the function may spread it over several levels.
+module {module} #(
+    parameter [{top}:0] INIT = 0
+) (
+    input wire [{last}:0] a,
+    output wire y
+);
+`ifndef YOSYS
+  assign y = INIT[a];
+`else
+  LUT{n} #(
+      .INIT(INIT)
+  ) lut ({pins}.O(y));
+`endif
+endmodule
+"""
+
 _CARRY4 = """\
       wire [3:0] c;
       if (i == 0) begin : g_first
@@ -227,6 +262,12 @@ _CARRY8 = """\
       assign carry[i+1] = c[7];"""
 
 
+def _lut(n: int) -> str:
+    pins = "".join(f".I{k}(a[{k}]), " for k in range(n))
+    text = _LUT.replace("{n}", str(n)).replace("{pins}", pins)
+    return text.replace("{top}", str((1 << n) - 1)).replace("{last}", str(n - 1))
+
+
 def cell_files(family: Family) -> dict[str, str]:
     """Return the cell modules of a family with carry primitives, `{file name: Verilog}`."""
     if not family.primitives:
@@ -242,13 +283,15 @@ def cell_files(family: Family) -> dict[str, str]:
             ("ps_mux8", "such multiplexers", "MUXF8"),
         )
     }
+    luts = {f"ps_lut{n}": _lut(n) for n in range(2, LUT_INPUTS + 1)}
     files = {}
     for name, title, text in (
-        ("ps_add3", "Three-operand adder on one carry chain.", _ADD3),
+        ("ps_add", "Two- or three-operand adder on one carry chain.", _ADD),
         ("ps_compare", "Comparison with a selected constant on one carry chain.", _COMPARE),
         ("ps_compare6", "Comparison with one of 32 constants on one carry chain.", _COMPARE6),
         ("ps_mux7", "Seven inputs.", muxes["ps_mux7"]),
         ("ps_mux8", "Eight inputs.", muxes["ps_mux8"]),
+        *((name, "One LUT.", text) for name, text in luts.items()),
     ):
         body = text.replace("{per}", str(per)).replace("{chain_co}", chain_co)
         body = body.replace("{chain_g}", chain_g).replace("{module}", name)

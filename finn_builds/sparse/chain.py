@@ -48,6 +48,9 @@ class Chain:
         0, 1 or 2: units added at the lowest position for nothing.
     lut : tuple of bool
         Whether a position takes a LUT.
+    save : tuple of bool
+        Whether a position hands a saved carry up: the chain itself adds two values a position,
+        so a third is compressed away by the position's LUT.
     plain : bool
         Whether an ordinary two-operand adder does.
     """
@@ -57,6 +60,7 @@ class Chain:
     const: int
     carry_in: int
     lut: tuple[bool, ...]
+    save: tuple[bool, ...]
     plain: bool
 
     @property
@@ -112,15 +116,20 @@ def plan(graph: Graph, wires: list[Wires], index: int) -> Chain:
     # A plain adder feeds one operand straight into the chain, which cannot invert it.
     plain = plain and not any(len(c) == 2 and c[0].inv and c[1].inv for c in body)
     lut: list[bool] = []
-    saved = False
+    save: list[bool] = []
     for i, column in enumerate(body):
-        signals = len(column) + saved
         k = (const >> i) & 1
-        flipped = signals == 1 and (bool(column) and column[0].inv) != bool(k)
-        halves = not plain and len(column) == 1 and k == 1
-        lut.append(signals >= 2 or flipped or halves)
-        saved = not plain and len(column) + k >= 2
-    return Chain(tuple(low), tuple(tuple(c) for c in body), const, carry_in, tuple(lut), plain)
+        saved = i > 0 and save[-1]
+        signals = len(column) + saved
+        values = signals + k + (i == 0 and carry_in == 2)
+        own = len(column) + k
+        save.append(own >= 3 or (own == 2 and values >= 3))
+        # One signal is a wire unless it must be inverted, and one with a constant is inverted.
+        inverted = (bool(column) and column[0].inv) != (values - signals == 1)
+        lut.append(signals >= 2 or (signals == 1 and inverted))
+    return Chain(
+        tuple(low), tuple(map(tuple, body)), const, carry_in, tuple(lut), tuple(save), plain
+    )
 
 
 def wires_of(graph: Graph) -> tuple[list[Wires], dict[int, Chain]]:

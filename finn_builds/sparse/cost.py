@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from finn_builds.sparse.chain import Chain, wires_of
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.ir import Clip, Compare, Graph, Reg, Sum, Table
-from finn_builds.sparse.lutnet import lut_count, lut_net, narrow_lut_count, table_luts
+from finn_builds.sparse.lutnet import LUT_INPUTS, lut_count, lut_net, narrow_lut_count, table_luts
 from finn_builds.sparse.truth import bit_column
 
-# Inputs of a LUT that also gives a second output, and of one that does not.
+# Inputs of a LUT that also gives a second output.
 DUAL_INPUTS = 5
-LUT_INPUTS = 6
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def delays(graph: Graph, family: Family) -> list[float]:
         if isinstance(node, Sum) and chains[i].luts:
             chain = chains[i]
             d = family.adder(len(chain.columns))
-            if any(len(c) + ((chain.const >> k) & 1) > 2 for k, c in enumerate(chain.columns)):
+            if any(chain.save):
                 d += family.t_lut  # the saved carry passes through a LUT first
         elif isinstance(node, Table) and not melts[i]:
             bits = sum(f.width for f in node.fields)

@@ -1,4 +1,8 @@
-"""Truth tables in Verilog: an indexed constant, or the LUTs and multiplexers it comes apart in."""
+"""Truth tables in Verilog: the LUTs and multiplexers they come apart in, or an indexed constant.
+
+Small tables are spelled out as LUTs too: a mapper that does not see the carry chains they lie
+between saves area along what it takes for slack, and makes four levels of one.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,18 @@ from finn_builds.sparse.lutnet import LutNet, lut_net
 from finn_builds.sparse.truth import bit_column
 
 
-def lookup(name: str, values: Sequence[int], width: int, address: str, family: Family) -> list[str]:
-    """Return lines that define `name` bit by bit from a table of integers."""
+def lookup(
+    name: str,
+    values: Sequence[int],
+    width: int,
+    address: str,
+    family: Family,
+    melts: bool = False,
+) -> list[str]:
+    """Return lines that define `name` bit by bit from a table of integers.
+
+    One that `melts` into the LUTs behind it is left to the synthesis tool.
+    """
     size = len(values)
     n_vars = size.bit_length() - 1
     lines = [f"wire [{n_vars - 1}:0] {name}_a = {address};"]
@@ -24,7 +38,7 @@ def lookup(name: str, values: Sequence[int], width: int, address: str, family: F
             continue
         known[column] = target
         net = lut_net(column, n_vars)
-        if not family.primitives or len(net.cells) == 1:
+        if not family.primitives or melts:
             lines.append(f"localparam [{size - 1}:0] {name}_t{k} = {hexadecimal(column, size)};")
             lines.append(f"assign {target} = {name}_t{k}[{name}_a];")
             continue
@@ -48,12 +62,18 @@ def _cells(name: str, net: LutNet, address: str) -> list[str]:
                 f"ps_mux{7 if first else 8} {out}_mux "
                 f"(.a({a}), .b({b}), .s({at[cell.select]}), .y({out}));"
             )
-        elif not cell.inputs:
-            lines.append(f"assign {out} = 1'b{cell.bits & 1};")
+        elif len(cell.inputs) < 2:
+            constant = f"1'b{cell.bits & 1}"
+            inverts = "~" if cell.bits == 1 else ""
+            lines.append(
+                f"assign {out} = {inverts + at[cell.inputs[0]] if cell.inputs else constant};"
+            )
         else:
-            size = 1 << len(cell.inputs)
+            n = len(cell.inputs)
             reads = ", ".join(at[i] for i in reversed(cell.inputs))
-            lines.append(f"localparam [{size - 1}:0] {out}_t = {hexadecimal(cell.bits, size)};")
-            lines.append(f"assign {out} = {out}_t[{{{reads}}}];")
+            lines.append(
+                f"ps_lut{n} #(.INIT({hexadecimal(cell.bits, 1 << n)})) {out}_lut "
+                f"(.a({{{reads}}}), .y({out}));"
+            )
         at.append(out)
     return lines

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+
 from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
-from finn_builds.sparse.chain import Chain
+from finn_builds.sparse.chain import Bit, Chain
 from finn_builds.sparse.compares import compare
+from finn_builds.sparse.cost import absorbed
 from finn_builds.sparse.ir import Clip, Compare, Concat, Reg, Sum, Table
 from finn_builds.sparse.lookups import lookup
 
 
 class NodeWriter(BitWriter):
     """Writes a graph's nodes as Verilog items of the module that holds them."""
+
+    @cached_property
+    def melts(self) -> list[bool]:
+        """Whether each node is a table that belongs into the LUTs of the adder behind it."""
+        return absorbed(self.graph, self.chains)
 
     def write(self, index: int) -> list[str]:
         """Return the lines of a node; inputs and constants have none."""
@@ -39,55 +48,72 @@ class NodeWriter(BitWriter):
         if not length:
             return [f"{self.declare(index)} = {self.pack(chain.low, raw=True)};"]
         lines = [f"wire [{length - 1}:0] {name}_o;"]
-        if chain.plain:
-            lines += self._plain_chain(index, chain)
+        if self.family.primitives:
+            lines += self._chain(name, chain)
+        elif chain.plain:
+            lines += self._plain_sum(name, chain)
         else:
-            lines += self._three_chain(name, chain)
+            lines += self._wide_sum(name, chain)
         parts = f"{name}_o"
         if chain.low:
             parts = f"{{{name}_o, {self.pack(chain.low, raw=True)}}}"
         return [*lines, f"{self.declare(index)} = {parts};"]
 
-    def _plain_chain(self, index: int, chain: Chain) -> list[str]:
-        # The first operand goes straight into the chain, so it is the one that is not inverted;
-        # a table goes second, where it melts into the LUTs.
-        first: list[AnyBit] = []
-        second: list[AnyBit] = []
-        for column in chain.columns:
-            ranked = sorted(
-                column, key=lambda b: (b.inv, isinstance(self.graph.nodes[b.src], Table), b.src)
-            )
-            pair: list[AnyBit] = [*ranked, *[0] * (2 - len(ranked))]
-            if ranked and ranked[0].inv:
-                pair.reverse()  # alone in its column
-            first.append(pair[0])
-            second.append(pair[1])
-        return [f"assign {self.names[index]}_o = {self.pack(first)} + {self.pack(second)};"]
+    def _ranked(self, column: Sequence[Bit]) -> list[Bit]:
+        """Return a column with the bit that can go straight into a chain first.
 
-    def _three_chain(self, name: str, chain: Chain) -> list[str]:
+        A chain takes its first operand as it is, not inverted; a table goes second, where it
+        melts into the LUT.
+        """
+        return sorted(column, key=lambda b: (b.inv, self._is_table(b), b.src))
+
+    def _is_table(self, bit: Bit) -> bool:
+        return isinstance(self.graph.nodes[bit.src], Table)
+
+    def _plain_sum(self, name: str, chain: Chain) -> list[str]:
+        pairs: list[list[AnyBit]] = [[*self._ranked(c), 0, 0] for c in chain.columns]
+        first, second = ([pair[k] for pair in pairs] for k in range(2))
+        return [f"assign {name}_o = {self.pack(first)} + {self.pack(second)};"]
+
+    def _wide_sum(self, name: str, chain: Chain) -> list[str]:
+        length = len(chain.columns)
+        operands = ([c[k] if k < len(c) else 0 for c in chain.columns] for k in range(3))
+        total = " + ".join(self.pack(o) for o in operands if any(o))
+        for constant in (chain.const, chain.carry_in):
+            if constant:
+                total += f" + {hexadecimal(constant, length)}"
+        return [f"assign {name}_o = {total};"]
+
+    def _chain(self, name: str, chain: Chain) -> list[str]:
         length = len(chain.columns)
         operands: list[list[AnyBit]] = [[], [], []]
-        masks = [0, 0, chain.const]
+        masks = [0, 0, 0]
+        save = pair = 0
         for at, column in enumerate(chain.columns):
+            const = (chain.const >> at) & 1
+            bits: list[Bit | int] = list(column) if chain.save[at] else list(self._ranked(column))
+            if chain.save[at]:
+                bits += [const] * const
+            elif const or (len(column) == 1 and column[0].inv):
+                bits.insert(0, const)  # so that what goes into the chain is a constant
+            elif len(column) == 2 and all(b.inv for b in column):
+                pair |= 1 << at
+            save |= int(chain.save[at]) << at
             for k in range(3):
-                if k < len(column):
-                    operands[k].append(column[k])
-                    masks[k] |= int(column[k].inv) << at
-                else:
-                    operands[k].append(0)
+                bit = bits[k] if k < len(bits) else 0
+                masks[k] |= int(bit.inv if isinstance(bit, Bit) else bit) << at
+                operands[k].append(bit if isinstance(bit, Bit) else 0)
         a, b, c = (self.pack(o, raw=True) for o in operands)
-        na, nb, nc = (hexadecimal(m, length) for m in masks)
-        if not self.family.primitives:
-            total = f"({a} ^ {na}) + ({b} ^ {nb})"
-            if masks[2] or any(operands[2]):
-                total += f" + ({c} ^ {nc})"
-            if chain.carry_in:
-                total += f" + {hexadecimal(chain.carry_in, length)}"
-            return [f"assign {name}_o = {total};"]
-        lut = sum(int(used) << k for k, used in enumerate(chain.lut))
+        settings = {
+            "W": str(length),
+            **{n: hexadecimal(m, length) for n, m in zip(("NA", "NB", "NC"), masks, strict=True)},
+            "SAVE": hexadecimal(save, length),
+            "PAIR": hexadecimal(pair, length),
+            "ONES": str(chain.carry_in),
+        }
+        named = ", ".join(f".{n}({v})" for n, v in settings.items() if int(v.split("'h")[-1], 16))
         return [
-            f"ps_add3 #(.W({length}), .NA({na}), .NB({nb}), .NC({nc}), "
-            f".LUT({hexadecimal(lut, length)}), .ONES({chain.carry_in}))",
+            f"ps_add #({named})",
             f"    {name}_chain (.a({a}), .b({b}), .c({c}), .y({name}_o));",
         ]
 
@@ -97,7 +123,9 @@ class NodeWriter(BitWriter):
         width = self.graph.width(index)
         return [
             f"{self.declare(index)};",
-            *lookup(self.names[index], values, width, address, self.family),
+            *lookup(
+                self.names[index], values, width, address, self.family, melts=self.melts[index]
+            ),
         ]
 
     def _clip(self, index: int, node: Clip) -> list[str]:

@@ -31,6 +31,10 @@ _DSP_PARAMETERS = (
 #: Parameters and ports by module.
 _MODULES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        **{
+            f"LUT{n}": ("INIT", "output: O 1; input: " + ", ".join(f"I{k} 1" for k in range(n)))
+            for n in range(2, 7)
+        },
         "LUT6_2": ("INIT", "output: O5 1, O6 1; input: I0 1, I1 1, I2 1, I3 1, I4 1, I5 1"),
         **{
             name: ("", "output: O 1; input: I0 1, I1 1, S 1")

@@ -138,16 +138,23 @@ def test_icarus_agrees(tmp_path: Path, seed: int) -> None:
     assert "done, bad 0" in tools.run([str(simulator), "tb.vvp"], cwd=tmp_path).stdout
 
 
-ADD3_MITER = """
+ADD_MITER = """
 module miter(input [5:0] a, b, c, output ok0, ok1, ok2);
-  wire [5:0] y0, y1, y2;
-  ps_add3 #(.W(6), .NA(6'h15), .NB(6'h2c), .NC(6'h07), .LUT(6'h3f)) d0 (a, b, c, y0);
-  ps_add3 #(.W(6), .NA(6'h00), .NB(6'h33), .NC(6'h00), .LUT(6'h3f), .ONES(1)) d1 (a, b, c, y1);
-  ps_add3 #(.W(6), .NA(6'h00), .NB(6'h00), .NC(6'h12), .LUT(6'h1f), .ONES(2))
-      d2 ({1'b0, a[4:0]}, {2'b0, b[3:0]}, {2'b0, c[3:0]}, y2);
+  wire [5:0] y0, y1, y2, y3, y4;
+  ps_add #(.W(6), .NA(6'h15), .NB(6'h2c), .NC(6'h07), .SAVE(6'h3f)) d0 (a, b, c, y0);
+  ps_add #(.W(6), .NB(6'h33), .SAVE(6'h3f), .ONES(1)) d1 (a, b, c, y1);
+  // Two saved carries, then one bit over a saved carry, then constants and single bits.
+  ps_add #(.W(6), .NA(6'h10), .SAVE(6'h03), .ONES(2))
+      d2 ({1'b0, a[4], 2'b0, a[1:0]}, {2'b0, b[3:0]}, {5'b0, c[0]}, y2);
+  // Two operands: some inverted in pairs, one on its own, a constant below a bit.
+  ps_add #(.W(6), .NA(6'h19), .NB(6'h1d), .PAIR(6'h09))
+      d3 ({a[5], 1'b0, a[3:0]}, {b[5:2], 1'b0, b[0]}, 6'd0, y3);
+  ps_add #(.W(6), .NA(6'h2a), .NB(6'h2a), .PAIR(6'h2a), .ONES(1)) d4 (a, b, 6'd0, y4);
   assign ok0 = y0 == ((a ^ 6'h15) + (b ^ 6'h2c) + (c ^ 6'h07));
-  assign ok1 = y1 == (a + (b ^ 6'h33) + c + 6'd1);
-  assign ok2 = y2 == ({1'b0, a[4:0]} + {2'b0, b[3:0]} + ({2'b0, c[3:0]} ^ 6'h12) + 6'd2);
+  assign ok1 = y1 == (a + (b ^ 6'h33) + c + 6'd1) &&
+      y2 == (({1'b0, a[4], 2'b0, a[1:0]} ^ 6'h10) + {2'b0, b[3:0]} + {5'b0, c[0]} + 6'd2);
+  assign ok2 = y3 == (({a[5], 1'b0, a[3:0]} ^ 6'h19) + ({b[5:2], 1'b0, b[0]} ^ 6'h1d)) &&
+      y4 == ((a ^ 6'h2a) + (b ^ 6'h2a) + 6'd1);
 endmodule
 """
 
@@ -188,12 +195,26 @@ module miter(input a, b, c, d, s, t, output ok0, ok1, ok2);
 endmodule
 """
 
+LUT_MITER = """
+module miter(input [5:0] x, output ok0, ok1, ok2);
+  wire y6, y4, y2;
+  localparam [63:0] INIT = 64'h{init:032x};
+  ps_lut6 #(.INIT(INIT)) m0 (x, y6);
+  ps_lut4 #(.INIT(INIT[15:0])) m1 (x[3:0], y4);
+  ps_lut2 #(.INIT(4'h9)) m2 (x[1:0], y2);
+  assign ok0 = y6 == INIT[x];
+  assign ok1 = y4 == INIT[x[3:0]];
+  assign ok2 = y2 == ~^x[1:0];
+endmodule
+"""
+
 # Cell: its miter, the files beside its own, and a primitive that must be there.
 CELLS = {
-    "ps_add3": (ADD3_MITER, (), "LUT6_2"),
+    "ps_add": (ADD_MITER, (), "LUT6_2"),
     "ps_compare": (COMPARE_MITER, (), "LUT6_2"),
     "ps_compare6": (COMPARE6_MITER, (), "CARRY*"),
     "ps_mux7": (MUX_MITER, ("ps_mux8.v",), "MUXF7"),
+    "ps_lut6": (LUT_MITER, ("ps_lut2.v", "ps_lut4.v"), "LUT4"),
 }
 
 
@@ -206,7 +227,8 @@ def test_primitives_equal_their_twin(tmp_path: Path, family, cell: str) -> None:
     miter, more, primitive = CELLS[cell]
     (tmp_path / "miter.v").write_text(miter.replace("{init:032x}", f"{init:032x}"))
     _write(cell_files(family), tmp_path)
-    primitives = ["LUT6_2", "CARRY4", "CARRY8", "MUXF7", "MUXF8"]
+    luts = ["LUT2", "LUT4", "LUT6"]
+    primitives = [*luts, "LUT6_2", "CARRY4", "CARRY8", "MUXF7", "MUXF8"]
     all_of_them = " ".join(f"t:{name}" for name in primitives)
     script = (
         f"read_verilog miter.v {' '.join([f'{cell}.v', *more])}; "
