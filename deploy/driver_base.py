@@ -15,11 +15,11 @@ from pynq import Clocks, Overlay, allocate
 
 if __package__:  # in the project's checkout
     from deploy.host_model import HostModel
-    from deploy.packing import pack, packed_bytes, unpack, value_range
+    from deploy.packing import Packer, packed_bytes, unpack, value_range
     from deploy.registers import DriverError, Shell
 else:  # beside this file, as on the board
     from host_model import HostModel
-    from packing import pack, packed_bytes, unpack, value_range
+    from packing import Packer, packed_bytes, unpack, value_range
     from registers import DriverError, Shell
 
 __all__ = ["DriverError", "FINNExampleOverlay", "parse_datatype"]
@@ -109,6 +109,7 @@ class FINNExampleOverlay(Overlay):
         self.shell = Shell(self.idma, self.odma, control)
         self.fclk_mhz = self._set_clock(fclk_mhz)
         self.shell.check(*(self._frame_bytes(key) for key in ("ishape_packed", "oshape_packed")))
+        self._packers: dict[int, Packer] = {}  # of the latest shape, by input
         self.ibuf_packed_device: list = []
         self.obuf_packed_device: list = []
         self.batch_size = batch_size
@@ -213,7 +214,11 @@ class FINNExampleOverlay(Overlay):
         """Pack (frames, beats, elements) into uint8 (frames, beats, bytes)."""
         frames, beats, elements = ibuf_folded.shape
         bits, signed = parse_datatype(self.idt(ind))
-        packed = pack(ibuf_folded.reshape(frames * beats, elements), bits, signed)
+        shape = (frames * beats, elements)
+        packer = self._packers.get(ind)
+        if packer is None or packer.shape != shape:
+            packer = self._packers[ind] = Packer(*shape, bits, signed)
+        packed = packer(ibuf_folded.reshape(shape))
         return packed.reshape(frames, beats, packed_bytes(elements, bits))
 
     def unpack_output(self, obuf_packed: np.ndarray, ind: int = 0) -> np.ndarray:

@@ -7,14 +7,18 @@ what the board sends is what was verified.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["pack", "packed_bytes", "unpack", "value_range"]
+__all__ = ["Packer", "pack", "packed_bytes", "unpack", "value_range"]
 
 _MAX_BITS = 64
+_INT8 = np.dtype(np.int8)
+_UINT8 = np.dtype(np.uint8)
 
 
 def packed_bytes(elems: int, bits: int) -> int:
@@ -53,12 +57,11 @@ def pack(values: npt.ArrayLike, bits: int, signed: bool) -> npt.NDArray[np.uint8
         `values` are not of two dimensions, or one does not fit `bits` bits.
     """
     array = np.asarray(values)
-    if array.dtype.kind not in "iub":
-        raise TypeError(f"only integers can be packed, not {array.dtype}")
-    if array.ndim != 2:
-        raise ValueError(f"values must have the shape (beats, elements), not {array.shape}")
-    _check_range(array, bits, signed)
+    _check_beats(array)
     n, elems = array.shape
+    if _folds(elems, bits):
+        return Packer(n, elems, bits, signed)(array)
+    _check_range(array, bits, signed)
     if bits == 1:
         return np.packbits(array != 0, axis=1, bitorder="little")
     # To an unsigned machine integer modulo its size: the cast wraps, which is two's complement.
@@ -73,8 +76,6 @@ def pack(values: npt.ArrayLike, bits: int, signed: bool) -> npt.NDArray[np.uint8
     group, group_bytes = _group(bits)
     if signed:
         array = array & word.type((1 << bits) - 1)
-    if bits in (2, 4) and elems % group == 0:
-        return _fold(array, bits)
     whole = elems // group
     out = np.empty((n, packed_bytes(elems, bits)), np.uint8)
     _pack_groups(
@@ -86,6 +87,58 @@ def pack(values: npt.ArrayLike, bits: int, signed: bool) -> npt.NDArray[np.uint8
     tail = out[:, whole * group_bytes :]
     _pack_groups(rest[:, None, :], bits, tail[:, None, :])
     return out
+
+
+class Packer:
+    """Packs batches of one shape, one after another: `pack` without what it prepares.
+
+    Elements of 2 or 4 bits that fill whole bytes are folded, all of a byte at once. A bias makes
+    them 0 to 2^bits - 1, so that one search for the greatest byte checks the range on both sides. A
+    multiplication brings the elements of a little-endian word together in its highest byte; what it
+    leaves below does not overlap. The bias inverts the sign bits and no others: they are inverted
+    back. The memory for that is kept, so one packer serves one thread.
+
+    Parameters
+    ----------
+    beats, elems
+        Shape of the values.
+    bits, signed
+        As for `pack`.
+    """
+
+    def __init__(self, beats: int, elems: int, bits: int, signed: bool) -> None:
+        _check_bits(bits)
+        self.shape = (beats, elems)
+        self._type = (bits, signed)
+        self._words = None
+        if not _folds(elems, bits):
+            return
+        folding = _folding(bits, signed)
+        self._greatest, self._bias = folding.greatest, folding.bias
+        self._factor, self._shift, self._signs = folding.factor, folding.shift, folding.signs
+        self._octets = np.empty(self.shape, _UINT8)
+        self._biased = self._octets.view(_INT8)
+        self._words = self._octets.view(folding.word)
+
+    def __call__(self, values: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+        """Pack integers (beats, elems); see `pack`."""
+        array = np.asarray(values)
+        if array.dtype != _INT8 or array.shape != self.shape or self._words is None:
+            _check_beats(array)
+            if array.shape != self.shape:
+                raise ValueError(f"values must have the shape {self.shape}, not {array.shape}")
+            if self._words is None:
+                return pack(array, *self._type)
+            _check_range(array, *self._type)
+            array = array.astype(_INT8)
+        np.add(array, self._bias, self._biased)
+        octets, words = self._octets, self._words
+        if octets.size and octets.item(octets.argmax()) > self._greatest:
+            _check_range(array, *self._type)
+        np.multiply(words, self._factor, words)
+        np.right_shift(words, self._shift, words)
+        packed = words.astype(_UINT8)
+        return np.bitwise_xor(packed, self._signs, packed)
 
 
 def unpack(
@@ -130,6 +183,8 @@ def unpack(
         ones = np.unpackbits(array, axis=1, count=elems, bitorder="little")
         return -ones.view(np.int8) if signed else ones
 
+    if _folds(elems, bits):
+        return _spread(array, bits, signed)
     if bits % 8 == 0:
         all_bytes = np.zeros((n, elems, word.itemsize), np.uint8)
         all_bytes[:, :, : bits // 8] = array.reshape(n, elems, bits // 8)
@@ -152,11 +207,17 @@ def _check_bits(bits: int) -> None:
         raise ValueError(f"elements must have 1 to {_MAX_BITS} bits, not {bits}")
 
 
+def _check_beats(array: npt.NDArray[np.generic]) -> None:
+    if array.dtype.kind not in "iub":
+        raise TypeError(f"only integers can be packed, not {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"values must have the shape (beats, elements), not {array.shape}")
+
+
 def _check_range(array: npt.NDArray[np.integer], bits: int, signed: bool) -> None:
     low, high = value_range(bits, signed)
-    if not array.size:
-        return
-    if int(array.min()) < low or int(array.max()) > high:
+    # The extremes by their places: numpy finds these in half the time that min() and max() take.
+    if array.size and (array.item(array.argmin()) < low or array.item(array.argmax()) > high):
         row, column = np.argwhere((array < low) | (array > high))[0]
         kind = "signed" if signed else "unsigned"
         raise ValueError(
@@ -201,18 +262,58 @@ def _unpack_words(
     return words
 
 
-def _fold(values: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
-    """Pack elements (n, elems) of 2 or 4 bits that fill whole bytes, a byte's elements at once.
+def _folds(elems: int, bits: int) -> bool:
+    """Say whether a `Packer` folds such beats."""
+    return bits in (2, 4) and elems * bits % 8 == 0
 
-    In a little-endian word they lie 8 bits apart; each shift brings neighbours together.
-    """
-    n, elems = values.shape
-    words = np.ascontiguousarray(values).view(f"<u{8 // bits}")
-    folded = words >> (8 - bits)
-    folded |= words
+
+class _Folding(NamedTuple):
+    """Constants of a `Packer`; scalars as arrays of no dimension, which numpy takes fastest."""
+
+    greatest: int  # of a biased element
+    word: np.dtype[np.unsignedinteger]  # of as many bytes as a byte has elements
+    bias: npt.NDArray[np.int8]
+    factor: npt.NDArray[np.unsignedinteger]
+    shift: npt.NDArray[np.unsignedinteger]
+    signs: npt.NDArray[np.uint8]
+
+
+@lru_cache
+def _folding(bits: int, signed: bool) -> _Folding:
+    """Return the constants for elements of 2 or 4 bits."""
+    group = 8 // bits
+    word = np.dtype(f"<u{group}")
+    top = 8 * (group - 1)
+    sign = 1 << (bits - 1) if signed else 0
+    # Element k lies at bit 8k of a word and goes to bit `top + k * bits`.
+    factor = sum(1 << (top - 8 * k + k * bits) for k in range(group))
+    return _Folding(
+        greatest=(1 << bits) - 1,
+        word=word,
+        bias=np.array(sign, _INT8),
+        factor=np.array(factor, word),
+        shift=np.array(top, word),
+        signs=np.array(sum(sign << (k * bits) for k in range(group)), _UINT8),
+    )
+
+
+def _spread(
+    data: npt.NDArray[np.uint8], bits: int, signed: bool
+) -> npt.NDArray[np.int8 | np.uint8]:
+    """Unpack whole bytes of elements of 2 or 4 bits, a byte's elements at once."""
+    folding = _folding(bits, signed)
+    words = (data ^ folding.signs).astype(folding.word, order="C")
+    # Halve what lies together: the upper half of a field moves up to a byte or two of its own.
     if bits == 2:
-        folded |= folded >> 12
-    return folded.astype(np.uint8).reshape(n, elems * bits // 8)
+        words |= words << 12
+    words |= words << (8 - bits)
+    octets = words.view(_UINT8)
+    octets &= folding.greatest
+    if not signed:
+        return octets
+    values = octets.view(_INT8)
+    values -= folding.bias
+    return values
 
 
 def _pack_groups(

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.packing import pack, packed_bytes, unpack, value_range
+from deploy.packing import Packer, pack, packed_bytes, unpack, value_range
 
 
 @st.composite
 def beats(draw):
-    bits = draw(st.integers(1, 64))
+    bits = draw(st.one_of(st.integers(1, 64), st.sampled_from([2, 4])))
     signed = draw(st.booleans())
     low, high = value_range(bits, signed)
     elems = draw(st.integers(0, 40))
@@ -49,6 +49,60 @@ def test_unpack_undoes_pack_and_ignores_the_padding(beat, seed):
     np.testing.assert_array_equal(got, values)
     smallest = next(size for size in (8, 16, 32, 64) if bits <= size)
     assert got.dtype == np.dtype(f"{'int' if signed else 'uint'}{smallest}")
+
+
+@given(beats(), st.integers(0, 2**32 - 1))
+def test_a_packer_gives_the_same_again_and_again(beat, seed):
+    values, bits, signed = beat
+    packer = Packer(*values.shape, bits, signed)
+    smallest = next(size for size in (8, 16, 32, 64) if bits <= size)
+    narrow = f"{'int' if signed else 'uint'}{smallest}"
+    rng = np.random.default_rng(seed)
+    batches = [rng.permuted(values).astype(dtype) for dtype in (values.dtype, narrow, narrow)]
+    results = [packer(batch) for batch in batches]
+    for batch, got in zip(batches, results, strict=True):  # each has memory of its own
+        np.testing.assert_array_equal(got, pack(batch, bits, signed))
+
+
+def test_a_packer_refuses_other_shapes_and_goes_on_after_an_error():
+    for bits in (3, 4):
+        packer = Packer(2, 4, bits, True)
+        with pytest.raises(ValueError, match=r"shape \(2, 4\), not \(4, 2\)"):
+            packer(np.zeros((4, 2), np.int8))
+        with pytest.raises(TypeError, match="float64"):
+            packer(np.full((2, 4), np.nan))
+        with pytest.raises(ValueError, match=r"9 \(beat 0, element 0\) does not fit"):
+            packer(np.full((2, 4), 9, np.int8))
+        ones = np.ones((2, 4), np.int8)
+        np.testing.assert_array_equal(packer(ones), pack(ones, bits, True))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [2, 4])
+def test_exactly_the_values_of_the_type_are_taken(bits, signed, dtype):
+    """In either place of a byte, every value of eight bits and some beyond."""
+    low, high = value_range(bits, signed)
+    least, greatest = max(np.iinfo(dtype).min, -300), min(np.iinfo(dtype).max, 300)
+    for value in range(least, greatest + 1):
+        for place in range(8 // bits):
+            row = np.zeros((1, 8 // bits), dtype)
+            row[0, place] = value
+            if low <= value <= high:
+                assert pack(row, bits, signed)[0, 0] == value % 2**bits << place * bits
+            else:
+                with pytest.raises(ValueError, match=rf"^{value} \(beat 0, element {place}\)"):
+                    pack(row, bits, signed)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("signed", [False, True])
+def test_every_byte_comes_apart_and_together(bits, signed):
+    every = np.arange(256, dtype=np.uint8).reshape(64, 4)
+    for data in (every, np.asfortranarray(every)):
+        elements = unpack(data, 32 // bits, bits, signed)
+        np.testing.assert_array_equal(pack(elements, bits, signed), every)
+        np.testing.assert_array_equal(pack(np.asfortranarray(elements), bits, signed), every)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int64, bool])
