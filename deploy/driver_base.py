@@ -15,11 +15,11 @@ from pynq import Clocks, Overlay, allocate
 
 if __package__:  # in the project's checkout
     from deploy.host_model import HostModel
-    from deploy.packing import Packer, packed_bytes, unpack, value_range
+    from deploy.packing import Packer, unpack, value_range
     from deploy.registers import DriverError, Shell
 else:  # beside this file, as on the board
     from host_model import HostModel
-    from packing import Packer, packed_bytes, unpack, value_range
+    from packing import Packer, unpack, value_range
     from registers import DriverError, Shell
 
 __all__ = ["DriverError", "FINNExampleOverlay", "parse_datatype"]
@@ -212,14 +212,11 @@ class FINNExampleOverlay(Overlay):
 
     def pack_input(self, ibuf_folded: np.ndarray, ind: int = 0) -> np.ndarray:
         """Pack (frames, beats, elements) into uint8 (frames, beats, bytes)."""
-        frames, beats, elements = ibuf_folded.shape
-        bits, signed = parse_datatype(self.idt(ind))
-        shape = (frames * beats, elements)
         packer = self._packers.get(ind)
-        if packer is None or packer.shape != shape:
-            packer = self._packers[ind] = Packer(*shape, bits, signed)
-        packed = packer(ibuf_folded.reshape(shape))
-        return packed.reshape(frames, beats, packed_bytes(elements, bits))
+        if packer is None or packer.shape != ibuf_folded.shape:
+            packer = Packer(ibuf_folded.shape, *parse_datatype(self.idt(ind)))
+            self._packers[ind] = packer
+        return packer(ibuf_folded)
 
     def unpack_output(self, obuf_packed: np.ndarray, ind: int = 0) -> np.ndarray:
         """Unpack uint8 (frames, beats, bytes) into integers (frames, beats, elements)."""

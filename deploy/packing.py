@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from math import gcd
+from math import gcd, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -57,10 +57,12 @@ def pack(values: npt.ArrayLike, bits: int, signed: bool) -> npt.NDArray[np.uint8
         `values` are not of two dimensions, or one does not fit `bits` bits.
     """
     array = np.asarray(values)
-    _check_beats(array)
+    _check_integers(array)
+    if array.ndim != 2:
+        raise ValueError(f"values must have the shape (beats, elements), not {array.shape}")
     n, elems = array.shape
-    if _folds(elems, bits):
-        return Packer(n, elems, bits, signed)(array)
+    if n and elems and _folds(elems, bits):
+        return Packer(array.shape, bits, signed)(array)
     _check_range(array, bits, signed)
     if bits == 1:
         return np.packbits(array != 0, axis=1, bitorder="little")
@@ -100,18 +102,19 @@ class Packer:
 
     Parameters
     ----------
-    beats, elems
-        Shape of the values.
+    shape
+        Shape of the values: that of the beats in any number of dimensions, and their elements.
     bits, signed
         As for `pack`.
     """
 
-    def __init__(self, beats: int, elems: int, bits: int, signed: bool) -> None:
+    def __init__(self, shape: tuple[int, ...], bits: int, signed: bool) -> None:
         _check_bits(bits)
-        self.shape = (beats, elems)
+        self.shape = shape
         self._type = (bits, signed)
-        self._words = None
-        if not _folds(elems, bits):
+        self._beats = prod(shape[:-1])
+        self._words = self._octets = None
+        if not (prod(shape) and _folds(shape[-1], bits)):
             return
         folding = _folding(bits, signed)
         self._greatest, self._bias = folding.greatest, folding.bias
@@ -121,24 +124,29 @@ class Packer:
         self._words = self._octets.view(folding.word)
 
     def __call__(self, values: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        """Pack integers (beats, elems); see `pack`."""
+        """Pack integers (*beats, elements) into bytes (*beats, bytes of a beat); see `pack`."""
         array = np.asarray(values)
-        if array.dtype != _INT8 or array.shape != self.shape or self._words is None:
-            _check_beats(array)
-            if array.shape != self.shape:
-                raise ValueError(f"values must have the shape {self.shape}, not {array.shape}")
-            if self._words is None:
-                return pack(array, *self._type)
-            _check_range(array, *self._type)
+        if array.shape != self.shape:
+            raise ValueError(f"values must have the shape {self.shape}, not {array.shape}")
+        words, octets = self._words, self._octets
+        if words is None:
+            packed = pack(array.reshape(self._beats, self.shape[-1]), *self._type)
+            return packed.reshape(*self.shape[:-1], packed.shape[1])
+        if array.dtype != _INT8:
+            self._check(array)
             array = array.astype(_INT8)
         np.add(array, self._bias, self._biased)
-        octets, words = self._octets, self._words
-        if octets.size and octets.item(octets.argmax()) > self._greatest:
-            _check_range(array, *self._type)
+        if octets.item(octets.argmax()) > self._greatest:
+            self._check(array)
         np.multiply(words, self._factor, words)
         np.right_shift(words, self._shift, words)
         packed = words.astype(_UINT8)
-        return np.bitwise_xor(packed, self._signs, packed)
+        packed ^= self._signs
+        return packed
+
+    def _check(self, array: npt.NDArray[np.generic]) -> None:
+        _check_integers(array)
+        _check_range(array.reshape(self._beats, self.shape[-1]), *self._type)
 
 
 def unpack(
@@ -207,11 +215,9 @@ def _check_bits(bits: int) -> None:
         raise ValueError(f"elements must have 1 to {_MAX_BITS} bits, not {bits}")
 
 
-def _check_beats(array: npt.NDArray[np.generic]) -> None:
+def _check_integers(array: npt.NDArray[np.generic]) -> None:
     if array.dtype.kind not in "iub":
         raise TypeError(f"only integers can be packed, not {array.dtype}")
-    if array.ndim != 2:
-        raise ValueError(f"values must have the shape (beats, elements), not {array.shape}")
 
 
 def _check_range(array: npt.NDArray[np.integer], bits: int, signed: bool) -> None:

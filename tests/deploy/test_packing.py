@@ -54,7 +54,7 @@ def test_unpack_undoes_pack_and_ignores_the_padding(beat, seed):
 @given(beats(), st.integers(0, 2**32 - 1))
 def test_a_packer_gives_the_same_again_and_again(beat, seed):
     values, bits, signed = beat
-    packer = Packer(*values.shape, bits, signed)
+    packer = Packer(values.shape, bits, signed)
     smallest = next(size for size in (8, 16, 32, 64) if bits <= size)
     narrow = f"{'int' if signed else 'uint'}{smallest}"
     rng = np.random.default_rng(seed)
@@ -66,7 +66,7 @@ def test_a_packer_gives_the_same_again_and_again(beat, seed):
 
 def test_a_packer_refuses_other_shapes_and_goes_on_after_an_error():
     for bits in (3, 4):
-        packer = Packer(2, 4, bits, True)
+        packer = Packer((2, 4), bits, True)
         with pytest.raises(ValueError, match=r"shape \(2, 4\), not \(4, 2\)"):
             packer(np.zeros((4, 2), np.int8))
         with pytest.raises(TypeError, match="float64"):
@@ -75,6 +75,18 @@ def test_a_packer_refuses_other_shapes_and_goes_on_after_an_error():
             packer(np.full((2, 4), 9, np.int8))
         ones = np.ones((2, 4), np.int8)
         np.testing.assert_array_equal(packer(ones), pack(ones, bits, True))
+
+
+@pytest.mark.parametrize("elems", [5, 6])
+@pytest.mark.parametrize("dtype", [np.int8, np.int64])
+def test_a_packer_keeps_the_dimensions_of_the_beats(elems, dtype):
+    values = np.random.default_rng(2).integers(-8, 8, (3, 4, elems)).astype(dtype)
+    got = Packer(values.shape, 4, True)(values)
+    assert got.shape == (3, 4, 3)
+    np.testing.assert_array_equal(got.reshape(12, 3), pack(values.reshape(12, elems), 4, True))
+    values[2, 1, 3] = -9
+    with pytest.raises(ValueError, match=r"-9 \(beat 9, element 3\)"):
+        Packer(values.shape, 4, True)(values)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16])
