@@ -238,6 +238,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     verified = _text("{:,} frames", get("frames_verified"))
     if verified:
         verified += _text(", {:,} mismatches", get("mismatches"))
+        verified += _text("; mapped netlist: {:,} frames", get("netlist_frames_verified") or None)
     latency = _text("{:,} cycles", get("latency_cycles"))
     if latency:
         latency += _text(", {:,.0f} ns", get("latency_ns"))

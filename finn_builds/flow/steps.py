@@ -76,7 +76,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.synthesis:step_out_of_context_synthesis",
-        reads=(*_BOARD, "synth", "synth_clk_period_ns"),
+        reads=(*_BOARD, "synth", "synth_clk_period_ns", "verify_seed"),
         outputs=("report/synth_resources.json",),
     ),
     Step(

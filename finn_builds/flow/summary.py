@@ -72,6 +72,7 @@ def _synthesised(path: Path) -> dict[str, Any]:
             **{name: top[name] for name in FIGURES if name in top},
             "kind": f"{tool['name']} {tool['version']}, {tool['stage']}",
         },
+        "netlist_frames_verified": (top.get("gate_level") or {}).get("frames"),
         "logic_depth": top["logic_depth"],
         "critical_path_ns": top["critical_path_ns"],
         "critical_path_kind": tool["critical_path"],

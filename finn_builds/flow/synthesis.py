@@ -7,14 +7,18 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from finn_builds.config import BuildConfig
 from finn_builds.finn_env import prepare_finn
-from finn_builds.flow.estimated import write_json
+from finn_builds.flow.estimated import layer_cycles, write_json
+from finn_builds.flow.gate_level import check_gates
+from finn_builds.flow.measured import VECTORS_FILE
 from finn_builds.sparse.family import Family, family
-from finn_builds.stitch.design import design_of
+from finn_builds.stitch.design import Design, design_of
+from finn_builds.streams import StreamFormat
 from finn_builds.synth import vivado
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist, by_layer, chain
@@ -31,7 +35,8 @@ def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> Mode
 
     Every node is synthesised alone; the whole design is the nodes' netlists joined. A node that
     could not be synthesised in the time it has says why, and then there are no figures of the
-    whole. Beside each stand the estimates of ``estimate_layer_resources_final.json``.
+    whole. Beside each stand the estimates of ``estimate_layer_resources_final.json``. What Yosys
+    made is compared with the QONNX model, under random stalls, as far as it can be simulated.
 
     Does nothing with ``synth="none"``.
 
@@ -39,6 +44,8 @@ def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> Mode
     ------
     ToolFailed
         The tool refused a source.
+    VerificationError
+        The netlist does not compute what the model does.
     """
     tool = cfg.synth
     if tool == "auto":
@@ -68,10 +75,35 @@ def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> Mode
             progress=lambda done, total: cfg.progress(done, total, "yosys"),
         )
         report = yosys_report(netlists, family(cfg.board_spec.family), layers_of(model))
+        if "why" not in report[TOP]:
+            cfg.progress(1, 1, "comparing the netlist with the model")
+            report[TOP]["gate_level"] = _check_gates(model, cfg, design, netlists)
     for name, node in estimated.items():
         report[TOP if name == "total" else name]["estimate"] = node
     write_json(cfg.out / "report" / REPORT, report)
     return model
+
+
+def _check_gates(
+    model: ModelWrapper,
+    cfg: BuildConfig,
+    design: Design,
+    netlists: Mapping[str, Netlist | NotSynthesised],
+) -> dict[str, Any]:
+    sparse = {}
+    for node in model.graph.node:
+        if node.op_type == "SparseMVAU_rtl":
+            op = getCustomOp(node)
+            ends = (
+                StreamFormat(op.get_input_datatype().name, op.get_nodeattr("numInputs"), 1),
+                StreamFormat(op.get_output_datatype().name, op.get_nodeattr("numOutputs"), 1),
+            )
+            sparse[node.name] = (op.network(op.initializers(model)), *ends)
+    with np.load(cfg.out / VECTORS_FILE) as vectors:
+        x, y = vectors["x"], vectors["y"]
+    known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
+    latency = sum(layer_cycles(model).values())
+    return check_gates(design, known, sparse, x, y, latency=latency, seed=cfg.verify_seed)
 
 
 def layers_of(model: ModelWrapper) -> dict[str, int]:

@@ -187,6 +187,8 @@ class Synthesis:
         What the estimate of the path rests on.
     why_not : str
         Why there are no figures of the whole design, where there are none.
+    gates : str
+        What the mapped netlist was compared with, gate by gate.
     """
 
     tool: str
@@ -195,6 +197,7 @@ class Synthesis:
     depth: int | None = None
     path_source: str = ""
     why_not: str = ""
+    gates: str = ""
 
 
 @dataclass(frozen=True)

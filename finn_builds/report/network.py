@@ -178,7 +178,24 @@ def synthesis_of(found: Mapping[str, Any] | None) -> Synthesis | None:
         depth=top.get("logic_depth"),
         path_source=tool.get("critical_path", ""),
         why_not=_note(top),
+        gates=_gates(top.get("gate_level") or {}),
     )
+
+
+def _gates(found: Mapping[str, Any]) -> str:
+    """Return what was run through the mapped netlist, in words."""
+    if found.get("frames"):
+        return (
+            f"{found['frames']:,} frames through the mapped netlist, gate by gate with random "
+            f"stalls: {found['mismatches']:,} mismatches."
+        )
+    nodes = {name: frames for name, frames in (found.get("nodes") or {}).items() if frames}
+    if nodes:
+        return (
+            f"Of the mapped netlist {', '.join(nodes)} alone could be compared, gate by gate with "
+            f"{min(nodes.values()):,} random frames: 0 mismatches."
+        )
+    return f"The mapped netlist was not compared: {found['why']}." if "why" in found else ""
 
 
 def _figures(found: Any) -> dict[str, float]:

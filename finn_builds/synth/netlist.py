@@ -130,7 +130,8 @@ def chain(netlists: Sequence[Netlist]) -> Netlist:
             if isinstance(target, int):
                 names[target] = (*names.get(target, ()), *given)
     first, last = netlists[0].ports, netlists[-1].ports
-    ports = {name: tuple(net(0, b) for b in first[name]) for name in _SOURCE}
+    ports: dict[str, tuple[Bit, ...]] = {name: (number,) for name, number in shared.items()}
+    ports |= {name: tuple(net(0, b) for b in first[name]) for name in _SOURCE}
     ports |= {name: tuple(net(len(netlists) - 1, b) for b in last[name]) for name in _SINK}
     return Netlist(tuple(cells), ports, names)
 

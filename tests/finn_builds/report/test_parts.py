@@ -173,6 +173,15 @@ class TestResources:
         top = {"critical_path_ns": 5.5, "logic_depth": 4}
         found = synthesis_of({"tool": tool, "(top)": top})
         assert found == Synthesis("Yosys 0.70", "alone", 5.5, 4, "delays")
+        checked = {"frames": 1000, "mismatches": 0}
+        found = synthesis_of({"tool": tool, "(top)": {**top, "gate_level": checked}})
+        assert found is not None and found.gates.startswith("1,000 frames through the mapped")
+        alone = {"frames": 0, "why": "cells DSP48E1", "nodes": {"S_0": 500, "S_1": 0}}
+        found = synthesis_of({"tool": tool, "(top)": {**top, "gate_level": alone}})
+        assert found is not None and "S_0 alone" in found.gates and "500" in found.gates
+        nothing = {"frames": 0, "why": "cells DSP48E1 are unknown", "nodes": {}}
+        found = synthesis_of({"tool": tool, "(top)": {**top, "gate_level": nothing}})
+        assert found is not None and "cells DSP48E1 are unknown" in found.gates
         lost = synthesis_of({"tool": tool, "(top)": {"why": "too large"}})
         assert lost is not None and (lost.path_ns, lost.why_not) == (None, "too large")
         assert synthesis_of(None) is None

@@ -1,0 +1,223 @@
+"""Gates by hand, and mapped sparse networks against the integers they stand for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from finn_builds import tools
+from finn_builds.errors import VerificationError
+from finn_builds.flow.gate_level import check_gates
+from finn_builds.sparse.compiler import CompiledNetwork, compile_network
+from finn_builds.sparse.lower import Options
+from finn_builds.sparse.network import SparseNetwork
+from finn_builds.stitch.design import Design, Stage, padded
+from finn_builds.streams import StreamFormat
+from finn_builds.synth.gate_stream import run_words
+from finn_builds.synth.gates import GateSimulator, NotSimulated
+from finn_builds.synth.netlist import Cell, Netlist, from_json
+from finn_builds.synth.primitives import declarations
+from finn_builds.synth.script import NETLIST
+from finn_builds.synth.sources import node_ports
+from finn_builds.synth.yosys import prepare
+from tests.finn_builds.sparse.sparse_networks import pack, random_frames, random_network
+
+SEEDS = {"xc7": range(300, 324), "xcup": range(324, 336)}
+
+
+def _gate(kind: str, init: str | None = None, **pins: int | str) -> Cell:
+    parameters = {} if init is None else {"INIT": init}
+    ends = {"O", "O5", "O6", "Q"}
+    return Cell(
+        kind,
+        kind,
+        parameters,
+        {p: [b] for p, b in pins.items() if p not in ends},
+        {p: [b] for p, b in pins.items() if p in ends},
+    )
+
+
+def _lanes(values: np.ndarray) -> list[int]:
+    """Return the bits of a number per lane, lowest first, each over all lanes."""
+    return [
+        int("".join(str((int(v) >> k) & 1) for v in reversed(values)), 2)
+        for k in range(int(values.max()).bit_length())
+    ]
+
+
+class TestByHand:
+    def test_luts_over_all_their_addresses(self) -> None:
+        rng = np.random.default_rng(3)
+        inputs = dict(enumerate(_lanes(np.arange(64)), start=2))
+        for n in range(1, 7):
+            table = int(rng.integers(0, 1 << min(62, 1 << n)))
+            pins = {f"I{k}": 2 + k for k in range(n)}
+            cell = _gate(f"LUT{n}", f"{table:0{1 << n}b}", **pins, O=100)
+            gates = GateSimulator(Netlist((cell,)), 64)
+            gates.settle(inputs)
+            expected = sum(((table >> (a % (1 << n))) & 1) << a for a in range(64))
+            assert gates.read(100) == expected
+
+    def test_a_lut_with_two_outputs(self) -> None:
+        table = int(np.random.default_rng(4).integers(0, 1 << 62))
+        cell = _gate("LUT6_2", f"{table:064b}", **{f"I{k}": 2 + k for k in range(6)}, O5=98, O6=99)
+        gates = GateSimulator(Netlist((cell,)), 64)
+        gates.settle(dict(enumerate(_lanes(np.arange(64)), start=2)))
+        assert gates.read(99) == table
+        assert gates.read(98) == (table & 0xFFFFFFFF) * ((1 << 32) + 1)
+
+    @pytest.mark.parametrize(("kind", "size"), [("CARRY4", 4), ("CARRY8", 8)])
+    def test_a_carry_chain_adds(self, kind: str, size: int) -> None:
+        """S = a xor b and DI = a make O the sum and the last CO its carry."""
+        rng = np.random.default_rng(5)
+        a, b = rng.integers(0, 1 << size, (2, 200))
+        carry_in = rng.integers(0, 2, 200)
+        s, di, o, co = (list(range(k, k + size)) for k in (10, 20, 30, 40))
+        ins = {"S": s, "DI": di, "CI": [2]} | ({"CYINIT": ["0"]} if size == 4 else {})
+        gates = GateSimulator(Netlist((Cell("c", kind, {}, ins, {"O": o, "CO": co}),)), 200)
+        top = 1 << size  # so that all bits are there
+        lanes = [_lanes(np.append(v, top))[:size] for v in (a ^ b, a)]
+        mask = gates.ones
+        inputs = {2: _lanes(np.append(carry_in, 2))[0] & mask}
+        inputs |= {bit: v & mask for bit, v in zip(s + di, lanes[0] + lanes[1], strict=True)}
+        gates.settle(inputs)
+        total = a + b + carry_in
+        for k in range(size):
+            assert gates.read(o[k]) == sum(int((t >> k) & 1) << n for n, t in enumerate(total))
+        assert gates.read(co[-1]) == sum(int(t >> size) << n for n, t in enumerate(total))
+
+    def test_flip_flops_enable_reset_and_set(self) -> None:
+        cells = (
+            _gate("FDRE", "0", C=9, D=2, CE=3, R=4, Q=20),
+            _gate("FDSE", "1", C=9, D=2, CE=3, S=4, Q=21),
+        )
+        gates = GateSimulator(Netlist(cells), 1)
+        assert (gates.read(20), gates.read(21)) == (0, 1)
+        seen = []
+        for d, enable, force in ((1, 0, 0), (1, 1, 0), (0, 0, 0), (0, 1, 0), (1, 1, 1), (0, 0, 0)):
+            gates.settle({2: d, 3: enable, 4: force})
+            gates.clock()
+            seen.append((gates.read(20), gates.read(21)))
+        assert seen == [(0, 1), (1, 1), (1, 1), (0, 0), (0, 1), (0, 1)]
+
+    def test_a_shift_register_is_read_at_its_address(self) -> None:
+        pins = {f"A{k}": 10 + k for k in range(4)}
+        gates = GateSimulator(Netlist((_gate("SRL16E", D=2, CE="1", CLK=9, Q=30, **pins),)), 1)
+        bits = np.random.default_rng(6).integers(0, 2, 40)
+        for bit in bits:
+            gates.settle({2: int(bit)})
+            gates.clock()
+        for address in range(16):
+            gates.settle({10 + k: (address >> k) & 1 for k in range(4)})
+            assert gates.read(30) == bits[-1 - address]
+
+    def test_what_it_does_not_know_is_said(self) -> None:
+        with pytest.raises(NotSimulated, match="DSP48E1, RAMB18E1"):
+            GateSimulator(Netlist((_gate("DSP48E1"), _gate("RAMB18E1"))), 1)
+        inverted = replace(
+            _gate("FDRE", C=9, D=2, CE="1", R="0", Q=20), parameters={"IS_C_INVERTED": "1"}
+        )
+        with pytest.raises(NotSimulated, match="IS_C_INVERTED"):
+            GateSimulator(Netlist((inverted,)), 1)
+
+    def test_a_loop_is_found(self) -> None:
+        cells = (_gate("INV", I=2, O=3), replace(_gate("INV", I=3, O=2), name="back"))
+        with pytest.raises(RuntimeError, match="loop through the cells"):
+            GateSimulator(Netlist(cells), 1)
+
+
+def _compiled(seed: int, family: str) -> tuple[SparseNetwork, CompiledNetwork]:
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, f"net{seed}", most=int(rng.choice((4, 8, 16))))
+    options = Options(restarts=0)
+    clock = float(rng.choice((6.0, 12.0, 50.0)))
+    return network, compile_network(network, family, clock_ns=clock, options=options)
+
+
+def _stage(network: SparseNetwork, compiled: CompiledNetwork) -> Stage:
+    ends = network.n_in * compiled.in_width, network.n_out * compiled.out_width
+    return Stage(network.name, "SparseMVAU_rtl", *map(padded, ends))
+
+
+@pytest.fixture(scope="module", params=SEEDS)
+def mapped(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[SparseNetwork, CompiledNetwork, Netlist]]:
+    """Return random networks of a family with their netlists, all of one call of Yosys."""
+    family = request.param
+    made = [_compiled(seed, family) for seed in SEEDS[family]]
+    files = {"primitives.v": declarations()}
+    for _, compiled in made:
+        files |= compiled.files()
+    ports = {network.name: node_ports(_stage(network, compiled)) for network, compiled in made}
+    folder = tmp_path_factory.mktemp("gates") / family
+    command = prepare(files, ports, family, folder, 300)
+    tools.run(command.argv, cwd=command.cwd, log=command.log, timeout=command.timeout)
+    modules = json.loads((folder / NETLIST).read_text())["modules"]
+    return [(network, c, from_json(modules[network.name])) for network, c in made]
+
+
+def _run(network: SparseNetwork, compiled: CompiledNetwork, netlist: Netlist, x: np.ndarray):
+    out_bytes = _stage(network, compiled).out_bits // 8
+    return run_words(netlist, pack(x, compiled.in_width), (1, 1), out_bytes, seed=1).words
+
+
+@pytest.mark.slow
+def test_netlists_of_random_networks(mapped) -> None:
+    """What the primitives of the cells come to is what the network is, whatever the stalls."""
+    for network, compiled, netlist in mapped:
+        x = random_frames(np.random.default_rng(7), network, 203)
+        expected = pack(network.evaluate(x), compiled.out_width)
+        found = _run(network, compiled, netlist, x)
+        assert np.array_equal(found, expected), network.name
+
+
+@pytest.mark.slow
+def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
+    network, compiled, netlist = max(mapped, key=lambda m: len(m[2].cells))
+    first, last = network.layers[0].in_lo, network.layers[-1].output_range()[0]
+    into = StreamFormat(f"{'U' * (first >= 0)}INT{compiled.in_width}", network.n_in, 1)
+    out = StreamFormat(f"{'U' * (last >= 0)}INT{compiled.out_width}", network.n_out, 1)
+    design = Design((_stage(network, compiled),), into, out)
+    x = random_frames(np.random.default_rng(8), network, 100)
+    y = network.evaluate(x)
+    netlists = {network.name: netlist}
+    sparse = {network.name: (network, into, out)}
+    settings = {"latency": compiled.latency, "seed": 1}
+    found = check_gates(design, netlists, sparse, x, y, **settings)
+    assert (found["frames"], found["mismatches"]) == (100, 0)
+
+    driver = {b: k for k, c in enumerate(netlist.cells) for bs in c.outputs.values() for b in bs}
+    data = next(
+        b
+        for b, column in zip(netlist.ports["m_axis_0_tdata"], y.T, strict=False)
+        if b in driver and netlist.cells[driver[b]].kind == "FDRE"
+    )
+    cells = list(netlist.cells)
+    cells[driver[data]] = replace(cells[driver[data]], kind="FDSE")  # its R pin missing: set pin
+    cells[driver[data]] = replace(
+        cells[driver[data]], inputs={**cells[driver[data]].inputs, "S": ["1"]}
+    )
+    broken = {network.name: replace(netlist, cells=tuple(cells))}
+    with pytest.raises(VerificationError, match="the netlist after synthesis differs"):
+        check_gates(design, broken, sparse, x, y, **settings)
+
+    # Beside a block that is not simulated, the sparse node is checked by itself.
+    block = Netlist((_gate("DSP48E1"),), netlist.ports)
+    both = Design((*design.stages, replace(design.stages[0], name="dsp")), into, out)
+    found = check_gates(both, {**netlists, "dsp": block}, sparse, x, y, **settings)
+    assert "DSP48E1" in found["why"] and found["nodes"] == {network.name: 500}
+    with pytest.raises(VerificationError, match=f"the netlist of {network.name}"):
+        check_gates(both, {**broken, "dsp": block}, sparse, x, y, **settings)
+
+
+@pytest.mark.slow
+def test_a_stuck_netlist_ends(mapped) -> None:
+    network, compiled, netlist = mapped[0]
+    stuck = replace(netlist, ports={**netlist.ports, "m_axis_0_tvalid": ("0",)})
+    x = random_frames(np.random.default_rng(9), network, 20)
+    found = _run(network, compiled, stuck, x)
+    assert not found.any()
