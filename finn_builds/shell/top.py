@@ -24,6 +24,7 @@ _SOURCES = (
     "shell/axil_slave.sv",
     "shell/dma_registers.sv",
     "shell/burst_addresses.sv",
+    "shell/byte_turn.sv",
     "shell/words_to_beats.sv",
     "shell/beats_to_words.sv",
     "shell/burst_store.sv",

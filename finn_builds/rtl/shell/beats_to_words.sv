@@ -69,6 +69,7 @@ module beats_to_words #(
 
     logic [8*HELD-1:0] held;  // no meaning from `count` on
     logic [COUNT_BITS-1:0] count;
+    logic [LANE_BITS-1:0] lane_n;  // ~count, for the turn
 
     wire full = count >= COUNT_BITS'(WORD_BYTES);
     assign m_data = held[8*WORD_BYTES-1:0];
@@ -81,19 +82,16 @@ module beats_to_words #(
     wire [COUNT_BITS-1:0] gain
         = piece_last ? COUNT_BITS'(LAST_PIECE) : COUNT_BITS'(PIECE);
 
-    // One stage per bit of the lane that the first byte goes to.
-    logic [8*LANES-1:0] turned;
-    logic [8*LANES-1:0] stage;
-    always_comb begin
-        turned = (8*LANES)'(piece);
-        for (integer k = 0; k < LANE_BITS; k = k + 1) begin
-            stage = turned;
-            for (integer l = 0; l < LANES; l = l + 1) begin
-                if (base[k]) turned[8*((l + (1 << k)) % LANES) +: 8] = stage[8*l +: 8];
-            end
-        end
-    end
+    // What the piece is turned by is the lane of `base`, but where an unfinished word leaves: no
+    // piece is there then.
+    wire [8*LANES-1:0] piece_wide = (8*LANES)'(piece);
+    wire [8*LANES-1:0] turned;
+    byte_turn #(.LANES(LANES), .BITS(LANE_BITS)) turner (
+        .s_data(piece_wide), .by(count[LANE_BITS-1:0]), .by_n(lane_n), .m_data(turned)
+    );
 
+    wire [COUNT_BITS-1:0] count_next
+        = restart ? COUNT_BITS'(skip) : take ? base + gain : base;
     logic [8*HELD-1:0] held_next;
     always_comb begin
         held_next = held;
@@ -109,8 +107,8 @@ module beats_to_words #(
 
     always_ff @(posedge clk) begin
         held <= held_next;
-        if (restart) count <= COUNT_BITS'(skip);
-        else count <= take ? base + gain : base;
+        count <= count_next;
+        lane_n <= ~count_next[LANE_BITS-1:0];
     end
 endmodule
 `default_nettype wire

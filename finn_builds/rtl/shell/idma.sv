@@ -61,7 +61,6 @@ module idma #(
     input  wire                    m_axis_tready
 );
     localparam integer LANE_BITS = $clog2(WORD_BYTES);
-    localparam integer READ_AHEAD = 2;  // words
     localparam integer PENDING_BITS = $clog2(MAX_PENDING + 1);
 
 `ifndef SYNTHESIS
@@ -122,25 +121,14 @@ module idma #(
     end
 
     // Data. A faulty word is not let through: it is seen in the cycle it comes.
-    logic [LANE_BITS-1:0] skip;
-    wire beats_ready;
     wire beat_valid;
     wire word_ready;
-    wire [8*WORD_BYTES-1:0] word;
-    wire word_valid;
     assign m_axi_rready = drop || word_ready;
 
-    // Keeps the path from m_axis_tready away from the bus.
-    stream_fifo #(.WIDTH(8 * WORD_BYTES), .DEPTH(READ_AHEAD)) words_store (
-        .clk(ap_clk), .rst(!ap_rst_n || clear || launch),
+    words_to_beats #(.WORD_BYTES(WORD_BYTES), .BEAT_BYTES(BEAT_BYTES)) cut (
+        .clk(ap_clk), .restart(!ap_rst_n || clear || launch), .skip(address[LANE_BITS-1:0]),
         .s_data(m_axi_rdata), .s_valid(m_axi_rvalid && !drop && m_axi_rresp == 2'b00),
         .s_ready(word_ready),
-        .m_data(word), .m_valid(word_valid), .m_ready(beats_ready)
-    );
-
-    words_to_beats #(.WORD_BYTES(WORD_BYTES), .BEAT_BYTES(BEAT_BYTES)) cut (
-        .clk(ap_clk), .restart(!ap_rst_n || clear || launch), .skip(skip),
-        .s_data(word), .s_valid(word_valid), .s_ready(beats_ready),
         .m_data(m_axis_tdata), .m_valid(beat_valid), .m_ready(m_axis_tready)
     );
 
@@ -151,7 +139,6 @@ module idma #(
     wire last = bytes_left == 32'(BEAT_BYTES);
 
     always_ff @(posedge ap_clk) begin
-        if (launch) skip <= address[LANE_BITS-1:0];
         if (!ap_rst_n || clear) bytes_left <= '0;
         else if (launch || give) begin  // the adder that counts loads as well
             bytes_left <= (launch ? 32'd1 : -32'(BEAT_BYTES)) + (launch ? span : bytes_left);

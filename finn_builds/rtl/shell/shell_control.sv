@@ -121,46 +121,45 @@ module shell_control #(
         .stall_in(stall_in), .stall_out(stall_out), .lost(lost)
     );
 
-    // Four registers by the low bits of the address, then one of four by the high ones: a LUT of
-    // six inputs each.
-    logic [31:0] general;
+    // Four LUTs of six inputs per bit: two choose one of four counters, the third one of these and
+    // of three more, the last between them and what few bits have.
     logic [31:0] latencies;
-    logic [31:0] intervals;
-    logic [31:0] streams;
+    logic [31:0] counts;
+    logic [31:0] times;
+    logic [31:0] others;
+    wire [1:0] which = read_at[3] ? read_at[1:0] : 2'd3;
+    wire is_count = read_at[3] ? read_at[2] && !read_at[1] : !read_at[2] && read_at[1];
+    wire is_time = read_at[3] ? !read_at[2] && read_at[1:0] != 2'd3 : read_at[2];
     always_comb begin
-        case (read_at[1:0])
-            2'd0: general = {29'd0, !odma_quiet, !idma_quiet, stop};
-            2'd1: general = IDENTITY;
-            2'd2: general = frames_in;
-            default: general = frames_out;
-        endcase
         case (read_at[1:0])
             2'd0: latencies = latency_first;
             2'd1: latencies = latency_min;
             2'd2: latencies = latency_max;
             default: latencies = latency_last;
         endcase
-        case (read_at[1:0])
-            2'd0: intervals = interval_min;
-            2'd1: intervals = interval_max;
-            2'd2: intervals = span;
-            default: intervals = {31'd0, lost};
+        case ({read_at[3], read_at[0]})
+            2'd0: counts = frames_in;
+            2'd1: counts = frames_out;
+            2'd2: counts = stall_in;
+            default: counts = stall_out;
         endcase
-        case (read_at[1:0])
-            2'd0: streams = stall_in;
-            2'd1: streams = stall_out;
-            2'd2: streams = {16'd0, in_beats};
-            default: streams = {16'd0, out_beats};
+        case (which)
+            2'd0: times = interval_min;
+            2'd1: times = interval_max;
+            2'd2: times = span;
+            default: times = latencies;
         endcase
-    end
-    always_comb begin
-        case (read_at[3:2])
-            2'd0: read_data = general;
-            2'd1: read_data = latencies;
-            2'd2: read_data = intervals;
-            default: read_data = streams;
+        case (read_at)
+            5'h00: others = {29'd0, !odma_quiet, !idma_quiet, stop};
+            5'h01: others = IDENTITY;
+            5'h0B: others = {31'd0, lost};
+            5'h0E: others = {16'd0, in_beats};
+            5'h0F: others = {16'd0, out_beats};
+            default: others = '0;
         endcase
-        if (read_at[4]) read_data = '0;
+        read_data = others;
+        if (is_count && !read_at[4]) read_data = counts;
+        if (is_time && !read_at[4]) read_data = times;
     end
 endmodule
 `default_nettype wire

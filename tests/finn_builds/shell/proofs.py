@@ -208,40 +208,78 @@ _FOLLOW = """
     reg [SEQ-1:0] in, out;           // bytes that have come and gone
 """
 
-# Byte n of the sequence, the skipped ones not counted, comes out as byte n.
+# Byte n of the sequence, the dropped ones not counted, comes out as byte n. The first word begins
+# `dropped` bytes before byte 0.
 WORDS_TO_BEATS = (
     _RESET.format(clk="clk", reset="restart")
-    + "    localparam integer SEQ = $clog2(HELD + 2 * WORD_BYTES + BEAT_BYTES + 1);\n"
+    + "    localparam integer SEQ = $clog2(HELD + 4 * WORD_BYTES + BEAT_BYTES + 1);\n"
     + _FOLLOW
     + """
-    reg past_wait = 1'b0;
+    reg past_wait = 1'b0, past_restart = 1'b1;
     reg [8*BEAT_BYTES-1:0] past_data;
-    wire [SEQ-1:0] in_at = n - in + dropped;  // where byte n is in the word that is offered
-    wire [SEQ-1:0] held_at = n - out;         // and in what is held
+    reg [LANE_BITS-1:0] dropped;
+    reg pushed, taken;    // a word has come, one has left the two registers
+    reg [SEQ-1:0] moved;  // bytes that have
+    wire [SEQ-1:0] in_at = n - in;        // where byte n is in the word that is offered,
+    wire [SEQ-1:0] wait_at = n - moved;   // in those that wait
+    wire [SEQ-1:0] held_at = n - out;     // and in what is held
+    wire [SEQ-1:0] waiting = in - moved;
+    wire [8*WORD_BYTES-1:0] front = empty_odd ? odd : even;
+    wire [8*WORD_BYTES-1:0] back = empty_odd ? even : odd;
     always @(posedge clk) begin
         past_wait <= !restart && m_valid && !m_ready;
+        past_restart <= restart;
         past_data <= m_data;
         if (restart) begin
-            in <= '0;
+            in <= -skip;
+            moved <= -skip;
             out <= '0;
+            dropped <= skip;
+            pushed <= 1'b0;
+            taken <= 1'b0;
         end else begin
-            if (take) in <= in + WORD_BYTES - dropped;
+            if (push) in <= in + WORD_BYTES;
+            if (take) moved <= moved + WORD_BYTES;
             if (give) out <= out + BEAT_BYTES;
+            pushed <= pushed || push;
+            taken <= taken || take;
         end
     end
-    always @* if (take && in_at >= dropped && in_at < WORD_BYTES)
+    always @* if (push && in_at < WORD_BYTES && (pushed || in_at >= dropped))
         assume (s_data[8*in_at +: 8] == value);
     always @* if (past) begin
         if (past_wait) assert (m_valid && m_data == past_data);
-        assert (count <= HELD);
-        assert (SEQ'(in - out) == count);
-        if (first) assert (in == 0 && out == 0);
-        if (held_at < count) assert (held[8*held_at +: 8] == value);
+        // The two registers
+        assert (waiting == 0 || waiting == WORD_BYTES || waiting == 2 * WORD_BYTES);
+        assert (any == (waiting != 0));
+        assert (s_ready == (!past_restart && waiting != 2 * WORD_BYTES));
+        assert ((fill_odd != empty_odd) == (waiting == WORD_BYTES));
+        if (taken) assert (pushed);
+        if (!pushed) assert (waiting == 0);
+        if (!taken && pushed) assert (waiting != 0);
+        if (wait_at < waiting && wait_at < WORD_BYTES && (taken || wait_at >= dropped))
+            assert (front[8*wait_at +: 8] == value);
+        if (wait_at < waiting && wait_at >= WORD_BYTES)
+            assert (back[8*(wait_at - WORD_BYTES) +: 8] == value);
+        // The buffer
+        assert (count <= HELD + WORD_BYTES);
+        assert (SEQ'(moved - out) == SEQ'(count - WORD_BYTES));
+        if (!taken) assert (out == 0 && count == WORD_BYTES - dropped);
+        else assert (count >= WORD_BYTES);
+        if (taken && held_at < count - WORD_BYTES) assert (held[8*held_at +: 8] == value);
         if (m_valid && held_at < BEAT_BYTES) assert (m_data[8*held_at +: 8] == value);
-        // Nothing hangs: if no whole beat is held, or the last one leaves, a word is taken.
-        if (count < BEAT_BYTES) assert (s_ready && !m_valid);
+        // Nothing hangs: a whole beat is offered; if there is none, a word that waits is taken.
+        if (count < BEAT_BYTES + WORD_BYTES) assert (!m_valid && take == any);
         else assert (m_valid);
     end
+    generate
+        if (BEAT_BYTES % WORD_BYTES == 0) begin : gen_claims
+            always @* if (past) begin
+                assert (gen_fixed.by == count[LANE_BITS-1:0]);
+                assert (gen_fixed.by_n == ~count[LANE_BITS-1:0]);
+            end
+        end
+    endgenerate
 """
 )
 
@@ -284,6 +322,7 @@ BEATS_TO_WORDS = (
         if (past_wait) assert (m_valid && m_data == past_data);
         assert (count <= HELD);
         assert (SEQ'(moved - out) == count);
+        assert (lane_n == ~count[LANE_BITS-1:0]);
         if (held_at >= began && held_at < count) assert (held[8*held_at +: 8] == value);
         if (m_valid && held_at >= began && held_at < given)
             assert (m_data[8*held_at +: 8] == value);
