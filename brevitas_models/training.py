@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -141,11 +141,7 @@ def train(
         If there are no frames to learn from or to judge by, or the loss is no number any more.
     """
     pruned = pruned or PruningSettings()
-    if len(frames) < 2 or len(validation) < 1:
-        raise UserError(
-            f"training needs at least 2 training frames and 1 validation frame, found "
-            f"{len(frames)} and {len(validation)}"
-        )
+    check_frames(frames, validation)
     # A last, shorter batch is left out: after the next permutation other frames are in it.
     batch = min(settings.batch_size, len(frames))
     steps = len(frames) // batch
@@ -192,13 +188,9 @@ def train(
             logits = evaluate(model, validation.x, statistics=frames.x)
             validation_loss = float(loss_of(logits, validation.target, temperature))
             match = float((logits.argmax(dim=1) == validation.answers).float().mean())
-            if not math.isfinite(validation_loss) or not bool(total.isfinite()):
-                raise UserError(
-                    f"the loss is not a finite number in epoch {epoch}; try a learning_rate "
-                    f"below {settings.learning_rate:g}"
-                )
-            full_share = pruned.share == 0 or state.step / all_steps >= pruned.end
-            best = full_share and validation_loss < state.best_loss
+            check_losses((float(total), validation_loss), epoch, settings)
+            at_share = has_full_share(state.step / all_steps, pruned)
+            best = at_share and validation_loss < state.best_loss
             if best:
                 state.best_loss, state.best_epoch = validation_loss, epoch
                 state.best_weights = copy.deepcopy(model.state_dict())
@@ -216,7 +208,7 @@ def train(
             )
             if on_epoch is not None:
                 on_epoch(state.history[-1])
-            if out_of_patience(state, settings, epoch):
+            if out_of_patience(state.best_epoch, settings, epoch):
                 break
 
         model.load_state_dict(state.best_weights)
@@ -285,11 +277,54 @@ def evaluate(model: QuantMLP, x: Tensor, statistics: Tensor | None = None) -> Te
     return logits
 
 
-def out_of_patience(state: TrainState, settings: TrainingSettings, epoch: int) -> bool:
-    """Return whether the validation loss has not fallen for `settings.patience` epochs."""
-    if settings.patience is None or state.best_epoch == 0:
+def check_frames(frames: Frames, validation: Frames) -> None:
+    """Refuse to train on too few frames.
+
+    Raises
+    ------
+    UserError
+        If there are no frames to learn from or to judge by.
+    """
+    if len(frames) < 2 or len(validation) < 1:
+        raise UserError(
+            f"training: expected at least 2 training frames and 1 validation frame, found "
+            f"{len(frames)} and {len(validation)}; give more frames, or splits that leave some"
+        )
+
+
+def check_losses(losses: Sequence[float], epoch: int, settings: TrainingSettings) -> None:
+    """Refuse to go on with losses that are no numbers any more.
+
+    Raises
+    ------
+    UserError
+        If one of the losses of an epoch is infinite or NaN.
+    """
+    if not all(math.isfinite(loss) for loss in losses):
+        raise UserError(
+            f"the loss is not a finite number in epoch {epoch}; try a learning_rate below "
+            f"{settings.learning_rate:g}, and look for infinite or missing features"
+        )
+
+
+def has_full_share(progress: float, pruned: PruningSettings) -> bool:
+    """Return whether all that is to be pruned is, when the part `progress`, 0..1, is made."""
+    return pruned.share == 0 or progress >= pruned.end
+
+
+def out_of_patience(best_epoch: int, settings: TrainingSettings, epoch: int) -> bool:
+    """Return whether the validation loss has not fallen for `settings.patience` epochs.
+
+    Parameters
+    ----------
+    best_epoch : int
+        The last epoch in which it fell; 0: none yet.
+    settings : TrainingSettings
+    epoch : int
+    """
+    if settings.patience is None or best_epoch == 0:
         return False
-    return epoch - state.best_epoch >= settings.patience
+    return epoch - best_epoch >= settings.patience
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Activation quantisers of a stack of models, forward and backward.
 
-Values and gradients are those of `quantizers.UnsignedAct`, `SignedAct` and `BipolarAct`.
+Values and gradients are those of `quantizers.UnsignedAct`, `SignedAct`, `BipolarAct`. What passes
+from layer to layer are the quantised values in steps of their scale: the scale itself is left to
+the weights behind, which are fewer.
 """
 
 from __future__ import annotations
@@ -49,8 +51,16 @@ class ActQuant:
             ends = (self.lowest, self.highest, self.below, self.above)
             self.limits = tuple(float(end.flatten()[0]) for end in ends)  # type: ignore[assignment]
 
-    def scale(self, value: Tensor) -> Tensor:
-        """Return scales (m, 1, 1) of the learned values (m,)."""
+    def scale(self, value: Tensor | None) -> Tensor | None:
+        """Return the scale of the output (m, 1, 1) for learned values (m,).
+
+        It is 1 for a bipolar activation; None for a float one, which has no steps.
+        """
+        if self.kind == "float":
+            return None
+        if self.kind == "bipolar":
+            return torch.ones_like(self.highest)
+        assert value is not None
         value = value[:, None, None]
         if self.power_of_two:
             size = torch.pow(2.0, value.round()).clamp_min(SCALE_FLOOR)
@@ -58,60 +68,45 @@ class ActQuant:
             size = value.abs().clamp_min(SCALE_FLOOR)
         return size / self.threshold
 
-    def forward(
-        self, x: Tensor, value: Tensor | None
-    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, ...]]:
-        """Quantise pre-activations.
+    def forward(self, steps: Tensor) -> Tensor:
+        """Quantise pre-activations (m, n, f) in steps of the scale: integers, unless float."""
+        if self.kind == "float":
+            return steps.clamp(-1.0, 1.0) if self.signed else steps.clamp_min(0.0)
+        if self.kind == "bipolar":
+            return torch.where(steps >= 0, self.one, -self.one)
+        if self.limits is not None:
+            return steps.round().clamp_(self.limits[0], self.limits[1])
+        return torch.clamp(steps.round(), self.lowest, self.highest)
+
+    def backward(
+        self, grad: Tensor, steps: Tensor, whole: Tensor, scale: Tensor | None, value: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the gradients of the steps (m, n, f) and of the learned value (m,).
 
         Parameters
         ----------
-        x : Tensor
-            (m, n, f).
-        value : Tensor or None
-            What scales are learned as, (m,); only for integers.
-
-        Returns
-        -------
-        y : Tensor
-            (m, n, f).
-        scale : Tensor or None
-            (m, 1, 1); None for a float activation.
-        saved : tuple of Tensor
-            For `backward`.
+        grad : Tensor
+            Gradient of what `forward` returned, (m, n, f).
+        steps, whole : Tensor
+            What `forward` took and returned.
+        scale, value : Tensor or None
+            What `scale` returned and took.
         """
         if self.kind == "float":
-            y = x.clamp(-1.0, 1.0) if self.signed else x.clamp_min(0.0)
-            return y, None, (x,)
-        if self.kind == "bipolar":
-            return torch.where(x >= 0, self.one, -self.one), x.new_ones(len(x), 1, 1), (x,)
-        assert value is not None
-        scale = self.scale(value)
-        steps = x / scale
-        if self.limits is not None:
-            whole = steps.round().clamp_(self.limits[0], self.limits[1])
-        else:
-            whole = torch.clamp(steps.round(), self.lowest, self.highest)
-        return whole * scale, scale, (steps, whole, scale, value)
-
-    def backward(self, grad: Tensor, saved: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
-        """Return the gradients of pre-activation (m, n, f) and of the learned value (m,)."""
-        if self.kind == "float":
-            (x,) = saved
             if self.signed:
-                return torch.ops.aten.hardtanh_backward(grad, x, -1.0, 1.0), None
-            return torch.ops.aten.threshold_backward(grad, x, 0.0), None
+                return torch.ops.aten.hardtanh_backward(grad, steps, -1.0, 1.0), None
+            return torch.ops.aten.threshold_backward(grad, steps, 0.0), None
         if self.kind == "bipolar":
-            (x,) = saved
-            return torch.where(x.abs() <= 1.0, grad, self.zero), None
-        steps, whole, scale, value = saved
+            return torch.where(steps.abs() <= 1.0, grad, self.zero), None
+        assert scale is not None and value is not None
         if self.limits is not None:
             passed = torch.ops.aten.hardtanh_backward(grad, steps, *self.limits[2:])
         else:
             passed = torch.where((steps > self.below) & (steps < self.above), grad, self.zero)
         # Clipped values depend on the scale alone, the others by their rounding only.
-        m = len(grad)
-        by_scale = (grad * whole).addcmul_(passed, steps, value=-1.0).sum((1, 2))
+        by_size = (grad * whole).addcmul_(passed, steps, value=-1.0).sum(1).sum(1)
         if self.power_of_two:
-            return passed, by_scale * scale.view(m) * math.log(2.0)
+            return passed, by_size * math.log(2.0)
         sign = torch.where(value >= 0, self.one, -self.one)
-        return passed, by_scale * sign / self.threshold.view(m)
+        m = len(value)
+        return passed, by_size * sign / (self.threshold.view(m) * scale.view(m))

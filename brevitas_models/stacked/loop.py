@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from brevitas_models import pruning, training
-from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
 from brevitas_models.recipe import PruningSettings, TrainingSettings
-from brevitas_models.stacked.network import Network
 from brevitas_models.stacked.stack import Stack
+from brevitas_models.stacked.step import Pool, Step
+from brevitas_models.stacked.step import rates as step_rates
 from brevitas_models.training import EpochRecord, Frames, OnEpoch
 
 # Settings in which the models of one stack must agree; seed, patience and L1 factor are their own.
@@ -109,11 +108,7 @@ def train_many(
 
 def _check(jobs: Sequence[Job]) -> None:
     for job in jobs:
-        if len(job.frames) < 2 or len(job.validation) < 1:
-            raise UserError(
-                f"training needs at least 2 training frames and 1 validation frame, found "
-                f"{len(job.frames)} and {len(job.validation)}"
-            )
+        training.check_frames(job.frames, job.validation)
     for key in SHARED:
         found = {getattr(job.settings, key) for job in jobs}
         if len(found) != 1:
@@ -133,21 +128,22 @@ class _State:
         self.history: list[EpochRecord] = []
         self.best_loss, self.best_epoch = math.inf, 0
         self.best_weights: dict[str, Any] = {}
-        n_classes = job.model.config.layers[-1]
-        target = job.frames.target
-        self.target = target if target.ndim == 2 else F.one_hot(target, n_classes).float()
-        self.x: Tensor = job.model.input_quant(job.frames.x)
+        self.target = job.frames.target
         self.in_scale = job.model.input_scale(0)
+        self.x = torch.empty(0)
 
-    def same_inputs(self, other: _State) -> bool:
-        """Return whether every batch is the same for both models."""
+    def same_frames(self, other: _State) -> bool:
+        """Return whether the quantised frames are the same for both models."""
         return (
             self.job.frames.x is other.job.frames.x
             and self.job.frames.target is other.job.frames.target
-            and self.job.settings.seed == other.job.settings.seed
             and self.job.model.config.input_bits == other.job.model.config.input_bits
             and (self.in_scale is None or torch.equal(self.in_scale, other.in_scale))
         )
+
+    def same_batches(self, other: _State) -> bool:
+        """Return whether every batch is the same for both models."""
+        return self.same_frames(other) and self.job.settings.seed == other.job.settings.seed
 
 
 class _Run:
@@ -155,6 +151,11 @@ class _Run:
 
     def __init__(self, jobs: Sequence[Job], temperature: float, compiled: bool) -> None:
         self.states = [_State(job) for job in jobs]
+        for index, state in enumerate(self.states):
+            twins = (other for other in self.states[:index] if state.same_frames(other))
+            twin = next(twins, None)
+            # Inputs are not trained: they are quantised here, once.
+            state.x = state.job.model.input_quant(state.job.frames.x) if twin is None else twin.x
         self.settings = jobs[0].settings
         self.temperature, self.compiled = temperature, compiled
         # A last, shorter batch is left out: after the next permutation other frames are in it.
@@ -166,24 +167,15 @@ class _Run:
 
     def _restack(self, active: list[_State]) -> None:
         kept = [index for index, state in enumerate(self.active) if state in active]
-        optimizer = getattr(self, "optimizer", None)
+        before = self.active and self.one_step
         self.active = active
         if not active:
             return
         self.stack = Stack([state.job.model for state in active])
-        self.network = Network(self.stack.configs)
-        if self.compiled:
-            self.network.generalise()
-            self.gradients = torch.compile(self.network.gradients, dynamic=False, fullgraph=True)
-        else:
-            self.gradients = self.network.gradients
-        before = optimizer.state_dict()["state"] if optimizer is not None else {}
-        self.optimizer = torch.optim.Adam(
-            [self.stack.values], lr=self.settings.learning_rate, fused=True
-        )
+        self.one_step = Step(self.stack, self.temperature, self.compiled)
         if before:
-            rows = {key: v[kept] if v.ndim else v for key, v in before[0].items()}
-            self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": {0: rows}})
+            self.one_step.first.copy_(before.first[kept])
+            self.one_step.second.copy_(before.second[kept])
         l1 = torch.tensor([[state.job.settings.l1] for state in active])
         self.l1 = l1 if bool(l1.any()) else None
         self.in_scale = None
@@ -191,17 +183,16 @@ class _Run:
             scales = [state.in_scale for state in active if state.in_scale is not None]
             self.in_scale = torch.stack(scales).view(-1, 1, 1)
         # One gathering of frames serves all models that see the same batches.
-        self.alike = all(state.same_inputs(active[0]) for state in active)
+        alike = all(state.same_batches(active[0]) for state in active)
+        self.sources = active[:1] if alike else active
+        self.pool = Pool.of([s.x for s in self.sources], [s.target for s in self.sources])
 
-    def _batch(self, start: int) -> tuple[Tensor, Tensor]:
-        sources = self.active[:1] if self.alike else self.active
-        chosen = [state.order[start : start + self.batch] for state in sources]
-        pairs = list(zip(sources, chosen, strict=True))
-        x = [state.x.index_select(0, order) for state, order in pairs]
-        target = [state.target.index_select(0, order).t() for state, order in pairs]
-        if len(pairs) == 1:
-            return x[0][None], target[0].contiguous()[None]
-        return torch.stack(x), torch.stack(target)
+    def _order(self) -> Tensor:
+        """Return the rows of the pool that each step of an epoch takes, (steps, models, batch)."""
+        used = self.steps * self.batch
+        starts = zip(self.sources, self.pool.starts, strict=True)
+        rows = [state.order[:used].view(self.steps, self.batch) + start for state, start in starts]
+        return torch.stack(rows, 1)
 
     def epoch(self, epoch: int) -> None:
         """Train all active models for an epoch and judge them."""
@@ -211,32 +202,29 @@ class _Run:
             state.job.model.train()
             frames = len(state.job.frames)
             state.order = torch.randperm(frames, generator=state.shuffle)
-        total = torch.zeros(count)
-        values, keep, statistics = self.stack.values, self.stack.keep, self.stack.statistics
-        running = [tensor for pair in statistics for tensor in pair]
-        rate = self.settings.learning_rate
-        for start in range(0, self.steps * self.batch, self.batch):
-            rate = training.learning_rate(self.step / all_steps, self.settings)
-            x, target = self._batch(start)
-            loss, values.grad, seen = self.gradients(
-                values.data, keep, statistics, x, self.in_scale, target, self.l1, self.temperature
-            )
-            if seen:
-                torch._foreach_copy_(running, [tensor for pair in seen for tensor in pair])
-            self.optimizer.param_groups[0]["lr"] = rate
-            self.optimizer.step()
+        order = self._order()
+        ahead = range(self.step, self.step + self.steps)
+        learning = [training.learning_rate(step / all_steps, self.settings) for step in ahead]
+        rates = torch.tensor([step_rates(r, at + 1) for r, at in zip(learning, ahead, strict=True)])
+        self.one_step.total.zero_()
+        pruning_now = [state for state in self.active if state.pruned.share > 0]
+        for index in range(self.steps):
+            self.one_step(self.pool, order[index], self.in_scale, self.l1, rates[index])
             self.step += 1
-            for state in self.active:
-                before, now = (self.step - 1) / all_steps, self.step / all_steps
+            before, now = (self.step - 1) / all_steps, self.step / all_steps
+            for state in pruning_now:
                 training.prune(state.job.model, before, now, state.pruned, state.job.settings.seed)
-            total += loss
-        if self.network.counts_batches:
+        if self.one_step.network.counts_batches:
             self.stack.counts += self.steps
-        losses = (total / self.steps).tolist()
+        losses = (self.one_step.total / self.steps).tolist()
         spent = time.perf_counter() - started
         for state, loss_value in zip(self.active, losses, strict=True):
-            self._judge(state, epoch, loss_value, rate, spent / count)
-        going = [state for state in self.active if not self._stopped(state, epoch)]
+            self._judge(state, epoch, loss_value, learning[-1], spent / count)
+        going = [
+            state
+            for state in self.active
+            if not training.out_of_patience(state.best_epoch, state.job.settings, epoch)
+        ]
         if len(going) < len(self.active):
             self._restack(going)
 
@@ -247,13 +235,9 @@ class _Run:
         logits = training.evaluate(job.model, job.validation.x, statistics=job.frames.x)
         loss = float(training.loss_of(logits, job.validation.target, self.temperature))
         match = float((logits.argmax(dim=1) == job.validation.answers).float().mean())
-        if not math.isfinite(loss) or not math.isfinite(train_loss):
-            raise UserError(
-                f"the loss is not a finite number in epoch {epoch}; try a learning_rate "
-                f"below {job.settings.learning_rate:g}"
-            )
+        training.check_losses((train_loss, loss), epoch, job.settings)
         progress = self.step / (self.steps * self.settings.epochs)
-        full_share = state.pruned.share == 0 or progress >= state.pruned.end
+        full_share = training.has_full_share(progress, state.pruned)
         best = full_share and loss < state.best_loss
         if best:
             state.best_loss, state.best_epoch = loss, epoch
@@ -274,12 +258,6 @@ class _Run:
         state.history.append(record)
         if job.on_epoch is not None:
             job.on_epoch(record)
-
-    def _stopped(self, state: _State, epoch: int) -> bool:
-        patience = state.job.settings.patience
-        if patience is None or state.best_epoch == 0:
-            return False
-        return epoch - state.best_epoch >= patience
 
     def finish(self) -> None:
         """Leave every model with its best weights, in tensors of its own."""

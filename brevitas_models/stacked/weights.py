@@ -19,14 +19,14 @@ from brevitas_models.quantizers import SCALE_FLOOR
 
 @dataclass(frozen=True)
 class Saved:
-    """What the backward pass needs of the forward pass; shapes as in `WeightQuant.forward`."""
+    """What the backward pass needs of the forward pass; weights as `WeightQuant` shapes them."""
 
     weight: Tensor
     size: Tensor
     top: Tensor
     alive: Tensor
     scale: Tensor
-    flat_scale: Tensor
+    each_scale: Tensor
     steps: Tensor
     whole: Tensor
 
@@ -63,6 +63,9 @@ class WeightQuant:
             rows += [n_in if per_row else n_out * n_in] * count
             start += n_out * n_in
         self.groups = len(rows)
+        # Weights of one layer are rows of equal length; of several layers they stay flat, and
+        # every weight looks its scale up.
+        self.in_rows = len(layers) == 1
         self.sizes = torch.tensor(rows)
         self.group_of = torch.repeat_interleave(torch.arange(self.groups), self.sizes)
         self.sizes = self.sizes.float()
@@ -76,8 +79,19 @@ class WeightQuant:
         highest = 2.0 ** (spread - 1) - 1
         lowest = -highest if first.narrow_range else -highest - 1
         self.threshold = 2.0 ** (spread - 1) if self.power_of_two else -lowest
-        self.lowest = lowest.index_select(1, self.group_of)
-        self.highest = highest.index_select(1, self.group_of)
+        self.lowest, self.highest = self._spread(lowest), self._spread(highest)
+
+    def _shaped(self, weight: Tensor) -> Tensor:
+        """Return flat weights (m, n) as (m, groups, n / groups) where they are rows."""
+        return weight.unflatten(1, (self.groups, -1)) if self.in_rows else weight
+
+    def _spread(self, each: Tensor) -> Tensor:
+        """Return what belongs to each group (m, groups) so that it meets every weight."""
+        return each[:, :, None] if self.in_rows else each.index_select(1, self.group_of)
+
+    def _sum(self, weights: Tensor) -> Tensor:
+        """Return the sum over each group, (m, groups)."""
+        return weights.sum(2) if self.in_rows else weights @ self.member
 
     def scales(self, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return clamped statistic, where it is not of zeros alone, and scale, each (m, groups).
@@ -85,9 +99,12 @@ class WeightQuant:
         Parameters
         ----------
         size : Tensor
-            Magnitudes of the masked weights (m, n).
+            Magnitudes of the masked weights, as `_shaped`.
         """
-        parts = [size[:, a:b].unflatten(1, (count, -1)) for a, b, count in self.spans]
+        if self.in_rows:
+            parts = [size]
+        else:
+            parts = [size[:, a:b].unflatten(1, (count, -1)) for a, b, count in self.spans]
         if self.kind == "bipolar":
             found = torch.cat([part.mean(2) for part in parts], 1)
         else:
@@ -105,36 +122,39 @@ class WeightQuant:
         """Quantise flat, masked weights (m, n): values (m, n), and what `backward` needs."""
         if self.kind == "float":
             return weight, None
+        weight = self._shaped(weight)
         size = weight.abs()
         top, alive, scale = self.scales(size)
-        flat = scale.index_select(1, self.group_of)
+        each = self._spread(scale)
         if self.kind == "bipolar":
             steps = whole = torch.where(weight >= 0, self.one, -self.one)
         else:
-            steps = weight / flat
+            steps = weight / each
             whole = torch.clamp(steps.round(), self.lowest, self.highest)
-        return whole * flat, Saved(weight, size, top, alive, scale, flat, steps, whole)
+        values = (whole * each).view(len(weight), -1)
+        return values, Saved(weight, size, top, alive, scale, each, steps, whole)
 
     def backward(self, grad: Tensor, saved: Saved | None) -> Tensor:
         """Return the gradient of masked weights (m, n) for that of the quantised ones."""
         if saved is None:
             return grad
+        grad = self._shaped(grad)
         if self.kind == "bipolar":
-            by_scale = (grad * saved.whole) @ self.member
-            shared, grad = 1.0 / self.sizes, grad * saved.flat_scale
+            by_scale = self._sum(grad * saved.whole)
+            shared, grad = 1.0 / self.sizes, grad * saved.each_scale
             hit = saved.weight.sign()
         else:
-            by_scale = (grad * (saved.whole - saved.steps)) @ self.member
+            by_scale = self._sum(grad * (saved.whole - saved.steps))
             # All weights of the largest magnitude have an equal share of its gradient.
-            largest = saved.size >= saved.top.index_select(1, self.group_of)
+            largest = saved.size >= self._spread(saved.top)
             hit = saved.weight.sign() * largest
-            shared = 1.0 / (largest.float() @ self.member).clamp_min(1.0)
+            shared = 1.0 / self._sum(largest.float()).clamp_min(1.0)
         if self.power_of_two:
             by_top = by_scale * saved.scale / saved.top
         else:
             by_top = by_scale if self.kind == "bipolar" else by_scale / self.threshold
         each = torch.where(saved.alive, by_top * shared, self.zero)
-        return torch.addcmul(grad, hit, each.index_select(1, self.group_of))
+        return torch.addcmul(grad, hit, self._spread(each)).view(len(grad), -1)
 
 
 def kind_of(bits: int) -> str:
