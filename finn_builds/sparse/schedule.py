@@ -197,6 +197,7 @@ def pipeline(
     latency: int | None = None,
     register_inputs: bool = True,
     register_outputs: bool = True,
+    behind_ns: float = 0.0,
 ) -> Pipeline:
     """Return a graph with pipeline registers for a clock or for a latency.
 
@@ -212,6 +213,8 @@ def pipeline(
         short as that allows. Exactly one of the two must be given.
     register_inputs, register_outputs : bool
         Whether there is a register before the first and behind the last operator.
+    behind_ns : float
+        Delay of what lies between an output and the register that takes it.
 
     Raises
     ------
@@ -223,7 +226,7 @@ def pipeline(
             "sparse pipeline: expected either a clock period or a latency, found "
             f"{clock_ns} ns and {latency} cycles; give one of the two"
         )
-    delay = delays(graph, family)
+    delay = _with_behind(graph, delays(graph, family), behind_ns)
     first, ends = int(register_inputs), int(register_outputs)
     slowest = max(delay, default=0.0)
     if clock_ns is not None:
@@ -253,7 +256,18 @@ def pipeline(
     if len(apart) <= MAX_CONSTRAINTS:
         stages = _fewest_bits(graph, stages, last, first, apart, _together(graph))
     piped = _with_registers(graph, stages, last + ends)
-    return Pipeline(piped, last + ends, _longest(piped, delays(piped, family)) + family.t_reg)
+    longest = _longest(piped, _with_behind(piped, delays(piped, family), behind_ns))
+    return Pipeline(piped, last + ends, longest + family.t_reg)
+
+
+def _with_behind(graph: Graph, delay: list[float], behind_ns: float) -> list[float]:
+    """Return the delays with what lies behind the outputs added to the operators they are of."""
+    outputs = set(graph.outputs)
+    late = [
+        i in outputs and not isinstance(node, Input | Const | Reg)
+        for i, node in enumerate(graph.nodes)
+    ]
+    return [d + behind_ns * is_late for d, is_late in zip(delay, late, strict=True)]
 
 
 def _longest(graph: Graph, delay: list[float]) -> float:

@@ -11,6 +11,7 @@ from finn_builds.sparse.compares import compare
 from finn_builds.sparse.cost import absorbed
 from finn_builds.sparse.ir import Clip, Compare, Concat, Reg, Sum, Table
 from finn_builds.sparse.lookups import lookup
+from finn_builds.sparse.lutnet import LUT_INPUTS
 
 
 class NodeWriter(BitWriter):
@@ -37,8 +38,11 @@ class NodeWriter(BitWriter):
             return self._clip(index, node)
         if isinstance(node, Reg):
             source = self.names[node.src]
+            # The output of a shift register made of a LUT comes later than a flip-flop's.
+            chained = isinstance(self.graph.nodes[node.src], Reg)
+            attribute = '(* shreg_extract = "no" *) ' if chained else ""
             return [
-                f"{self.declare(index, 'reg')};",
+                f"{attribute}{self.declare(index, 'reg')};",
                 f"always @(posedge clk) if (ce) {self.names[index]} <= {source};",
             ]
         return []
@@ -137,9 +141,33 @@ class NodeWriter(BitWriter):
         body += [0] * (self.graph.width(index) - len(body))
         over = bits[node.shift + count :]
         width = self.graph.width(index)
+        if self.family.primitives and 2 <= len(over) <= LUT_INPUTS - 1 - len(sign):
+            return self._clip_luts(index, body[:width], over, sign)
         value = self.pack(body[:width])
         if over:
             value = f"({{{width}{{|{self.pack(over)}}}}} | {value})"
         if sign:
             value = f"{{{width}{{~{self.pack(sign)}}}}} & {value}"
         return [f"{self.declare(index)} = {value};"]
+
+    def _clip_luts(
+        self, index: int, body: Sequence[AnyBit], over: Sequence[AnyBit], sign: Sequence[AnyBit]
+    ) -> list[str]:
+        """Return a clip as a LUT a bit, which a mapper would spread over two levels to share."""
+        name, width = self.names[index], self.graph.width(index)
+        lines = [f"{self.declare(index)};"]
+        for k, bit in enumerate(body):
+            reads = [bit, *over, *sign]
+            n = len(reads)
+            flip = sum(1 << j for j, b in enumerate(reads) if isinstance(b, Bit) and b.inv)
+            table = 0
+            for address in range(1 << n):
+                seen = address ^ flip
+                low, negative = seen & ((1 << (1 + len(over))) - 1), seen >> (1 + len(over))
+                table |= int(low > 0 and not negative) << address
+            target = f"{name}[{k}]" if width > 1 else name
+            lines.append(
+                f"ps_lut{n} #(.INIT({hexadecimal(table, 1 << n)})) {name}_c{k}_lut "
+                f"(.a({self.pack(reads, raw=True)}), .y({target}));"
+            )
+        return lines

@@ -56,6 +56,9 @@ module select_words (A, S, Y);
 endmodule
 """
 
+#: Yosys does not know Vivado's attribute against shift registers; they leave kept flip-flops alone.
+_NO_SHIFT_REGISTERS = "setattr -set keep 1 a:shreg_extract=no %ci1 t:$_*DFF* %i"
+
 _XILINX = "synth_xilinx -top {top} -family {family} -flatten -noiopad -noclkbuf"
 _ECP5 = "synth_ecp5 -top {top} -abc9"
 
@@ -100,7 +103,9 @@ def synthesis_script(
             f"techmap -map {SELECT_FILE}",
             "opt_expr",
             "clean",
-            f"{command} -run fine:",
+            f"{command} -run fine:map_ffs",
+            _NO_SHIFT_REGISTERS,
+            f"{command} -run map_ffs:",
         ]
     return "\n".join([*lines, f"write_json {NETLIST}"]) + "\n"
 

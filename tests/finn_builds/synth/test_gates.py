@@ -22,6 +22,7 @@ from finn_builds.synth.netlist import Cell, Netlist, from_json
 from finn_builds.synth.primitives import declarations
 from finn_builds.synth.script import NETLIST
 from finn_builds.synth.sources import node_ports
+from finn_builds.synth.timing import longest_path
 from finn_builds.synth.yosys import prepare
 from tests.finn_builds.sparse.sparse_networks import pack, random_frames, random_network
 
@@ -129,12 +130,15 @@ class TestByHand:
             GateSimulator(Netlist(cells), 1)
 
 
+def _clock(seed: int) -> float:
+    return (6.0, 9.0, 12.0, 50.0)[seed % 4]
+
+
 def _compiled(seed: int, family: str) -> tuple[SparseNetwork, CompiledNetwork]:
     rng = np.random.default_rng(seed)
     network = random_network(rng, f"net{seed}", most=int(rng.choice((4, 8, 16))))
     options = Options(restarts=0)
-    clock = float(rng.choice((6.0, 12.0, 50.0)))
-    return network, compile_network(network, family, clock_ns=clock, options=options)
+    return network, compile_network(network, family, clock_ns=_clock(seed), options=options)
 
 
 def _stage(network: SparseNetwork, compiled: CompiledNetwork) -> Stage:
@@ -173,6 +177,15 @@ def test_netlists_of_random_networks(mapped) -> None:
         expected = pack(network.evaluate(x), compiled.out_width)
         found = _run(network, compiled, netlist, x)
         assert np.array_equal(found, expected), network.name
+
+
+@pytest.mark.slow
+def test_netlists_are_as_fast_as_they_were_scheduled(mapped) -> None:
+    """The estimate over the mapped netlist is within the clock that the stages were made for."""
+    for network, compiled, netlist in mapped:
+        clock = _clock(int(network.name.removeprefix("net")))
+        assert compiled.pipeline.stage_ns <= clock
+        assert longest_path(netlist, compiled.family).ns <= clock, network.name
 
 
 @pytest.mark.slow
