@@ -1,8 +1,9 @@
 // AXI4-Lite slave: turns bus accesses into single-cycle reads and writes of registers.
 //
 // Handshake: a write is taken when address and data are both offered, no response is pending and
-//   hold_writes is low, and `write` is high in that very cycle; its response follows in the next. A read is taken when
-//   no earlier one is pending; `read_data` is sampled in that cycle and offered in the next.
+//   hold_writes is low, and `write` is high in that very cycle; its response follows in the next.
+//   A read is taken when no earlier one is pending; `read_data` is sampled in that cycle and
+//   offered in the next.
 // Errors: a write that does not carry all four bytes changes nothing and is answered with SLVERR.
 // Throughput: one read and one write every two cycles, independent of each other.
 `default_nettype none

@@ -11,9 +11,10 @@
 // Other addresses read as zero and take no writes.
 //
 // Done is set at the end of a run and cleared by the next start. An error on the bus ends a run
-// without setting done; then, or while a run is on, a start does nothing but set bit 2 of the
-// status. `clear`, the soft reset, brings back the state after power-on of control and status.
-// Address and frames may be written while a run is on: they are for the next.
+// without setting done; then, while a run is on, or in a soft reset, a start does nothing but set
+// bit 2 of the status. A soft reset, which is `stop` and at its end `clear`, brings back the state
+// after power-on of control and status; bit 2 is set behind it if there was a start within it.
+// Address and frames may be written while a run or a reset is on: they are for the next.
 //
 // The bytes of a run, frames * frame_bytes, are summed up one bit of frame_bytes per cycle as soon
 // as `frames` is written: SIZE_BITS + 1 cycles, SIZE_BITS being the bits that frame_bytes has. A
@@ -26,7 +27,8 @@ module dma_registers #(
 ) (
     input  wire                  clk,
     input  wire                  rst_n,  // synchronous
-    input  wire                  clear,
+    input  wire                  stop,   // in a soft reset
+    input  wire                  clear,  // at its end
     input  wire  [31:0]          frame_bytes,
 
     input  wire  [6:0]           s_axil_awaddr,
@@ -133,8 +135,9 @@ module dma_registers #(
 
     logic done;
     logic refused;
+    logic stopped;  // `stop` was high before
     wire  write_start = write && write_at == CONTROL && write_data[0];
-    wire  start = write_start && !running && resp == 2'b00 && !clear;
+    wire  start = write_start && !running && resp == 2'b00 && !stop;
     wire  begin_run = waiting && settled;
 
     assign launch = begin_run && !too_long && !none;
@@ -144,9 +147,7 @@ module dma_registers #(
             running <= 1'b0;
             waiting <= 1'b0;
             done    <= 1'b0;
-            refused <= 1'b0;
         end else begin
-            if (write_start) refused <= !start;
             if (start) begin
                 running <= 1'b1;
                 waiting <= 1'b1;
@@ -162,6 +163,14 @@ module dma_registers #(
                 done    <= finished && !failed;
             end
         end
+    end
+
+    // Not with `clear`: a start within a reset leaves its mark.
+    always_ff @(posedge clk) begin
+        stopped <= stop;
+        if (!rst_n) refused <= 1'b0;
+        else if (write_start) refused <= !start;
+        else if (stop && !stopped) refused <= 1'b0;
     end
 
     always_comb begin

@@ -89,7 +89,7 @@ module odma #(
     wire drop = stop || resp != 2'b00;
 
     dma_registers #(.ADDR_BITS(ADDR_BITS), .SIZE_BITS(SIZE_BITS)) registers (
-        .clk(ap_clk), .rst_n(ap_rst_n), .clear(clear), .frame_bytes(frame_bytes),
+        .clk(ap_clk), .rst_n(ap_rst_n), .stop(stop), .clear(clear), .frame_bytes(frame_bytes),
         .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid),
         .s_axil_awready(s_axil_awready), .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(s_axil_wstrb),
         .s_axil_wvalid(s_axil_wvalid), .s_axil_wready(s_axil_wready), .s_axil_bresp(s_axil_bresp),

@@ -334,6 +334,61 @@ def test_soft_reset_waits_for_the_bus(narrow):
         bench.check_run(sim, np.random.default_rng(5), 9)
 
 
+def test_a_start_in_every_cycle_of_a_soft_reset(narrow):
+    """It is refused and leaves its mark; one behind the reset runs."""
+    bench = narrow.sized(16)
+    rng = np.random.default_rng(14)
+    with bench.simulator(memory_bytes=1 << 15, timing=MemoryTiming(latency=20)) as sim:
+        accepted = 0
+        for moment in range(200):
+            for dma in (IDMA, ODMA):
+                bench.start(sim, 200, 0, 1 << 14)
+                sim.write(dma, 0x00, 1)
+                assert sim.read(dma, 0x20) == REFUSED  # the reset takes this mark away
+                sim.step(30)
+                sim.write(CONTROL, 0x00, 1)
+                sim.step(moment)
+                sim.write(dma, 0x1C, 0)  # of no frames, to be done at once if it is begun
+                sim.write(dma, 0x00, 1)
+                while sim.read(CONTROL, 0x00) & 1:
+                    sim.step(3)
+                sim.step(60)
+                state = {d: (sim.read(d, 0x00), sim.read(d, 0x20)) for d in (IDMA, ODMA)}
+                begun = state[dma] == (6, 0)
+                assert begun or state[dma] == (4, REFUSED)
+                other = IDMA + ODMA - dma
+                assert state[other] == (4, 0)
+                accepted += begun
+            if accepted >= 6:
+                break
+            bench.check_run(sim, rng, 3)  # as it begins, the mark goes
+        assert accepted >= 6
+        assert moment > 20, "hardly a start came within the reset"
+        assert sim.breaches() == []
+
+
+def test_a_start_in_a_soft_reset_that_hangs_is_answered(narrow):
+    """The processor's bus does not hang with memory's."""
+    bench = narrow.sized(16)
+    with bench.simulator(timing=MemoryTiming(latency=20)) as sim:
+        bench.start(sim, 500, 0, 1 << 19)
+        sim.step(60)
+        sim.set_hung(True)
+        sim.step(50)
+        sim.write(CONTROL, 0x00, 1)
+        sim.step(100)
+        for dma in (IDMA, ODMA):
+            sim.write(dma, 0x00, 1)
+            assert sim.read(dma, 0x20) == REFUSED
+        sim.set_hung(False)
+        sim.step(500)
+        assert sim.read(CONTROL, 0x00) == 0
+        assert [sim.read(d, r) for d in (IDMA, ODMA) for r in (0x00, 0x20)] == [4, REFUSED] * 2
+        soft_reset(sim)
+        assert [sim.read(d, 0x20) for d in (IDMA, ODMA)] == [0, 0]
+        bench.check_run(sim, np.random.default_rng(15), 9)
+
+
 def test_starting_only_one_side_and_resetting(folded):
     with folded.simulator() as sim:
         for dma in (IDMA, ODMA):
