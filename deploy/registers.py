@@ -12,7 +12,7 @@ __all__ = ["METER", "DriverError", "Shell"]
 CONTROL, ADDRESS_LOW, ADDRESS_HIGH, FRAMES = 0x00, 0x10, 0x14, 0x1C  # FINN's
 STATUS, FRAME_BYTES, BYTES_LEFT = 0x20, 0x24, 0x28
 START, DONE, IDLE = 1, 2, 4
-RESPONSE_MASK = 3
+RESPONSE_MASK, REFUSED = 3, 4
 RESPONSES = {2: "SLVERR: the memory refused the access", 3: "DECERR: there is no memory there"}
 
 IDENTITY_AT, IDENTITY = 0x04, 0x50535331
@@ -85,7 +85,9 @@ class Shell:
         return bool(dma.read(CONTROL) & DONE)
 
     def ready(self) -> bool:
-        """Say whether every DMA is idle and without error."""
+        """Say whether every DMA is idle and without error, and no soft reset is under way."""
+        if self.control is not None and self.control.read(CONTROL) & SOFT_RESET:
+            return False
         dmas = (*self.odma, *self.idma)
         return all(dma.read(CONTROL) & IDLE for dma in dmas) and not self.has_failed()
 
@@ -151,8 +153,13 @@ class Shell:
                 text = f"  {name} DMA {i}: {state}"
                 if self.control is not None:
                     text += f", {dma.read(BYTES_LEFT)} bytes left"
-                    response = dma.read(STATUS) & RESPONSE_MASK
+                    found = dma.read(STATUS)
+                    response = found & RESPONSE_MASK
                     if response:
                         text += f", {RESPONSES.get(response, 'error on the bus')}"
+                    if found & REFUSED:
+                        text += ", a start was refused: busy, after an error, or in a soft reset"
                 lines.append(text)
+        if self.control is not None and self.control.read(CONTROL) & SOFT_RESET:
+            lines.append("  a soft reset is under way")
         return "\n".join(lines)

@@ -168,6 +168,28 @@ def test_missing_input_times_out_and_the_soft_reset_helps(overlay, made):
     assert (overlay.execute(made.integers) == made.outputs).all()
 
 
+def test_a_start_that_was_refused_is_told(overlay):
+    overlay.odma0.write(0x1C, 1)
+    overlay.odma0.write(0x00, 1)
+    assert "refused" not in overlay.status()
+    overlay.odma0.write(0x00, 1)
+    assert "a start was refused" in overlay.status()
+    overlay.soft_reset()
+    assert "refused" not in overlay.status()
+
+
+def test_no_run_begins_in_a_soft_reset(overlay, made, virtual):
+    """Memory keeps it from ending."""
+    virtual.simulator.set_hung(True)
+    overlay.execute_on_buffers(asynch=True, batch_size=1)
+    overlay.control0.write(0x00, 1)
+    with pytest.raises(DriverError, match=r"(?s)not ready.*a soft reset is under way"):
+        overlay.execute_on_buffers(batch_size=1)
+    virtual.simulator.set_hung(False)
+    overlay.soft_reset()
+    assert (overlay.execute(made.integers) == made.outputs).all()
+
+
 def test_a_description_of_another_build_is_refused(made, virtual):
     shapes = json.loads(json.dumps(made.description["io_shape_dict"]))
     shapes["ishape_packed"] = [[1, 3, 3]]
