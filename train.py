@@ -47,6 +47,7 @@ def parser() -> Parser:
         help="any setting of the recipe, e.g. pruning.schedule=lottery_ticket; may be repeated",
     )
     add("--out", type=Path, metavar="DIR", help="folder to write, default build/train_<name>")
+    add("--compiled", action="store_true", help="let torch compile the steps (needs g++)")
     add("--quiet", action="store_true", help="print only the result")
     return result
 
@@ -92,6 +93,7 @@ def train(arguments: Sequence[str]) -> None:
         out=args.out or Path("build") / f"train_{settings.name}",
         command=record.recorded_command(arguments),
         reporter=Reporter(args.quiet),
+        compiled=args.compiled,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -48,11 +49,14 @@ class Experiment:
     recipe : Recipe
     data : Dataset
     teacher : Teacher or None
+    compiled : bool
+        Let torch compile the training steps; changes results in the last bits.
     """
 
     recipe: Recipe
     data: Dataset
     teacher: Teacher | None
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         recipe, data = self.recipe, self.data
@@ -130,7 +134,7 @@ class Experiment:
             state_file=state_file,
             on_epoch=on_epoch,
             # Several times as fast as the loop over Brevitas' layers.
-            trainer=stacked.train,
+            trainer=functools.partial(stacked.train, compiled=self.compiled),
         )
 
     def fit(self) -> tuple[QuantMLP, list[EpochRecord]]:
@@ -159,6 +163,7 @@ def run(
     out: Path,
     command: str,
     reporter: Reporter,
+    compiled: bool = False,
 ) -> Path:
     """Train a model as its recipe says, measure it and write all about it into a folder.
 
@@ -178,6 +183,8 @@ def run(
     command : str
         What made it, for the record.
     reporter : Reporter
+    compiled : bool
+        As in `Experiment`.
 
     Returns
     -------
@@ -187,8 +194,11 @@ def run(
     Raises
     ------
     UserError
-        For anything in the recipe, the data, the teacher or `out` that does not fit.
+        For anything in the recipe, the data, the teacher or `out` that does not fit; if steps are
+        to be compiled and there is no compiler.
     """
+    if compiled:
+        stacked.check_compiler("--compiled", "leave the option out")
     outputs.check(out, recipe.name)
     chosen = recipe.data
     data = datasets.load(chosen.dataset, source=chosen.source, seed=chosen.seed)
@@ -197,7 +207,7 @@ def run(
     asked = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
     if asked is not None and recipe.distillation is None:
         recipe = dataclasses.replace(recipe, distillation=ways)
-    experiment = Experiment(recipe, data, asked)
+    experiment = Experiment(recipe, data, asked, compiled)
 
     kept = _Kept(outputs.unfinished(out), chosen.folds > 1 or len(plan(recipe)) > 1, reporter)
     if chosen.folds > 1:
@@ -242,7 +252,8 @@ class _Kept:
         if self.wanted:
             self.folder.mkdir(parents=True, exist_ok=True)
             # By what it belongs to: after a change of the recipe other files count.
-            file = self.folder / f"{fingerprint(recipe, *experiment.frames())[:24]}.pt"
+            name = fingerprint(recipe, *experiment.frames())[:24]
+            file = self.folder / f"{name}{'_compiled' if experiment.compiled else ''}.pt"
             if file.exists():
                 self.reporter.note(f"{title}: goes on from the finished rounds in {self.folder}")
         rounds = plan(recipe)

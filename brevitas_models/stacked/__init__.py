@@ -7,7 +7,8 @@ quantiser: that is also several times faster for a single network. Values and gr
 of the Brevitas layers up to rounding, which the tests show for every option of a network.
 """
 
+from brevitas_models.stacked.compiling import check_compiler
 from brevitas_models.stacked.loop import train, train_many
 from brevitas_models.stacked.stack import Stack, stackable
 
-__all__ = ["Stack", "stackable", "train", "train_many"]
+__all__ = ["Stack", "check_compiler", "stackable", "train", "train_many"]

@@ -14,6 +14,7 @@ from torch import Tensor
 from brevitas_models import pruning, training
 from brevitas_models.quant_mlp import QuantMLP
 from brevitas_models.recipe import PruningSettings, TrainingSettings
+from brevitas_models.stacked.compiling import Compiled, decided
 from brevitas_models.stacked.stack import Stack
 from brevitas_models.stacked.step import Pool, Step
 from brevitas_models.stacked.step import rates as step_rates
@@ -52,18 +53,19 @@ def train(
     temperature: float = 1.0,
     on_epoch: OnEpoch | None = None,
     calibrate: bool = True,
+    compiled: Compiled = False,
 ) -> list[EpochRecord]:
     """Train one model as `training.train` does, several times faster.
 
     Batches, masks and rules are the same; sums are taken in another order, so that the results
-    agree up to rounding only.
+    agree up to rounding only. `compiled` is that of `train_many`.
     """
     job = Job(model, frames, validation, settings, pruned, on_epoch, calibrate)
-    return train_many([job], temperature=temperature)[0]
+    return train_many([job], temperature=temperature, compiled=compiled)[0]
 
 
 def train_many(
-    jobs: Sequence[Job], *, temperature: float = 1.0, compiled: bool = False
+    jobs: Sequence[Job], *, temperature: float = 1.0, compiled: Compiled = False
 ) -> list[list[EpochRecord]]:
     """Train models side by side, each as it would be alone.
 
@@ -74,10 +76,10 @@ def train_many(
         `SHARED`.
     temperature : float
         As in `training.train`.
-    compiled : bool
-        Let torch compile forward and backward. That takes up to a minute (once for a kind of
-        network and a number of models, if torch may keep files) and needs g++; a step then takes
-        about two thirds of the time.
+    compiled : bool or "auto"
+        Let torch compile the steps. That takes a quarter of a minute (seconds in a later process,
+        if torch may keep files, for the same kind of network and number of models) and needs g++;
+        a step then takes about half the time. ``auto``: where there is a compiler and it pays.
 
     Returns
     -------
@@ -149,7 +151,7 @@ class _State:
 class _Run:
     """The stack that is being trained; it shrinks as models run out of patience."""
 
-    def __init__(self, jobs: Sequence[Job], temperature: float, compiled: bool) -> None:
+    def __init__(self, jobs: Sequence[Job], temperature: float, compiled: Compiled) -> None:
         self.states = [_State(job) for job in jobs]
         for index, state in enumerate(self.states):
             twins = (other for other in self.states[:index] if state.same_frames(other))
@@ -157,10 +159,11 @@ class _Run:
             # Inputs are not trained: they are quantised here, once.
             state.x = state.job.model.input_quant(state.job.frames.x) if twin is None else twin.x
         self.settings = jobs[0].settings
-        self.temperature, self.compiled = temperature, compiled
+        self.temperature = temperature
         # A last, shorter batch is left out: after the next permutation other frames are in it.
         self.batch = min(self.settings.batch_size, len(jobs[0].frames))
         self.steps = len(jobs[0].frames) // self.batch
+        self.compiled = decided(compiled, len(jobs) * self.steps * self.settings.epochs)
         self.step = 0
         self.active: list[_State] = []
         self._restack(self.states)

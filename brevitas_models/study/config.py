@@ -122,14 +122,15 @@ class Compute(_Section):
     ----------
     width : int
         Networks of one kind that are trained side by side.
-    compiled : bool
-        Let torch compile the steps: pays for studies of hours.
+    compiled : bool or "auto"
+        Let torch compile the steps; ``auto``: those of rounds long enough for it to pay, where
+        there is g++.
     attempts : int
         How often a training that fails is tried.
     """
 
     width: int = Field(2, ge=1)
-    compiled: bool = False
+    compiled: bool | Literal["auto"] = "auto"
     attempts: int = Field(2, ge=1)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from brevitas_models import rounds
 from brevitas_models.errors import UserError
+from brevitas_models.stacked.compiling import check_compiler
 from brevitas_models.stacked.loop import SHARED
 from brevitas_models.stacked.stack import stackable
 from brevitas_models.study import bayes
@@ -201,11 +201,8 @@ def check(study: Study, frames: Frames, grid: Sequence[Point]) -> None:
         If a network does not fit the data or a teacher is missing; if bipolar layers are pruned;
         if steps are to be compiled and there is no compiler.
     """
-    if study.compute.compiled and shutil.which("g++") is None:
-        raise UserError(
-            "compute.compiled: torch compiles with g++, which was not found; install it, or set "
-            "compiled: false"
-        )
+    if study.compute.compiled is True:
+        check_compiler("compute.compiled", "set compiled: auto")
     for point in grid:
         frames.of(point)
         shares = [now.share for now in rounds.plan(point.recipe)]

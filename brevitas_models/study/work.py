@@ -17,6 +17,7 @@ from torch import Tensor
 
 from brevitas_models import metrics, pruning, recipe, rounds
 from brevitas_models.quant_mlp import QuantMLP
+from brevitas_models.stacked.compiling import Compiled
 from brevitas_models.stacked.loop import Job, train_many
 from brevitas_models.training import Frames
 
@@ -55,14 +56,14 @@ class Task:
     members : tuple of Member
     round : int
     class_names : tuple of str
-    compiled : bool
+    compiled : bool or "auto"
         As in `stacked.train_many`.
     """
 
     members: tuple[Member, ...]
     round: int
     class_names: tuple[str, ...]
-    compiled: bool
+    compiled: Compiled
 
 
 @dataclass(frozen=True)

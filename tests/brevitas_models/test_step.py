@@ -5,7 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from brevitas_models import experiment, recipe
+from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
+from brevitas_models.stacked import compiling
 from brevitas_models.stacked.stack import Stack
 from brevitas_models.stacked.step import Pool, Step, rates
 
@@ -54,6 +56,17 @@ def test_steps_are_those_of_torch_adam() -> None:
         for name, value in other.state_dict().items():
             if "num_batches" not in name:
                 torch.testing.assert_close(one.state_dict()[name], value, atol=2e-5, rtol=1e-4)
+
+
+def test_where_compiling_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/g++")
+    assert compiling.decided("auto", compiling.WORTH)
+    assert not compiling.decided("auto", compiling.WORTH - 1)
+    assert compiling.decided(True, 1) and not compiling.decided(False, compiling.WORTH)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert not compiling.decided("auto", compiling.WORTH)
+    with pytest.raises(UserError, match=r"--compiled: torch compiles with g\+\+.*leave it out"):
+        compiling.check_compiler("--compiled", "leave it out")
 
 
 def test_models_with_the_same_frames_share_them() -> None:

@@ -145,18 +145,18 @@ def test_stack_width_changes_nothing_but_the_order_of_work(
 
 
 def test_compiled_is_asked_for(mini: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
+    asked: list[object] = []
 
-    def stub(jobs: Any, *, temperature: float, compiled: bool) -> Any:
+    def stub(jobs: Any, *, temperature: float, compiled: object) -> Any:
         asked.append(compiled)
         raise UserError("enough")
 
     monkeypatch.setattr(work, "train_many", stub)
-    for compiled in (True, False):
+    for compiled in (True, False, "auto"):
         study = mini(compute={"compiled": compiled, "attempts": 1}, grids=[{"bits": [4]}])
         with pytest.raises(runner.Incomplete):
             runner.run(study, tmp_path / str(compiled), processes=1)
-    assert asked == [True, False]
+    assert asked == [True, False, "auto"]
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(UserError, match=r"compute\.compiled: torch compiles with g\+\+"):
         runner.run(mini(compute={"compiled": True}), tmp_path / "none", processes=1)
