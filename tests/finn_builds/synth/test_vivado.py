@@ -1,7 +1,6 @@
 """The branch with Vivado: its script, its reports, and a stand-in for the program.
 
-The texts of the reports are written for the test in Vivado's layout; Vivado itself has not been
-run.
+The texts of the reports are written for the tests; Vivado itself has not been run.
 """
 
 import json
@@ -16,59 +15,15 @@ from finn_builds.flow.synthesis import step_out_of_context_synthesis
 from finn_builds.synth import vivado
 from finn_builds.vivado.reports import ReportError
 from tests.finn_builds.flow.networks import stitch, streamlined
-
-FLAT = """\
-| Tool Version : Vivado v.2023.2 (lin64) Build 4029153
-
-+----------------------------+------+-------+------------+-----------+-------+
-|          Site Type         | Used | Fixed | Prohibited | Available | Util% |
-+----------------------------+------+-------+------------+-----------+-------+
-| Slice LUTs*                |  900 |     0 |          0 |     53200 |  1.69 |
-|   LUT as Logic             |  790 |     0 |          0 |     53200 |  1.48 |
-|   LUT as Memory            |  110 |     0 |          0 |     17400 |  0.63 |
-|     LUT as Distributed RAM |   80 |     0 |            |           |       |
-|     LUT as Shift Register  |   30 |     0 |            |           |       |
-| Slice Registers            |  700 |     0 |          0 |    106400 |  0.66 |
-+----------------------------+------+-------+------------+-----------+-------+
-
-+----------------+------+-------+------------+-----------+-------+
-|    Site Type   | Used | Fixed | Prohibited | Available | Util% |
-+----------------+------+-------+------------+-----------+-------+
-| Block RAM Tile |  1.5 |     0 |          0 |       140 |  1.07 |
-|   RAMB36/FIFO* |    1 |     0 |          0 |       140 |  0.71 |
-|   RAMB18       |    1 |     0 |          0 |       280 |  0.36 |
-+----------------+------+-------+------------+-----------+-------+
-
-+-----------+------+-------+------------+-----------+-------+
-| Site Type | Used | Fixed | Prohibited | Available | Util% |
-+-----------+------+-------+------------+-----------+-------+
-| DSPs      |    7 |     0 |          0 |       220 |  3.18 |
-+-----------+------+-------+------------+-----------+-------+
-
-+----------+------+---------------------+
-| Ref Name | Used | Functional Category |
-+----------+------+---------------------+
-| FDRE     |  700 |        Flop & Latch |
-| CARRY4   |   31 |          CarryLogic |
-+----------+------+---------------------+
-"""
+from tests.finn_builds.vivado.report_texts import FLAT, TIMING
 
 HEAD = (
     "| Instance | Module | Total LUTs | Logic LUTs | LUTRAMs | SRLs | FFs | RAMB36 | RAMB18 "
     "| DSP Blocks |\n"
 )
 
-TIMING = """\
-    WNS(ns)      TNS(ns)  TNS Failing Endpoints  TNS Total Endpoints      WHS(ns)      THS(ns)  \
-THS Failing Endpoints  THS Total Endpoints     WPWS(ns)     TPWS(ns)  TPWS Failing Endpoints  \
-TPWS Total Endpoints
-    -------      -------  ---------------------  -------------------      -------      -------  \
----------------------  -------------------     --------     --------  ----------------------  \
---------------------
-      2.250        0.000                      0                 1500        0.100        0.000  \
-                    0                 1500        3.750        0.000                       0  \
-                 800
-
+ROW = "  2.250  0.000  0  1500  0.100  0.000  0  1500  3.750  0.000  0  800"
+PATHS = """
 Max Delay Paths
   Logic Levels:           6  (CARRY4=3 LUT2=1 LUT6=2)
 Min Delay Paths
@@ -78,7 +33,7 @@ Min Delay Paths
 
 def hierarchy(*rows: tuple[str, int]) -> str:
     """Return the table for instances below the top with so many LUTs each."""
-    whole = [("finn_design_wrapper", 900), *((f"  {name}", luts) for name, luts in rows)]
+    whole = [("finn_design_wrapper", 4100), *((f"  {name}", luts) for name, luts in rows)]
     lines = [
         f"| {name} | m | {luts} | {luts - 30} | 20 | 10 | {luts // 2} | 0 | 1 | 2 |\n"
         for name, luts in whole
@@ -95,7 +50,7 @@ def written(*rows: tuple[str, int]) -> dict[str, str]:
     return {
         vivado.UTILISATION: FLAT,
         vivado.HIERARCHY: hierarchy(*rows),
-        vivado.TIMING: TIMING,
+        vivado.TIMING: TIMING.format(row=ROW) + PATHS,
     }
 
 
@@ -117,15 +72,15 @@ def test_figures_of_reports():
     rows = [("MVAU_rtl_0", 500), ("MVAU_rtl_0_weights", 100), ("SparseMVAU_rtl_1_inst", 300)]
     found = vivado.figures(design("MVAU_rtl_0", "SparseMVAU_rtl_1"), written(*rows), 10.0)
     assert found["(top)"] == {
-        "LUT": 900,
-        "FF": 700,
-        "CARRY": 31,
+        "LUT": 4100,
+        "FF": 2500,
+        "CARRY": 310,
         "DSP": 7,
-        "BRAM_18K": 3,
+        "BRAM_18K": 5,
         "URAM": 0,
-        "LUT_logic": 790,
-        "LUT_RAM": 80,
-        "LUT_SRL": 30,
+        "LUT_logic": 4000,
+        "LUT_RAM": 60,
+        "LUT_SRL": 40,
         "logic_depth": 6,
         "critical_path_ns": 7.75,
     }
@@ -190,7 +145,7 @@ def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch):
     assert found["tool"]["name"] == "Vivado"
     assert found[sparse]["LUT"] == 300
     assert found[folded]["LUT"] == 600
-    assert found["(top)"]["LUT"] == 900
+    assert found["(top)"]["LUT"] == 4100
     assert found["(top)"]["estimate"] == {"LUT": 1}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from finn_builds.vivado.reports import ReportError, hierarchy, timing, tool_version, utilisation
+from tests.finn_builds.vivado.report_texts import FLAT, TIMING
 
 HIERARCHY_7 = """\
 Copyright 1986-2022 Xilinx, Inc. All Rights Reserved.
@@ -38,57 +39,6 @@ HIERARCHY_UP = """\
 +----------+--------+------------+------------+---------+------+-----+--------+--------+------+------------+
 """  # noqa: E501
 
-FLAT_7 = """\
-| Tool Version : Vivado v.2023.2 (lin64) Build 4029153
-
-+----------------------------+------+-------+------------+-----------+-------+
-|          Site Type         | Used | Fixed | Prohibited | Available | Util% |
-+----------------------------+------+-------+------------+-----------+-------+
-| Slice LUTs*                | 4100 |     0 |          0 |     53200 |  7.71 |
-|   LUT as Logic             | 4000 |     0 |          0 |     53200 |  7.52 |
-|   LUT as Memory            |  100 |     0 |          0 |     17400 |  0.57 |
-|     LUT as Distributed RAM |   60 |     0 |            |           |       |
-|     LUT as Shift Register  |   40 |     0 |            |           |       |
-| Slice Registers            | 2500 |     0 |          0 |    106400 |  2.35 |
-+----------------------------+------+-------+------------+-----------+-------+
-
-+-------------------+------+-------+------------+-----------+-------+
-|     Site Type     | Used | Fixed | Prohibited | Available | Util% |
-+-------------------+------+-------+------------+-----------+-------+
-| Block RAM Tile    |  2.5 |     0 |          0 |       140 |  1.79 |
-|   RAMB36/FIFO*    |    2 |     0 |          0 |       140 |  1.43 |
-|   RAMB18          |    1 |     0 |          0 |       280 |  0.36 |
-+-------------------+------+-------+------------+-----------+-------+
-
-+-----------+------+-------+------------+-----------+-------+
-| Site Type | Used | Fixed | Prohibited | Available | Util% |
-+-----------+------+-------+------------+-----------+-------+
-| DSPs      |    7 |     0 |          0 |       220 |  3.18 |
-+-----------+------+-------+------------+-----------+-------+
-
-+----------+------+---------------------+
-| Ref Name | Used | Functional Category |
-+----------+------+---------------------+
-| FDRE     | 2500 |        Flop & Latch |
-| CARRY4   |  310 |          CarryLogic |
-+----------+------+---------------------+
-"""
-
-TIMING = """\
-| Design Timing Summary
-| ---------------------
-------------------------------------------------------------------------------------------------
-
-    WNS(ns)      TNS(ns)  TNS Failing Endpoints  TNS Total Endpoints      WHS(ns)      THS(ns)  \
-THS Failing Endpoints  THS Total Endpoints     WPWS(ns)     TPWS(ns)  TPWS Failing Endpoints  \
-TPWS Total Endpoints
-    -------      -------  ---------------------  -------------------      -------      -------  \
----------------------  -------------------     --------     --------  ----------------------  \
---------------------
-{row}
-
-Clock Summary
-"""
 MET = "  1.234  0.000  0  5000  0.021  0.000  0  5000  3.750  0.000  0  2600"
 LATE = " -0.512  -31.250  88  5000  0.021  0.000  0  5000  3.750  0.000  0  2600"
 NONE = "  NA  NA  NA  NA  NA  NA  NA  NA  3.750  0.000  0  2600"
@@ -122,7 +72,7 @@ def test_hierarchy_of_an_ultrascale_design_has_uram():
 
 
 def test_flat_report():
-    assert utilisation(FLAT_7) == {
+    assert utilisation(FLAT) == {
         "LUT": 4100,
         "LUTRAM": 60,
         "SRL": 40,
@@ -133,7 +83,7 @@ def test_flat_report():
         "DSP": 7,
         "CARRY": 310,
     }
-    ultrascale = FLAT_7.replace("Slice LUTs*", "CLB LUTs").replace("Slice Reg", "CLB Reg")
+    ultrascale = FLAT.replace("Slice LUTs*", "CLB LUTs").replace("Slice Reg", "CLB Reg")
     assert utilisation(ultrascale)["FF"] == 2500
 
 
@@ -165,6 +115,6 @@ def test_other_texts_are_errors(read):
 
 def test_a_missing_row_is_an_error_and_not_zero():
     with pytest.raises(ReportError, match="DSPs"):
-        utilisation(FLAT_7.replace("| DSPs ", "| Other"))
+        utilisation(FLAT.replace("| DSPs ", "| Other"))
     with pytest.raises(ReportError, match="FFs"):
         hierarchy(HIERARCHY_UP.replace(" FFs ", " XXs "))
