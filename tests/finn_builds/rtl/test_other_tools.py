@@ -8,6 +8,7 @@ import pytest
 
 from deploy.packing import pack
 from finn_builds import tools
+from tests.finn_builds.random_beats import random_beats
 
 N_FRAMES = 200
 FIFOS = [(8, 2, 1), (13, 7, 1), (24, 7, 2), (8, 7, 3), (8, 33, 0), (72, 40, 0)]
@@ -54,9 +55,7 @@ def icarus_run(icarus, folder, sources, dut, params, beats, in_bits, out_bits, n
 @pytest.mark.parametrize("stall", [0, 128])
 def test_fifo_in_icarus(icarus, rtl, adapters, tmp_path, width, depth, style, stall):
     bits = -(-width // 8) * 8
-    data = np.random.default_rng(depth).integers(0, 256, (400, bits // 8), dtype=np.uint8)
-    if width % 8:
-        data[:, -1] &= (1 << (width % 8)) - 1
+    data = random_beats(400, width, depth)
     got = icarus_run(
         icarus,
         tmp_path,
@@ -73,7 +72,7 @@ def test_fifo_in_icarus(icarus, rtl, adapters, tmp_path, width, depth, style, st
 
 
 def test_sized_fifo_in_icarus(icarus, rtl, adapters, tmp_path):
-    data = np.random.default_rng(0).integers(0, 256, (400, 2), dtype=np.uint8)
+    data = random_beats(400, 16)
     got = icarus_run(
         icarus,
         tmp_path,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from finn_builds.sim import Design, SimulationError, Simulator, compile_designs
+from tests.finn_builds.random_beats import random_beats
 
 pytestmark = pytest.mark.slow  # compiling all sizes takes half a minute
 
@@ -36,14 +37,6 @@ def library(rtl, adapters, tmp_path_factory, engine_dir):
     )
 
 
-def words(n, width, seed=0):
-    """Return random words (n, bytes), the bits above `width` being zero."""
-    data = np.random.default_rng(seed).integers(0, 256, (n, -(-width // 8)), dtype=np.uint8)
-    if width % 8:
-        data[:, -1] &= (1 << (width % 8)) - 1
-    return data
-
-
 def held(result):
     """Return how many words the FIFO holds at the beginning of each cycle."""
     change = np.zeros(int(result.out_cycles[-1]) + 2, np.int64)
@@ -68,7 +61,7 @@ def check_definition(result, depth, stall_in, stall_out):
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("stalls", [(0, 0), (0.5, 0), (0, 0.5), (0.5, 0.5), (0.2, 0.4)])
 def test_every_depth_keeps_to_the_definition(library, tmp_path, style, stalls):
-    data = words(1500, 8, style)
+    data = random_beats(1500, 8, style)
     for depth in DEPTHS:
         with Simulator(library, tmp_path, design=f"s{style}_d{depth}", randomise=depth) as fifo:
             result = fifo.run(data, 1500, stall_in=stalls[0], stall_out=stalls[1], seed=depth)
@@ -81,7 +74,7 @@ def test_every_depth_keeps_to_the_definition(library, tmp_path, style, stalls):
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_width(library, tmp_path, style, width):
-    data = words(800, width)
+    data = random_beats(800, width)
     with Simulator(library, tmp_path, design=f"s{style}_w{width}", randomise=1) as fifo:
         for stall_in, stall_out in ((0.4, 0.4), (0, 0.7), (0.7, 0), (0, 0)):
             result = fifo.run(data, 800, stall_in=stall_in, stall_out=stall_out, seed=width)
@@ -91,7 +84,7 @@ def test_every_width(library, tmp_path, style, width):
 
 @pytest.mark.parametrize("depth", LARGE)
 def test_large_depths_fill_and_empty(library, tmp_path, depth):
-    data = words(3 * depth, 16)
+    data = random_beats(3 * depth, 16)
     with Simulator(library, tmp_path, design=f"large_d{depth}", randomise=1) as fifo:
         for stall_in, stall_out in ((0, 0.9), (0.05, 0.0), (0.3, 0.8)):
             result = fifo.run(data, len(data), stall_in=stall_in, stall_out=stall_out, seed=depth)
@@ -103,7 +96,7 @@ def test_large_depths_fill_and_empty(library, tmp_path, depth):
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_sized_is_cycle_for_cycle_the_fifo_of_that_depth(library, tmp_path, depth):
-    data = words(2000, 8, depth)
+    data = random_beats(2000, 8, depth)
     with Simulator(library, tmp_path, design="sized") as sized:
         sized.poke({"dut.limit": depth})
         for seed, stalls in enumerate([(0, 0), (0.5, 0), (0, 0.5), (0.3, 0.3), (0.6, 0.55)]):
@@ -121,12 +114,12 @@ def test_sized_is_cycle_for_cycle_the_fifo_of_that_depth(library, tmp_path, dept
 def test_sized_begins_at_its_largest_and_refuses_limits_beyond(library, tmp_path):
     with Simulator(library, tmp_path, design="sized") as sized:
         assert sized.peek("dut.limit") == 64
-        sized.run(words(500, 8), 500, stall_out=0.9)
+        sized.run(random_beats(500, 8), 500, stall_out=0.9)
         assert sized.peek("dut.max_count") == 64
         for limit in (1, 65):
             sized.poke({"dut.limit": limit})
             with pytest.raises(SimulationError, match=f"limit is {limit}, must be 2 to 64"):
-                sized.run(words(5, 8), 5)
+                sized.run(random_beats(5, 8), 5)
 
 
 @pytest.mark.parametrize("name", BAD)

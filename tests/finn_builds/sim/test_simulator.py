@@ -7,18 +7,15 @@ import numpy as np
 import pytest
 
 from finn_builds.sim import SimulationError, SimulationHang, Simulator
+from tests.finn_builds.random_beats import random_beats
 
 WIDTHS = (8, 16, 24, 32, 40, 64, 72, 128, 200)
-
-
-def beats(n, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (n, width // 8), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("stalls", [(0.0, 0.0), (0.6, 0.0), (0.0, 0.6), (0.4, 0.4)])
 def test_every_width_comes_through_under_stalls(simulate, width, stalls):
-    data = beats(300, width)
+    data = random_beats(300, width)
     # echo itself checks that the source holds its beats and stops the simulation if it does not.
     result = simulate(f"echo{width}").run(
         data, 300, stall_in=stalls[0], stall_out=stalls[1], seed=width, drain=50
@@ -29,7 +26,7 @@ def test_every_width_comes_through_under_stalls(simulate, width, stalls):
 
 
 def test_cycles_are_counted_from_reset(simulate):
-    data = beats(100, 8)
+    data = random_beats(100, 8)
     result = simulate("chain").run(data, 100)
     # Three registers, no stall anywhere: beat i goes in at cycle i and comes out at i + 3.
     np.testing.assert_array_equal(result.in_cycles, np.arange(100))
@@ -44,14 +41,14 @@ def test_cycles_are_counted_from_reset(simulate):
 
 
 def test_ready_for_three_of_four_cycles(simulate):
-    result = simulate("echo8").run(beats(99, 8), 99)
+    result = simulate("echo8").run(random_beats(99, 8), 99)
     want = [c for c in range(200) if c % 4 != 3][:99]
     np.testing.assert_array_equal(result.in_cycles, want)
     np.testing.assert_array_equal(result.out_cycles, result.in_cycles + 1)
 
 
 def test_the_stalls_have_the_chance_that_was_asked_for(simulate):
-    data = beats(20_000, 8)
+    data = random_beats(20_000, 8)
     for chance in (0.1, 0.5, 0.9):
         slow_source = simulate("chain").run(data, len(data), stall_in=chance, seed=1)
         slow_sink = simulate("chain").run(data, len(data), stall_out=chance, seed=1)
@@ -64,7 +61,7 @@ def test_the_stalls_have_the_chance_that_was_asked_for(simulate):
 
 
 def test_a_seed_repeats_a_run_and_another_does_not(simulate):
-    data = beats(500, 8)
+    data = random_beats(500, 8)
     simulator = simulate("chain")
 
     def cycles(seed):
@@ -76,23 +73,23 @@ def test_a_seed_repeats_a_run_and_another_does_not(simulate):
 
 def test_going_on_without_reset(simulate):
     simulator = simulate("counts")
-    one = simulator.run(beats(10, 8), 10)
-    two = simulator.run(beats(5, 8), 5, reset=False, stall_out=0.5)
+    one = simulator.run(random_beats(10, 8), 10)
+    two = simulator.run(random_beats(5, 8), 5, reset=False, stall_out=0.5)
     np.testing.assert_array_equal(one.outputs[:, 0], np.arange(10))
     np.testing.assert_array_equal(two.outputs[:, 0], np.arange(10, 15))
     assert two.start_cycle == one.cycles
     assert two.in_cycles[0] >= two.start_cycle
-    again = simulator.run(beats(3, 8), 3)
+    again = simulator.run(random_beats(3, 8), 3)
     np.testing.assert_array_equal(again.outputs[:, 0], np.arange(3))
     assert again.start_cycle == 0
 
 
 def test_instances_do_not_share_state(simulate):
     one, two = simulate("counts"), simulate("counts")
-    one.run(beats(10, 8), 10)
-    two.run(beats(3, 8), 3)
-    assert one.run(beats(1, 8), 1, reset=False).outputs[0, 0] == 10
-    assert two.run(beats(1, 8), 1, reset=False).outputs[0, 0] == 3
+    one.run(random_beats(10, 8), 10)
+    two.run(random_beats(3, 8), 3)
+    assert one.run(random_beats(1, 8), 1, reset=False).outputs[0, 0] == 10
+    assert two.run(random_beats(1, 8), 1, reset=False).outputs[0, 0] == 3
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
@@ -100,11 +97,11 @@ def test_instances_end_in_any_order(library, tmp_path, order):
     names = ("gained", "chain", "gained")
     simulators = [Simulator(library, tmp_path, design=n) for n in names]
     for simulator in simulators:
-        assert len(simulator.run(beats(10, 8), 10).outputs) == 10
+        assert len(simulator.run(random_beats(10, 8), 10).outputs) == 10
     for index in order:
         simulators[index].close()
         for later in order[order.index(index) + 1 :]:
-            assert len(simulators[later].run(beats(10, 8), 10).outputs) == 10
+            assert len(simulators[later].run(random_beats(10, 8), 10).outputs) == 10
 
 
 def test_nothing_in_nothing_out(simulate):
@@ -163,7 +160,7 @@ def test_memories_are_read_from_the_run_folder(simulate, tmp_path):
 
 
 def test_a_register_without_reset_shows_under_random_contents(simulate):
-    data = beats(20, 8)
+    data = random_beats(20, 8)
     np.testing.assert_array_equal(simulate("remembers").run(data, 20).outputs, data)
     differing = [
         not np.array_equal(simulate("remembers", randomise=seed).run(data, 20).outputs, data)
@@ -176,7 +173,7 @@ def test_a_register_without_reset_shows_under_random_contents(simulate):
 
 def test_data_without_valid_are_random(simulate):
     # "peeps" takes TDATA whether valid or not: right without stalls, wrong with them.
-    data = beats(50, 8)
+    data = random_beats(50, 8)
     np.testing.assert_array_equal(simulate("none").run(data, 50, stall_in=0.5).outputs, data)
     with pytest.raises(SimulationError, match="TDATA changed"):
         simulate("peeps").run(data, 50, stall_in=0.5, stall_out=0.5)
@@ -200,30 +197,30 @@ def test_an_interrupt_ends_a_run_that_would_not_end(simulate):
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(KeyboardInterrupt):
-            simulator.run(beats(1, 8), 1, idle_limit=10**12)
+            simulator.run(random_beats(1, 8), 1, idle_limit=10**12)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     with pytest.raises(ValueError, match="reset first"):
-        simulator.run(beats(1, 8), 1, reset=False)
+        simulator.run(random_beats(1, 8), 1, reset=False)
     with pytest.raises(SimulationHang):
-        simulator.run(beats(1, 8), 1, idle_limit=100)
+        simulator.run(random_beats(1, 8), 1, idle_limit=100)
 
 
 def test_wrong_use_is_refused(simulate, library, tmp_path):
     simulator = simulate("echo16")
     with pytest.raises(ValueError, match=r"uint8 of shape \(n, 2\), not uint8 of shape \(4, 1\)"):
-        simulator.run(beats(4, 8), 4)
+        simulator.run(random_beats(4, 8), 4)
     with pytest.raises(ValueError, match="not int64"):
         simulator.run(np.zeros((4, 2), np.int64), 4)
     with pytest.raises(ValueError, match="stall_out must be a chance below 1, not 1"):
-        simulator.run(beats(4, 16), 4, stall_out=1)
+        simulator.run(random_beats(4, 16), 4, stall_out=1)
     with pytest.raises(ValueError, match="reset first"):
-        simulator.run(beats(4, 16), 4, reset=False)
+        simulator.run(random_beats(4, 16), 4, reset=False)
     simulator.close()
     simulator.close()
     with pytest.raises(ValueError, match="closed"):
-        simulator.run(beats(4, 16), 4)
+        simulator.run(random_beats(4, 16), 4)
     with pytest.raises(ValueError, match="several designs"):
         Simulator(library, tmp_path)
     with pytest.raises(ValueError, match="no design 'nobody'"):
