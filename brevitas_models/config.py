@@ -11,12 +11,15 @@ from typing import Any
 from brevitas_models.errors import UserError
 
 FLOAT_BITS = 32
+WIDEST = 16
+# What a build takes at most; wider networks are for training and comparing only.
+WIDEST_BUILT = 8
 BATCH_NORMS = ("on", "off", "no_affine", "no_running_stats")
 SCALES = ("power_of_two", "free")
 WEIGHT_SCALES = ("per_tensor", "per_channel")
 ACTIVATIONS = ("relu", "hardtanh")
 
-_WIDTHS = "1..8 (1 = bipolar, that is -1 or +1) or 32 (float)"
+_WIDTHS = f"1..{WIDEST} (1 = bipolar, that is -1 or +1) or {FLOAT_BITS} (float)"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class MLPConfig:
     weight_bits, act_bits : int or tuple of int
         Width of the weights of every Linear layer (``len(layers) - 1`` of them) and of the output
         of every hidden layer (``len(layers) - 2``). One number stands for all layers. 1 is
-        bipolar, 2..8 are integers, 32 is float.
+        bipolar, 2..16 are integers, 32 is float. A build takes no more than 8 bits.
     input_bits : int
         Width of the input quantiser, which works on standardised features. 32: there is none.
     batch_norm : str
@@ -119,6 +122,11 @@ class MLPConfig:
         """Bits of what comes into each Linear layer, input side first."""
         return (self.input_bits, *self.act_widths)
 
+    @property
+    def buildable(self) -> bool:
+        """Whether a build takes weights, activations and inputs of these widths."""
+        return max(*self.weight_widths, *self.input_widths) <= WIDEST_BUILT
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MLPConfig:
         """Make a config from what a YAML file holds.
@@ -158,7 +166,7 @@ def _is_integer(value: object) -> bool:
 
 
 def _is_width(value: object) -> bool:
-    return _is_integer(value) and (1 <= value <= 8 or value == FLOAT_BITS)  # type: ignore[operator]
+    return _is_integer(value) and (1 <= value <= WIDEST or value == FLOAT_BITS)  # type: ignore[operator]
 
 
 def _integers(key: str, value: object, allowed: str) -> tuple[int, ...]:

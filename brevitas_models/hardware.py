@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from brevitas_models.config import WIDEST_BUILT
 from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
 
@@ -47,17 +48,19 @@ def sparse_network(model: QuantMLP) -> SparseNetwork:
     Raises
     ------
     UserError
-        If there are float weights, activations or inputs, which no build takes.
+        If there are float or wider weights, activations or inputs, which no build takes.
     """
     from brevitas_models.export import METADATA, export_qonnx
     from finn_builds.ingest import integer_mlp, load_model, split_host, tidy, to_thresholds
     from finn_builds.sparse.network import SparseLayer, SparseNetwork
 
     config = model.config
-    if 32 in (*config.weight_widths, *config.input_widths):
+    if not config.buildable:
+        found = sorted({*config.weight_widths, *config.input_widths})
         raise UserError(
-            "the cost in logic is that of an integer network, found float weights, activations or "
-            "inputs (32 bits); expected widths of 1..8 bits throughout"
+            f"the cost in logic: expected weights, activations and inputs of 1..{WIDEST_BUILT} "
+            f"bits throughout, found {', '.join(map(str, found))}; change the widths, or choose a "
+            f"criterion that needs no cost"
         )
     n_in, n_out = config.layers[0], config.layers[-1]
     info = dict.fromkeys(METADATA, "") | {

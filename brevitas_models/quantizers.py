@@ -87,7 +87,7 @@ class _Integer(ExtendedInjector):
 
 
 class IntWeight(_Integer, WeightQuantSolver):
-    """Signed integer weights of 2 to 8 bits; the largest magnitude is the largest integer."""
+    """Signed integer weights of 2 to 16 bits; the largest magnitude is the largest integer."""
 
     scaling_impl_type = ScalingImplType.STATS
     scaling_stats_op = StatsOp.MAX
@@ -120,7 +120,7 @@ class _IntAct(_Integer, ActQuantSolver):
 
 
 class SignedAct(_IntAct):
-    """Signed integer activations of 2 to 8 bits, with a learned scale."""
+    """Signed integer activations of 2 to 16 bits, with a learned scale."""
 
     signed = True
     min_val = -HIDDEN_RANGE
@@ -128,7 +128,7 @@ class SignedAct(_IntAct):
 
 
 class UnsignedAct(_IntAct):
-    """Unsigned integer activations of 2 to 8 bits, with a learned scale."""
+    """Unsigned integer activations of 2 to 16 bits, with a learned scale."""
 
     signed = False
     min_val = 0.0

@@ -30,7 +30,7 @@ class Grid(_Section):
     Attributes
     ----------
     bits : tuple of int
-        Width of weights and activations: 1 to 8, or 32 for float. A network with 32 bits has no
+        Width of weights and activations: 1 to 16, or 32 for float. A network with 32 bits has no
         input quantiser either.
     schedule, criterion : tuple of str
         As in a recipe's pruning.

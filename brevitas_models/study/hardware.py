@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from brevitas_models import checkpoint, rounds
-from brevitas_models.config import FLOAT_BITS
 from brevitas_models.errors import UserError
 from brevitas_models.export import export_qonnx
 from brevitas_models.progress import Reporter
@@ -66,10 +65,8 @@ def add(study: Study, points: Sequence[Point], progress: Progress, reporter: Rep
 
 
 def wanted(settings: Hardware, point: Point, row: dict[str, Any]) -> bool:
-    """Return whether a row is to be built: of the chosen shares, seeds and folds, not float."""
-    network = point.recipe.network
-    widths = (*network.weight_widths, *network.act_widths, network.input_bits)
-    if FLOAT_BITS in widths or point.kind == "bayes_trial":
+    """Return whether a row is to be built: of the chosen shares, seeds and folds, 1 to 8 bits."""
+    if not point.recipe.network.buildable or point.kind == "bayes_trial":
         return False
     return (
         (settings.shares is None or any(abs(row["share"] - s) < 1e-9 for s in settings.shares))

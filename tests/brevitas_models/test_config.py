@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from brevitas_models.config import ACTIVATIONS, BATCH_NORMS, SCALES, WEIGHT_SCALES, MLPConfig
 from brevitas_models.errors import UserError
 
-WIDTHS = st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 32])
+WIDTHS = st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 32])
 
 
 @st.composite
@@ -66,15 +66,15 @@ def test_yaml_switches_are_not_booleans():
         ({"layers": "4-3-2"}, ["layers", "list", "4-3-2"]),
         ({"layers": [4, 2.5, 2]}, ["layers", "2.5"]),
         ({"layers": [4, True, 2]}, ["layers", "True"]),
-        ({"weight_bits": 9}, ["weight_bits", "1..8", "32", "9"]),
-        ({"weight_bits": 0}, ["weight_bits", "1..8"]),
+        ({"weight_bits": 17}, ["weight_bits", "1..16", "32", "17"]),
+        ({"weight_bits": 0}, ["weight_bits", "1..16"]),
         ({"weight_bits": [4, 4, 4]}, ["weight_bits", "2 widths", "[4, 4, 4]"]),
-        ({"weight_bits": [4, 12]}, ["weight_bits", "12"]),
+        ({"weight_bits": [4, 20]}, ["weight_bits", "20"]),
         ({"weight_bits": "four"}, ["weight_bits", "four"]),
         ({"weight_bits": True}, ["weight_bits", "True"]),
         ({"act_bits": [4, 4]}, ["act_bits", "1 widths"]),
         ({"act_bits": 4.0}, ["act_bits", "4.0"]),
-        ({"input_bits": 16}, ["input_bits", "1..8", "16"]),
+        ({"input_bits": 24}, ["input_bits", "1..16", "24"]),
         ({"input_bits": [8]}, ["input_bits", "[8]"]),
         ({"batch_norm": "maybe"}, ["batch_norm", "no_running_stats", "maybe"]),
         ({"scale": 2}, ["scale", "power_of_two", "free"]),

@@ -11,6 +11,7 @@ import torch
 from brevitas_models import hardware
 from brevitas_models.config import MLPConfig
 from brevitas_models.errors import UserError
+from brevitas_models.export import METADATA, export_qonnx
 from brevitas_models.quant_mlp import QuantMLP
 
 
@@ -57,9 +58,36 @@ def test_empty_layers_cost_next_to_nothing() -> None:
     assert hardware.layer_luts(model) == [0, 0, 0]
 
 
-def test_float_networks_have_no_logic() -> None:
-    with pytest.raises(UserError, match="found float weights, activations or inputs"):
-        hardware.estimate(network(act_bits=32))
+@pytest.mark.parametrize("widths", [{"act_bits": 32}, {"weight_bits": 12}, {"input_bits": 16}])
+def test_float_and_wide_networks_have_no_logic(widths: dict[str, int]) -> None:
+    with pytest.raises(
+        UserError, match=rf"of 1\.\.8 bits throughout, found .*{max(widths.values())}"
+    ):
+        hardware.estimate(network(**widths))
+
+
+@pytest.mark.parametrize(
+    "widths", [{"act_bits": 12}, {"weight_bits": 9}, {"input_bits": 16}], ids=str
+)
+def test_a_build_refuses_wide_networks_in_one_message(
+    widths: dict[str, int], tmp_path: Path
+) -> None:
+    from finn_builds import BuildConfig, build
+    from finn_builds.errors import UserError as BuildError
+
+    model = network(scale="free", **widths)
+    info = dict.fromkeys(METADATA, "") | {
+        "model": "wide",
+        "surrogate": False,
+        "feature_names": list("abcde"),
+        "class_names": list("xyz"),
+        "metrics": {},
+        "scaler": {"mean": np.zeros(5), "scale": np.ones(5)},
+    }
+    path = export_qonnx(model, info, tmp_path / "wide.onnx")
+    (bits,) = widths.values()
+    with pytest.raises(BuildError, match=rf"{bits}-bit .*supported are 1 to 8 bits"):
+        build(BuildConfig(board="Pynq-Z1", model=str(path), output_dir=tmp_path / "build"))
 
 
 def test_training_does_without_the_build_side(repo: Path) -> None:

@@ -41,6 +41,7 @@ NETWORKS: list[dict[str, Any]] = [
     {"fold_batch_norm": True, "batch_norm": "no_affine", "weight_scale": "per_channel"},
     {"fold_batch_norm": True, "bias": False, "weight_bits": [4, 32, 1, 3], "act_bits": [4, 32, 3]},
     {"fold_batch_norm": True, "input_bits": 32},
+    {"weight_bits": 12, "act_bits": 12, "input_bits": 12},
 ]
 
 

@@ -31,6 +31,7 @@ def test_the_full_study_is_the_papers() -> None:
     assert (study.bayes.trials, study.bayes.epochs) == (20, 25)
     assert study.bayes.sizes == ((8, 128), (4, 64), (4, 64))
     recipes = [point.recipe for point in points.grid_points(study)]
+    assert {recipe.network.weight_bits for recipe in recipes} == {32, 12, 8, 6, 4}
     assert {recipe.data.random_labels for recipe in recipes} == {0, 0.5, 0.75, 0.9}
     assert {recipe.training.l1 for recipe in recipes} == {0, 1e-4}
     norms = {recipe.network.batch_norm for recipe in recipes}
