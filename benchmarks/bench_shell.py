@@ -165,10 +165,15 @@ def occupied(spec: ShellSpec, family: str, folder: Path) -> dict[str, dict[str, 
     return rows
 
 
-def median_s(call: Callable[[], object], repeats: int, calls: int = 10) -> float:
-    """Return the median time of a call in s, each timed with some others at once."""
-    times = timeit.repeat(call, repeat=repeats, number=calls)
-    return statistics.median(times) / calls
+def medians_s(
+    calls: dict[str, Callable[[], object]], rounds: int = 50, number: int = 10
+) -> dict[str, float]:
+    """Return the median time of each call in s; they take turns, so that all have the same noise."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            times[name].append(timeit.timeit(call, number=number) / number)
+    return {name: statistics.median(row) for name, row in times.items()}
 
 
 def packing() -> list[dict[str, Any]]:
@@ -200,15 +205,15 @@ def packing() -> list[dict[str, Any]]:
 
         if (finn() != ours()).any():
             raise AssertionError("the two packings differ")
-        theirs_s, ours_s = median_s(finn, 30), median_s(ours, 300)
+        times = medians_s({"finn": finn, "ours": ours, "pack": once})
         rows.append(
             {
                 "shape": list(shape),
-                "finn_ms": round(1e3 * theirs_s, 4),
-                "ours_ms": round(1e3 * ours_s, 5),
-                "pack_ms": round(1e3 * median_s(once, 300), 5),
-                "times_faster": round(theirs_s / ours_s, 1),
-                "ours_bytes_per_s": round(data.size / 2 / ours_s),
+                "finn_ms": round(1e3 * times["finn"], 4),
+                "ours_ms": round(1e3 * times["ours"], 5),
+                "pack_ms": round(1e3 * times["pack"], 5),
+                "times_faster": round(times["finn"] / times["ours"], 1),
+                "ours_bytes_per_s": round(data.size / 2 / times["ours"]),
             }
         )
     return rows

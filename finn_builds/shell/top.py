@@ -144,6 +144,23 @@ _FIXED = ("size", "burst", "cache", "prot")
 _BUS = "m_axi_gmem"
 _REGS = "s_axi_control"
 
+#: Between axil_slave, which is in every wrapper, and the registers of its block.
+_REGISTER_NETS = (
+    (1, "write"), (5, "write_at"), (32, "write_data"), (1, "hold_writes"), (5, "read_at"),
+    (32, "read_data"),
+)  # fmt: skip
+
+
+def _register_slave() -> str:
+    """Return the bus slave of a wrapper and the nets to its block's registers."""
+    pairs = [("clk", "ap_clk"), ("rst_n", "ap_rst_n")]
+    pairs += [(n.removeprefix(f"{_REGS}_"), n) for _, _, n in axil_ports(_REGS)]
+    pairs += [(n, n) for _, n in _REGISTER_NETS]
+    return (
+        "".join(f"    wire {_range(bits)}{name};\n" for bits, name in _REGISTER_NETS)
+        + f"    axil_slave #(.ADDR_BITS(7)) registers (\n{_connect(pairs)}\n    );\n"
+    )
+
 
 def _dma(spec: ShellSpec, *, reads: bool, runtime: bool) -> str:
     """Return the wrapper of one DMA."""
@@ -160,7 +177,7 @@ def _dma(spec: ShellSpec, *, reads: bool, runtime: bool) -> str:
     pairs = [("ap_clk", "ap_clk"), ("ap_rst_n", "ap_rst_n")]
     pairs += [(n, n) for _, _, n in side]
     pairs.append(("frame_bytes", "frame_bytes" if runtime else f"32'd{frame}"))
-    pairs += [(n.replace(_REGS, "s_axil"), n) for _, _, n in axil_ports(_REGS)]
+    pairs += [(n, n) for _, n in _REGISTER_NETS]
     pairs += [(n.replace(_BUS, "m_axi"), n) for _, _, n in bus if not n.endswith(_FIXED)]
     pairs += [(n.replace("axis_0", "axis"), n) for _, _, n in stream]
     return (
@@ -170,6 +187,7 @@ def _dma(spec: ShellSpec, *, reads: bool, runtime: bool) -> str:
             ports=_CLOCK.format(buses=f"{_REGS}:{_BUS}:{stream_name}") + _declare(ports),
         )
         + _constants(_BUS, kind, spec)
+        + _register_slave()
         + f"    {module} #(\n"
         + f"        .ADDR_BITS({spec.addr_bits}), .WORD_BYTES({spec.word_bytes}),\n"
         + f"        .BEAT_BYTES({beat}), .MAX_PENDING({spec.pending}),\n"
@@ -199,7 +217,7 @@ def _control(spec: ShellSpec, *, runtime: bool) -> str:
     pairs = [("ap_clk", "ap_clk"), ("ap_rst_n", "ap_rst_n")]
     pairs += [(n, n) for _, _, n in side]
     pairs.append(("accelerator_rst_n", "accelerator_rst_n"))
-    pairs += [(n.replace(_REGS, "s_axil"), n) for _, _, n in axil_ports(_REGS)]
+    pairs += [(n, n) for _, n in _REGISTER_NETS]
     for stream in ("in", "out"):
         pairs += [(f"{stream}_{x}", f"s_axis_{stream}_t{x}") for x in ("valid", "ready")]
         beats = spec.in_beats if stream == "in" else spec.out_beats
@@ -221,6 +239,7 @@ def _control(spec: ShellSpec, *, runtime: bool) -> str:
             + _declare(ports),
         )
         + through
+        + _register_slave()
         + f"    shell_control #(.TRACKED({spec.tracked})) control (\n{_connect(pairs)}\n    );\n"
         + _TAIL
     )

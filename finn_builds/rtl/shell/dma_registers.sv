@@ -31,23 +31,12 @@ module dma_registers #(
     input  wire                  clear,  // at its end
     input  wire  [31:0]          frame_bytes,
 
-    input  wire  [6:0]           s_axil_awaddr,
-    input  wire                  s_axil_awvalid,
-    output wire                  s_axil_awready,
-    input  wire  [31:0]          s_axil_wdata,
-    input  wire  [3:0]           s_axil_wstrb,
-    input  wire                  s_axil_wvalid,
-    output wire                  s_axil_wready,
-    output wire  [1:0]           s_axil_bresp,
-    output wire                  s_axil_bvalid,
-    input  wire                  s_axil_bready,
-    input  wire  [6:0]           s_axil_araddr,
-    input  wire                  s_axil_arvalid,
-    output wire                  s_axil_arready,
-    output wire  [31:0]          s_axil_rdata,
-    output wire  [1:0]           s_axil_rresp,
-    output wire                  s_axil_rvalid,
-    input  wire                  s_axil_rready,
+    input  wire                  write,        // as axil_slave has them
+    input  wire  [4:0]           write_at,
+    input  wire  [31:0]          write_data,
+    output wire                  hold_writes,
+    input  wire  [4:0]           read_at,
+    output logic [31:0]          read_data,
 
     output logic                 launch,   // one cycle: begin a run of at least one byte
     output logic [ADDR_BITS-1:0] address,
@@ -66,24 +55,9 @@ module dma_registers #(
     localparam logic [4:0] FRAME_BYTES = 5'h09;
     localparam logic [4:0] BYTES_LEFT = 5'h0A;
 
-    wire write;
-    wire [4:0] write_at;
-    wire [31:0] write_data;
-    wire [4:0] read_at;
-    logic [31:0] read_data;
-
     logic waiting;  // started, and the product is not ready
 
-    axil_slave #(.ADDR_BITS(7)) bus (
-        .clk(clk), .rst_n(rst_n),
-        .awaddr(s_axil_awaddr), .awvalid(s_axil_awvalid), .awready(s_axil_awready),
-        .wdata(s_axil_wdata), .wstrb(s_axil_wstrb), .wvalid(s_axil_wvalid), .wready(s_axil_wready),
-        .bresp(s_axil_bresp), .bvalid(s_axil_bvalid), .bready(s_axil_bready),
-        .araddr(s_axil_araddr), .arvalid(s_axil_arvalid), .arready(s_axil_arready),
-        .rdata(s_axil_rdata), .rresp(s_axil_rresp), .rvalid(s_axil_rvalid), .rready(s_axil_rready),
-        .hold_writes(waiting), .write(write), .write_at(write_at), .write_data(write_data),
-        .read_at(read_at), .read_data(read_data)
-    );
+    assign hold_writes = waiting;
 
     // Product of frames and frame_bytes, less one, from the highest bit of frame_bytes down. The sum
     // begins at -1; doubling the product p makes p - 1 to 2p - 1, which is a one shifted in. A sum

@@ -29,23 +29,12 @@ module odma #(
     input  wire                    clear,
     input  wire [31:0]             frame_bytes,
 
-    input  wire [6:0]              s_axil_awaddr,
-    input  wire                    s_axil_awvalid,
-    output wire                    s_axil_awready,
-    input  wire [31:0]             s_axil_wdata,
-    input  wire [3:0]              s_axil_wstrb,
-    input  wire                    s_axil_wvalid,
-    output wire                    s_axil_wready,
-    output wire [1:0]              s_axil_bresp,
-    output wire                    s_axil_bvalid,
-    input  wire                    s_axil_bready,
-    input  wire [6:0]              s_axil_araddr,
-    input  wire                    s_axil_arvalid,
-    output wire                    s_axil_arready,
-    output wire [31:0]             s_axil_rdata,
-    output wire [1:0]              s_axil_rresp,
-    output wire                    s_axil_rvalid,
-    input  wire                    s_axil_rready,
+    input  wire                    write,  // of registers, as axil_slave has them
+    input  wire [4:0]              write_at,
+    input  wire [31:0]             write_data,
+    output wire                    hold_writes,
+    input  wire [4:0]              read_at,
+    output wire [31:0]             read_data,
 
     output wire [ADDR_BITS-1:0]    m_axi_awaddr,
     output wire [7:0]              m_axi_awlen,
@@ -90,13 +79,8 @@ module odma #(
 
     dma_registers #(.ADDR_BITS(ADDR_BITS), .SIZE_BITS(SIZE_BITS)) registers (
         .clk(ap_clk), .rst_n(ap_rst_n), .stop(stop), .clear(clear), .frame_bytes(frame_bytes),
-        .s_axil_awaddr(s_axil_awaddr), .s_axil_awvalid(s_axil_awvalid),
-        .s_axil_awready(s_axil_awready), .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(s_axil_wstrb),
-        .s_axil_wvalid(s_axil_wvalid), .s_axil_wready(s_axil_wready), .s_axil_bresp(s_axil_bresp),
-        .s_axil_bvalid(s_axil_bvalid), .s_axil_bready(s_axil_bready),
-        .s_axil_araddr(s_axil_araddr), .s_axil_arvalid(s_axil_arvalid),
-        .s_axil_arready(s_axil_arready), .s_axil_rdata(s_axil_rdata), .s_axil_rresp(s_axil_rresp),
-        .s_axil_rvalid(s_axil_rvalid), .s_axil_rready(s_axil_rready),
+        .write(write), .write_at(write_at), .write_data(write_data), .hold_writes(hold_writes),
+        .read_at(read_at), .read_data(read_data),
         .launch(launch), .address(address), .span(span), .running(running),
         .finished(finished), .failed(resp != 2'b00 && quiet), .resp(resp), .bytes_left(bytes_left)
     );

@@ -25,23 +25,12 @@ module shell_control #(
     input  wire  [15:0] in_beats,
     input  wire  [15:0] out_beats,
 
-    input  wire  [6:0]  s_axil_awaddr,
-    input  wire         s_axil_awvalid,
-    output wire         s_axil_awready,
-    input  wire  [31:0] s_axil_wdata,
-    input  wire  [3:0]  s_axil_wstrb,
-    input  wire         s_axil_wvalid,
-    output wire         s_axil_wready,
-    output wire  [1:0]  s_axil_bresp,
-    output wire         s_axil_bvalid,
-    input  wire         s_axil_bready,
-    input  wire  [6:0]  s_axil_araddr,
-    input  wire         s_axil_arvalid,
-    output wire         s_axil_arready,
-    output wire  [31:0] s_axil_rdata,
-    output wire  [1:0]  s_axil_rresp,
-    output wire         s_axil_rvalid,
-    input  wire         s_axil_rready,
+    input  wire         write,  // of registers, as axil_slave has them
+    input  wire  [4:0]  write_at,
+    input  wire  [31:0] write_data,
+    output wire         hold_writes,
+    input  wire  [4:0]  read_at,
+    output logic [31:0] read_data,
 
     output logic        stop,
     output logic        clear,
@@ -57,23 +46,7 @@ module shell_control #(
     localparam logic [31:0] IDENTITY = 32'h5053_5331;
     localparam integer HOLD_BITS = $clog2(RESET_CYCLES + 1);
 
-    wire write;
-    wire [4:0] write_at;
-    wire [31:0] write_data;
-    wire [4:0] read_at;
-    logic [31:0] read_data;
-
-    axil_slave #(.ADDR_BITS(7)) bus (
-        .clk(ap_clk), .rst_n(ap_rst_n),
-        .awaddr(s_axil_awaddr), .awvalid(s_axil_awvalid), .awready(s_axil_awready),
-        .wdata(s_axil_wdata), .wstrb(s_axil_wstrb), .wvalid(s_axil_wvalid), .wready(s_axil_wready),
-        .bresp(s_axil_bresp), .bvalid(s_axil_bvalid), .bready(s_axil_bready),
-        .araddr(s_axil_araddr), .arvalid(s_axil_arvalid), .arready(s_axil_arready),
-        .rdata(s_axil_rdata), .rresp(s_axil_rresp), .rvalid(s_axil_rvalid), .rready(s_axil_rready),
-        .hold_writes(1'b0), .write(write), .write_at(write_at), .write_data(write_data),
-        .read_at(read_at), .read_data(read_data)
-    );
-
+    assign hold_writes = 1'b0;
     wire write_control = write && write_at == 5'h00;
     logic [HOLD_BITS-1:0] hold;
     logic clear_meter;
