@@ -4,11 +4,14 @@ Folded slowly, so that the simulation compiles fast; the default is also built a
 """
 
 import json
+import re
 
 import pytest
 
 from brevitas_models import zoo
 from finn_builds import BuildConfig, UserError, build
+from tests.finn_builds.report.browser import assert_renders
+from tests.finn_builds.report.test_page import Outline, text_of
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +31,19 @@ def assert_verified(result, frames):
         assert cycles["latency_cycles"] == estimated["critical_path_cycles"]
 
 
+def assert_page(result, pictures, layers):
+    """Check that the page of a build is whole and fits a phone and a wide window."""
+    page = (result.out / "report.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < 2_000_000
+    Outline(page)
+    words = text_of(page)
+    assert f"Latency {result.summary['latency_cycles']:,} cycles measured" in words
+    assert "Verified frames 1,000 measured 0 mismatches" in words
+    for layer in range(1, layers + 1):
+        assert re.search(rf"Layer {layer} ?, (folded|sparse)", words)
+    assert_renders(result.out / "report.html", pictures)
+
+
 @pytest.mark.parametrize(("style", "interval"), [("auto", 1), ("folded", 16)])
 def test_default_build_of_the_jet_tagger(tmp_path, style, interval):
     synth = "yosys" if style == "auto" else "none"
@@ -35,6 +51,7 @@ def test_default_build_of_the_jet_tagger(tmp_path, style, interval):
         BuildConfig(board="Pynq-Z1", output_dir=tmp_path / "jets", style=style, synth=synth)
     )
     assert_verified(result, 1000)
+    assert_page(result, tmp_path, layers=4)
     assert result.summary["accuracy_surrogate"] is True
     assert "surrogate" in result.summary["accuracy_source"]
     assert result.summary["interval_cycles"] <= interval
@@ -63,6 +80,7 @@ def test_other_models_of_the_zoo(name, tmp_path):
         )
     )
     assert_verified(result, 1000)
+    assert_page(result, tmp_path, layers=3)
     assert result.summary["accuracy"] > 0.85, "real digits"
     assert result.summary["accuracy_surrogate"] is False
 
@@ -77,7 +95,9 @@ def test_public_models(shared_data, name, tmp_path):
         target_fps=1e5,
         synth="none",
     )
-    assert_verified(build(config), 1000)
+    result = build(config)
+    assert_verified(result, 1000)
+    assert_page(result, tmp_path, layers=4)
 
 
 def test_model_without_input_quantizer(shared_data, tmp_path):

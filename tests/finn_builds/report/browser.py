@@ -75,6 +75,15 @@ def chromium() -> Iterator[Any]:
             browser.close()
 
 
+def assert_renders(page: Path, pictures: Path) -> None:
+    """Check a page in a narrow light and a wide dark window; pictures stay in a folder."""
+    with chromium() as browser:
+        for width, theme in ((360, "light"), (1440, "dark")):
+            seen = look_at(browser, page, width, theme, pictures / f"{page.stem}_{width}.png")
+            assert (seen.errors, seen.requests, seen.sticking_out) == ([], [], [])
+            assert seen.width == width
+
+
 def look_at(browser: Any, page: Path, width: int, theme: str, picture: Path) -> Seen:
     """Open a page in a window of a width (px) and theme, and keep a picture of it."""
     context = browser.new_context(
