@@ -34,7 +34,8 @@ def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> li
     """
     if info["surrogate"]:
         raise UserError(
-            f"{info['model']} was measured on made-up data; a card gives figures of real data"
+            f"{info['model']} was measured on made-up data; a card gives figures of real data: "
+            f"train it on some"
         )
     figures = info["metrics"]
     found = [("network", _network(model.config)), ("bits", _bits(model.config))]

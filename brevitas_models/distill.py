@@ -60,8 +60,8 @@ class Teacher:
         free = [tensor.name for tensor in graph.input if tensor.name not in with_values]
         if len(free) != 1 or len(graph.output) != 1:
             raise UserError(
-                f"{path}: a teacher has one input and one output, found {len(free)} and "
-                f"{len(graph.output)}"
+                f"{path}: expected a teacher with one input and one output, found {len(free)} and "
+                f"{len(graph.output)}; export it with features in and logits out alone"
             )
         self._input, self._output = free[0], graph.output[0].name
         self.n_features = self._width(self._input, "input")
@@ -72,8 +72,9 @@ class Teacher:
         shape = self._model.get_tensor_shape(tensor)
         if shape is None or len(shape) != 2 or shape[1] < 1:
             raise UserError(
-                f"{self.path}: the {role} of a teacher has the shape (frames, features) with a "
-                f"fixed number of features, found {shape} for {tensor}"
+                f"{self.path}: expected the {role} of a teacher to have the shape (frames, "
+                f"features) with a fixed number of features, found {shape} for {tensor}; export "
+                f"it for flat features"
             )
         return int(shape[1])
 
@@ -123,7 +124,9 @@ class Teacher:
         except Exception as error:
             # Whatever a node of a foreign graph may raise: qonnx has no error of its own for it.
             raise UserError(
-                f"{self.path}: qonnx can't execute this teacher ({type(error).__name__}: {error})"
+                f"{self.path}: expected a teacher that qonnx can execute, found one that it can't "
+                f"({type(error).__name__}: {error}); try its clean-up, qonnx-cleanup, or another "
+                f"export"
             ) from error
 
 

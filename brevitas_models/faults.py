@@ -24,7 +24,7 @@ def fault(item: Any, known_keys: Callable[[tuple[Any, ...]], list[str]]) -> str:
         hint = f"; did you mean {near[0]}?" if near else ";"
         return f"{where}: no such setting{hint} Known: {', '.join(known)}"
     if item["type"] == "missing":
-        return f"{where}: missing"
+        return f"{where}: missing; expected this setting, add it"
     text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if item["type"] == "value_error":
         return f"{where}: {text}"

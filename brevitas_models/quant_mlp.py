@@ -117,7 +117,7 @@ class QuantMLP(nn.Module):
             if self.config.weight_widths[index] == 1 and not bool(mask.all()):
                 raise UserError(
                     f"layer {index} has 1-bit weights, which are -1 or +1 and can't be pruned; "
-                    f"expected weight_bits of 2 or more for it"
+                    f"expected weight_bits of 2 or more for it: give them, or prune nothing"
                 )
         for mask, linear in zip(masks, self.linears, strict=True):
             linear.mask.copy_(mask)

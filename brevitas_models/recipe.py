@@ -331,7 +331,8 @@ def from_dict(values: object) -> Recipe:
     """
     if not isinstance(values, Mapping):
         raise UserError(
-            f"expected the sections {', '.join(_Sections.model_fields)}, found {values!r:.80}"
+            f"expected the sections {', '.join(_Sections.model_fields)}, found {values!r:.80}; "
+            f"write each as a key with its settings below"
         )
     try:
         sections = _Sections.model_validate(dict(values))

@@ -30,12 +30,14 @@ def table(folder: Path) -> Table:
         There are no such files, or one can't be read or is not of that layout.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; expected one that holds {PATTERN}.")
+        raise UserError(
+            f"{folder}: no such folder; expected one with {PATTERN}, check the path."
+        )
     paths = sorted(folder.rglob(PATTERN))
     if not paths:
         raise UserError(
             f"{folder}: no file {PATTERN} in it; expected the unpacked files of Zenodo record "
-            f"3602254."
+            f"3602254. Unpack them there, or give the folder that they are in."
         )
     xs, ys = zip(*(_read(path) for path in paths), strict=True)
     starts = np.cumsum([0, *[len(y) for y in ys]])

@@ -74,7 +74,8 @@ def masks_of_scores(
     if share > 0 and not taking_part:
         raise UserError(
             f"pruning {share:.1%} of the weights: every layer has bipolar (1-bit) weights, which "
-            f"have no zero; expected at least one layer with weight_bits of 2 or more"
+            f"have no zero; expected at least one layer with weight_bits of 2 or more: widen one, "
+            f"or prune nothing"
         )
     if scope == "global" and taking_part:
         kept = _largest(torch.cat(taking_part), share).split([len(s) for s in taking_part])

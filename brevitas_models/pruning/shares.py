@@ -32,7 +32,7 @@ def cubic_share(progress: float, final: float, initial: float = 0.0) -> float:
     if final < initial:
         raise UserError(
             f"gradual pruning: expected a final share of at least the initial one ({initial:g}), "
-            f"found {final:g}"
+            f"found {final:g}; give a larger one"
         )
     rest = 1.0 - min(max(progress, 0.0), 1.0)
     return final + (initial - final) * rest**3
@@ -48,4 +48,7 @@ def shares_up_to(share: float) -> tuple[float, ...]:
 def check_share(share: float) -> None:
     """Raise `UserError` unless `share` is a number in 0..1."""
     if not 0.0 <= share <= 1.0:
-        raise UserError(f"share of pruned weights: expected a number in 0..1, found {share!r}")
+        raise UserError(
+            f"share of pruned weights: expected a number in 0..1, found {share!r}; 0.8 "
+            f"prunes four fifths"
+        )

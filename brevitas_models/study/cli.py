@@ -50,7 +50,10 @@ def run(arguments: Sequence[str]) -> None:
     """
     args = parser().parse_args(arguments)
     if args.processes is not None and args.processes < 1:
-        raise UserError(f"--processes: expected 1 or more, found {args.processes}")
+        raise UserError(
+            f"--processes: expected 1 or more, found {args.processes}; "
+            f"leave it out for one for each core"
+        )
 
     # Torch takes seconds to import; mistakes above show at once.
     from brevitas_models.progress import Reporter

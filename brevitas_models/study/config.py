@@ -178,15 +178,19 @@ def load(path: Path) -> Study:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected the YAML of a study") from None
+        raise UserError(
+            f"{path}: no such file; expected the YAML of a study, check the path"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read as a YAML file ({error})") from None
+        raise UserError(f"{path}: can't be read as a YAML file ({error}); save it anew") from None
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise UserError(
+            f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it"
+        ) from None
     try:
         return from_dict(values, path.stem)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}; mend it there") from None
 
 
 def from_dict(values: object, name: str = "study") -> Study:
@@ -199,7 +203,10 @@ def from_dict(values: object, name: str = "study") -> Study:
     """
     if not isinstance(values, Mapping):
         known = ", ".join(_File.model_fields)
-        raise UserError(f"expected the sections {known}, found {values!r:.80}")
+        raise UserError(
+            f"expected the sections {known}, found {values!r:.80}; write each as a key with its "
+            f"settings below"
+        )
     try:
         file = _File.model_validate(dict(values))
     except ValidationError as error:
@@ -215,7 +222,7 @@ def from_dict(values: object, name: str = "study") -> Study:
     if file.bayes is not None and len(file.bayes.sizes) != hidden:
         raise UserError(
             f"bayes.sizes: expected {hidden} ranges, one for each hidden layer of "
-            f"base.network.layers, found {len(file.bayes.sizes)}"
+            f"base.network.layers, found {len(file.bayes.sizes)}; give each as [least, most]"
         )
     return Study(
         name=title,

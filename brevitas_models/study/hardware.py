@@ -25,7 +25,8 @@ from brevitas_models.training import EpochRecord
 def add(study: Study, points: Sequence[Point], progress: Progress, reporter: Reporter) -> int:
     """Build the rows that are wanted, can be built, and have not been.
 
-    A row that can't be built is recorded with the failures, and the others go on.
+    A row that can't be built, or whose LUTs and FFs were to be counted and were not, is recorded
+    with the failures, and the others go on.
 
     Returns
     -------
@@ -76,6 +77,8 @@ def wanted(settings: Hardware, point: Point, row: dict[str, Any]) -> bool:
 
 
 def _built(row: dict[str, Any], settings: Hardware) -> bool:
+    if settings.synth != "none" and row.get("ff") is None:
+        return False
     same = (settings.board, settings.synth, settings.frames)
     return (row.get("hardware_board"), row.get("hardware_synth"), row.get("wanted_frames")) == same
 
@@ -124,7 +127,7 @@ def figures(
         # A build tells what it does to the terminal; a study has its own lines.
         with contextlib.redirect_stdout(None):
             summary = build(config).summary
-        found = columns(summary)
+        found = columns(summary, settings.synth)
     return {
         **found,
         "hardware_board": settings.board,
@@ -164,12 +167,29 @@ def _export(point: Point, finished: Finished, progress: Progress, path: Path) ->
     export_qonnx(model, checkpoint.plain(info, "info"), path)
 
 
-def columns(summary: dict[str, Any]) -> dict[str, Any]:
+def columns(summary: dict[str, Any], synth: str) -> dict[str, Any]:
     """Return the columns that a build's summary gives.
 
-    LUTs and FFs are those that synthesis counted, or else estimated LUTs; FFs are not estimated.
+    Parameters
+    ----------
+    summary : dict
+    synth : str
+        What was asked for. ``none``: LUTs are those that the build estimates; it does not estimate
+        FFs.
+
+    Raises
+    ------
+    UserError
+        If LUTs and FFs were to be counted and were not: a synthesis that is too slow is stopped,
+        and an estimate among counted figures would be taken for one of them.
     """
     counted = summary.get("synthesised")
+    if counted is None and synth != "none":
+        raise UserError(
+            f"LUTs and FFs were to be counted by {synth} and were not "
+            f"({summary.get('not_synthesised', 'no reason given')}); run the same command again on "
+            f"a less busy machine, or take estimates with hardware.synth: none"
+        )
     resources = counted or summary["resources"]
     return {
         "lut": resources["LUT"],

@@ -209,7 +209,8 @@ def check(study: Study, frames: Frames, grid: Sequence[Point]) -> None:
         if max(shares) > 0 and all(bits == 1 for bits in point.recipe.network.weight_widths):
             raise UserError(
                 f"base.pruning: networks with bits 1 can't be pruned, weights of -1 and +1 have no "
-                f"zero; expected bits of 2 or more, found a share of {max(shares):g}"
+                f"zero; expected bits of 2 or more, found a share of {max(shares):g}: leave 1 out "
+                f"of the grid, or give base.pruning.shares: [0]"
             )
     if study.bayes is not None:
         for bits in study.bayes.bits:

@@ -47,7 +47,10 @@ class Store:
         try:
             self.points.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"{out}: can't be written ({error.strerror or error})") from None
+            raise UserError(
+                f"--out {out}: expected a folder to write to, found that it can't be written "
+                f"({error.strerror or error}); choose another"
+            ) from None
         self._rounds: dict[str, list[Finished]] = {}
 
     def rounds(self, key: str) -> list[Finished]:

@@ -51,7 +51,8 @@ def read(path: Path) -> list[Row]:
             ]
     except OSError as error:
         raise UserError(
-            f"{path}: expected the table of a study ({error.strerror or error})"
+            f"{path}: expected the table of a study, which can't be read "
+            f"({error.strerror or error}); run train.py study again to write it"
         ) from None
 
 

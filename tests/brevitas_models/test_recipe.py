@@ -69,7 +69,7 @@ def test_settings_of_the_command_line() -> None:
         ("pruning.share=[", "not valid YAML"),
         ("pruning.share=2", r"pruning\.share: expected less than 1, found 2"),
         ("pruning.shares=[0]", "schedule gradual takes share, a number, found shares"),
-        ("network.weight_bits=9", r"network\.weight_bits"),
+        ("network.weight_bits=17", r"network\.weight_bits"),
         ("training.epoch=2", "did you mean epochs"),
     ],
 )

@@ -186,5 +186,5 @@ def test_cost_by_the_builds_estimate() -> None:
 def test_float_weights_have_a_cost_too() -> None:
     model = network(weight_bits=32, act_bits=32, input_bits=32)
     assert pruning.pruned_share(masks(model, 0.5, "hardware")) == pytest.approx(0.5)
-    with pytest.raises(UserError, match="found float weights"):
+    with pytest.raises(UserError, match="found 32; change the widths"):
         masks(model, 0.5, "hardware", schedule="one_shot", cost="estimate")

@@ -46,7 +46,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"grids": [{"bits": [40]}]},
         r"grids\.0\.bits\.0: expected less than or equal to 32, found 40",
     ),
-    ({"grids": [{"bits": [9]}]}, r"grids\.0\.bits: network\.weight_bits: .*found 9"),
+    ({"grids": [{"bits": [17]}]}, r"grids\.0\.bits: network\.weight_bits: .*found 17"),
     ({"grids": [{"bits": 4}]}, r"grids\.0\.bits: expected a valid tuple, found 4"),
     ({"grids": [{"schedule": ["lt"]}]}, r"grids\.0\.schedule: pruning\.schedule: .*found 'lt'"),
     ({"grids": [{"criterion": ["big"]}]}, r"grids\.0\.criterion: pruning\.criterion: .*'big'"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from brevitas_models.errors import UserError
-from brevitas_models.study import config, hardware, points, runner, table
+from brevitas_models.study import config, hardware, points, runner, store, table
 
 Make = Callable[..., config.Study]
 
@@ -31,19 +31,50 @@ def test_which_rows_are_built(chosen: dict[str, Any], wanted: list[bool], mini: 
     assert not any(hardware.wanted(study.hardware, p, row) for p in wide for row in rows)
 
 
-def test_counted_figures_come_before_estimates() -> None:
-    summary = {
-        "resources": {"LUT": 10, "kind": "estimated"},
-        "synthesised": None,
-        "latency_cycles": 7,
-        "frames_verified": 9,
-        "mismatches": 0,
-    }
-    found = hardware.columns(summary)
+SUMMARY = {
+    "resources": {"LUT": 10, "kind": "estimated"},
+    "synthesised": None,
+    "not_synthesised": "not synthesised: node 3",
+    "latency_cycles": 7,
+    "frames_verified": 40,
+    "mismatches": 0,
+}
+COUNTED = {"LUT": 8, "FF": 3, "kind": "a tool"}
+
+
+def test_figures_are_counted_or_estimated_as_asked() -> None:
+    found = hardware.columns(SUMMARY, "none")
     assert (found["lut"], found["ff"], found["hardware_tool"]) == (10, None, "estimated")
-    counted = {"LUT": 8, "FF": 3, "kind": "a tool"}
-    found = hardware.columns(summary | {"synthesised": counted})
+    found = hardware.columns(SUMMARY | {"synthesised": COUNTED}, "yosys")
     assert (found["lut"], found["ff"], found["hardware_tool"]) == (8, 3, "a tool")
+    with pytest.raises(UserError, match=r"counted by yosys and were not \(not synthesised: node 3"):
+        hardware.columns(SUMMARY, "yosys")
+
+
+def test_a_row_without_its_count_is_no_row_and_is_built_again(
+    mini: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Synthesis is stopped after some minutes: on a busy machine a build may end without figures.
+    class Result:
+        def __init__(self, summary: dict[str, Any]) -> None:
+            self.summary = summary
+
+    study = mini(grids=[{"bits": [4]}], hardware={"shares": [0.9], "frames": 40})
+    monkeypatch.setattr("finn_builds.build", lambda config: Result(SUMMARY))
+    with pytest.raises(runner.Incomplete, match="1 builds failed"):
+        runner.run(study, tmp_path, processes=1, with_hardware=True)
+    assert "were to be counted by yosys" in (tmp_path / "failures.csv").read_text()
+    assert all(row.get("lut") is None for row in table.read(tmp_path / "table.csv"))
+    # An estimate in a folder of an earlier version of this code is replaced, too.
+    key = table.read(tmp_path / "table.csv")[2]["point"]
+    settings = study.hardware
+    asked = {"hardware_board": settings.board, "hardware_synth": "yosys", "wanted_frames": 40}
+    store.Store(tmp_path).add_columns(key, 2, {"lut": 10, "ff": None, **asked})
+    monkeypatch.setattr(
+        "finn_builds.build", lambda config: Result(SUMMARY | {"synthesised": COUNTED})
+    )
+    rows = table.read(runner.run(study, tmp_path, processes=1, with_hardware=True))
+    assert (rows[2]["lut"], rows[2]["ff"], rows[2]["verified_frames"]) == (8, 3, 40)
 
 
 def test_unknown_board(mini: Make, tmp_path: Path) -> None:
