@@ -13,6 +13,7 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 import timeit
 from collections.abc import Callable
 from dataclasses import replace
@@ -165,14 +166,21 @@ def occupied(spec: ShellSpec, family: str, folder: Path) -> dict[str, dict[str, 
     return rows
 
 
-def medians_s(
-    calls: dict[str, Callable[[], object]], rounds: int = 50, number: int = 10
-) -> dict[str, float]:
-    """Return the median time of each call in s; they take turns, so that all have the same noise."""
+def medians_s(calls: dict[str, Callable[[], object]], rounds: int = 30) -> dict[str, float]:
+    """Return the median time of each call in s of the processor, as the machine may be shared.
+
+    They take turns, so noise comes to all alike, in blocks of some 2 ms each: what is measured is a
+    call among others of its kind and not the first one behind something else.
+    """
+    numbers = {
+        name: max(1, round(2e-3 / min(timeit.repeat(call, number=10, repeat=5)) * 10))
+        for name, call in calls.items()
+    }
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            times[name].append(timeit.timeit(call, number=number) / number)
+            spent = timeit.timeit(call, timer=time.thread_time, number=numbers[name])
+            times[name].append(spent / numbers[name])
     return {name: statistics.median(row) for name, row in times.items()}
 
 
