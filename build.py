@@ -140,7 +140,7 @@ def _compare_parser() -> argparse.ArgumentParser:
 def _compare(args: argparse.Namespace) -> None:
     from finn_builds.report.compare import compare, page_path, text_table
     from finn_builds.report.compare_page import comparison_page
-    from finn_builds.state import disk_errors, write_text
+    from finn_builds.run.state import disk_errors, write_text
 
     comparison = compare(args.folders)
     page = page_path(args.folders, args.out)

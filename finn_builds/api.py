@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from finn_builds.config import BuildConfig
 from finn_builds.console import Reporter
 from finn_builds.flow.steps import STEPS
-from finn_builds.runner import run_steps
+from finn_builds.run.runner import run_steps
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.package import CONTENTS as PACKAGE_CONTENTS
-from finn_builds.pipeline import Step
+from finn_builds.run.pipeline import Step
 
 _DATA = ("data", "standardise", "verify_seed")
 _VERIFY = (*_DATA, "verify_frames")

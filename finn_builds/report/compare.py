@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from finn_builds import state as disk
 from finn_builds.errors import UserError
 from finn_builds.report import text
 from finn_builds.report.content import ESTIMATED, RESOURCES, SYNTHESISED
+from finn_builds.run import state as disk
 
 DATA_FILE = Path("report", "report.json")
 PAGE_FILE = "report.html"

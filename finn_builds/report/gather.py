@@ -9,7 +9,6 @@ from typing import Any
 from qonnx.core.modelwrapper import ModelWrapper
 
 from deploy.host_model import HostModel
-from finn_builds import state as disk
 from finn_builds.boards import Board
 from finn_builds.frames import LabelledData
 from finn_builds.ingest import integer_mlp
@@ -17,6 +16,7 @@ from finn_builds.report.classes import classes_of
 from finn_builds.report.content import Accuracy, BuildReport, Origin, Timing, Verification
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
 from finn_builds.report.traffic import passages_of, streams_of
+from finn_builds.run import state as disk
 
 
 def build_report(

@@ -12,7 +12,6 @@ from typing import TextIO
 
 import pytest
 
-from finn_builds.capture import captured
 from finn_builds.console import (
     PlainReporter,
     Reporter,
@@ -24,6 +23,7 @@ from finn_builds.console import (
     summary_table,
     time_left,
 )
+from finn_builds.run.capture import captured
 
 
 def read_terminal(leader: int, terminal: TextIO) -> str:

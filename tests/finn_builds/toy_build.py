@@ -18,7 +18,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from finn_builds.config import BuildConfig
 from finn_builds.console import reporter
 from finn_builds.errors import UserError
-from finn_builds.runner import Step, run_steps
+from finn_builds.run.runner import Step, run_steps
 
 
 def make_model(weight: float = 1.0) -> ModelWrapper:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import build as command
-from finn_builds import state as disk
 from finn_builds.errors import UserError
 from finn_builds.report.compare import compare, front, short_names, text_table
 from finn_builds.report.content import BuildReport, Timing
+from finn_builds.run import state as disk
 from tests.finn_builds.report.browser import chromium, look_at
 from tests.finn_builds.report.examples import report
 from tests.finn_builds.report.test_page import Outline, text_of

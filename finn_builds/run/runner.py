@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finn_builds import state as disk
-from finn_builds.capture import LOG_FILE, captured
 from finn_builds.console import Reporter
 from finn_builds.errors import UserError
-from finn_builds.lock import LOCK_FILE, folder_lock
-from finn_builds.pipeline import TIMES, Step, check_ownership, owned, select, step_keys
+from finn_builds.run import state as disk
+from finn_builds.run.capture import LOG_FILE, captured
+from finn_builds.run.lock import LOCK_FILE, folder_lock
+from finn_builds.run.pipeline import TIMES, Step, check_ownership, owned, select, step_keys
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper

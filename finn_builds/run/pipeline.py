@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from finn_builds import state as disk
-from finn_builds.capture import LOG_FILE
 from finn_builds.errors import UserError
 from finn_builds.fingerprint import digest
-from finn_builds.lock import LOCK_FILE
+from finn_builds.run import state as disk
+from finn_builds.run.capture import LOG_FILE
+from finn_builds.run.lock import LOCK_FILE
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper

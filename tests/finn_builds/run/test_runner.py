@@ -17,13 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finn_builds import state as disk
 from finn_builds.console import Reporter
 from finn_builds.errors import UserError, VerificationError
 from finn_builds.fingerprint import file_digest
-from finn_builds.lock import folder_lock
-from finn_builds.pipeline import check_ownership, step_keys
-from finn_builds.runner import Step, run_steps
+from finn_builds.run import state as disk
+from finn_builds.run.lock import folder_lock
+from finn_builds.run.pipeline import check_ownership, step_keys
+from finn_builds.run.runner import Step, run_steps
 from tests.finn_builds import toy_build as toy
 
 NAMES = ("seed", "generate", "measure", "pack")

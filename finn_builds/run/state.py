@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from finn_builds.errors import UserError
 from finn_builds.fingerprint import file_digest, tree_digest
-from finn_builds.lock import LOCK_FILE
+from finn_builds.run.lock import LOCK_FILE
 
 STATE_FILE = "build_state.json"
 CHECKPOINTS = "intermediate_models"
