@@ -105,15 +105,13 @@ module ps_add #(
 endmodule
 """
 
-_COMPARE = """\
-// One comparison bit along a carry chain. Position i looks at five inputs: the upper half of its
-// INIT says whether they leave the verdict to the positions below, the lower half the verdict.
-module ps_compare #(
+#: A verdict along a carry chain; cells differ in what they say of a position.
+_COMPARE_CHAIN = """\
+module {module} #(
     parameter N = 1,
     parameter [64*N-1:0] INIT = 0
 ) (
-    input wire [5*N-1:0] x,
-    output wire y
+{ports}
 );
 `ifndef SYNTHESIS
   reg verdict;
@@ -121,7 +119,7 @@ module ps_compare #(
   always @* begin
     verdict = 1'b1;
     for (k = 0; k < N; k = k + 1)
-      if (!INIT[64*k+32+{{27'd0, x[5*k+:5]}}]) verdict = INIT[64*k+{{27'd0, x[5*k+:5]}}];
+      {verdict};
   end
   assign y = verdict;
 `else
@@ -137,12 +135,7 @@ module ps_compare #(
         assign s[i] = 1'b0;
         assign d[i] = 1'b0;
       end else begin : g_used
-        LUT6_2 #(
-            .INIT(INIT[64*i+:64])
-        ) lut (
-            .I0(x[5*i]), .I1(x[5*i+1]), .I2(x[5*i+2]), .I3(x[5*i+3]), .I4(x[5*i+4]), .I5(1'b1),
-            .O5(d[i]), .O6(s[i])
-        );
+{position}
       end
     end
     for (i = 0; i < BLOCKS; i = i + 1) begin : g_chain
@@ -154,56 +147,48 @@ module ps_compare #(
 endmodule
 """
 
+_COMPARE = """\
+// One comparison bit along a carry chain. Position i looks at five inputs: the upper half of its
+// INIT says whether they leave the verdict to the positions below, the lower half the verdict.
+""" + _COMPARE_CHAIN.replace(
+    "{ports}",
+    """\
+    input wire [5*N-1:0] x,
+    output wire y""",
+).replace(
+    "{verdict}",
+    "if (!INIT[64*k+32+{{27'd0, x[5*k+:5]}}]) verdict = INIT[64*k+{{27'd0, x[5*k+:5]}}]",
+).replace(
+    "{position}",
+    """\
+        LUT6_2 #(
+            .INIT(INIT[64*i+:64])
+        ) lut (
+            .I0(x[5*i]), .I1(x[5*i+1]), .I2(x[5*i+2]), .I3(x[5*i+3]), .I4(x[5*i+4]), .I5(1'b1),
+            .O5(d[i]), .O6(s[i])
+        );""",
+)
+
 _COMPARE6 = """\
 // The same with six inputs a position: INIT says whether they leave the verdict to the positions
-// below, and d[i] is the verdict where they do not.
-module ps_compare6 #(
-    parameter N = 1,
-    parameter [64*N-1:0] INIT = 0
-) (
+// below, and v[i] is the verdict where they do not.
+""" + _COMPARE_CHAIN.replace(
+    "{ports}",
+    """\
     input wire [6*N-1:0] x,
-    input wire [N-1:0] d,
-    output wire y
-);
-`ifndef SYNTHESIS
-  reg verdict;
-  integer k;
-  always @* begin
-    verdict = 1'b1;
-    for (k = 0; k < N; k = k + 1)
-      if (!INIT[64*k+{{26'd0, x[6*k+:6]}}]) verdict = d[k];
-  end
-  assign y = verdict;
-`else
-  localparam BLOCKS = (N + {per} - 1) / {per};
-  wire [{per}*BLOCKS-1:0] s, g, o;
-  wire [BLOCKS:0] carry;
-  wire [{per}*BLOCKS-1:0] co;
-  assign carry[0] = 1'b1;
-  genvar i;
-  generate
-    for (i = 0; i < {per} * BLOCKS; i = i + 1) begin : g_bit
-      if (i >= N) begin : g_pad
-        assign s[i] = 1'b0;
-        assign g[i] = 1'b0;
-      end else begin : g_used
+    input wire [N-1:0] v,
+    output wire y""",
+).replace("{verdict}", "if (!INIT[64*k+{{26'd0, x[6*k+:6]}}]) verdict = v[k]").replace(
+    "{position}",
+    """\
         LUT6 #(
             .INIT(INIT[64*i+:64])
         ) lut (
             .I0(x[6*i]), .I1(x[6*i+1]), .I2(x[6*i+2]), .I3(x[6*i+3]), .I4(x[6*i+4]), .I5(x[6*i+5]),
             .O(s[i])
         );
-        assign g[i] = d[i];
-      end
-    end
-    for (i = 0; i < BLOCKS; i = i + 1) begin : g_chain
-{chain_g}
-    end
-  endgenerate
-  assign y = co[N-1];
-`endif
-endmodule
-"""
+        assign d[i] = v[i];""",
+)
 
 _MUX = """\
 // The slice's multiplexer behind two {behind}: y = s ? b : a.
@@ -275,7 +260,6 @@ def cell_files(family: Family) -> dict[str, str]:
     per = {"CARRY4": 4, "CARRY8": 8}[family.primitives]
     chain = {"CARRY4": _CARRY4, "CARRY8": _CARRY8}[family.primitives]
     chain_co = f"{chain}\n      assign co[{per}*i+:{per}] = c;"
-    chain_g = chain_co.replace(".DI(d", ".DI(g")
     muxes = {
         name: _MUX.replace("{behind}", behind).replace("{primitive}", primitive)
         for name, behind, primitive in (
@@ -294,7 +278,7 @@ def cell_files(family: Family) -> dict[str, str]:
         *((name, "One LUT.", text) for name, text in luts.items()),
     ):
         body = text.replace("{per}", str(per)).replace("{chain_co}", chain_co)
-        body = body.replace("{chain_g}", chain_g).replace("{module}", name)
+        body = body.replace("{module}", name)
         body = body.replace("{chain}", chain).replace("{{", "{").replace("}}", "}")
         files[f"{name}.v"] = _HEAD.replace("{title}", title) + body + "`default_nettype wire\n"
     return files

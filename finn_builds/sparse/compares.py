@@ -82,7 +82,7 @@ def _compare_six(
     return [
         f"{writer.declare(index)};",
         f"ps_compare6 #(.N({n}), .INIT({hexadecimal(inits, 64 * n)})) {name}_chain (",
-        f"    .x({writer.pack(inputs, raw=True)}), .d({writer.pack(bits)}), .y({name}));",
+        f"    .x({writer.pack(inputs, raw=True)}), .v({writer.pack(bits)}), .y({name}));",
     ]
 
 
