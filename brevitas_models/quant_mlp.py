@@ -163,6 +163,8 @@ class QuantMLP(nn.Module):
             Standardised training features (n, n_in), all of them.
         """
         self.eval()
+        if self.config.batch_norm != "no_running_stats":
+            return
         x = self.input_quant(features)
         for index, (norm, act) in enumerate(zip(self.norms, self.acts, strict=True)):
             x = self.preactivation(index, x)
