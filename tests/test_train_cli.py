@@ -240,3 +240,24 @@ def test_outputs_refuse_what_appeared_meanwhile(tmp_path: Path) -> None:
         (tmp_path / "new" / "notes").write_text("mine")
         (stage / "toy.pt").write_text("x")
     assert (tmp_path / "new" / "notes").read_text() == "mine"
+
+
+def test_steps_are_compiled_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+
+    def stub(*_: object, compiled: object, **__: object) -> object:
+        asked.append(compiled)
+        raise UserError("enough")
+
+    monkeypatch.setattr(stacked, "train", stub)
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/g++")
+    assert command.main(["--model", "toy.yaml"]) == 2
+    assert command.main(["--model", "toy.yaml", "--compiled"]) == 2
+    assert asked == [False, True]
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    capsys.readouterr()
+    assert command.main(["--model", "toy.yaml", "--compiled"]) == 2
+    assert "--compiled: torch compiles with g++" in capsys.readouterr().err
+    assert asked == [False, True]
