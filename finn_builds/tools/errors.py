@@ -1,0 +1,61 @@
+"""What can go wrong with a program of somebody else's: it is missing, fails, or does not end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from finn_builds.errors import UserError
+
+#: Debian (and Ubuntu) package that brings a program.
+DEBIAN_PACKAGES: Mapping[str, str] = MappingProxyType(
+    {
+        "g++": "g++",
+        "make": "make",
+        "perl": "perl",
+        "git": "git",
+        "iverilog": "iverilog",
+        "vvp": "iverilog",
+        "vcd2fst": "gtkwave",
+    }
+)
+
+
+class ToolError(Exception):
+    """A program of somebody else's could not do what it was asked to."""
+
+
+class ToolMissing(ToolError, UserError):
+    """A program or wheel that is needed is not installed: the user can mend that."""
+
+
+class ToolFailed(ToolError):
+    """A program ended with an error: a fault of ours, so it keeps its traceback.
+
+    Attributes
+    ----------
+    returncode
+        Exit status; negative for a signal, None if the program was stopped by a timeout.
+    output
+        All that the program printed.
+    """
+
+    def __init__(self, message: str, returncode: int | None = None, output: str = "") -> None:
+        super().__init__(message)
+        self.returncode = returncode
+        self.output = output
+
+
+class ToolTimeout(ToolFailed):
+    """A program did not end in the time it was given and was stopped."""
+
+
+def not_found(*programs: str) -> ToolMissing:
+    """Return the one error for all programs that are not on the search path."""
+    packages = sorted({DEBIAN_PACKAGES.get(p, p) for p in programs})
+    names = " and ".join(f"`{p}`" for p in programs)
+    verb = "is" if len(programs) == 1 else "are"
+    return ToolMissing(
+        f"{names} {verb} needed but not on the search path; on Debian or Ubuntu install "
+        f"with `sudo apt install {' '.join(packages)}`"
+    )
