@@ -138,8 +138,9 @@ def _compare_parser() -> argparse.ArgumentParser:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from finn_builds.report.compare import compare, page_path, text_table
-    from finn_builds.report.compare_page import comparison_page
+    from finn_builds.report.compare import compare
+    from finn_builds.report.compare_page import comparison_page, page_path
+    from finn_builds.report.compare_table import text_table
     from finn_builds.run.state import disk_errors, write_text
 
     comparison = compare(args.folders)

@@ -1,16 +1,21 @@
-"""The page that shows several builds side by side."""
+"""The page that shows several builds side by side, and where it goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from markupsafe import Markup
 
-from finn_builds.report.compare import Build, Comparison, link_to, notes_of, rows_of
+from finn_builds.errors import UserError
+from finn_builds.report.compare import Build, Comparison
+from finn_builds.report.compare_table import notes_of, rows_of
 from finn_builds.report.figures import Point, pareto_plot
 from finn_builds.report.page import page_environment
+
+PAGE_FILE = "report.html"
 
 
 def comparison_page(comparison: Comparison, path: Path) -> str:
@@ -74,3 +79,28 @@ def _version() -> str:
         return metadata.version("prunestream")
     except metadata.PackageNotFoundError:
         return "(not installed)"
+
+
+def page_path(folders: Sequence[str | Path], given: str | None) -> Path:
+    """Return where the page goes: as given, or beside the first of the folders.
+
+    Raises
+    ------
+    UserError
+        There is a folder of that name, or its own folder is not there.
+    """
+    path = Path(given or Path(folders[0]).absolute().parent / "compare.html")
+    path = path.expanduser().absolute()
+    if path.is_dir():
+        raise UserError(f"compare: expected a file after --out, found the folder {path}; name one")
+    if not path.parent.is_dir():
+        raise UserError(
+            f"compare: expected a folder to write {path.name} into, found no {path.parent}; "
+            "make it or choose another one"
+        )
+    return path
+
+
+def link_to(build: Build, page: Path) -> str:
+    """Return the address of a build's own page, as seen from the page of the comparison."""
+    return Path(os.path.relpath(Path(build.folder) / PAGE_FILE, page.parent)).as_posix()

@@ -10,7 +10,8 @@ import pytest
 
 import build as command
 from finn_builds.errors import UserError
-from finn_builds.report.compare import compare, front, short_names, text_table
+from finn_builds.report.compare import compare, front, short_names
+from finn_builds.report.compare_table import text_table
 from finn_builds.report.content import BuildReport, Timing
 from finn_builds.run import state as disk
 from tests.finn_builds.report.browser import chromium, look_at
