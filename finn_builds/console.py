@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
 
 
+#: What summaries call an amount that no tool has counted.
+ESTIMATED = "estimated"
+
+
 class Reporter:
     """Follows a run of steps and shows nothing; the other reporters override what they show."""
 
@@ -180,7 +184,7 @@ def show_summary(summary: Mapping[str, Any], stream: TextIO) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     styles = {
-        "accuracy": "yellow" if summary.get("accuracy_surrogate") else "",
+        "data": "yellow" if summary.get("accuracy_surrogate") else "",
         "verified": "bold red" if summary.get("mismatches") else "green",
     }
     for name, text in _rows(summary):
@@ -234,7 +238,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     accuracy = _text("{:.1%}", get("accuracy"))
     if accuracy:
         accuracy += _text(" ± {:.1%}", get("accuracy_standard_error"))
-        accuracy += _text(" ({})", get("accuracy_source"))
+        accuracy += _text(" on {:,} frames", get("accuracy_frames"))
     verified = _text("{:,} frames", get("frames_verified"))
     if verified:
         verified += _text(", {:,} mismatches", get("mismatches"))
@@ -243,17 +247,20 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if latency:
         latency += _text(", {:,.0f} ns", get("latency_ns"))
         latency += _text(" at a clock of {:g} ns", get("clock_ns"))
+    synthesised = _resources(get("synthesised"), get("device"))
     path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
     return [
         ("accuracy", accuracy),
+        # The whole of it is on the page; what matters here stands before the first semicolon.
+        ("data", _text("{}", get("accuracy_source")).partition(";")[0]),
         ("unquantised", _text("{:.1%} with float inputs", get("accuracy_without_input_quantizer"))),
         ("verified", verified),
         ("latency", latency),
         ("interval", _interval(get("interval_cycles"))),
         ("throughput", _text("{:,.0f} frames/s", get("fps"))),
-        ("synthesised", _resources(get("synthesised")) or _text("{}", get("not_synthesised"))),
+        ("synthesised", synthesised or _text("{}", get("not_synthesised"))),
         ("longest path", path),
-        ("resources", _resources(get("resources"))),
+        ("estimated", _resources(get("resources"), get("device"))),
         ("bitfile", _text("{}", get("bitfile"))),
         ("folder", _text("{}", get("out_dir"))),
         ("files", ", ".join(get("files") or ())),
@@ -266,12 +273,21 @@ def _interval(cycles: float | None) -> str:
     return "1 cycle" if cycles == 1 else f"{cycles:,.1f} cycles".replace(".0 ", " ")
 
 
-def _resources(found: Mapping[str, Any] | None) -> str:
-    """Return amounts with what they come from, which is cut at its first comma."""
+def _resources(found: Mapping[str, Any] | None, device: Mapping[str, int] | None) -> str:
+    """Return amounts, their shares of the device, and the tool that counted them.
+
+    The tool stands before the first comma of ``kind``.
+    """
     amounts = dict(found or {})
-    kind = amounts.pop("kind", None)
-    figures = ", ".join(f"{name} {value:,.0f}" for name, value in amounts.items())
-    return figures and figures + _text(" ({})", kind and kind.partition(",")[0])
+    kind = (amounts.pop("kind", None) or "").partition(",")[0]
+    figures, of_what = [], " of the board"
+    for name, value in amounts.items():
+        has = (device or {}).get(name)
+        share = ""
+        if has and value:
+            share, of_what = f" ({value / has:.1%}{of_what})", ""
+        figures.append(f"{name} {value:,.0f}{share}")
+    return ", ".join(figures) + (f"; by {kind}" if figures and kind not in ("", ESTIMATED) else "")
 
 
 def _text(form: str, value: Any) -> str:

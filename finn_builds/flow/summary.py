@@ -30,6 +30,7 @@ def step_summary(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
         "accuracy": accuracy.get("accuracy"),
         "accuracy_standard_error": accuracy.get("standard_error"),
         "accuracy_without_input_quantizer": accuracy.get("accuracy_without_input_quantizer"),
+        "accuracy_frames": accuracy.get("frames"),
         "accuracy_source": accuracy.get("source"),
         "accuracy_surrogate": accuracy.get("surrogate"),
         "frames_verified": verification["frames"],
@@ -43,6 +44,7 @@ def step_summary(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
         **_synthesised(report / REPORT),
         **_placed(report / "post_synth_resources.json"),
         "budget": budget_of(cfg.board_spec),
+        "device": cfg.board_spec.resources.model_dump(),
         "out_dir": str(cfg.out),
         "files": [
             "report.html",

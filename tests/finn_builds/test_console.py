@@ -99,7 +99,8 @@ def test_quiet_and_streams_without_a_file() -> None:
 SUMMARY = {
     "accuracy": 0.7504,
     "accuracy_standard_error": 0.0193,
-    "accuracy_source": "501 real jets",
+    "accuracy_frames": 501,
+    "accuracy_source": "real jets; in five folds",
     "accuracy_without_input_quantizer": None,
     "clock_ns": 10.0,
     "frames_verified": 1000,
@@ -109,6 +110,7 @@ SUMMARY = {
     "interval_cycles": 32,
     "fps": 3125000.0,
     "resources": {"LUT": 5215.4, "DSP": 0, "kind": "estimated"},
+    "device": {"LUT": 53200, "DSP": 220},
     "out_dir": "build/jets_Pynq-Z1",
     "files": ["stitched_ip", "report"],
 }
@@ -116,12 +118,13 @@ SUMMARY = {
 
 def test_table() -> None:
     assert summary_table(SUMMARY).splitlines() == [
-        "accuracy    75.0% ± 1.9% (501 real jets)",
+        "accuracy    75.0% ± 1.9% on 501 frames",
+        "data        real jets",
         "verified    1,000 frames, 0 mismatches",
         "latency     203 cycles, 2,030 ns at a clock of 10 ns",
         "interval    32 cycles",
         "throughput  3,125,000 frames/s",
-        "resources   LUT 5,215, DSP 0 (estimated)",
+        "estimated   LUT 5,215 (9.8% of the board), DSP 0",
         "folder      build/jets_Pynq-Z1",
         "files       stitched_ip, report",
     ]

@@ -39,10 +39,13 @@ def test_figures_of_the_tool_stand_beside_the_estimates(tmp_path):
     assert summary["synthesised"]["LUT"] == 4260
     assert "estimate" in summary["critical_path_kind"]
     estimated = {"LUT": 4013, "DSP": 0, "kind": "estimated"}
-    assert summary_table({**summary, "resources": estimated}).splitlines() == [
-        "synthesised   LUT 4,260, FF 1,977, CARRY 1,163, DSP 0, BRAM_18K 0, URAM 0 (Yosys 0.70)",
+    device = {"LUT": 53200, "FF": 106400, "DSP": 220, "BRAM_18K": 280, "URAM": 0}
+    summary |= {"resources": estimated, "device": device}
+    assert summary_table(summary).splitlines() == [
+        "synthesised   LUT 4,260 (8.0% of the board), FF 1,977 (1.9%), CARRY 1,163, DSP 0, "
+        "BRAM_18K 0, URAM 0; by Yosys 0.70",
         "longest path  8.44 ns before placement (estimated)",
-        "resources     LUT 4,013, DSP 0 (estimated)",
+        "estimated     LUT 4,013 (7.5% of the board), DSP 0",
     ]
 
 
