@@ -41,17 +41,33 @@ def _positive(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--exec_mode", choices=("execute", "throughput_test", "latency_test"), default="execute")
+    modes = ("execute", "throughput_test", "latency_test")
+    add("--exec_mode", choices=modes, default="execute", help="default execute: classify a file")
     add("--platform", default=None, help="zynq-iodma, which is the default")
     add("--batchsize", type=_positive, default=1, help="frames per run (default 1)")
     add("--device", type=int, default=0, help="index of the pynq device (default 0)")
     add("--bitfile", type=Path, default=None, help="default bitfile/finn-accel.bit")
-    add("--inputfile", type=Path, default=Path("input.npy"), help="features, (frames, features)")
-    add("--outputfile", type=Path, default=Path("output.npy"), help="classes, (frames,)")
+    add(
+        "--inputfile",
+        type=Path,
+        default=Path("input.npy"),
+        help="features (frames, features), default %(default)s",
+    )
+    add(
+        "--outputfile",
+        type=Path,
+        default=Path("output.npy"),
+        help="classes (frames,), default %(default)s",
+    )
     add("--scores", action="store_true", help="write the network's outputs instead of classes")
     add("--integers", action="store_true", help="integers in and out, without the host's steps")
     add("--repeats", type=_positive, default=20, help="runs that are timed (default 20)")
-    add("--metrics", type=Path, default=Path("nw_metrics.json"), help="what was measured")
+    add(
+        "--metrics",
+        type=Path,
+        default=Path("nw_metrics.json"),
+        help="what was measured, default %(default)s",
+    )
     add("--timeout", type=float, default=10.0, help="seconds a run may take (default 10)")
     add(
         "--virtual",
@@ -67,10 +83,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load(path: Path) -> np.ndarray:
+    expected = "expected an array saved with numpy.save: name one with --inputfile"
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DriverError(f"can't read {path} as a .npy file: {error}") from error
+        data = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise DriverError(f"can't read {path}: {error.strerror or error}; {expected}") from error
+    except (ValueError, EOFError) as error:  # numpy's text is about pickles, whatever it is
+        raise DriverError(f"{path} is not a .npy file; {expected}") from error
+    if not isinstance(data, np.ndarray):
+        data.close()
+        raise DriverError(f"{path} holds several arrays (.npz); {expected}")
+    return data
 
 
 @contextmanager
@@ -81,8 +104,7 @@ def _writing(path: Path) -> Iterator[None]:
         raise DriverError(f"can't write {path}: {error.strerror}; name another file") from error
 
 
-def _execute(overlay: object, arguments: argparse.Namespace) -> None:
-    data = _load(arguments.inputfile)
+def _execute(overlay: object, data: np.ndarray, arguments: argparse.Namespace) -> None:
     if arguments.integers:
         result = overlay.execute(data)
     elif arguments.scores:
@@ -99,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         package = Package(arguments.package)
+        data = _load(arguments.inputfile) if arguments.exec_mode == "execute" else None
         overlay = package.open(
             bitfile=arguments.bitfile,
             platform=arguments.platform,
@@ -107,8 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             virtual=arguments.virtual,
             timeout_s=arguments.timeout,
         )
-        if arguments.exec_mode == "execute":
-            _execute(overlay, arguments)
+        if data is not None:
+            _execute(overlay, data, arguments)
             return 0
         test = throughput_test if arguments.exec_mode == "throughput_test" else latency_test
         metrics = test(overlay, repeats=arguments.repeats, description=package.description)

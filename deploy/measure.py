@@ -290,7 +290,8 @@ def summary(metrics: dict) -> str:
         own, shell = metrics[f"{name}_cycles"], metrics[f"shell_{name}_cycles"]
         built = metrics["built"].get(f"{name}_cycles")
         bound = name == "interval" and metrics["pace_set_by"] == "memory port"
-        text = f"{name:<12}{'at least ' * bound}{own:g} cycles in the accelerator"
+        unit = "cycle" if own == 1 else "cycles"
+        text = f"{name:<12}{'at least ' * bound}{own:g} {unit} in the accelerator"
         text += "" if built is None else f" (built: {built:g})"
         text += f" + {shell:.4g} of the shell = {(own + shell) / mhz:,.3g} us at {mhz:g} MHz"
         lines.append(text)

@@ -340,8 +340,13 @@ def simulate_package(folder: Path, description: dict, conditions: str = "") -> V
         )
     sources = [stitched / name for name in listing.read_text(encoding="utf-8").split()]
     spec = ShellSpec(**description["shell"])
-    print("simulated board: compiling it takes a minute the first time", file=sys.stderr)
-    library = compile_shell(spec, sources, folder.parent / "virtual_board")
+    library = compile_shell(
+        spec, sources, folder.parent / "virtual_board", compiling=_say_that_it_takes_time
+    )
     return VirtualBoard(
         library, ps_type=description["ps_type"], conditions=wanted, run_dir=stitched
     )
+
+
+def _say_that_it_takes_time() -> None:
+    print("compiling the simulated board, once: up to a minute", file=sys.stderr)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +71,7 @@ def compile_shell(
     build_dir: Path,
     *,
     runtime: bool = False,
+    compiling: Callable[[], None] | None = None,
 ) -> Path:
     """Compile a shell with its accelerator into one shared object.
 
@@ -86,6 +87,8 @@ def compile_shell(
         used again.
     runtime
         See `finn_builds.shell.top.shell_files`.
+    compiling
+        Called before anything is compiled, and not where a library is used again.
 
     Returns
     -------
@@ -114,6 +117,8 @@ def compile_shell(
     library = build_dir / f"shell-{digest.hexdigest()[:16]}.so"
     if library.exists():
         return library
+    if compiling is not None:
+        compiling()
 
     work = build_dir / f"work.{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)

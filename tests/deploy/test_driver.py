@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -327,10 +328,25 @@ def test_command_line(made, tmp_path, capsys):
     assert driver.main([*common, *throughput]) == 0
     assert json.loads(metrics.read_text())["batch_size"] == 32
     assert "throughput[images/s]: " in metrics.with_suffix(".txt").read_text()
-    capsys.readouterr()
+    assert capsys.readouterr().err.count("compiling the simulated board") <= 1
     assert driver.main([*common, "--inputfile", str(tmp_path / "none.npy")]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: can't read") and "none.npy" in error
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", "several"])
+def test_an_input_that_is_no_array_is_told_before_the_board_is_made(
+    tmp_path, made, capsys, content
+):
+    path = tmp_path / "x.npy"
+    if content == "several":
+        with path.open("wb") as file:
+            np.savez(file, x=made.features)
+    else:
+        path.write_bytes(content)
+    assert driver.main(["--virtual", "--package", str(made.folder), "--inputfile", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(r"error: .*x\.npy .*expected an array saved with numpy\.save", line)
 
 
 @pytest.mark.parametrize("option", ["--outputfile", "--metrics"])
@@ -344,7 +360,7 @@ def test_a_file_that_can_t_be_written_is_told(made, tmp_path, capsys, option):
 
 
 def test_without_bitfile_the_message_says_what_to_do(made, capsys):
-    assert driver.main(["--package", str(made.folder)]) == 2
+    assert driver.main(["--package", str(made.folder), "--exec_mode", "latency_test"]) == 2
     assert "--virtual" in capsys.readouterr().err
 
 
