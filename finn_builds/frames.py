@@ -64,8 +64,8 @@ def load_labelled(name: str, host: HostModel, *, standardise: bool, seed: int) -
     host : HostModel
         Says which features and classes the model has, in which order.
     standardise : bool
-        Subtract the data set's mean and divide by its standard deviation first, for models
-        that take standardised features.
+        Subtract the mean of the training data and divide by their standard deviation first, for
+        models that take standardised features. A file brings both.
     seed : int
         For data sets that are drawn or split at random.
 
@@ -87,8 +87,9 @@ def load_labelled(name: str, host: HostModel, *, standardise: bool, seed: int) -
     if standardise:
         if data.scaler is None:
             raise UserError(
-                f"--standardise needs the mean and standard deviation of the training data, which "
-                f"{data.source} does not hold; give a file with scaler_mean and scaler_scale"
+                "--standardise: expected the mean and standard deviation of the training data with "
+                f"{data.name}, found neither; give a .npz that holds them as scaler_mean and "
+                "scaler_scale"
             )
         x = data.scaler.transform(x)
     n_in = int(np.prod(host.input_shape))

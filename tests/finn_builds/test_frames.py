@@ -71,8 +71,15 @@ def test_frames_of_data_are_filled_up(rows, says):
 def test_data_of_another_width_are_refused(tmp_path):
     path = tmp_path / "d.npz"
     np.savez(path, X=np.random.default_rng(0).normal(size=(20, 5)), y=np.arange(20) % 2)
-    with pytest.raises(UserError, match="3"):
+    with pytest.raises(UserError, match=r"takes 3 features, but d .* has 5; give --data"):
         load_labelled(str(path), host(classes=()), standardise=False, seed=0)
+
+
+def test_standardising_asks_for_what_the_file_lacks(tmp_path):
+    path = tmp_path / "plain.npz"
+    np.savez(path, X=np.eye(4), y=np.arange(4) % 2)
+    with pytest.raises(UserError, match=r"with plain, found neither.*scaler_mean and scaler_scale"):
+        load_labelled(str(path), host(classes=()), standardise=True, seed=0)
 
 
 def test_data_are_standardised_on_request(tmp_path):
