@@ -227,6 +227,9 @@ def run(
     what = "surrogate frames (not real data)" if data.surrogate else f"{data.name}, frames unseen"
     for line in (*metrics.accuracy_lines(figures, what), *metrics.figure_lines(figures)):
         reporter.result(line)
+    tested = [data.y_test] if chosen.folds == 1 else [data.y_train, data.y_val, data.y_test]
+    if hint := metrics.chance_line(figures["accuracy"], np.concatenate(tested)):
+        reporter.result(hint)
     info = record.checkpoint_info(recipe, experiment.data, asked, results[-1], figures, command)
     with outputs.folder(out, recipe.name) as stage:
         checkpoint.save(stage / f"{recipe.name}.pt", model, info)

@@ -1,6 +1,6 @@
 """What a trained model is worth and what it costs: one file a subject, pure functions."""
 
-from brevitas_models.metrics.accuracy import accuracy_figures, accuracy_lines
+from brevitas_models.metrics.accuracy import accuracy_figures, accuracy_lines, chance_line
 from brevitas_models.metrics.cost import layer_bops, network_bops, weight_bits
 from brevitas_models.metrics.information import (
     aiq,
@@ -22,6 +22,7 @@ __all__ = [
     "accuracy_lines",
     "aiq",
     "background_efficiency",
+    "chance_line",
     "cost_figures",
     "figure_lines",
     "geometric_mean",

@@ -62,3 +62,22 @@ def accuracy_lines(figures: dict[str, float], what: str) -> list[str]:
             f"points below and gives the same class on {figures['agreement']:.1%}"
         )
     return lines
+
+
+def chance_line(accuracy: float, truth: Labels) -> str:
+    """Return what to try where a model is no better than a constant, else nothing.
+
+    Parameters
+    ----------
+    accuracy : float
+        Share of right answers.
+    truth : int array (n,)
+        True classes of the frames that it was measured on.
+    """
+    constant = float(np.bincount(truth).max() / len(truth))
+    if accuracy > constant:
+        return ""
+    return (
+        f"no better than always naming the commonest class ({constant:.1%}): pruning has taken "
+        "too much, or the training was too short; prune less, train longer or widen the layers"
+    )

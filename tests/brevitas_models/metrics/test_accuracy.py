@@ -1,0 +1,27 @@
+"""Shares of right answers against counts by hand."""
+
+import numpy as np
+import pytest
+
+from brevitas_models.metrics import accuracy_figures, chance_line
+
+TRUTH = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
+
+
+def test_a_student_below_its_teacher():
+    student = np.array([0, 0, 1, 1, 1, 2, 2, 2, 0, 0])
+    teacher = np.array([0, 0, 0, 1, 0, 2, 2, 2, 2, 0])
+    figures = accuracy_figures(TRUTH, student, teacher)
+    assert (figures["frames"], figures["accuracy"]) == (10, 0.7)
+    assert figures["accuracy_error"] == pytest.approx(np.sqrt(0.7 * 0.3 / 10))
+    assert (figures["teacher_accuracy"], figures["agreement"]) == (0.8, 0.7)
+    assert figures["below_teacher"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 0.3, 0.5])
+def test_no_better_than_a_constant_is_said(accuracy):
+    assert "commonest class (50.0%)" in chance_line(accuracy, TRUTH)
+
+
+def test_better_than_a_constant_needs_no_word():
+    assert chance_line(0.6, TRUTH) == ""
