@@ -3,7 +3,8 @@
     python benchmarks/bench_training.py [--frames 100000] [--epochs 5] [--repeats 3] [--no-compiled]
 
 All ways train the same networks on the same surrogate jets in batches of 1,024 with Adam, in turns;
-the slow ones for fewer epochs (*usual* 2, on a quarter of the frames; *usual_one_thread* and *loop* up to 3):
+the slow ones for fewer epochs (*usual* 2, on a quarter of the frames; *usual_one_thread* and *loop*
+up to 3):
 
 - *usual*: Brevitas as it comes: torch `DataLoader` over a `TensorDataset`, autograd, Adam, one
   model at a time; with as many threads as torch takes (in the first turn only), and
