@@ -30,9 +30,7 @@ def table(folder: Path) -> Table:
         There are no such files, or one can't be read or is not of that layout.
     """
     if not folder.is_dir():
-        raise UserError(
-            f"{folder}: no such folder; expected one with {PATTERN}, check the path."
-        )
+        raise UserError(f"{folder}: no such folder; expected one with {PATTERN}, check the path.")
     paths = sorted(folder.rglob(PATTERN))
     if not paths:
         raise UserError(
