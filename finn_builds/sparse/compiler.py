@@ -50,7 +50,7 @@ class CompiledNetwork:
         out_bits = self.out_width * len(self.combinational.outputs)
         return replace(
             core,
-            luts=core.luts + out_bits + 4,
+            luts=core.luts + out_bits + 6,
             flip_flops=core.flip_flops + 2 * out_bits + self.pipeline.latency + 2,
         )
 
