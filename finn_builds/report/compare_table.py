@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 
 from finn_builds.report import text
 from finn_builds.report.compare import Build, Comparison
 from finn_builds.report.content import ESTIMATED, RESOURCES
+
+#: Columns that a note may take below the table.
+NOTE_WIDTH = 100
 
 
 def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
@@ -79,7 +83,7 @@ def notes_of(comparison: Comparison) -> list[str]:
 
 
 def text_table(comparison: Comparison) -> str:
-    """Return the table for a terminal, one column a build."""
+    """Return the table for a terminal, one column a build, with the notes below it."""
     head = ("", [build.name for build in comparison.builds])
     rows = [head, *rows_of(comparison)]
     first = max(len(name) for name, _ in rows)
@@ -89,4 +93,8 @@ def text_table(comparison: Comparison) -> str:
         + "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
         for name, cells in rows
     ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *notes_of(comparison)])
+    notes = [
+        textwrap.fill(note, NOTE_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        for note in notes_of(comparison)
+    ]
+    return "\n".join([*(line.rstrip() for line in lines), "", *notes])
