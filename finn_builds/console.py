@@ -283,6 +283,8 @@ def _resources(found: Mapping[str, Any] | None, device: Mapping[str, int] | None
     figures, of_what = [], " of the board"
     for name, value in amounts.items():
         has = (device or {}).get(name)
+        if has == value == 0:
+            continue  # the device has none
         share = ""
         if has and value:
             share, of_what = f" ({value / has:.1%}{of_what})", ""

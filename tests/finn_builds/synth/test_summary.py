@@ -43,7 +43,7 @@ def test_figures_of_the_tool_stand_beside_the_estimates(tmp_path):
     summary |= {"resources": estimated, "device": device}
     assert summary_table(summary).splitlines() == [
         "synthesised   LUT 4,260 (8.0% of the board), FF 1,977 (1.9%), CARRY 1,163, DSP 0, "
-        "BRAM_18K 0, URAM 0; by Yosys 0.70",
+        "BRAM_18K 0; by Yosys 0.70",
         "longest path  8.44 ns before placement (estimated)",
         "estimated     LUT 4,013 (7.5% of the board), DSP 0",
     ]
