@@ -322,8 +322,7 @@ class BuildConfig(DataflowBuildConfig):
         if not re.fullmatch(r"INT[2-8]|UINT[1-8]", self.input_quant):
             raise UserError(
                 "input_quant: expected INT2 to INT8 or UINT1 to UINT8, found "
-                f"{self.input_quant!r}; "
-                "choose one of them"
+                f"{self.input_quant!r}; choose one of them"
             )
         if self.input_scale is not None:
             number("input_scale", self.input_scale)
@@ -376,8 +375,7 @@ class BuildConfig(DataflowBuildConfig):
         if Path.cwd().is_relative_to(out.resolve()):
             raise UserError(
                 f"output folder {out}: a build needs a folder of its own, this one holds the "
-                "present "
-                "one; choose another (--out)"
+                "present one; choose another (--out)"
             )
         for package in ("board_configs", "brevitas_models", "deploy", "finn_builds", "tests"):
             if out.resolve().is_relative_to(fp.ROOT / package):

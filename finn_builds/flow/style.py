@@ -201,8 +201,7 @@ def choose(
         fastest(layers, budget)  # says what the smallest folding needs
         raise UserError(
             "no combination of sparse and folded layers fits the board; choose a larger board, "
-            "fewer "
-            "bits or smaller layers"
+            "fewer bits or smaller layers"
         )
     return min(found, key=lambda choice: (choice.interval, choice.latency, choice.resources.LUT))
 

@@ -174,8 +174,7 @@ def _final(step: Step, shape: tuple[int, ...]) -> Step:
     if shape[axis % len(shape)] != _features(shape):
         raise UserError(
             f"{step} works along axis {axis}; supported is the axis of the features: set axis to "
-            "-1 "
-            "in the model"
+            "-1 in the model"
         )
     if step.op == "ArgMax":
         if step.attrs.get("select_last_index"):
@@ -256,8 +255,7 @@ def _quantizer(step: Step, shape: tuple[int, ...]) -> Step:
     if zero_point.size > 1 and not (zero_point == zero_point.flat[0]).all():
         raise UserError(
             f"{step} has a zero point per channel; supported is one for the tensor: train it with "
-            "a "
-            "quantizer per tensor"
+            "a quantizer per tensor"
         )
     zero_point = zero_point.reshape(-1)[0]
     if zero_point == 0:
@@ -275,8 +273,7 @@ def _lowered(step: Step) -> Iterator[Step]:
     if step.op == "Div" and step.position == 1:
         raise UserError(
             f"{step} divides a constant by the data, which is not supported; leave the division "
-            "out "
-            "of the model"
+            "out of the model"
         )
     if step.op == "Neg":
         yield Step("Mul", step.name, (np.float32(-1),))

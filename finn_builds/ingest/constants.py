@@ -127,12 +127,10 @@ def quantizer_constants(constants: Sequence[Constant | None], where: str) -> Non
     if not (zero_point == np.rint(zero_point)).all():
         raise UserError(
             f"{where} has a zero point that is not an integer; expected a whole number: train it "
-            "with "
-            "an integer zero point, or with none"
+            "with an integer zero point, or with none"
         )
     if bits.size != 1 or bits.flat[0] != int(bits.flat[0]) or bits.flat[0] < 1:
         raise UserError(
             f"{where} has width {bits.tolist()}; supported is one whole number of bits: train it "
-            "with "
-            "one width for the tensor"
+            "with one width for the tensor"
         )

@@ -110,8 +110,7 @@ def read_checked(model: ModelWrapper, batch_first: tuple[int, ...]) -> Chain:
         if not users:
             raise UserError(
                 f"output '{out.name}' does not depend on input '{into.name}'; expected a chain "
-                "from "
-                "one to the other: export the model again"
+                "from one to the other: export the model again"
             )
         if len(users) > 1 or current == out.name:
             names = ", ".join(f"'{n.name}' ({n.op_type})" for n in users)

@@ -23,11 +23,6 @@ class Cost:
     per_node: tuple[int, ...]
 
 
-def constant_select(node: Compare) -> bool:
-    """Return whether a comparison is against one constant."""
-    return len(set(node.bounds)) == 1
-
-
 def compare_shape(node: Compare) -> tuple[int, int, int]:
     """Return the skipped low bits of a comparison, the bits per LUT, and the LUTs.
 

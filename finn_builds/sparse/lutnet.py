@@ -248,14 +248,3 @@ def table_luts(values: Sequence[int], n_vars: int, width: int) -> int:
     """Return the LUTs of a table of integers of `width` bits, inverters included."""
     nets = [lut_net(c, n_vars) for c in {bit_column(values, b) for b in range(width)}]
     return sum(net.luts + net.inverts for net in nets)
-
-
-def value_of(net: LutNet, address: int) -> int:
-    """Return the value of a net at an address."""
-    values = [(address >> v) & 1 for v in range(net.n_vars)]
-    for c in net.cells:
-        if c.select is None:
-            values.append((c.bits >> sum(values[i] << k for k, i in enumerate(c.inputs))) & 1)
-        else:
-            values.append(values[c.inputs[values[c.select]]])
-    return values[-1]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from finn_builds.sparse.interpret import evaluate_nodes
 from finn_builds.sparse.ir import Builder
-from finn_builds.sparse.lutnet import lut_count, lut_net, table_luts, value_of
+from finn_builds.sparse.lutnet import LutNet, lut_count, lut_net, table_luts
 from finn_builds.sparse.refine import Weigher, refine
 from finn_builds.sparse.share import SharedSums, alkaid_sums, greedy_sums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, shared_forms
@@ -139,6 +139,17 @@ def test_clip_shapes(lo: int, span: int, first: int, step: int, n: int) -> None:
     assert shape.top & (shape.top + 1) == 0
     if len(thresholds) == 1:
         assert shape.luts(lo, hi) == 0
+
+
+def value_of(net: LutNet, address: int) -> int:
+    """Return the value of a net at an address."""
+    values = [(address >> v) & 1 for v in range(net.n_vars)]
+    for c in net.cells:
+        if c.select is None:
+            values.append((c.bits >> sum(values[i] << k for k, i in enumerate(c.inputs))) & 1)
+        else:
+            values.append(values[c.inputs[values[c.select]]])
+    return values[-1]
 
 
 @settings(max_examples=60, deadline=None)
