@@ -182,8 +182,13 @@ class TestView:
         assert own <= config_module.DECLARED_FIELDS | config_module.RUN_FIELDS
         assert not config_module.DECLARED_FIELDS & config_module.RUN_FIELDS
 
-    def test_progress_costs_nothing_outside_a_run(self, model: Path) -> None:
-        make(model).validate().progress(1, 2, "files")
+    def test_progress_is_for_a_running_step_alone(self, model: Path, tmp_path: Path) -> None:
+        cfg = make(model).validate()
+        told: list[tuple[int, int, str]] = []
+        view = cfg.view((), lambda *news: told.append(news), tmp_path)
+        cfg.progress(1, 2, "outside a run: nobody is told")
+        view.progress(2, 2, "files")
+        assert told == [(2, 2, "files")]
 
 
 class TestFingerprint:

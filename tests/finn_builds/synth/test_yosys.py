@@ -150,8 +150,8 @@ def test_the_estimate_of_a_sparse_layer(device, tmp_path):
     netlist = yosys.synthesise_verilog(compiled.files(), "alone", command, tmp_path, limit=300)
     found = resources(netlist)
     if device == "xc7":  # the estimate of tables and comparisons is one of six-input LUTs
-        assert found["LUT"] == pytest.approx(compiled.cost().luts, rel=0.25)
-    assert found["FF"] == pytest.approx(compiled.cost().flip_flops, rel=0.15)
+        assert found["LUT"] == pytest.approx(compiled.cost().luts, rel=0.03)
+    assert found["FF"] == pytest.approx(compiled.cost().flip_flops, rel=0.03)
 
 
 def test_a_broken_source_is_named(ultrascale, tmp_path):

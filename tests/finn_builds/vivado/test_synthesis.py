@@ -10,7 +10,7 @@ import pytest
 from finn_builds.config import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.tools import ToolFailed
-from finn_builds.vivado.synthesis import require_vivado, synthesize
+from finn_builds.vivado.synthesis import synthesize
 from tests.finn_builds.vivado.conftest import write_build
 
 
@@ -72,5 +72,6 @@ def test_without_vivado_the_message_says_what_to_run_where(tmp_path, monkeypatch
     assert not (tmp_path / "out").exists()
 
 
-def test_with_vivado_it_is_silent(fake_vivado):
-    require_vivado("build/x")
+def test_with_vivado_a_bitfile_may_be_asked_for(fake_vivado, tmp_path):
+    cfg = BuildConfig(board="Pynq-Z1", bitfile=True, output_dir=tmp_path / "out").validate()
+    assert cfg.bitfile
