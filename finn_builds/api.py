@@ -12,6 +12,7 @@ from finn_builds.config import BuildConfig
 from finn_builds.console import Reporter
 from finn_builds.flow.steps import STEPS
 from finn_builds.run.runner import run_steps
+from finn_builds.run.state import checkpoint_path
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
@@ -78,7 +79,7 @@ class BuildResult:
 def _checkpoint(out: Path, step: str) -> ModelWrapper:
     from qonnx.core.modelwrapper import ModelWrapper
 
-    return ModelWrapper(str(out / "intermediate_models" / f"{step}.onnx"))
+    return ModelWrapper(str(checkpoint_path(out, step)))
 
 
 def load_source(cfg: BuildConfig) -> ModelWrapper:

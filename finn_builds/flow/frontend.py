@@ -11,9 +11,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from brevitas_models import datasets
 from deploy.host_model import HostModel
 from finn_builds.accuracy import accuracy_report, float_accuracy
-from finn_builds.compare import check_equal
 from finn_builds.config import BuildConfig
 from finn_builds.errors import UserError
+from finn_builds.exactness import check_equal
 from finn_builds.flow.estimated import write_json
 from finn_builds.frames import LabelledData, load_labelled, verification_frames
 from finn_builds.ingest import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from finn_builds.compare import check_equal
+from finn_builds.exactness import check_equal
 from finn_builds.sparse.network import SparseNetwork
 from finn_builds.stitch.design import Design
 from finn_builds.streams import StreamFormat

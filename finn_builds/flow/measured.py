@@ -14,8 +14,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 from deploy.host_model import HostModel
 from finn_builds import tools
 from finn_builds.accelerator import Accelerator, Run
-from finn_builds.compare import check_equal, mismatching_frames
 from finn_builds.config import BuildConfig
+from finn_builds.exactness import check_equal, mismatching_frames
 from finn_builds.finn_env import prepare_finn
 from finn_builds.flow.estimated import layer_cycles, write_json
 from finn_builds.flow.frontend import HOST_FILE, labelled_data, reference_of

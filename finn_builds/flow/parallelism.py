@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
@@ -131,7 +132,7 @@ def step_apply_folding_config(model: ModelWrapper, cfg: BuildConfig) -> ModelWra
     return model
 
 
-def _set_folding(node, values: dict[str, object], path: Path) -> None:
+def _set_folding(node: NodeProto, values: dict[str, object], path: Path) -> None:
     """Check and set the folding attributes of one node; other attributes are left alone."""
     op = getCustomOp(node)
     extents = {

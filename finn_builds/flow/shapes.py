@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from finn.util.basic import get_dsp_block
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
@@ -20,7 +21,7 @@ from finn_builds.folding import FoldedLayer
 _DSP_A_BITS = {"DSP48E1": 25, "DSP48E2": 27}
 
 
-def mvau_shape(model: ModelWrapper, node, part: str) -> MvauShape:
+def mvau_shape(model: ModelWrapper, node: NodeProto, part: str) -> MvauShape:
     """Return the shape of an ``MVAU_rtl`` node."""
     op = getCustomOp(node)
     weight_type = op.get_input_datatype(1)
@@ -36,7 +37,7 @@ def mvau_shape(model: ModelWrapper, node, part: str) -> MvauShape:
     )
 
 
-def threshold_shape(node) -> ThresholdShape:
+def threshold_shape(node: NodeProto) -> ThresholdShape:
     """Return the shape of a ``Thresholding_rtl`` node."""
     op = getCustomOp(node)
     return ThresholdShape(
@@ -62,7 +63,7 @@ def folded_layers(model: ModelWrapper, part: str) -> list[FoldedLayer]:
     return layers
 
 
-def node_resources(model: ModelWrapper, node, part: str) -> Resources:
+def node_resources(model: ModelWrapper, node: NodeProto, part: str) -> Resources:
     """Return the estimated cost of one hardware node at its present folding."""
     op = getCustomOp(node)
     if node.op_type == "MVAU_rtl":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 
 import numpy as np
 from onnx import helper
@@ -71,7 +72,7 @@ def _find_depths(
     x = _random_input(trial, _TRIAL_FRAMES)
     limit = 100 * (sum(cycles.values()) + slowest + 100)
 
-    def simulate(depths) -> int | None:
+    def simulate(depths: Sequence[int]) -> int | None:
         for name, depth in zip(names, depths, strict=True):
             accelerator.simulator.poke(
                 {f"{name}.bypass": int(depth == 0), f"{name}.core.limit": max(depth, SMALLEST)}

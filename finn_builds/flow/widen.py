@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+from onnx import NodeProto
 from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
@@ -101,7 +102,9 @@ def accumulator_range(weights: np.ndarray, low: int, high: int) -> tuple[int, in
     )
 
 
-def _widen_matmul(model: ModelWrapper, node, low: int, high: int, narrow: bool) -> tuple[int, int]:
+def _widen_matmul(
+    model: ModelWrapper, node: NodeProto, low: int, high: int, narrow: bool
+) -> tuple[int, int]:
     weights = model.get_initializer(node.input[1])
     weight_type = signed_type(int(weights.min()), int(weights.max()), narrow=narrow)
     model.set_tensor_datatype(node.input[1], weight_type)
@@ -121,7 +124,7 @@ def _rtl_output_bits(steps: int, bias: int) -> int:
     return 1 + (max(-bias, steps + bias + 1) - 1).bit_length()
 
 
-def _widen_threshold(model: ModelWrapper, node, acc_high: int) -> tuple[int, int]:
+def _widen_threshold(model: ModelWrapper, node: NodeProto, acc_high: int) -> tuple[int, int]:
     op = getCustomOp(node)
     thresholds = model.get_initializer(node.input[1])
     step, bias = int(op.get_nodeattr("out_scale")), int(op.get_nodeattr("out_bias"))

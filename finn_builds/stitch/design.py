@@ -6,11 +6,15 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from finn_builds.streams import StreamFormat
+
+if TYPE_CHECKING:
+    from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 
 #: Name of the top module and, with ``.v``, of its file.
 TOP = "finn_design_wrapper"
@@ -94,7 +98,7 @@ def _clog2(value: int) -> int:
     return max(0, value - 1).bit_length()
 
 
-def _address_bits(op) -> int:
+def _address_bits(op: HWCustomOp) -> int:
     """Return the width of the AXI-Lite address of a weight or threshold memory."""
     if op.onnx_node.op_type == "MVAU_rtl":
         words = -(-op.get_instream_width(1) // 32)

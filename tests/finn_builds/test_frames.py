@@ -7,8 +7,8 @@ import pytest
 
 from deploy.host_model import HostModel
 from finn_builds.accuracy import accuracy_report, share_right
-from finn_builds.compare import check_equal, mismatching_frames
 from finn_builds.errors import UserError, VerificationError
+from finn_builds.exactness import check_equal, mismatching_frames
 from finn_builds.frames import (
     LabelledData,
     corner_frames,
