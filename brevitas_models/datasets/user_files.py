@@ -38,6 +38,9 @@ from brevitas_models.errors import UserError
 SUFFIXES = (".npz", ".csv")
 SPLITS = ("train", "val", "test")
 
+# What a column of labels is called; see also `_label_column`.
+_LABELS = ("label", "class")
+
 # What numpy.load lets through of its own, zipfile's and zlib's errors on a file that is no .npz.
 _UNREADABLE = (
     OSError,
@@ -274,6 +277,8 @@ def _read_csv(
             f"label, separated by commas."
         )
     label = _label_column(names, path)
+    if names[label].casefold() not in (*_LABELS, "y"):
+        source += f", with the labels in its last column, {names[label]!r}"
     features = tuple(name for column, name in enumerate(names) if column != label)
     if feature_names is not None:
         # Only these are read, so that a column of, say, comments does no harm.
@@ -345,7 +350,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _label_column(names: Sequence[str], path: Path) -> int:
     small = [name.casefold() for name in names]
-    marked = [column for column, name in enumerate(small) if name in ("label", "class")]
+    marked = [column for column, name in enumerate(small) if name in _LABELS]
     if len(marked) > 1:
         raise UserError(
             f"{path}, line 1: columns {names[marked[0]]!r} and {names[marked[1]]!r} both look like "

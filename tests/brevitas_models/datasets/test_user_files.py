@@ -221,6 +221,7 @@ def test_csv_label_column(text, label):
     assert data.feature_names == ("a", "b") and data.class_names == ("u", "v")
     np.testing.assert_array_equal(data.x_test, [[i, i / 8] for i in range(12)])
     np.testing.assert_array_equal(data.y_test, [i % 2 for i in range(12)])
+    assert ("labels in its last column, 'kind'" in data.source) == (label == "kind")
 
 
 def test_csv_label_column_need_not_be_the_last_and_y_can_be_a_coordinate(text):
