@@ -36,9 +36,9 @@ $(INSTALLED): constraints.txt setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) --version 2>&1)." \
 		"Install it, or name one: make PYTHON=/path/to/python3.11 ..."; exit 2; }
-	@for tool in g++ git perl; do command -v $$tool > /dev/null || \
-		{ echo "error: $$tool is needed and was not found. On Debian or Ubuntu:" \
-		"apt-get install g++ git make perl"; exit 2; }; done
+	@command -v g++ > /dev/null || \
+		{ echo "error: g++ is needed and was not found. On Debian or Ubuntu:" \
+		"apt-get install g++"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
 		{ echo "error: Python's venv module is needed and was not found. On Debian or Ubuntu:" \
 		"apt-get install python3-venv python3-dev"; exit 2; }

@@ -7,18 +7,8 @@ from types import MappingProxyType
 
 from finn_builds.errors import UserError
 
-#: Debian (and Ubuntu) package that brings a program.
-DEBIAN_PACKAGES: Mapping[str, str] = MappingProxyType(
-    {
-        "g++": "g++",
-        "make": "make",
-        "perl": "perl",
-        "git": "git",
-        "iverilog": "iverilog",
-        "vvp": "iverilog",
-        "vcd2fst": "gtkwave",
-    }
-)
+#: Debian (and Ubuntu) packages of programs that are not called as their package is.
+_PACKAGES: Mapping[str, str] = MappingProxyType({"vvp": "iverilog"})
 
 
 class ToolError(Exception):
@@ -52,7 +42,7 @@ class ToolTimeout(ToolFailed):
 
 def not_found(*programs: str) -> ToolMissing:
     """Return the one error for all programs that are not on the search path."""
-    packages = sorted({DEBIAN_PACKAGES.get(p, p) for p in programs})
+    packages = sorted({_PACKAGES.get(p, p) for p in programs})
     names = " and ".join(f"`{p}`" for p in programs)
     verb = "is" if len(programs) == 1 else "are"
     return ToolMissing(
