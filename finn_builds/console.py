@@ -287,7 +287,8 @@ def _resources(found: Mapping[str, Any] | None, device: Mapping[str, int] | None
             continue  # the device has none
         share = ""
         if has and value:
-            share, of_what = f" ({value / has:.1%}{of_what})", ""
+            percent = f"{value / has:.1%}" if value / has >= 0.0005 else "<0.1%"
+            share, of_what = f" ({percent}{of_what})", ""
         figures.append(f"{name} {value:,.0f}{share}")
     return ", ".join(figures) + (f"; by {kind}" if figures and kind not in ("", ESTIMATED) else "")
 

@@ -96,6 +96,7 @@ def test_quiet_and_streams_without_a_file() -> None:
     assert "create_stitched_ip" in stream.getvalue()
 
 
+DEVICE = {"LUT": 53200, "DSP": 220}
 SUMMARY = {
     "accuracy": 0.7504,
     "accuracy_standard_error": 0.0193,
@@ -110,7 +111,7 @@ SUMMARY = {
     "interval_cycles": 32,
     "fps": 3125000.0,
     "resources": {"LUT": 5215.4, "DSP": 0, "kind": "estimated"},
-    "device": {"LUT": 53200, "DSP": 220},
+    "device": DEVICE,
     "out_dir": "build/jets_Pynq-Z1",
     "files": ["stitched_ip", "report"],
 }
@@ -128,6 +129,11 @@ def test_table() -> None:
         "folder      build/jets_Pynq-Z1",
         "files       stitched_ip, report",
     ]
+
+
+def test_shares_of_the_board_are_never_rounded_to_nothing() -> None:
+    small = {"resources": {"LUT": 24, "DSP": 2, "URAM": 0}, "device": {**DEVICE, "URAM": 0}}
+    assert summary_table(small) == "estimated  LUT 24 (<0.1% of the board), DSP 2 (0.9%)"
 
 
 @pytest.mark.parametrize("missing", SUMMARY)
