@@ -120,14 +120,14 @@ def verification_frames(
     if data is None:
         corners = corner_frames(host)[:count]
         x = np.concatenate([corners, random_frames(host, count - len(corners), rng)])
-        return Frames(x, f"{len(corners)} corners and {count - len(corners)} random frames")
+        return Frames(x, f"{len(corners):,} corners and {count - len(corners):,} random frames")
     if len(data.x) >= count:
         rows = rng.permutation(len(data.x))[:count]
         raw, labels = data.x[rows], data.y[rows]
-        return Frames(host.before(raw), f"{count} frames of {data.source}", raw, labels)
+        return Frames(host.before(raw), f"{count:,} frames of {data.source}", raw, labels)
     missing = count - len(data.x)
     x = np.concatenate([host.before(data.x), random_frames(host, missing, rng)])
-    source = f"{len(data.x)} frames of {data.source} and {missing} random frames"
+    source = f"{len(data.x):,} frames of {data.source} and {missing:,} random frames"
     return Frames(x, source, data.x, data.y)
 
 
