@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 
 from markupsafe import Markup
@@ -13,6 +12,7 @@ from finn_builds.errors import UserError
 from finn_builds.report.compare import Build, Comparison
 from finn_builds.report.compare_table import notes_of, rows_of
 from finn_builds.report.figures import Point, pareto_plot
+from finn_builds.report.origin import own_version
 from finn_builds.report.page import page_environment
 
 PAGE_FILE = "report.html"
@@ -53,7 +53,7 @@ def comparison_page(comparison: Comparison, path: Path) -> str:
                 ("Accuracy and LUTs", lut, comparison.lut_front),
                 ("Accuracy and latency", latency, comparison.latency_front),
             ],
-            version=f" {_version()}",
+            version=f" {own_version()}",
         )
     )
 
@@ -72,13 +72,6 @@ def _plot(
         if build.accuracy is not None and (price := cost(build)) is not None
     ]
     return Markup(pareto_plot(points, label, name)) if points else Markup()
-
-
-def _version() -> str:
-    try:
-        return metadata.version("prunestream")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def page_path(folders: Sequence[str | Path], given: str | None) -> Path:

@@ -87,15 +87,19 @@ def training_note(metadata: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def own_version() -> str:
+    """Return the project's own version."""
+    try:
+        return metadata.version("prunestream")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
 def versions() -> dict[str, str]:
     """Return the versions of all that decides what a build gives."""
-    try:
-        own = metadata.version("prunestream")
-    except metadata.PackageNotFoundError:
-        own = "not installed"
     packages = (*fingerprint.PACKAGES, *fingerprint.ZOO_PACKAGES, *_PAGE_PACKAGES)
     found = fingerprint.versions(packages)
-    return {"prunestream": own, "Python": platform.python_version(), **found}
+    return {"prunestream": own_version(), "Python": platform.python_version(), **found}
 
 
 def now() -> str:
