@@ -30,7 +30,13 @@ ERROR_POLL_S = 1e-3  # a run this long is asked for errors on the bus as well
 
 
 def parse_datatype(name: str) -> tuple[int, bool]:
-    """Return bits and signedness of a QONNX integer type such as ``UINT4`` or ``INT20``."""
+    """Return bits and signedness of a QONNX integer type such as ``UINT4`` or ``INT20``.
+
+    Raises
+    ------
+    DriverError
+        It is the name of something else.
+    """
     known = {"BINARY": (1, False), "TERNARY": (2, True)}
     if name in known:
         return known[name]
@@ -324,7 +330,13 @@ class FINNExampleOverlay(Overlay):
         return self.unfold_output(self.unpack_output(out))
 
     def run(self, features: np.ndarray) -> np.ndarray:
-        """Return the network's output, float32 (frames, n_out), for raw features."""
+        """Return the network's output, float32 (frames, n_out), for raw features.
+
+        Raises
+        ------
+        DriverError
+            The accelerator gives classes, there is no host model, or see :meth:`execute`.
+        """
         host = self._host()
         if self.top1:
             raise DriverError(

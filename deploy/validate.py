@@ -42,6 +42,11 @@ def validate(package: Package, overlay: object) -> dict:
         ``class_mismatches``; ``latency_cycles``, ``interval_cycles`` and ``pace_set_by`` of the
         accelerator, see ``measure.timing``; ``accelerator``, its own counts of the last batch in
         clock cycles; ``built``, what the build measured in simulation.
+
+    Raises
+    ------
+    DriverError
+        There are no test vectors, or a run did not end.
     """
     path = package.folder / VECTORS
     try:

@@ -196,7 +196,13 @@ class BuildConfig(DataflowBuildConfig):
 
     @property
     def board_spec(self) -> Board:
-        """The board's description."""
+        """The board's description.
+
+        Raises
+        ------
+        UserError
+            No board is given, or there is none of that name.
+        """
         if self.board is None:
             raise UserError("no board given: expected a name, e.g. Pynq-Z1; --list-boards has them")
         return load_board(self.board)

@@ -96,6 +96,11 @@ def append_label_select(model: ModelWrapper, host: HostModel) -> ModelWrapper:
         Its output is that of the last layer's accumulators.
     host : HostModel
         What the host would do behind them.
+
+    Raises
+    ------
+    UserError
+        There is one output only, or the host does what can't be moved into hardware.
     """
     if host.n_out < 2:
         raise UserError(

@@ -96,7 +96,13 @@ def _masked(inputs: list[Constant]) -> QuantisedConstant | None:
 
 
 def quantizer_attrs(attrs: dict[str, Any], where: str) -> None:
-    """Fill in the defaults of a Quant's attributes and check its rounding mode, in place."""
+    """Fill in the defaults of a Quant's attributes and check its rounding mode, in place.
+
+    Raises
+    ------
+    UserError
+        The rounding mode is not supported.
+    """
     attrs["signed"] = int(attrs.get("signed", 1))
     attrs["narrow"] = int(attrs.get("narrow", 1))
     mode = str(attrs.get("rounding_mode", "ROUND")).upper()

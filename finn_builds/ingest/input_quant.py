@@ -48,7 +48,13 @@ class InputQuant:
 
 
 def parse_datatype(name: str) -> tuple[int, bool]:
-    """Return width and signedness of an input datatype; BIPOLAR is one signed bit."""
+    """Return width and signedness of an input datatype; BIPOLAR is one signed bit.
+
+    Raises
+    ------
+    UserError
+        It is no integer type of 1 to 8 bits.
+    """
     try:
         datatype = DataType[name.upper()]
     except (KeyError, ValueError, AttributeError, AssertionError):

@@ -55,7 +55,13 @@ def input_lattice(chain: Chain, parts: Sections) -> Lattice | None:
 
 
 def hidden_lattice(parts: Sections, index: int) -> Lattice:
-    """Return the lattice between layer `index` and the next."""
+    """Return the lattice between layer `index` and the next.
+
+    Raises
+    ------
+    UserError
+        There is no quantizer between the two.
+    """
     layer, after = parts.layers[index], parts.layers[index + 1].matmul
     if last_quantizer(layer.tail) is None:
         raise UserError(

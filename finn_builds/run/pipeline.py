@@ -80,7 +80,13 @@ def step_keys(
 
 
 def select(steps: Sequence[Step], cfg: BuildConfig) -> tuple[int | None, int]:
-    """Return the indices of the step to start at (None: wherever needed) and of the last step."""
+    """Return the indices of the step to start at (None: wherever needed) and of the last step.
+
+    Raises
+    ------
+    UserError
+        There is no such step, or the first comes after the last.
+    """
     first = None if cfg.start_step is None else _index(steps, cfg.start_step)
     last = len(steps) - 1 if cfg.stop_step is None else _index(steps, cfg.stop_step)
     if first is not None and first > last:

@@ -209,7 +209,7 @@ def remove_empty(folders: Sequence[Path]) -> None:
 
 @contextmanager
 def disk_errors(out: Path) -> Iterator[None]:
-    """Turn a disk that is full, or a build folder that can't be written, into a message."""
+    """Turn a disk that is full, or a build folder that can't be written, into a `UserError`."""
     try:
         yield
     except OSError as error:
