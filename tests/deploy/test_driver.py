@@ -369,6 +369,7 @@ def test_validate_passes_and_fails(made, tmp_path, capsys):
     assert "PASSED: 70 frames" in capsys.readouterr().out
     package = Package(made.folder)
     overlay = package.open(virtual=True, batch_size=64)
+    assert "compiling" not in capsys.readouterr().err, "what was compiled before is used again"
     right = overlay.execute
     overlay.execute = lambda x: right(x) + (np.arange(len(x)) == 3)[:, None]
     result = validate.validate(package, overlay)
