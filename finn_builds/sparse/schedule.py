@@ -214,7 +214,8 @@ def pipeline(
     register_inputs, register_outputs : bool
         Whether there is a register before the first and behind the last operator.
     behind_ns : float
-        Delay of what lies between an output and the register that takes it.
+        Delay of what lies between an output and the register that takes it; where the clock leaves
+        no room for both, there is a register between them.
 
     Raises
     ------
@@ -231,6 +232,8 @@ def pipeline(
     slowest = max(delay, default=0.0)
     if clock_ns is not None:
         budget = clock_ns - family.t_reg
+        if behind_ns and budget < slowest:
+            return pipeline(graph, family, clock_ns, None, register_inputs, True)
         if budget < slowest:
             raise UserError(
                 f"sparse pipeline: expected a clock of at least {slowest + family.t_reg:.2f} ns "

@@ -158,7 +158,8 @@ def test_an_error_beside_the_buffers_does_no_harm(made):
     "text", ["latency", "latency=-1", "ready=0", "valid=2", "read_error=exokay", "hang=1", "x=1"]
 )
 def test_conditions_that_are_not_understood(made, capsys, text):
-    assert driver.main(["--package", str(made.folder), "--virtual", text]) == 2
+    measure = ["--exec_mode", "latency_test"]
+    assert driver.main(["--package", str(made.folder), *measure, "--virtual", text]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"error: --virtual {text}: expected latency=CYCLES")
 

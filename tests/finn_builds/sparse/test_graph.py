@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from finn_builds.errors import UserError
 from finn_builds.sparse.compiler import compile_network
-from finn_builds.sparse.cost import estimate
+from finn_builds.sparse.cost import delays, estimate
 from finn_builds.sparse.family import FAMILIES, XC7
 from finn_builds.sparse.interpret import evaluate
 from finn_builds.sparse.ir import Reg, width_of
@@ -96,7 +96,6 @@ def test_a_latency_below_the_ends_is_refused() -> None:
 def test_registers_are_fewer_than_as_soon_as_possible() -> None:
     """The linear program never needs more bits than the schedule it starts from."""
     from finn_builds.sparse import schedule
-    from finn_builds.sparse.cost import delays
 
     rng = np.random.default_rng(3)
     w = rng.integers(-7, 8, (16, 16)) * (rng.random((16, 16)) < 0.5)
@@ -178,3 +177,21 @@ def test_constant_outputs_are_emitted_in_the_bits_they_need(value: int) -> None:
     design = compile_network(SparseNetwork((layer,), "constant"), clock_ns=10.0)
     assert design.files()
     assert np.all(evaluate(design.pipeline.graph, np.zeros((4, 3), int)) == value)
+
+
+def test_a_clock_without_room_behind_the_last_operator_gets_a_register_there() -> None:
+    """What lies behind the outputs moves to a stage of its own, one clock later."""
+    network = SparseNetwork((SparseLayer(np.ones((3, 1), int), None, 0, 1, -128, 127),), "sum")
+    graph = lower(network, XC7)
+    slowest = max(delays(graph, XC7))
+    tight, roomy = (slowest + XC7.t_reg + share * XC7.t_lut for share in (0.5, 1.0))
+    bare = pipeline(graph, XC7, clock_ns=tight, register_outputs=False)
+    found = pipeline(graph, XC7, clock_ns=tight, register_outputs=False, behind_ns=XC7.t_lut)
+    assert found.stage_ns <= tight
+    assert found.latency == bare.latency + 1
+    assert all(isinstance(found.graph.nodes[o], Reg) for o in found.graph.outputs)
+    fits = pipeline(graph, XC7, clock_ns=roomy, register_outputs=False, behind_ns=XC7.t_lut)
+    assert fits.latency == bare.latency and fits.stage_ns == pytest.approx(roomy)
+    x = random_frames(np.random.default_rng(0), network, 50)
+    for piped in (found, fits):
+        assert np.array_equal(evaluate(piped.graph, x), network.evaluate(x))
