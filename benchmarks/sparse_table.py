@@ -30,6 +30,8 @@ def table(result: dict[str, Any]) -> str:
 def _head(result: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{k} {v}" for k, v in result["versions"].items())
     clock = result["clock_ns"]
+    rows = [row["sparse"] for row in result["rows"].values() if "sparse" in row]
+    gates = sum("netlist_frames" in row for row in rows)
     return [
         "# Sparse layers against alkaid, plain Verilog and FINN folded",
         "",
@@ -38,7 +40,7 @@ def _head(result: dict[str, Any]) -> list[str]:
         f"otherwise. Yosys: `{result['synthesis']}`. All LUT figures are cells after this script "
         "(LUT1 to LUT6, LUT6_2, INV); est is the tool's own estimate, alkaid's with ternary adders "
         "that Yosys does not make. Every design was compared with the network before synthesis, "
-        "this project's mapped netlists as well. "
+        f"this project's mapped netlists as well ({gates} of {len(rows)} rows). "
         "Nothing here has been placed or routed.",
         "",
         f"Sparse and alkaid take one frame per clock: {1e3 / clock:.0f} million frames/s at the "
