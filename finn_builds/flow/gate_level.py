@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from finn_builds.errors import VerificationError
 from finn_builds.exactness import check_equal
 from finn_builds.sparse.network import SparseNetwork
 from finn_builds.stitch.design import Design
 from finn_builds.streams import StreamFormat
-from finn_builds.synth.gate_stream import run_words
+from finn_builds.synth.gate_stream import GateRun, run_words
 from finn_builds.synth.gates import NotSimulated
 from finn_builds.synth.netlist import Netlist, chain
 
@@ -79,7 +80,7 @@ def check_gates(
             if name in sparse
         }
         return {"frames": 0, "mismatches": 0, "why": str(reason), "nodes": nodes}
-    check_equal(y, design.output.from_beats(run.words), "the netlist after synthesis")
+    _check_run(run, y, design.output, "the netlist after synthesis")
     return {"frames": len(x), "mismatches": 0, "lanes": run.lanes, "clocks": run.clocks}
 
 
@@ -110,6 +111,16 @@ def _check_node(
         )
     except NotSimulated:
         return 0
-    expected = network.evaluate(x)
-    check_equal(expected, out.from_beats(run.words), f"the netlist of {name} after synthesis")
+    _check_run(run, network.evaluate(x), out, f"the netlist of {name} after synthesis")
     return NODE_FRAMES
+
+
+def _check_run(run: GateRun, expected: np.ndarray, out: StreamFormat, what: str) -> None:
+    """Compare what a netlist gave; words that never came are no zeros."""
+    check_equal(expected, out.from_beats(run.words), what)
+    if run.missing:
+        raise VerificationError(
+            f"{what} gave {run.missing:,} words less than the QONNX model asks for and stood "
+            "still. This is a fault of the flow, not of the model: please report it with the "
+            "model and the command"
+        )

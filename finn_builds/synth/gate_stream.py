@@ -24,11 +24,14 @@ class GateRun:
         Clocks of the run, all lanes side by side.
     lanes : int
         Independent streams that shared the words among them.
+    missing : int
+        Words that never came; they are zeros in `words`.
     """
 
     words: np.ndarray
     clocks: int
     lanes: int
+    missing: int
 
 
 class _Lanes:
@@ -140,7 +143,8 @@ def run_words(
         clocks += 1
         idle = 0 if taken.any() or given.any() else idle + 1
     packed = np.packbits(streams.out, axis=2, bitorder="little").reshape(-1, out_bytes)
-    return GateRun(packed[: frames * beats_out], clocks, lanes)
+    missing = int(np.maximum(streams.out.shape[1] - streams.received, 0).sum())
+    return GateRun(packed[: frames * beats_out], clocks, lanes, missing)
 
 
 def _drive(bits: tuple[Bit, ...], value: int) -> dict[Bit, int]:

@@ -228,9 +228,15 @@ def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
 
 
 @pytest.mark.slow
-def test_a_stuck_netlist_ends(mapped) -> None:
+def test_words_that_never_come_are_no_zeros(mapped) -> None:
+    """A netlist that stands still fails, even where zeros are what is asked for."""
     network, compiled, netlist = mapped[0]
+    first = network.layers[0].in_lo
+    into = StreamFormat(f"{'U' * (first >= 0)}INT{compiled.in_width}", network.n_in, 1)
+    out = StreamFormat(f"INT{compiled.out_width}", network.n_out, 1)
+    design = Design((_stage(network, compiled),), into, out)
     stuck = replace(netlist, ports={**netlist.ports, "m_axis_0_tvalid": ("0",)})
     x = random_frames(np.random.default_rng(9), network, 20)
-    found = _run(network, compiled, stuck, x)
-    assert not found.any()
+    zeros = np.zeros((20, network.n_out), dtype=np.int64)
+    with pytest.raises(VerificationError, match="20 words less"):
+        check_gates(design, {network.name: stuck}, {}, x, zeros, latency=20, seed=1)
