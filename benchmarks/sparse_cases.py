@@ -50,6 +50,12 @@ class Case:
         wide = "" if self.sizes == SIZES else f"{'-'.join(str(n) for n in self.sizes)}_"
         return f"{wide}{self.bits}b_{round(100 * self.pruned)}_{'free' if self.free else 'po2'}"
 
+    @property
+    def effort(self) -> float:
+        """Return about how long the row takes beside others, in no unit."""
+        weights = sum(n * m for n, m in zip(self.sizes, self.sizes[1:], strict=False))
+        return weights * (1 - self.pruned) * self.bits * (4 if self.free else 1)
+
 
 JETS = Case(())
 LARGE = Case((784, 128, 128, 10), 2, 0.95, False)
@@ -65,6 +71,14 @@ def cases() -> list[Case]:
     ]
     growth = [Case((n, n), 4, 0.9, False) for n in GROWTH]
     return [JETS, *rows, Case((64, 64), 4, 0.0, False), LARGE, *growth]
+
+
+def folds_as(case: Case) -> Case:
+    """Return the first row with the same folded design: folding does not see zeros."""
+    if case.sizes != SIZES:
+        return case
+    same = (case.sizes, case.bits, case.free)
+    return next(c for c in cases() if (c.sizes, c.bits, c.free) == same)
 
 
 def random_network(case: Case, seed: int) -> SparseNetwork:
