@@ -340,7 +340,7 @@ def main() -> None:
             "seed": args.seed,
             "synthesis": SYNTH,
             "jobs": args.jobs,
-            "rows": {c.key: rows[c.key] for c in cases() if c.key in rows},
+            "rows": {c.key: rows[c.key] for c in cases() if rows.get(c.key)},
         }
         written = write_result("sparse", result if args.table else fresh)
         written.with_suffix(".md").write_text(table(result if args.table else fresh))
