@@ -28,7 +28,7 @@ from brevitas_models.errors import UserError
 from brevitas_models.noise import redraw_labels
 from brevitas_models.progress import Reporter
 from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.recipe import DistillationSettings, Recipe
+from brevitas_models.recipe import Recipe
 from brevitas_models.rounds import (
     Round,
     RoundResult,
@@ -37,6 +37,7 @@ from brevitas_models.rounds import (
     plan,
     run_rounds,
 )
+from brevitas_models.settings import DistillationSettings
 from brevitas_models.training import EpochRecord, Frames
 
 

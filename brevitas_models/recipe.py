@@ -5,192 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field
 
+from brevitas_models import yaml_file
 from brevitas_models.config import MLPConfig
 from brevitas_models.errors import UserError
-from brevitas_models.faults import fault
+from brevitas_models.settings import (
+    DataSettings,
+    DistillationSettings,
+    PruningSettings,
+    TrainingSettings,
+)
+from brevitas_models.yaml_file import Section
 
 
-class _Settings(BaseModel):
-    """Settings that refuse unknown keys and can't be changed once checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DataSettings(_Settings):
-    """What the model learns from; the keys are the arguments of `datasets.load`.
-
-    Attributes
-    ----------
-    dataset : str
-        Name of a built-in data set, or the path of a file.
-    source : str or None
-        Where a built-in data set comes from, if it has several sources.
-    seed : int
-        Seed of the split into training, validation and test frames. It is apart from the seed of
-        the training, so that models trained with several seeds see the same frames.
-    folds : int
-        1: accuracy is measured on the test set. More: on all frames, by that many siblings of the
-        model (k-fold cross-validation).
-    random_labels : float
-        The first of the training and of the validation frames, this share of them, get a class
-        drawn from all classes alike (Hawks et al. 2021, section 3.4: 0, 0.5, 0.75, 0.9); test
-        frames keep the true one. 0 <= share <= 1.
-    """
-
-    dataset: str = "digits"
-    source: str | None = None
-    seed: int = Field(0, ge=0)
-    folds: int = Field(1, ge=1)
-    random_labels: float = Field(0.0, ge=0, le=1)
-
-
-class TrainingSettings(_Settings):
-    """How the loop runs.
-
-    Attributes
-    ----------
-    epochs : int
-        Largest number of passes over the training frames.
-    batch_size : int
-        Frames of one optimiser step.
-    learning_rate : float
-        Rate of Adam at the start.
-    schedule : str
-        ``cosine``: the rate falls to zero over all steps; ``constant``: it stays.
-    patience : int or None
-        Epochs without a better validation loss after which training stops; null: never.
-    l1 : float
-        Factor of the sum of |w| over all weight tensors in the loss (1e-4 in Hawks et al. 2021).
-    seed : int
-        Seed of the initial weights and of the order of the frames.
-    """
-
-    epochs: int = Field(100, ge=1)
-    batch_size: int = Field(1024, ge=2)
-    learning_rate: float = Field(1e-3, gt=0)
-    schedule: Literal["cosine", "constant"] = "cosine"
-    patience: int | None = Field(None, ge=1)
-    l1: float = Field(0.0, ge=0)
-    seed: int = Field(0, ge=0)
-
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class PruningSettings(_Settings):
-    """When how many weights are pruned, and which.
-
-    Attributes
-    ----------
-    schedule : str
-        ``gradual``: one training, in which the pruned share rises from 0 to `share` between two
-        points; what is left of the training is for the surviving weights. ``one_shot``: a training
-        with all weights, then one with the share `share` pruned. ``fine_tuning``: a training for
-        each of `shares`, each of which goes on from the best weights of the one before.
-        ``lottery_ticket``: the same, but surviving weights, and all else that is trained, go back
-        to their initial values before each training (Frankle and Carbin, arXiv 1803.03635).
-    share : float
-        Share of all weights that is zero in the end, 0 <= share < 1.
-    shares : tuple of float or None
-        Shares pruned before each training of ``fine_tuning`` and ``lottery_ticket``, rising, in
-        the place of `share`. None: those of the twelve of Hawks et al. 2021
-        (`pruning.PAPER_SHARES`) that are below `share`, and `share`; where that is 0, all twelve.
-    start, end : float
-        Parts of all steps of a ``gradual`` training where the share starts to rise and where it is
-        reached, 0 <= start < end <= 1.
-    criterion : str
-        What goes first: ``magnitude``: the smallest weights; ``random``: any (a control);
-        ``neurons``: whole hidden neurons, those with the smallest mean weight; ``hardware``: the
-        weights with the least magnitude, as seen by their layer, per LUT that is saved without
-        them.
-    scope : str
-        ``global``: all layers are ranked together; ``per_layer``: each loses the same share.
-    cost : str
-        What ``hardware`` takes a weight to cost. ``digits``: the non-zero signed digits of the
-        quantised weight, times the bits of the layer's input; ``estimate``: the digits, times what
-        one costs in this layer by the build's own estimate, computed anew before each training.
-    """
-
-    schedule: Literal["gradual", "one_shot", "fine_tuning", "lottery_ticket"] = "gradual"
-    share: Share = 0.0
-    shares: tuple[Share, ...] | None = Field(None, min_length=1)
-    start: float = Field(0.1, ge=0, lt=1)
-    end: float = Field(0.6, gt=0, le=1)
-    criterion: Literal["magnitude", "random", "neurons", "hardware"] = "magnitude"
-    scope: Literal["global", "per_layer"] = "global"
-    cost: Literal["digits", "estimate"] = "digits"
-
-    @model_validator(mode="after")
-    def _in_order(self) -> PruningSettings:
-        if self.start >= self.end:
-            raise ValueError(f"expected start below end, found {self.start} and {self.end}")
-        if self.shares is not None and list(self.shares) != sorted(self.shares):
-            raise ValueError(f"expected shares that never fall, found {list(self.shares)}")
-        return self
-
-    @model_validator(mode="after")
-    def _of_this_schedule(self) -> PruningSettings:
-        in_rounds = self.schedule in ("fine_tuning", "lottery_ticket")
-        if self.shares is not None and not in_rounds:
-            raise ValueError(f"schedule {self.schedule} takes share, a number, found shares")
-        if self.shares is not None and self.share:
-            raise ValueError(
-                f"expected either share or shares, a list, found {self.share} and "
-                f"{list(self.shares)}"
-            )
-        if self.schedule == "gradual" and self.cost == "estimate":
-            raise ValueError(
-                "cost estimate takes seconds and gradual prunes at every step; expected another "
-                "schedule, or cost digits"
-            )
-        if self.cost != "digits" and self.criterion != "hardware":
-            raise ValueError(f"cost is of criterion hardware, found criterion {self.criterion}")
-        return self
-
-
-class DistillationSettings(_Settings):
-    """How a teacher's answers are learnt.
-
-    Attributes
-    ----------
-    samples : int
-        Inputs to mix around the training frames (see `distill.mix_neighbours`); 0: the training
-        frames themselves are the inputs.
-    neighbours, along, across, noise
-        Arguments of `distill.mix_neighbours`.
-    temperature : float
-        Temperature of the softmax of both teacher and student (Hinton et al., arXiv 1503.02531).
-    teacher_inputs : str
-        ``raw``: the teacher takes the features as they are in the data set; ``standardised``: as
-        scaled by the data set's scaler; ``auto``: raw if the file says that it standardises (every
-        model exported by this project does), else standardised.
-    teacher_name : str
-        Public name of the teacher, for people who have to find it.
-    """
-
-    samples: int = Field(0, ge=0)
-    neighbours: int = Field(12, ge=2)
-    along: tuple[float, float] = (0.0, 1.2)
-    across: tuple[float, float] = (-0.2, 1.0)
-    noise: float = Field(0.08, ge=0)
-    temperature: float = Field(1.0, gt=0)
-    teacher_inputs: Literal["auto", "raw", "standardised"] = "auto"
-    teacher_name: str = ""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> DistillationSettings:
-        for low, high in (self.along, self.across):
-            if low > high:
-                raise ValueError(f"expected lower ends below upper ones, found {low} and {high}")
-        return self
-
-
-class _Sections(_Settings):
+class _File(Section):
     """The sections of the file; `network` is checked by `MLPConfig` itself."""
 
     name: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
@@ -199,6 +31,14 @@ class _Sections(_Settings):
     training: TrainingSettings = TrainingSettings()
     pruning: PruningSettings = PruningSettings()
     distillation: DistillationSettings | None = None
+
+
+_SECTIONS: dict[str, type[Section]] = {
+    "data": DataSettings,
+    "training": TrainingSettings,
+    "pruning": PruningSettings,
+    "distillation": DistillationSettings,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,24 +141,7 @@ def load(path: Path) -> Recipe:
     UserError
         If the file can't be read, is no YAML or holds a wrong setting.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file; expected the YAML of a model, check the path"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read as a YAML file ({error}); save it anew") from None
-    except yaml.YAMLError as error:
-        raise UserError(
-            f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it"
-        ) from None
-    if isinstance(values, Mapping):
-        values = {"name": path.stem, **values}
-    try:
-        return from_dict(values)
-    except UserError as error:
-        raise UserError(f"{path}: {error}; mend it there") from None
+    return yaml_file.load(path, "model", lambda values: from_dict(_named(values, path.stem)))
 
 
 def from_dict(values: object) -> Recipe:
@@ -329,15 +152,7 @@ def from_dict(values: object) -> Recipe:
     UserError
         For a missing section, an unknown key or a wrong value; one line with every fault found.
     """
-    if not isinstance(values, Mapping):
-        raise UserError(
-            f"expected the sections {', '.join(_Sections.model_fields)}, found {values!r:.80}; "
-            f"write each as a key with its settings below"
-        )
-    try:
-        sections = _Sections.model_validate(dict(values))
-    except ValidationError as error:
-        raise UserError("; ".join(fault(item, _known_keys) for item in error.errors())) from None
+    sections = yaml_file.check(_File, values, _SECTIONS)
     if sections.name is None:
         raise UserError("name: missing; expected the name of the model, e.g. name: jets")
     try:
@@ -354,12 +169,5 @@ def from_dict(values: object) -> Recipe:
     )
 
 
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    sections: dict[str, type[_Settings]] = {
-        "data": DataSettings,
-        "training": TrainingSettings,
-        "pruning": PruningSettings,
-        "distillation": DistillationSettings,
-    }
-    section = _Sections if len(location) == 1 else sections[location[0]]
-    return list(section.model_fields)
+def _named(values: object, name: str) -> object:
+    return {"name": name, **values} if isinstance(values, Mapping) else values

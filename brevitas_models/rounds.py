@@ -25,7 +25,8 @@ from brevitas_models.checkpoint import write_atomic
 from brevitas_models.config import MLPConfig
 from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.recipe import PruningSettings, Recipe, TrainingSettings
+from brevitas_models.recipe import Recipe
+from brevitas_models.settings import PruningSettings, TrainingSettings
 from brevitas_models.training import EpochRecord, Frames, OnEpoch
 
 State = dict[str, Tensor]

@@ -21,7 +21,7 @@ from torch import Tensor
 from brevitas_models import pruning
 from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.recipe import PruningSettings, TrainingSettings
+from brevitas_models.settings import PruningSettings, TrainingSettings
 
 
 @dataclass(frozen=True)

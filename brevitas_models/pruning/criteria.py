@@ -13,7 +13,7 @@ from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, ne
 
 if TYPE_CHECKING:
     from brevitas_models.quant_mlp import QuantMLP
-    from brevitas_models.recipe import PruningSettings
+    from brevitas_models.settings import PruningSettings
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from brevitas_models import pruning, training
 from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.recipe import PruningSettings, TrainingSettings
+from brevitas_models.settings import PruningSettings, TrainingSettings
 from brevitas_models.stacked.compiling import Compiled, decided
 from brevitas_models.stacked.stack import Stack
 from brevitas_models.stacked.step import Pool, Step

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from brevitas_models import recipe
+from brevitas_models import recipe, yaml_file
 from brevitas_models.errors import UserError
-from brevitas_models.faults import fault
 from brevitas_models.recipe import Recipe
+from brevitas_models.yaml_file import Section
 
 Width = Annotated[int, Field(ge=1, le=32)]
 Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
-class _Section(BaseModel):
-    """Settings that refuse unknown keys and can't be changed once checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Grid(_Section):
+class Grid(Section):
     """Trainings to make: every combination of the values given.
 
     Attributes
@@ -53,7 +45,7 @@ class Grid(_Section):
     seed: tuple[int, ...] = ()
 
 
-class Bayes(_Section):
+class Bayes(Section):
     """Search of layer sizes by Bayesian optimisation, to compare pruning with.
 
     Hawks et al. (2021), section 3.3: fc1 in 8..128, fc2 and fc3 in 4..64, 20 trials of 25 epochs,
@@ -90,7 +82,7 @@ class Bayes(_Section):
         return self
 
 
-class Hardware(_Section):
+class Hardware(Section):
     """Which rows are built with ``--with-hardware``, and how.
 
     Attributes
@@ -115,7 +107,7 @@ class Hardware(_Section):
     folds: tuple[int, ...] | None = None
 
 
-class Compute(_Section):
+class Compute(Section):
     """How the trainings are made; changes results in the last bits at most.
 
     Attributes
@@ -134,7 +126,7 @@ class Compute(_Section):
     attempts: int = Field(2, ge=1)
 
 
-class _File(_Section):
+class _File(Section):
     name: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
     base: dict[str, Any]
     grids: tuple[Grid, ...] = ()
@@ -143,7 +135,15 @@ class _File(_Section):
     compute: Compute = Compute()
 
 
-class Study(_Section):
+_SECTIONS: dict[str, type[Section]] = {
+    "grids": Grid,
+    "bayes": Bayes,
+    "hardware": Hardware,
+    "compute": Compute,
+}
+
+
+class Study(Section):
     """All that a study is told.
 
     Attributes
@@ -175,22 +175,7 @@ def load(path: Path) -> Study:
     UserError
         If the file can't be read, is no YAML, or holds a wrong setting; the message names its key.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such file; expected the YAML of a study, check the path"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read as a YAML file ({error}); save it anew") from None
-    except yaml.YAMLError as error:
-        raise UserError(
-            f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it"
-        ) from None
-    try:
-        return from_dict(values, path.stem)
-    except UserError as error:
-        raise UserError(f"{path}: {error}; mend it there") from None
+    return yaml_file.load(path, "study", lambda values: from_dict(values, path.stem))
 
 
 def from_dict(values: object, name: str = "study") -> Study:
@@ -201,16 +186,7 @@ def from_dict(values: object, name: str = "study") -> Study:
     UserError
         For a missing section, an unknown key or a wrong value; one line with every fault found.
     """
-    if not isinstance(values, Mapping):
-        known = ", ".join(_File.model_fields)
-        raise UserError(
-            f"expected the sections {known}, found {values!r:.80}; write each as a key with its "
-            f"settings below"
-        )
-    try:
-        file = _File.model_validate(dict(values))
-    except ValidationError as error:
-        raise UserError("; ".join(fault(item, _known_keys) for item in error.errors())) from None
+    file = yaml_file.check(_File, values, _SECTIONS)
     if not file.grids and file.bayes is None:
         raise UserError("grids: missing; expected a list of grids, or a section bayes")
     title = file.name or name
@@ -232,13 +208,3 @@ def from_dict(values: object, name: str = "study") -> Study:
         hardware=file.hardware,
         compute=file.compute,
     )
-
-
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {
-        "grids": Grid,
-        "bayes": Bayes,
-        "hardware": Hardware,
-        "compute": Compute,
-    }
-    return list((_File if len(location) == 1 else sections[location[0]]).model_fields)

@@ -13,7 +13,7 @@ from brevitas_models import datasets
 from brevitas_models.datasets import Dataset
 from brevitas_models.distill import Teacher
 from brevitas_models.experiment import Experiment, fold
-from brevitas_models.recipe import DistillationSettings
+from brevitas_models.settings import DistillationSettings
 from brevitas_models.study.config import Study
 from brevitas_models.study.points import Point
 

@@ -12,8 +12,14 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import train as command
-from brevitas_models import checkpoint, recipe
+from brevitas_models import checkpoint
 from brevitas_models.config import MLPConfig
+from brevitas_models.settings import (
+    DataSettings,
+    DistillationSettings,
+    PruningSettings,
+    TrainingSettings,
+)
 
 BASE = {
     "name": "toy",
@@ -123,10 +129,10 @@ def test_every_setting_is_tried() -> None:
         f"{section}.{key}"
         for section, keys in {
             "network": MLPConfig.__dataclass_fields__,
-            "data": recipe.DataSettings.model_fields,
-            "training": recipe.TrainingSettings.model_fields,
-            "pruning": recipe.PruningSettings.model_fields,
-            "distillation": recipe.DistillationSettings.model_fields,
+            "data": DataSettings.model_fields,
+            "training": TrainingSettings.model_fields,
+            "pruning": PruningSettings.model_fields,
+            "distillation": DistillationSettings.model_fields,
         }.items()
         for key in keys
     }

@@ -11,7 +11,7 @@ from brevitas_models import experiment, recipe, stacked, training
 from brevitas_models.config import MLPConfig
 from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.recipe import PruningSettings, TrainingSettings
+from brevitas_models.settings import PruningSettings, TrainingSettings
 from brevitas_models.stacked.loop import Job, train_many
 from brevitas_models.stacked.network import Network
 from brevitas_models.stacked.stack import Stack, stackable

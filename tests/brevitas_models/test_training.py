@@ -10,7 +10,8 @@ import torch
 from brevitas_models import datasets, experiment, metrics, recipe, training
 from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.recipe import PruningSettings, Recipe, TrainingSettings
+from brevitas_models.recipe import Recipe
+from brevitas_models.settings import PruningSettings, TrainingSettings
 from brevitas_models.training import EpochRecord, Frames
 
 

@@ -13,7 +13,7 @@ from scipy.stats import entropy
 from brevitas_models import metrics, training
 from brevitas_models.config import MLPConfig
 from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.recipe import TrainingSettings
+from brevitas_models.settings import TrainingSettings
 from brevitas_models.training import Frames
 
 

@@ -13,7 +13,7 @@ from brevitas_models.errors import UserError
 from brevitas_models.pruning import criteria
 from brevitas_models.pruning.ranking import neuron_masks
 from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.recipe import PruningSettings
+from brevitas_models.settings import PruningSettings
 
 LAYERS = (6, 12, 10, 4)
 CRITERIA = ("magnitude", "random", "neurons", "hardware")

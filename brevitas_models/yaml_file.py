@@ -1,0 +1,106 @@
+"""YAML files of settings: read, checked by pydantic, faults told in this project's words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from brevitas_models.errors import UserError
+
+Made = TypeVar("Made")
+
+
+class Section(BaseModel):
+    """Settings that refuse unknown keys and can't be changed once checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def load(path: Path, what: str, make: Callable[[object], Made]) -> Made:
+    """Read a YAML file and make of it what it describes.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What the file is of, for messages.
+    make : callable
+        Checks what the file holds; its errors are told with the file's name.
+
+    Raises
+    ------
+    UserError
+        If the file can't be read or is no YAML, or what `make` raises.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file; expected the YAML of a {what}, check the path"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: can't be read as a YAML file ({error}); save it anew") from None
+    except yaml.YAMLError as error:
+        raise UserError(
+            f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it"
+        ) from None
+    try:
+        return make(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; mend it there") from None
+
+
+def check(
+    file: type[AnySection], values: object, sections: Mapping[str, type[Section]]
+) -> AnySection:
+    """Check what a file holds.
+
+    Parameters
+    ----------
+    file : type
+        The whole of it.
+    values : object
+        As read.
+    sections : mapping of str to type
+        The sections with keys of their own, to name those where an unknown one is found.
+
+    Raises
+    ------
+    UserError
+        One line with every fault found.
+    """
+    if not isinstance(values, Mapping):
+        raise UserError(
+            f"expected the sections {', '.join(file.model_fields)}, found {values!r:.80}; "
+            f"write each as a key with its settings below"
+        )
+    try:
+        return file.model_validate(dict(values))
+    except ValidationError as error:
+        faults = (_fault(item, file, sections) for item in error.errors())
+        raise UserError("; ".join(faults)) from None
+
+
+def _fault(item: Any, file: type[Section], sections: Mapping[str, type[Section]]) -> str:
+    """Return one of `ValidationError.errors()` as a clause: key, expected, found."""
+    location = item["loc"]
+    where = ".".join(str(part) for part in location)
+    if item["type"] == "extra_forbidden":
+        known = list((file if len(location) == 1 else sections[location[0]]).model_fields)
+        near = difflib.get_close_matches(str(location[-1]), known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ";"
+        return f"{where}: no such setting{hint} Known: {', '.join(known)}"
+    if item["type"] == "missing":
+        return f"{where}: missing; expected this setting, add it"
+    text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if item["type"] == "value_error":
+        return f"{where}: {text}"
+    return f"{where}: expected {text}, found {item['input']!r:.80}"
