@@ -8,7 +8,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -18,6 +19,8 @@ from finn_builds.tools.errors import ToolFailed, ToolTimeout, not_found
 _LOG_TAIL = 25
 _GRACE_SECONDS = 2.0
 _POLL_SECONDS = 0.01
+
+Outcome = subprocess.CompletedProcess[str] | ToolFailed
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class _Job:
             raise not_found(self.program)
         self._sink: IO[bytes]
         if command.log is None:
-            self._sink = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `result`
+            self._sink = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         else:
             command.log.parent.mkdir(parents=True, exist_ok=True)
             self._sink = command.log.open("w+b")
@@ -75,26 +78,33 @@ class _Job:
             self._sink.close()
             raise
 
-    def ended(self) -> bool:
-        """Return whether the program has ended; stop it if its time is up."""
-        if self._process.poll() is not None:
-            return True
-        if self._deadline is not None and time.monotonic() > self._deadline:
+    def outcome(self) -> Outcome | None:
+        """Return what came of the program, None while it runs; stop it if its time is up."""
+        if self._process.poll() is None:
+            if self._deadline is None or time.monotonic() <= self._deadline:
+                return None
             self.stop()
             output = self._read()
-            raise ToolTimeout(
+            return ToolTimeout(
                 f"{self.program} did not end within {self.command.timeout:g} s and was stopped"
                 + _tail(output, self.command.log),
                 output=output,
             )
-        return False
+        output, code = self._read(), self._process.returncode
+        if code == 0:
+            return subprocess.CompletedProcess(self.argv, code, output, "")
+        how = f"exit status {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
+        return ToolFailed(
+            f"{self.program} failed ({how}) in {self.command.cwd}"
+            + _tail(output, self.command.log),
+            code,
+            output,
+        )
 
     def wait(self, seconds: float) -> None:
         """Sleep until the program ends, at most so long."""
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return
 
     def stop(self) -> None:
         """End the program and everything it started, politely at first."""
@@ -103,31 +113,13 @@ class _Job:
                 os.killpg(self._process.pid, sig)
             except ProcessLookupError:
                 break
-            try:
-                self._process.wait(_GRACE_SECONDS)
-                if sig is signal.SIGTERM:  # the leader went: take what it left behind too
-                    continue
-            except subprocess.TimeoutExpired:
-                continue
+            # Whether or not the leader went: the second signal takes what it left behind.
+            self.wait(_GRACE_SECONDS)
         self._process.wait()
 
     def close(self) -> None:
         """Let go of the output file."""
         self._sink.close()
-
-    def result(self) -> subprocess.CompletedProcess[str]:
-        """Return what the ended program printed, or raise `ToolFailed`."""
-        output = self._read()
-        code = self._process.returncode
-        if code:
-            how = f"exit status {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
-            raise ToolFailed(
-                f"{self.program} failed ({how}) in {self.command.cwd}"
-                + _tail(output, self.command.log),
-                code,
-                output,
-            )
-        return subprocess.CompletedProcess(self.argv, code, output, "")
 
     def _read(self) -> str:
         self._sink.seek(0)
@@ -190,14 +182,21 @@ def run_all(
     -------
     list of subprocess.CompletedProcess
         In the order of `commands`.
+
+    Raises
+    ------
+    ToolMissing
+        A program is not installed.
+    ToolFailed
+        The first that failed, or did not end in time (`ToolTimeout`).
     """
     done: dict[int, subprocess.CompletedProcess[str]] = {}
-
-    def finish(index: int, job: _Job) -> None:
-        done[index] = job.result()
-
-    _side_by_side(commands, jobs, finish)
-    return [done[i] for i in range(len(commands))]
+    with closing(_outcomes(commands, jobs)) as outcomes:
+        for index, outcome in outcomes:
+            if isinstance(outcome, ToolFailed):
+                raise outcome
+            done[index] = outcome
+    return [done[index] for index in range(len(commands))]
 
 
 def run_each(
@@ -205,7 +204,7 @@ def run_each(
     *,
     jobs: int | None = None,
     ended: Callable[[int], None] | None = None,
-) -> list[subprocess.CompletedProcess[str] | ToolFailed]:
+) -> list[Outcome]:
     """Run programs side by side, each to its own end: a failure does not stop the others.
 
     Parameters
@@ -222,32 +221,22 @@ def run_each(
     list of subprocess.CompletedProcess or ToolFailed
         In the order of `commands`; the exception of a program that failed or ran out of time.
     """
-    done: dict[int, subprocess.CompletedProcess[str] | ToolFailed] = {}
-
-    def finish(index: int, job: _Job) -> None:
-        try:
-            done[index] = job.result()
-        except ToolFailed as error:
-            done[index] = error
-        if ended is not None:
-            ended(len(done))
-
-    def late(index: int, error: ToolTimeout) -> None:
-        done[index] = error
-        if ended is not None:
-            ended(len(done))
-
-    _side_by_side(commands, jobs, finish, late)
-    return [done[i] for i in range(len(commands))]
+    done: dict[int, Outcome] = {}
+    with closing(_outcomes(commands, jobs)) as outcomes:
+        for index, outcome in outcomes:
+            done[index] = outcome
+            if ended is not None:
+                ended(len(done))
+    return [done[index] for index in range(len(commands))]
 
 
-def _side_by_side(
-    commands: Sequence[Command],
-    jobs: int | None,
-    finish: Callable[[int, _Job], None],
-    late: Callable[[int, ToolTimeout], None] | None = None,
-) -> None:
-    """Run programs, a few at a time; whatever is raised stops all that still run."""
+def _outcomes(
+    commands: Sequence[Command], jobs: int | None
+) -> Generator[tuple[int, Outcome], None, None]:
+    """Run programs, a few at a time, and yield the place and outcome of each as it ends.
+
+    Whatever ends the generator, be it an error or that it is closed, stops all that still run.
+    """
     width = jobs if jobs is not None else len(os.sched_getaffinity(0))
     waiting = list(enumerate(commands))
     running: dict[int, _Job] = {}
@@ -257,15 +246,10 @@ def _side_by_side(
                 index, command = waiting.pop(0)
                 running[index] = _Job(command)
             for index, job in list(running.items()):
-                try:
-                    if not job.ended():
-                        continue
-                    finish(index, job)
-                except ToolTimeout as error:
-                    if late is None:
-                        raise
-                    late(index, error)
-                running.pop(index).close()
+                outcome = job.outcome()
+                if outcome is not None:
+                    yield index, outcome
+                    running.pop(index).close()
             if running and (len(running) == width or not waiting):
                 next(iter(running.values())).wait(_POLL_SECONDS)
     finally:

@@ -152,6 +152,28 @@ def test_run_all_stops_the_others_when_one_fails(tmp_path):
     assert gone(int(log.read_text()))
 
 
+def test_run_each_tells_of_every_program_what_came_of_it(tmp_path):
+    commands = [
+        Command(python("raise SystemExit(4)"), tmp_path),
+        Command(python("import time; time.sleep(60)"), tmp_path, timeout=1.0),
+        Command(python("import time; time.sleep(1.5); print('done')"), tmp_path),
+    ]
+    counts = []
+    failed, late, done = tools.run_each(commands, jobs=3, ended=counts.append)
+    assert isinstance(failed, ToolFailed) and failed.returncode == 4
+    assert isinstance(late, ToolTimeout)
+    assert done.stdout == "done\n"
+    assert counts == [1, 2, 3]
+
+
+def test_a_failed_program_leaves_no_child_behind(tmp_path):
+    log = tmp_path / "log"
+    text = GRANDCHILD.rpartition("time.sleep(60)")[0] + "sys.exit(1)"
+    with pytest.raises(ToolFailed):
+        tools.run(python(text), cwd=tmp_path, log=log)
+    assert wait_until(lambda: gone(int(log.read_text())))
+
+
 def test_versions_of_what_builds_need():
     versions = tools.versions()
     assert {"python", "verilator", "g++"} <= versions.keys()
