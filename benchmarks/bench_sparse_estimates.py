@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 
 from benchmarks.record import RESULTS, machine, versions, write_result
-from finn_builds.sim import Design, Simulator, compile_designs
+from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.family import XC7, family
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
@@ -129,7 +129,7 @@ def measured_latencies(designs: list[tuple[SparseNetwork, CompiledNetwork]]) -> 
                 (own / file).write_text(text)
                 sources.append(own / file)
             widths = (network.n_in * compiled.in_width, network.n_out * compiled.out_width)
-            listed.append(Design(network.name, sources, network.name, *map(padded, widths)))
+            listed.append(SimDesign(network.name, sources, network.name, *map(padded, widths)))
         library = compile_designs(listed, build_dir=folder / "build")
         for network, compiled in designs:
             first = network.layers[0]

@@ -21,7 +21,7 @@ from typing import Literal
 from finn_builds import tools
 from finn_builds.sim import harness
 
-__all__ = ["Design", "compile_design", "compile_designs"]
+__all__ = ["SimDesign", "compile_design", "compile_designs"]
 
 Trace = Literal["vcd", "fst"]
 
@@ -33,12 +33,13 @@ _PORTS = (
     "m_axis_0_tvalid",
     "m_axis_0_tready",
 )
-_CXX = ("-std=gnu++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w")
+#: How g++ compiles what Verilator generates.
+CXX_FLAGS = ("-std=gnu++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
-class Design:
+class SimDesign:
     """One top module with an input and an output stream.
 
     Attributes
@@ -84,33 +85,19 @@ def compile_design(
     links: Sequence[str] = (),
     trace: Trace | None = None,
     params: Mapping[str, int | str] | None = None,
-    defines: Sequence[str] = (),
-    opt: str = "-O1",
     runtime_dir: Path | None = None,
-    jobs: int | None = None,
 ) -> Path:
-    """Compile one design; see `Design` and `compile_designs` for the parameters."""
-    design = Design(top, sources, top, in_width, out_width, links, params or {})
-    return compile_designs(
-        [design],
-        build_dir=build_dir,
-        trace=trace,
-        defines=defines,
-        opt=opt,
-        runtime_dir=runtime_dir,
-        jobs=jobs,
-    )
+    """Compile one design; see `SimDesign` and `compile_designs` for the parameters."""
+    design = SimDesign(top, sources, top, in_width, out_width, links, params or {})
+    return compile_designs([design], build_dir=build_dir, trace=trace, runtime_dir=runtime_dir)
 
 
 def compile_designs(
-    designs: Sequence[Design],
+    designs: Sequence[SimDesign],
     *,
     build_dir: Path,
     trace: Trace | None = None,
-    defines: Sequence[str] = (),
-    opt: str = "-O1",
     runtime_dir: Path | None = None,
-    jobs: int | None = None,
 ) -> Path:
     """Compile designs into one shared object.
 
@@ -122,15 +109,9 @@ def compile_designs(
         Folder for everything that is generated; made if need be.
     trace
         Be able to write waveforms of this kind (slower, so only where asked for).
-    defines
-        Macros for all designs, `NAME` or `NAME=value`.
-    opt
-        g++ optimisation of the code that runs every cycle.
     runtime_dir
         Where the compiled engine is kept; give the same folder to several calls to compile it
         once. By default a folder in `build_dir`.
-    jobs
-        Processes at a time; by default one per core.
 
     Returns
     -------
@@ -160,7 +141,7 @@ def compile_designs(
     include = tools.verilator_root() / "include"
     engine_dir = build_dir / "engine"
     _write(engine_dir, harness.engine_source())
-    flags = [*_CXX, "-I", str(include), "-I", str(include / "vltstd"), "-I", str(engine_dir)]
+    flags = [*CXX_FLAGS, "-I", str(include), "-I", str(include / "vltstd"), "-I", str(engine_dir)]
     if trace:
         flags += [f"-DPRUNESTREAM_TRACE_{trace.upper()}", "-DPRUNESTREAM_TRACES", "-DVM_TRACE=1"]
 
@@ -168,23 +149,23 @@ def compile_designs(
         runtime_dir or build_dir / "runtime", engine_dir, build_dir, flags
     )
     verilate = [
-        _verilate_command(design, prefix, build_dir, trace, defines)
+        _verilate_command(design, prefix, build_dir, trace)
         for design, prefix in zip(designs, prefixes, strict=True)
     ]
     # The engine first: it takes as long as a large design takes to translate, on another core.
-    tools.run_all([*runtime_commands, *verilate], jobs=jobs)
+    tools.run_all([*runtime_commands, *verilate])
     if runtime_commands:
         os.replace(runtime.with_suffix(f".{os.getpid()}.o"), runtime)
-    units = _units(designs, prefixes, build_dir, jobs or len(os.sched_getaffinity(0)))
+    units = _units(designs, prefixes, build_dir, parts=len(os.sched_getaffinity(0)))
     compile_units = [
         tools.Command(
-            ["g++", *flags, level or opt, "-c", str(path), "-o", str(path.with_suffix(".o"))],
+            ["g++", *flags, level, "-c", str(path), "-o", str(path.with_suffix(".o"))],
             cwd=build_dir,
             log=path.with_suffix(".log"),
         )
         for path, level in units
     ]
-    tools.run_all(compile_units, jobs=jobs)
+    tools.run_all(compile_units)
     return _link([path.with_suffix(".o") for path, _ in units], runtime, trace, build_dir)
 
 
@@ -215,7 +196,7 @@ def _runtime(
     digest = hashlib.sha256()
     for text in (*harness.engine_source().values(), versions["verilator"], versions["g++"]):
         digest.update(text.encode() + b"\0")
-    for flag in flags:
+    for flag in flags:  # but not the folders among them: the engine's text is in the digest already
         digest.update((flag if flag.startswith("-") else "").encode() + b"\0")
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -234,7 +215,7 @@ def _runtime(
 
 
 def _verilate_command(
-    design: Design, prefix: str, build_dir: Path, trace: Trace | None, defines: Sequence[str]
+    design: SimDesign, prefix: str, build_dir: Path, trace: Trace | None
 ) -> tools.Command:
     folder = build_dir / prefix
     shutil.rmtree(folder, ignore_errors=True)
@@ -244,7 +225,7 @@ def _verilate_command(
     # g++ takes twice as long over the functions of 5,000 lines that it would get without a limit.
     argv += ["--output-split-cfuncs", "1000"]
     argv += ["--x-assign", "fast", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint"]
-    argv += ["-DFINN_SIMULATION", *(f"-D{d}" for d in defines)]
+    argv.append("-DFINN_SIMULATION")
     argv += [f"-G{name}={_literal(value)}" for name, value in design.params.items()]
     if trace:
         argv.append(f"--trace-{trace}")
@@ -258,9 +239,12 @@ def _literal(value: int | str) -> str:
 
 
 def _units(
-    designs: Sequence[Design], prefixes: Sequence[str], build_dir: Path, jobs: int
-) -> list[tuple[Path, str | None]]:
-    """Write the translation units: (file, optimisation or None for the caller's choice)."""
+    designs: Sequence[SimDesign], prefixes: Sequence[str], build_dir: Path, parts: int
+) -> list[tuple[Path, str]]:
+    """Write the translation units, each with the optimisation that g++ is to do.
+
+    What runs every cycle is divided among at most `parts` units of about the same size.
+    """
     fast: list[tuple[int, str]] = []
     slow: list[str] = []
     glue = ['#include "registry.cpp"']
@@ -287,15 +271,15 @@ def _units(
         for kind in ("classes_slow", "support_slow"):
             slow += [_include(path) for path in sources.get(kind, ())]
 
-    units: list[tuple[Path, str | None]] = []
-    bins: list[tuple[int, list[str]]] = [(0, []) for _ in range(max(1, jobs))]
+    units: list[tuple[Path, str]] = []
+    bins: list[tuple[int, list[str]]] = [(0, []) for _ in range(parts)]
     for size, line in sorted(fast, reverse=True):
         bins.sort(key=lambda b: b[0])
         bins[0] = (bins[0][0] + size, [*bins[0][1], line])
     for i, (_, lines) in enumerate(b for b in bins if b[1]):
         path = build_dir / f"fast_{i}.cpp"
         path.write_text("\n".join(lines) + "\n")
-        units.append((path, None))
+        units.append((path, "-O1"))
     path = build_dir / "slow.cpp"
     path.write_text("\n".join([*slow, *glue]) + "\n")
     units.append((path, "-O0"))
@@ -310,7 +294,7 @@ def _include(path: str) -> str:
     return f'#undef VL_PCH_INCLUDED\n#include "{path}"'
 
 
-def _check_ports(design: Design, header: str) -> None:
+def _check_ports(design: SimDesign, header: str) -> None:
     widths = harness.port_widths(header)
     missing = [p for p in (*_PORTS, "s_axis_0_tdata", "m_axis_0_tdata") if p not in widths]
     if missing:

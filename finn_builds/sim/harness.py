@@ -10,6 +10,7 @@ from string import Template
 __all__ = ["design_source", "engine_source", "port_widths", "registry_source"]
 
 _HERE = Path(__file__).parent
+_ENGINE = ("engine.h", "run_dir.h", "session.h", "engine.cpp")
 _PORT = re.compile(r"VL_(?:IN|OUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,\d+)?\);")
 
 
@@ -21,7 +22,7 @@ def engine_source() -> dict[str, str]:
     dict of str
         Text by file name.
     """
-    return {name: (_HERE / name).read_text() for name in ("engine.h", "engine.cpp")}
+    return {name: (_HERE / name).read_text() for name in _ENGINE}
 
 
 def design_source(

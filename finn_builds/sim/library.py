@@ -13,7 +13,7 @@ WORDS = ctypes.POINTER(ctypes.c_uint64)
 
 
 class Status(IntEnum):
-    """Mirror of `Status` in engine.cpp: how a call of the engine ended."""
+    """Mirror of `Status` in session.h: how a call of the engine ended."""
 
     DONE = 0
     MORE = 1
@@ -24,7 +24,7 @@ class Status(IntEnum):
 
 
 class RunSpec(ctypes.Structure):
-    """Mirror of `RunSpec` in engine.cpp."""
+    """Mirror of `RunSpec` in session.h."""
 
     _fields_ = (
         ("inputs", BYTES),
@@ -42,7 +42,7 @@ class RunSpec(ctypes.Structure):
 
 
 class LinkCount(ctypes.Structure):
-    """Mirror of `LinkCount` in engine.cpp."""
+    """Mirror of `LinkCount` in session.h."""
 
     _fields_ = (
         ("transfers", ctypes.c_uint64),
@@ -58,7 +58,7 @@ class LinkCount(ctypes.Structure):
 
 
 class Progress(ctypes.Structure):
-    """Mirror of `Progress` in engine.cpp."""
+    """Mirror of `Progress` in session.h."""
 
     _fields_ = (
         ("cycle", ctypes.c_uint64),

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -285,7 +286,7 @@ class Simulator:
             c.transfers, c.stalled, c.starved, c.retracted, _cycle(c.first), _cycle(c.last)
         )
 
-    def _fail(self, status: int, progress: Progress, n_beats_in: int, n_beats_out: int) -> None:
+    def _fail(self, status: int, progress: Progress, n_beats_in: int, n_beats_out: int) -> NoReturn:
         name = f"design '{self.design}'"
         if status == Status.HANG:
             raise hang(self._states(), progress.cycle, progress.idle, n_beats_in, n_beats_out)

@@ -15,8 +15,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from finn_builds.config import BuildConfig
 from finn_builds.flow import codegen, hardware, parallelism, stitched, style
 from finn_builds.ingest import IntegerMLP, integer_mlp
-from finn_builds.sim.compile import Design as SimDesign
-from finn_builds.sim.compile import compile_designs
+from finn_builds.sim.compile import SimDesign, compile_designs
 from finn_builds.sim.simulator import Simulator
 from finn_builds.stitch.design import TOP, Design, design_of
 

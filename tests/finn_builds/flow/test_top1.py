@@ -9,7 +9,7 @@ from deploy.host_model import HostModel
 from finn_builds.custom_op.label_select_rtl import key_width, label_select_text
 from finn_builds.errors import UserError
 from finn_builds.flow.top1 import class_keys, output_affine
-from finn_builds.sim.compile import Design, compile_designs
+from finn_builds.sim.compile import SimDesign, compile_designs
 from finn_builds.sim.simulator import Simulator
 from finn_builds.stitch.sources import RTL
 from finn_builds.streams import StreamFormat
@@ -74,7 +74,7 @@ def test_rtl_of_many_shapes_equals_argmax(tmp_path):
         top = _as_top(name, StreamFormat(f"INT{bits}", pe, labels // pe).width)
         source.write_text(text + top)
         form = StreamFormat(f"INT{bits}", pe, labels // pe)
-        designs.append(Design(name, [RTL / "top1.sv", source], f"{name}_top", form.width, 8))
+        designs.append(SimDesign(name, [RTL / "top1.sv", source], f"{name}_top", form.width, 8))
         truths[name] = (form, shift, offsets)
     library = compile_designs(designs, build_dir=tmp_path / "sim")
     for name, (form, shift, offsets) in truths.items():

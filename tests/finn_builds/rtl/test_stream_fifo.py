@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from finn_builds.sim import Design, SimulationError, Simulator, compile_designs
+from finn_builds.sim import SimDesign, SimulationError, Simulator, compile_designs
 from tests.finn_builds.random_beats import random_beats
 
 pytestmark = pytest.mark.slow  # compiling all sizes takes half a minute
@@ -20,18 +20,18 @@ BAD = {"DEPTH": {"DEPTH": 1}, "STYLE": {"STYLE": 4}, "WIDTH": {"WIDTH": 0, "BITS
 def library(rtl, adapters, tmp_path_factory, engine_dir):
     def fifo(name, width, **params):
         bits = -(-width // 8) * 8
-        return Design(name, sources, "fifo_adapter", bits, bits, (), {"WIDTH": width, **params})
+        return SimDesign(name, sources, "fifo_adapter", bits, bits, (), {"WIDTH": width, **params})
 
     sources = [rtl / "stream_fifo.sv", rtl / "top1.sv", adapters / "adapters.sv"]
     designs = [fifo(f"s{s}_d{d}", 8, STYLE=s, DEPTH=d) for s in STYLES for d in DEPTHS]
     designs += [fifo(f"s{s}_w{w}", w, STYLE=s, DEPTH=6) for s in STYLES for w in WIDTHS]
     designs += [fifo(f"large_d{d}", 16, DEPTH=d) for d in LARGE]
     designs += [
-        Design(f"bad_{name}", sources, "fifo_adapter", 8, 8, (), params)
+        SimDesign(f"bad_{name}", sources, "fifo_adapter", 8, 8, (), params)
         for name, params in BAD.items()
     ]
     sized = [rtl / "stream_fifo_sized.sv", adapters / "sized_adapter.sv"]
-    designs.append(Design("sized", sized, "sized_adapter", 8, 8))
+    designs.append(SimDesign("sized", sized, "sized_adapter", 8, 8))
     return compile_designs(
         designs, build_dir=tmp_path_factory.mktemp("fifos"), runtime_dir=engine_dir
     )

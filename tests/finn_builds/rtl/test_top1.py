@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deploy.packing import pack, value_range
-from finn_builds.sim import Design, SimulationError, Simulator, compile_designs
+from finn_builds.sim import SimDesign, SimulationError, Simulator, compile_designs
 
 # (N, PE, WIDTH, SIGNED)
 CASES = [
@@ -40,7 +40,7 @@ def widths(n, pe, width):
 def library(rtl, adapters, tmp_path_factory, engine_dir):
     sources = [rtl / "top1.sv", rtl / "stream_fifo.sv", adapters / "adapters.sv"]
     designs = [
-        Design(
+        SimDesign(
             name(case),
             sources,
             "top1_adapter",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from finn_builds.sim import Design, Simulator, compile_designs
+from finn_builds.sim import SimDesign, Simulator, compile_designs
 
 SOURCE = Path(__file__).with_name("designs.sv")
 WIDTHS = (8, 16, 24, 32, 40, 64, 72, 128, 200)
@@ -21,14 +21,14 @@ def engine_dir(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory, engine_dir):
-    designs = [Design(f"echo{w}", [SOURCE], "echo", w, w, params={"WIDTH": w}) for w in WIDTHS]
-    designs += [Design(f, [SOURCE], "faulty", 8, 8, params={"FAULT": f}) for f in FAULTS + ENDS]
+    designs = [SimDesign(f"echo{w}", [SOURCE], "echo", w, w, params={"WIDTH": w}) for w in WIDTHS]
+    designs += [SimDesign(f, [SOURCE], "faulty", 8, 8, params={"FAULT": f}) for f in FAULTS + ENDS]
     designs += [
-        Design("chain", [SOURCE], "chain", 8, 8, LINKS),
-        Design("stopping", [SOURCE], "chain", 8, 8, LINKS, {"STOP_AFTER": 5}),
-        Design("swallowing", [SOURCE], "chain", 8, 8, LINKS, {"SWALLOW_AFTER": 0}),
-        Design("losing", [SOURCE], "chain", 8, 8, LINKS, {"SWALLOW_AFTER": 7}),
-        Design("gained", [SOURCE], "gained", 8, 24),
+        SimDesign("chain", [SOURCE], "chain", 8, 8, LINKS),
+        SimDesign("stopping", [SOURCE], "chain", 8, 8, LINKS, {"STOP_AFTER": 5}),
+        SimDesign("swallowing", [SOURCE], "chain", 8, 8, LINKS, {"SWALLOW_AFTER": 0}),
+        SimDesign("losing", [SOURCE], "chain", 8, 8, LINKS, {"SWALLOW_AFTER": 7}),
+        SimDesign("gained", [SOURCE], "gained", 8, 24),
     ]
     return compile_designs(
         designs, build_dir=tmp_path_factory.mktemp("designs"), runtime_dir=engine_dir

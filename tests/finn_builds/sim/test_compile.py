@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finn_builds.sim import Design, Simulator, compile_design, compile_designs
+from finn_builds.sim import SimDesign, Simulator, compile_design, compile_designs
 from finn_builds.sim.harness import port_widths
 from finn_builds.tools import ToolFailed, ToolMissing
 
@@ -24,11 +24,11 @@ endmodule
 
 def test_names_and_widths_are_checked():
     with pytest.raises(ValueError, match="identifier"):
-        Design("a-b", [SOURCE], "echo", 8, 8)
+        SimDesign("a-b", [SOURCE], "echo", 8, 8)
     with pytest.raises(ValueError, match="in_width of a must be whole bytes, not 12"):
-        Design("a", [SOURCE], "echo", 12, 8)
+        SimDesign("a", [SOURCE], "echo", 12, 8)
     with pytest.raises(ValueError, match="differ"):
-        compile_designs([Design("a", [], "t", 8, 8)] * 2, build_dir=Path("never"))
+        compile_designs([SimDesign("a", [], "t", 8, 8)] * 2, build_dir=Path("never"))
     with pytest.raises(ValueError, match="at least one"):
         compile_designs([], build_dir=Path("never"))
 

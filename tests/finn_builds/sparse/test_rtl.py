@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from finn_builds import tools
-from finn_builds.sim import Design, Simulator, compile_designs
+from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.cells import cell_files
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.family import XC7, XCUP
@@ -47,7 +47,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in SEEDS:
         network, compiled = _compiled(seed)
         designs.append(
-            Design(
+            SimDesign(
                 network.name,
                 _write(compiled.files(), folder / network.name),
                 network.name,
