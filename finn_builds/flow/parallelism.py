@@ -20,11 +20,11 @@ from finn_builds.folding import NetworkFolding, divisors, fastest, for_target
 #: Shares of a board's resources that a network may be estimated at.
 BUDGET_SHARE = {"LUT": 0.70, "DSP": 0.80, "BRAM_18K": 0.80}
 
-#: What folding sets, by op type.
+#: What folding sets, by op type, and the attribute that each must divide.
 _FOLDING_ATTRIBUTES = {
-    "MVAU_rtl": ("PE", "SIMD"),
-    "Thresholding_rtl": ("PE",),
-    "LabelSelect_rtl": ("PE",),
+    "MVAU_rtl": {"PE": "MH", "SIMD": "MW"},
+    "Thresholding_rtl": {"PE": "NumChannels"},
+    "LabelSelect_rtl": {"PE": "Labels"},
 }
 
 
@@ -93,8 +93,8 @@ def folding_config(model: ModelWrapper) -> dict[str, dict[str, object]]:
     config: dict[str, dict[str, object]] = {"Defaults": {}}
     for node in model.graph.node:
         op = getCustomOp(node)
-        names = _FOLDING_ATTRIBUTES.get(node.op_type, ())
-        if names:
+        names = _FOLDING_ATTRIBUTES.get(node.op_type)
+        if names is not None:
             config[node.name] = {name: op.get_nodeattr(name) for name in names}
     return config
 
@@ -105,8 +105,8 @@ def step_apply_folding_config(model: ModelWrapper, cfg: BuildConfig) -> ModelWra
     Raises
     ------
     UserError
-        When the file names a node that is not there, or gives a PE or SIMD that
-        does not divide the layer.
+        When the file names a node that is not there or has no folding, or gives a PE or SIMD
+        that does not divide the layer.
     """
     prepare_finn(cfg.out / "ipgen")
     if cfg.folding_config_file is None:
@@ -135,11 +135,12 @@ def step_apply_folding_config(model: ModelWrapper, cfg: BuildConfig) -> ModelWra
 def _set_folding(node: NodeProto, values: dict[str, object], path: Path) -> None:
     """Check and set the folding attributes of one node; other attributes are left alone."""
     op = getCustomOp(node)
-    extents = {
-        "MVAU_rtl": {"PE": "MH", "SIMD": "MW"},
-        "Thresholding_rtl": {"PE": "NumChannels"},
-        "LabelSelect_rtl": {"PE": "Labels"},
-    }[node.op_type]
+    extents = _FOLDING_ATTRIBUTES.get(node.op_type)
+    if extents is None:
+        raise UserError(
+            f"{path}: {node.name} has no folding: expected folded layers only, found one of sparse "
+            "logic, which takes a frame every clock; remove it, or build with --style folded"
+        )
     for name, extent_name in extents.items():
         if name not in values:
             continue

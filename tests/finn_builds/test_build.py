@@ -245,6 +245,15 @@ def test_wrong_folding_is_explained(config, tmp_path, folding, message):
     assert not out.exists()
 
 
+def test_folding_of_a_sparse_layer_is_refused(config, tmp_path):
+    path = tmp_path / "folding.json"
+    path.write_text(json.dumps({"SparseMVAU_rtl_0": {"PE": 1}}))
+    with pytest.raises(UserError, match=r"SparseMVAU_rtl_0 has no folding.*--style folded"):
+        build(
+            replace(config, output_dir=tmp_path / "out", folding_config_file=path, style="sparse")
+        )
+
+
 @pytest.mark.slow
 def test_folding_file_is_obeyed(config, result, tmp_path):
     path = tmp_path / "folding.json"
