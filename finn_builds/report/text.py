@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def count(value: float) -> str:
     """Return a number with thousands separated: whole where it is a count, else one decimal."""
@@ -41,15 +43,15 @@ def trimmed(value: float) -> str:
 
 def short(value: float) -> str:
     """Return a large number to three digits with its unit's prefix, e.g. ``12.5 M``."""
-    for scale, prefix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= scale:
-            return f"{value / scale:.3g}{prefix}"
-    return f"{value:.3g}"
+    return _scaled(value, ((1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, "")))
 
 
 def duration(nanoseconds: float) -> str:
     """Return a time in the unit that suits it."""
-    for scale, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
-        if nanoseconds >= scale:
-            return f"{nanoseconds / scale:.3g} {unit}"
-    return f"{nanoseconds:.3g} ns"
+    return _scaled(nanoseconds, ((1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1.0, " ns")))
+
+
+def _scaled(value: float, units: Sequence[tuple[float, str]]) -> str:
+    """Return a value to three digits in the largest unit of which it is one, once rounded."""
+    scale, unit = next((u for u in units if value >= 0.9995 * u[0]), units[-1])
+    return f"{value / scale:.3g}{unit}"

@@ -52,6 +52,12 @@ class TestText:
         assert text.area(0.9) == "0.900" and text.area(1.0) == "1.000"
         assert text.area(0.99971) == ">0.999"
         assert text.duration(80) == "80 ns" and text.duration(2030) == "2.03 µs"
+        assert text.duration(0.5) == "0.5 ns" and text.duration(2.5e9) == "2.5 s"
+
+    def test_a_number_that_rounds_up_to_the_next_unit_is_told_in_it(self) -> None:
+        assert text.duration(999.4) == "999 ns" and text.duration(999.9) == "1 µs"
+        assert text.duration(999_700) == "1 ms"
+        assert text.short(999.7) == "1 k" and text.short(999_600_000) == "1 G"
 
 
 class TestPictures:
