@@ -35,10 +35,7 @@ FINN_FIELDS = frozenset(
     {
         "board",
         "folding_config_file",
-        "folding_two_pass_relaxation",
         "fpga_part",
-        "max_multithreshold_bit_width",
-        "mvau_wwidth_max",
         "output_dir",
         "start_step",
         "stop_step",
@@ -278,10 +275,10 @@ class BuildConfig(DataflowBuildConfig):
 
     def environment(self) -> dict[str, Any]:
         """Return what decides results beside the fields: sources and versions."""
-        zoo = self.model_file is None
+        of_zoo = self.model_file is None
         return {
-            "sources": fp.source_digest(fp.SOURCES + (fp.ZOO_SOURCES if zoo else ())),
-            "versions": fp.versions(fp.PACKAGES + (fp.ZOO_PACKAGES if zoo else ())),
+            "sources": fp.source_digest(fp.SOURCES + (fp.ZOO_SOURCES if of_zoo else ())),
+            "versions": fp.versions(fp.PACKAGES + (fp.ZOO_PACKAGES if of_zoo else ())),
         }
 
     def fingerprint(self) -> str:
@@ -307,7 +304,7 @@ class BuildConfig(DataflowBuildConfig):
 
     def _check_finn_fields(self) -> None:
         defaults = DataflowBuildConfig()
-        for name in {item.name for item in dataclasses.fields(defaults)} - FINN_FIELDS:
+        for name in sorted({item.name for item in dataclasses.fields(defaults)} - FINN_FIELDS):
             if getattr(self, name) != getattr(defaults, name):
                 raise UserError(f"FINN's option {name} has no effect in this flow: leave it out")
 

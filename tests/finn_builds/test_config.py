@@ -112,6 +112,7 @@ class TestValidate:
             ({"folding_config_file": "missing.json"}, "folding configuration missing.json: there"),
             ({"force": True, "start_step": "x"}, "force runs every step"),
             ({"hls_clk_period_ns": 3.0}, "option hls_clk_period_ns has no effect in this flow"),
+            ({"mvau_wwidth_max": 100}, "option mvau_wwidth_max has no effect in this flow"),
             ({"save_intermediate_models": False}, "option save_intermediate_models has no effect"),
         ],
     )
@@ -214,7 +215,6 @@ class TestFingerprint:
             {"input_quant": "INT8"},
             {"top1": True},
             {"trace": "fst"},
-            {"mvau_wwidth_max": 100},
         ],
     )
     def test_every_option_counts(self, model: Path, options: dict) -> None:

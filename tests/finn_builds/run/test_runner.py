@@ -699,7 +699,6 @@ class TestKeys:
             "synth_clk_period_ns": 4.0,
             "target_fps": 1e5,
             "folding_config_file": folding,
-            "mvau_wwidth_max": 80,
             "data": "digits",
             "standardise": True,
             "verify_frames": 2,
