@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Turn a trained model into a verified accelerator: ``python build.py --board Pynq-Z1``.
+"""Turn a trained model into a verified accelerator: ``.venv/bin/python build.py --board Pynq-Z1``.
 
 This file reads the command line and shows the result; the work is done by
 ``finn_builds.build(BuildConfig(...))``, which scripts and notebooks call directly. Finished builds
-are shown side by side with ``python build.py compare build/a build/b``.
+are shown side by side with ``.venv/bin/python build.py compare build/a build/b``.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from finn_builds import fingerprint
+from finn_builds.checks import is_path
 from finn_builds.config import BuildConfig
 
 #: Field of the configuration and the option that sets it.
@@ -40,8 +41,11 @@ _PAGE_PACKAGES = ("matplotlib", "scikit-learn")
 
 
 def command_line(cfg: BuildConfig) -> str:
-    """Return the command that repeats a build: every option that is not at its default."""
-    words = ["python", "build.py"]
+    """Return the command that repeats a build: every option that is not at its default.
+
+    It is meant for the folder of the checkout, with the environment that ``make`` sets up there.
+    """
+    words = [".venv/bin/python", "build.py"]
     plain = BuildConfig()
     defaults = {
         "synth_clk_period_ns": cfg.board_spec.clock_ns,
@@ -60,24 +64,25 @@ def command_line(cfg: BuildConfig) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.12g}"
+        return str(int(value)) if value.is_integer() else repr(value)
     path = Path(str(value))
     if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        return str(path.relative_to(Path.cwd()))
+        text = str(path.relative_to(Path.cwd()))
+        return text if is_path(text) else f"./{text}"  # alone, it would be taken for a name
     return str(value)
 
 
-def training_note(metadata: Mapping[str, Any]) -> str:
+def training_note(trained: Mapping[str, Any]) -> str:
     """Return what a model of ``train.py`` says about its training, or nothing.
 
     Parameters
     ----------
-    metadata : mapping
+    trained : mapping
         What ``train.py`` writes into a model: ``source``, ``surrogate`` and ``metrics``.
     """
-    figures = metadata.get("metrics") or {}
-    parts = [f"trained on {metadata['source']}"] if metadata.get("source") else []
-    if metadata.get("surrogate"):
+    figures = trained.get("metrics") or {}
+    parts = [f"trained on {trained['source']}"] if trained.get("source") else []
+    if trained.get("surrogate"):
         parts.append("a surrogate, not real data")
     if {"accuracy", "accuracy_error", "frames"} <= set(figures):
         parts.append(

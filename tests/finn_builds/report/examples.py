@@ -115,5 +115,5 @@ def report(
         ),
         classes=None if n_classes is None else classes(n_classes, surrogate=surrogate),
         steps=(("tidy_up", 0.1), ("measure_rtlsim_performance", 6.0)),
-        origin=Origin("python build.py", {"verification": 0}, {"numpy": "2"}, "ab" * 32, "now", ""),
+        origin=Origin("build.py", {"verification": 0}, {"numpy": "2"}, "ab" * 32, "now", ""),
     )
