@@ -63,16 +63,15 @@ def model_digest(path: Path) -> str:
     import onnx
     from google.protobuf.message import DecodeError
 
+    from finn_builds.external_data import external_tensors
+
     parts = {path.name: file_digest(path)}
     try:
         model = onnx.load(str(path), load_external_data=False)
     except DecodeError:
         return digest(parts)
     folder = path.resolve().parent
-    for tensor in model.graph.initializer:
-        location = next((e.value for e in tensor.external_data if e.key == "location"), None)
-        if location is None:
-            continue
+    for _, location in external_tensors(model):
         file = (folder / location).resolve()
         if file.is_relative_to(folder) and file.is_file():
             parts[location] = file_digest(file)

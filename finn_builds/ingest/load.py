@@ -4,10 +4,10 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 from qonnx.core.modelwrapper import ModelWrapper
 
 from ..errors import UserError
+from ..external_data import external_tensors
 from .chain import fix_domains
 
 QUANTIZERS = ("Quant", "IntQuant", "BipolarQuant")
@@ -99,12 +99,7 @@ def _check_text(proto: onnx.ModelProto) -> None:
 def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
     """Read tensors kept in other files, each of which must lie below the model's folder."""
     folder = path.resolve().parent
-    tensors = list(proto.graph.initializer)
-    for node in proto.graph.node:
-        tensors += [a.t for a in node.attribute if a.HasField("t")]
-    external = [t for t in tensors if uses_external_data(t)]
-    for tensor in external:
-        location = ExternalDataInfo(tensor).location
+    for tensor, location in external_tensors(proto):
         file = (folder / location).resolve()
         if not location or not file.is_relative_to(folder):
             raise UserError(

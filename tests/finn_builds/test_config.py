@@ -278,6 +278,24 @@ class TestFingerprint:
         weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
         assert fp.model_digest(path) != first
 
+    def test_external_values_of_nodes_count(self, tmp_path: Path) -> None:
+        value = numpy_helper.from_array(np.ones(64, np.float32), "w")
+        value.data_location = TensorProto.EXTERNAL
+        value.external_data.add(key="location", value="weights.bin")
+        (tmp_path / "weights.bin").write_bytes(value.raw_data)
+        value.ClearField("raw_data")
+        graph = helper.make_graph(
+            [helper.make_node("Constant", [], ["y"], value=value)],
+            "g",
+            [],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [64])],
+        )
+        path = tmp_path / "m.onnx"
+        path.write_bytes(helper.make_model(graph).SerializeToString())
+        first = fp.model_digest(path)
+        (tmp_path / "weights.bin").write_bytes(bytes(256))
+        assert fp.model_digest(path) != first
+
     def test_any_file_can_be_hashed(self, tmp_path: Path) -> None:
         path = tmp_path / "README.md"
         path.write_text("# no model")
