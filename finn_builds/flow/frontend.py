@@ -22,6 +22,7 @@ from finn_builds.ingest import (
     calibrate_scale,
     host_description,
     integer_mlp,
+    model_info,
     split_host,
     tidy,
     to_thresholds,
@@ -120,8 +121,7 @@ def labelled_data(host: HostModel, model: ModelWrapper, cfg: BuildConfig) -> Lab
     A model trained on somebody's file names that file, which need not be at hand; only data sets
     that come with the project are looked up by such a name.
     """
-    metadata = json.loads(model.get_metadata_prop("prunestream") or "{}")
-    name = cfg.data or metadata.get("dataset")
+    name = cfg.data or model_info(model).get("dataset")
     if not name or (cfg.data is None and name not in datasets.NAMES):
         return None
     return load_labelled(name, host, standardise=cfg.standardise, seed=cfg.verify_seed)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 from qonnx.core.modelwrapper import ModelWrapper
 
 from deploy.host_model import HostModel
 from finn_builds.config import BuildConfig
 from finn_builds.flow.estimated import write_json
 from finn_builds.flow.frontend import HOST_FILE, labelled_data
+from finn_builds.ingest import model_info
 from finn_builds.report import origin
 from finn_builds.report.content import Origin
 from finn_builds.report.gather import build_report
@@ -41,12 +40,11 @@ def step_report(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
 
 
 def _origin(model: ModelWrapper, cfg: BuildConfig) -> Origin:
-    trained = json.loads(model.get_metadata_prop("prunestream") or "{}")
     return Origin(
         command=origin.command_line(cfg),
         seeds={"verification and data": cfg.verify_seed},
         versions=origin.versions(),
         sources=cfg.environment()["sources"],
         date=origin.now(),
-        trained=origin.training_note(trained),
+        trained=origin.training_note(model_info(model)),
     )

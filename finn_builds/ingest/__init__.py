@@ -15,7 +15,7 @@ from .input_quant import InputQuant, calibrate_scale
 from .integer_mlp import IntegerLayer, IntegerMLP, integer_mlp
 from .load import load_model
 from .reference import Reference
-from .split import HOST_MODEL, host_description, split_host
+from .split import HOST_MODEL, host_description, model_info, split_host
 from .thresholds import to_thresholds
 from .tidy import tidy
 
@@ -29,6 +29,7 @@ __all__ = [
     "host_description",
     "integer_mlp",
     "load_model",
+    "model_info",
     "split_host",
     "tidy",
     "to_thresholds",

@@ -125,7 +125,7 @@ def _describe(
     before = into.kept
     argmax = bool(after) and after[-1].op == "ArgMax"
     after = after[:-1] if argmax else after
-    info = _model_info(chain)
+    info = _parsed(chain.metadata.get(MODEL_INFO))
     values = None
     if chain.input_datatype:
         kind = DataType[chain.input_datatype]
@@ -170,10 +170,18 @@ def _output_kind(parts: Sections, argmax: bool) -> str:
     return "logits" if final_lattice(parts) is None else "levels"
 
 
-def _model_info(chain: Chain) -> dict[str, Any]:
-    """Return what the exporter wrote about the model, an empty dict where it did not."""
+def model_info(model: ModelWrapper) -> dict[str, Any]:
+    """Return what ``train.py`` wrote about a model, an empty dict where it did not.
+
+    It holds the data set and the recipe of the training, and the names of features and classes.
+    """
+    return _parsed(model.get_metadata_prop(MODEL_INFO))
+
+
+def _parsed(text: str | None) -> dict[str, Any]:
+    """Return metadata as a dict; what somebody else has put there in another form is left alone."""
     try:
-        info = json.loads(chain.metadata.get(MODEL_INFO, "{}"))
+        info = json.loads(text or "{}")
     except json.JSONDecodeError:
         return {}
     return info if isinstance(info, dict) else {}

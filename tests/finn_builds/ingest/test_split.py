@@ -16,6 +16,7 @@ from finn_builds.ingest import (
     calibrate_scale,
     host_description,
     integer_mlp,
+    model_info,
     split_host,
     tidy,
     to_thresholds,
@@ -321,6 +322,17 @@ def test_an_output_quantizer_with_a_scale_per_channel_is_done_in_thresholds():
     y = integer_mlp(streamlined).execute(host.before(x))
     np.testing.assert_array_equal(host.after(y), original)
     np.testing.assert_array_equal(y, Reference(tidy(model)).run(host.before(x)))
+
+
+@pytest.mark.parametrize(
+    ("text", "info"),
+    [(None, {}), ("{", {}), ("[1]", {}), ('{"dataset": "digits"}', {"dataset": "digits"})],
+)
+def test_what_the_training_wrote_into_a_model(text, info):
+    model = unquantised()
+    if text is not None:
+        model.set_metadata_prop("prunestream", text)
+    assert model_info(model) == info
 
 
 def test_a_model_without_a_description():
