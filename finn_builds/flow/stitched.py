@@ -63,8 +63,6 @@ def _find_depths(
         hdl,
         runtime_dir=cfg.scratch / RUNTIME,
     )
-    # Copied once whole: a compiler that outlives a killed build must not write into the folder.
-    shutil.copytree(cfg.scratch / RUNTIME, cfg.out / RUNTIME)
     names = [stage.name for stage in trial.stages if stage.is_fifo]
     slowest = max(cycles.values())
     # No stage can get ahead of the next by more than the beats of the trial's frames.
@@ -84,6 +82,8 @@ def _find_depths(
         return int(run.end[-1] - run.end[_TRIAL_FRAMES // 2 - 1])
 
     try:
+        # Copied once whole: a compiler that outlives a killed build must not write into the folder.
+        shutil.copytree(cfg.scratch / RUNTIME, cfg.out / RUNTIME)
         return smallest_depths(simulate, widths, largest, cfg.progress)
     finally:
         accelerator.close()

@@ -25,7 +25,8 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
         device = build.device[name]
         if value is None:
             return "-"
-        return text.count(value) + (f" ({text.percent(value / device)})" if value else "")
+        share = f" ({text.percent(value / device)})" if value and device else ""
+        return text.count(value) + share
 
     return [
         row("model", lambda b: b.model),
