@@ -110,7 +110,7 @@ def throughput(spec: ShellSpec, folder: Path) -> dict[str, Any]:
     print(f"runs on a bus of {spec.word_bytes} bytes", flush=True)
     source = folder / f"through_{spec.in_bytes}.v"
     source.write_text(FIFO.format(bits=8 * spec.in_bytes))
-    library = compile_shell(spec, [source], folder, runtime=True)
+    library = compile_shell(spec, [source], folder, runtime_sizes=True)
     rows = {}
     with ShellSimulator(
         library, memory_bytes=1 << 21, timing=MemoryTiming(latency=LATENCY)

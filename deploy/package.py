@@ -211,6 +211,6 @@ def _told_errors() -> Iterator[None]:
         yield
     except Exception as error:
         names = {cls.__name__ for cls in type(error).__mro__}
-        if names & {"DriverError", "VirtualBoardError", "UserError"}:
+        if names & {"DriverError", "VirtualBoardError", "ShellError", "UserError"}:
             raise DriverError(str(error)) from error
         raise

@@ -1,6 +1,7 @@
 """The shell around an accelerator: two DMAs, soft reset, measurement; its text and simulation."""
 
-from finn_builds.shell.simulator import MemoryTiming, ShellError, ShellSimulator, compile_shell
+from finn_builds.shell.compile import compile_shell
+from finn_builds.shell.simulator import MemoryTiming, ShellError, ShellSimulator
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import TOP, shell_files, shell_sources
 

@@ -6,19 +6,18 @@
 //
 // Every cycle: inputs are set and settle with the clock low; handshakes are read; the clock rises;
 // the models move on. Ports are plain little-endian memory, so widths do not matter here.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <memory>
-#include <mutex>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "Vshell.h"
+#include "run_dir.h"
 #include "verilated.h"
 
 namespace {
@@ -26,9 +25,10 @@ namespace {
 constexpr unsigned kWord = PRUNESTREAM_WORD_BYTES;
 constexpr unsigned kSlaves = 3;
 constexpr uint64_t kPage = 4096;
-constexpr int kOkay = 0, kSlvErr = 2, kDecErr = 3;
+constexpr int kOkay = 0, kDecErr = 3;
 constexpr int kNoAnswer = -1;
 
+// Both are mirrored in simulator.py.
 enum Setting { kLatency, kJitter, kReadyPermille, kValidPermille, kHung, kSettings };
 enum Count { kCycles, kReadBeats, kWriteBeats, kReadBursts, kWriteBursts, kLastMove, kFirstRequest,
              kLastResponse, kLongestRead, kLongestWrite, kCounts };
@@ -85,17 +85,10 @@ public:
         top_ = std::make_unique<Vshell>(&context_);
         settings[kReadyPermille] = settings[kValidPermille] = 1000;
         settings[kLatency] = 10;
-        // $readmemh takes names relative to the folder of the process, and only the first evaluation
-        // reads files.
-        static std::mutex guard;
-        const std::lock_guard<std::mutex> lock{guard};
-        const int before = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (before < 0 || chdir(run_dir)) std::perror(run_dir);
+        const prunestream::RunDir here{run_dir};
         top_->ap_rst_n = 0;
         top_->ap_clk = 0;
-        top_->eval();
-        if (before >= 0 && fchdir(before)) std::perror("fchdir");
-        if (before >= 0) close(before);
+        top_->eval();  // runs the initial blocks: memories are read from files here
     }
     ~Board() { top_->final(); }
 
@@ -398,10 +391,25 @@ private:
 
 }  // namespace
 
+// Verilator's, which would only print: a memory without its contents is no warning.
+void vl_warn(const char* filename, int linenum, const char*, const char* message) VL_MT_UNSAFE {
+    const std::string text = std::string(filename ? filename : "") + ":" + std::to_string(linenum)
+                             + ": " + message;
+    if (std::strstr(message, "file not found")) throw std::runtime_error(text);
+    std::fprintf(stderr, "%%Warning: %s\n", text.c_str());
+}
+
 #define PS_API extern "C" __attribute__((visibility("default")))
 
-PS_API Board* ps_new(uint64_t base, uint64_t size, uint64_t seed, const char* run_dir) {
-    return new Board(base, size, seed, run_dir);
+// Returns the board, or null with the reason in `message`.
+PS_API Board* ps_new(uint64_t base, uint64_t size, uint64_t seed, const char* run_dir,
+                     char* message, uint64_t message_size) {
+    try {
+        return new Board(base, size, seed, run_dir);
+    } catch (const std::exception& error) {
+        std::snprintf(message, message_size, "%s", error.what());
+        return nullptr;
+    }
 }
 PS_API void ps_free(Board* board) { delete board; }
 PS_API uint8_t* ps_memory(Board* board) { return board->memory.data(); }

@@ -1,13 +1,9 @@
-"""Compiles a shell with its accelerator and runs it against a model of memory."""
+"""Runs a compiled shell with its accelerator against a model of memory."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import json
 import os
-import shutil
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,17 +11,14 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from finn_builds import tools
 from finn_builds.shell.spec import ShellSpec
-from finn_builds.shell.top import TOP, shell_files, shell_sources
 
-__all__ = ["MemoryTiming", "ShellError", "ShellSimulator", "compile_shell"]
+__all__ = ["MemoryTiming", "ShellError", "ShellSimulator"]
 
 IDMA, ODMA, CONTROL = 0, 1, 2
 DEFAULT_BASE = 0x1000_0000
 
-_HARNESS = Path(__file__).with_name("harness.cpp")
-_CXX = ("-std=gnu++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w")
+# By index, as the enumerations Setting and Count of harness.cpp have them.
 _SETTINGS = ("latency", "jitter", "ready_permille", "valid_permille", "hung")
 _COUNTS = (
     "cycles",
@@ -39,6 +32,8 @@ _COUNTS = (
     "longest_read",
     "longest_write",
 )
+# How an access to a register ended badly, by harness.cpp's number for it.
+_RESP = {-1: "no answer", 1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
 
 
 class ShellError(Exception):
@@ -65,107 +60,6 @@ class MemoryTiming:
     valid: float = 1.0
 
 
-def compile_shell(
-    spec: ShellSpec,
-    accelerator_sources: Sequence[Path],
-    build_dir: Path,
-    *,
-    runtime: bool = False,
-    compiling: Callable[[], None] | None = None,
-) -> Path:
-    """Compile a shell with its accelerator into one shared object.
-
-    Parameters
-    ----------
-    spec
-        Sizes of the shell and name of the accelerator.
-    accelerator_sources
-        Verilog and SystemVerilog of the accelerator, packages first. Files of the shell itself
-        may be among them.
-    build_dir
-        Folder for everything that is generated; a library made from the same sources before is
-        used again.
-    runtime
-        See `finn_builds.shell.top.shell_files`.
-    compiling
-        Called before anything is compiled, and not where a library is used again.
-
-    Returns
-    -------
-    pathlib.Path
-        The shared object, named after a digest of all that went into it.
-
-    Raises
-    ------
-    finn_builds.tools.ToolError
-        g++ or Verilator is missing, or refused a source.
-    """
-    tools.require("g++")
-    build_dir = build_dir.resolve()
-    build_dir.mkdir(parents=True, exist_ok=True)
-    files = shell_files(spec, runtime=runtime)
-    own = {path.name: path for path in shell_sources()}
-    sources = [
-        *(path.resolve() for path in accelerator_sources if path.name not in own),
-        *own.values(),
-    ]
-    digest = hashlib.sha256(repr((spec, runtime)).encode())
-    for text in (*files.values(), *(p.read_text() for p in (*sources, _HARNESS))):
-        digest.update(text.encode() + b"\0")
-    versions = tools.versions()
-    digest.update(f"{versions['verilator']} {versions['g++']}".encode())
-    library = build_dir / f"shell-{digest.hexdigest()[:16]}.so"
-    if library.exists():
-        return library
-    if compiling is not None:
-        compiling()
-
-    work = build_dir / f"work.{os.getpid()}"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    for name, text in files.items():
-        (work / name).write_text(text)
-    argv, env = tools.verilator_command()
-    argv += ["--cc", "--no-timing", "--prefix", "Vshell", "--top-module", TOP, "--Mdir", str(work)]
-    argv += ["--make", "json", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal"]
-    argv += ["-Wno-lint", "-DFINN_SIMULATION", *map(str, sources), *(str(work / n) for n in files)]
-    tools.run(argv, cwd=build_dir, log=work / "verilator.log", env=env)
-
-    runtime_object = build_dir / f"runtime-{versions['verilator']}-{versions['g++']}.o"
-    _compile_units(spec, work, runtime_object, runtime)
-    fresh = work / library.name
-    objects = [*map(str, work.glob("*.o")), str(runtime_object)]
-    link = ["g++", *_CXX, "-shared", "-o", str(fresh), *objects, "-pthread"]
-    tools.run(link, cwd=work, log=work / "link.log")
-    os.replace(fresh, library)
-    shutil.rmtree(work)
-    return library
-
-
-def _compile_units(spec: ShellSpec, work: Path, runtime_object: Path, runtime: bool) -> None:
-    """Compile the verilated model and the harness, and Verilator's own code once per folder."""
-    made = json.loads((work / "Vshell.json").read_text())["sources"]
-    once = [p for kind in ("classes_slow", "support_slow") for p in made.get(kind, [])]
-    often = [p for kind in ("classes_fast", "support_fast") for p in made.get(kind, [])]
-    include = tools.verilator_root() / "include"
-    flags = [*_CXX, "-I", str(include), "-I", str(include / "vltstd"), "-I", str(work)]
-    flags.append(f"-DPRUNESTREAM_WORD_BYTES={spec.word_bytes}")
-    if runtime:
-        flags.append("-DPRUNESTREAM_RUNTIME_SIZES")
-    units = {"slow": (once, "-O0"), "fast": ([*often, _HARNESS], "-O1")}
-    if not runtime_object.exists():
-        units["runtime"] = (made["global"], "-O1")
-    commands = []
-    for name, (paths, level) in units.items():
-        unit = work / f"{name}_unit.cpp"
-        unit.write_text("".join(f'#include "{path}"\n' for path in paths))
-        compile_unit = ["g++", *flags, level, "-c", str(unit), "-o", str(unit.with_suffix(".o"))]
-        commands.append(tools.Command(compile_unit, work, unit.with_suffix(".log")))
-    tools.run_all(commands)
-    if "runtime" in units:
-        os.replace(work / "runtime_unit.o", runtime_object)
-
-
 class ShellSimulator:
     """One simulated board: the shell, its accelerator and memory.
 
@@ -174,7 +68,7 @@ class ShellSimulator:
     Parameters
     ----------
     library
-        From `compile_shell`.
+        From `finn_builds.shell.compile.compile_shell`.
     memory_bytes
         Size of memory; it answers DECERR outside.
     base
@@ -190,6 +84,11 @@ class ShellSimulator:
     ----------
     memory
         uint8 (memory_bytes,), shared with the simulation.
+
+    Raises
+    ------
+    ShellError
+        The board did not start: a file that the accelerator reads is missing.
     """
 
     def __init__(
@@ -203,8 +102,14 @@ class ShellSimulator:
         run_dir: Path | None = None,
     ) -> None:
         self._lib = _load(library)
-        folder = (run_dir or Path.cwd()).resolve(strict=True)
-        self._board = self._lib.ps_new(base, memory_bytes, seed, os.fsencode(folder))
+        folder = (run_dir or Path.cwd()).resolve()
+        message = ctypes.create_string_buffer(8192)
+        self._board = self._lib.ps_new(
+            base, memory_bytes, seed, os.fsencode(folder), message, len(message)
+        )
+        if not self._board:
+            reason = message.value.decode(errors="replace").strip()
+            raise ShellError(f"the simulated board did not start: {reason}")
         self.base = base
         self.memory: npt.NDArray[np.uint8] = np.ctypeslib.as_array(
             self._lib.ps_memory(self._board), (memory_bytes,)
@@ -240,21 +145,21 @@ class ShellSimulator:
 
     def set_timing(self, timing: MemoryTiming) -> None:
         """Change how memory behaves from now on."""
-        values = (
-            timing.latency,
-            timing.jitter,
-            round(timing.ready * 1000),
-            round(timing.valid * 1000),
-        )
-        for index, value in enumerate(values):
-            self._lib.ps_set(self._board, index, value)
+        values = {
+            "latency": timing.latency,
+            "jitter": timing.jitter,
+            "ready_permille": round(timing.ready * 1000),
+            "valid_permille": round(timing.valid * 1000),
+        }
+        for name, value in values.items():
+            self._lib.ps_set(self._board, _SETTINGS.index(name), value)
 
     def set_hung(self, hung: bool) -> None:
         """Make memory stop to accept and to answer, or go on where it stopped."""
         self._lib.ps_set(self._board, _SETTINGS.index("hung"), int(hung))
 
     def set_sizes(self, spec: ShellSpec) -> None:
-        """Set the beats of a frame, for a shell compiled with `runtime`."""
+        """Set the beats of a frame, for a shell compiled with `runtime_sizes`."""
         self._lib.ps_sizes(
             self._board, spec.in_beats, spec.out_beats, spec.in_frame_bytes, spec.out_frame_bytes
         )
@@ -329,7 +234,7 @@ class ShellSimulator:
     @property
     def cycle(self) -> int:
         """Cycles since the board was made."""
-        return int(self._lib.ps_count(self._board, 0))
+        return int(self._lib.ps_count(self._board, _COUNTS.index("cycles")))
 
     @property
     def last_move(self) -> int:
@@ -341,14 +246,11 @@ class ShellSimulator:
         return self._lib.ps_breaches(self._board).decode().splitlines()
 
 
-_RESP = {-1: "no answer", 1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
-
-
 def _load(library: Path) -> ctypes.CDLL:
     lib = ctypes.CDLL(str(library))
     board, u64, u32, i32 = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_int
     for name, result, arguments in (
-        ("ps_new", board, [u64, u64, u64, ctypes.c_char_p]),
+        ("ps_new", board, [u64, u64, u64, ctypes.c_char_p, ctypes.c_char_p, u64]),
         ("ps_free", None, [board]),
         ("ps_memory", ctypes.POINTER(ctypes.c_uint8), [board]),
         ("ps_set", None, [board, i32, u64]),

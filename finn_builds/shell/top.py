@@ -162,7 +162,7 @@ def _register_slave() -> str:
     )
 
 
-def _dma(spec: ShellSpec, *, reads: bool, runtime: bool) -> str:
+def _dma(spec: ShellSpec, *, reads: bool, runtime_sizes: bool) -> str:
     """Return the wrapper of one DMA."""
     name, module, kind = (IDMA, "idma", "ar") if reads else (ODMA, "odma", "aw")
     beat = spec.in_bytes if reads else spec.out_bytes
@@ -170,13 +170,13 @@ def _dma(spec: ShellSpec, *, reads: bool, runtime: bool) -> str:
     stream = _flip(stream_ports("m_axis_0", beat)) if reads else stream_ports("s_axis_0", beat)
     stream_name = "m_axis_0" if reads else "s_axis_0"
     side = [("input", 1, "stop"), ("output", 1, "quiet"), ("input", 1, "clear")]
-    sizes = [("input", 32, "frame_bytes")] if runtime else []
+    sizes = [("input", 32, "frame_bytes")] if runtime_sizes else []
     ports = [*axil_ports(_REGS), *bus, *stream, *side, *sizes]
     frame = spec.in_frame_bytes if reads else spec.out_frame_bytes
     what = "Input DMA: memory to stream." if reads else "Output DMA: stream to memory."
     pairs = [("ap_clk", "ap_clk"), ("ap_rst_n", "ap_rst_n")]
     pairs += [(n, n) for _, _, n in side]
-    pairs.append(("frame_bytes", "frame_bytes" if runtime else f"32'd{frame}"))
+    pairs.append(("frame_bytes", "frame_bytes" if runtime_sizes else f"32'd{frame}"))
     pairs += [(n, n) for _, n in _REGISTER_NETS]
     pairs += [(n.replace(_BUS, "m_axi"), n) for _, _, n in bus if not n.endswith(_FIXED)]
     pairs += [(n.replace("axis_0", "axis"), n) for _, _, n in stream]
@@ -192,13 +192,13 @@ def _dma(spec: ShellSpec, *, reads: bool, runtime: bool) -> str:
         + f"        .ADDR_BITS({spec.addr_bits}), .WORD_BYTES({spec.word_bytes}),\n"
         + f"        .BEAT_BYTES({beat}), .MAX_PENDING({spec.pending}),\n"
         + f"        .MAX_BURST({spec.read_burst if reads else spec.write_burst}),\n"
-        + f"        .SIZE_BITS({32 if runtime else frame.bit_length()})\n"
+        + f"        .SIZE_BITS({32 if runtime_sizes else frame.bit_length()})\n"
         + f"    ) dma (\n{_connect(pairs)}\n    );\n"
         + _TAIL
     )
 
 
-def _control(spec: ShellSpec, *, runtime: bool) -> str:
+def _control(spec: ShellSpec, *, runtime_sizes: bool) -> str:
     """Return the wrapper of the control block, which the two streams pass through unchanged."""
     streams = [
         *stream_ports("s_axis_in", spec.in_bytes),
@@ -212,7 +212,7 @@ def _control(spec: ShellSpec, *, runtime: bool) -> str:
         ("input", 1, "idma_quiet"),
         ("input", 1, "odma_quiet"),
     ]
-    sizes = [("input", 16, "in_beats"), ("input", 16, "out_beats")] if runtime else []
+    sizes = [("input", 16, "in_beats"), ("input", 16, "out_beats")] if runtime_sizes else []
     ports = [*axil_ports(_REGS), *streams, *side, *sizes]
     pairs = [("ap_clk", "ap_clk"), ("ap_rst_n", "ap_rst_n")]
     pairs += [(n, n) for _, _, n in side]
@@ -221,7 +221,7 @@ def _control(spec: ShellSpec, *, runtime: bool) -> str:
     for stream in ("in", "out"):
         pairs += [(f"{stream}_{x}", f"s_axis_{stream}_t{x}") for x in ("valid", "ready")]
         beats = spec.in_beats if stream == "in" else spec.out_beats
-        pairs.append((f"{stream}_beats", f"{stream}_beats" if runtime else f"16'd{beats}"))
+        pairs.append((f"{stream}_beats", f"{stream}_beats" if runtime_sizes else f"16'd{beats}"))
     buses = ":".join([_REGS, "s_axis_in", "m_axis_in", "s_axis_out", "m_axis_out"])
     through = "".join(
         f"    assign m_axis_{s}_tdata = s_axis_{s}_tdata;\n"
@@ -245,13 +245,13 @@ def _control(spec: ShellSpec, *, runtime: bool) -> str:
     )
 
 
-def _top(spec: ShellSpec, *, runtime: bool) -> str:
+def _top(spec: ShellSpec, *, runtime_sizes: bool) -> str:
     """Return the top: the three blocks and the accelerator."""
     ports: list[Port] = [("input", 1, "ap_clk"), ("input", 1, "ap_rst_n")]
     for block in ("idma0", "odma0", "control0"):
         ports += axil_ports(f"s_axi_{block}")
     ports += [*read_ports("m_axi_idma0", spec), *write_ports("m_axi_odma0", spec)]
-    if runtime:
+    if runtime_sizes:
         ports += [("input", 16, "in_beats"), ("input", 16, "out_beats")]
         ports += [("input", 32, "in_frame_bytes"), ("input", 32, "out_frame_bytes")]
     wires = [(1, n) for n in ("stop", "clear", "idma_quiet", "odma_quiet", "accelerator_rst_n")]
@@ -281,7 +281,7 @@ def _top(spec: ShellSpec, *, runtime: bool) -> str:
     control = [(n, n) for _, n in wires[:5]]
     control += [*stream("s_axis_in", "read"), *stream("m_axis_in", "in")]
     control += [*stream("s_axis_out", "out"), *stream("m_axis_out", "written")]
-    if runtime:
+    if runtime_sizes:
         idma.append(("frame_bytes", "in_frame_bytes"))
         odma.append(("frame_bytes", "out_frame_bytes"))
         control += [("in_beats", "in_beats"), ("out_beats", "out_beats")]
@@ -298,14 +298,14 @@ def _top(spec: ShellSpec, *, runtime: bool) -> str:
     )
 
 
-def shell_files(spec: ShellSpec, *, runtime: bool = False) -> dict[str, str]:
+def shell_files(spec: ShellSpec, *, runtime_sizes: bool = False) -> dict[str, str]:
     """Return the generated Verilog of a shell.
 
     Parameters
     ----------
     spec
         Sizes.
-    runtime
+    runtime_sizes
         Make the size of a frame an input of the top instead of a constant (for tests of the shell,
         so that one compilation serves all sizes).
 
@@ -315,8 +315,8 @@ def shell_files(spec: ShellSpec, *, runtime: bool = False) -> dict[str, str]:
         Text by file name: ``<module>.v`` of the three wrappers and of the top.
     """
     return {
-        f"{IDMA}.v": _dma(spec, reads=True, runtime=runtime),
-        f"{ODMA}.v": _dma(spec, reads=False, runtime=runtime),
-        f"{CONTROL}.v": _control(spec, runtime=runtime),
-        f"{TOP}.v": _top(spec, runtime=runtime),
+        f"{IDMA}.v": _dma(spec, reads=True, runtime_sizes=runtime_sizes),
+        f"{ODMA}.v": _dma(spec, reads=False, runtime_sizes=runtime_sizes),
+        f"{CONTROL}.v": _control(spec, runtime_sizes=runtime_sizes),
+        f"{TOP}.v": _top(spec, runtime_sizes=runtime_sizes),
     }

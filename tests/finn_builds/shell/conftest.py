@@ -100,13 +100,14 @@ class Bench:
         library: Path,
         spec: ShellSpec,
         model: Callable[[np.ndarray, ShellSpec], np.ndarray],
-        runtime: bool,
+        runtime_sizes: bool,
     ) -> None:
-        self.library, self.spec, self.model, self.runtime = library, spec, model, runtime
+        self.library, self.spec, self.model = library, spec, model
+        self.runtime_sizes = runtime_sizes
 
     def simulator(self, **options: object) -> ShellSimulator:
         simulator = ShellSimulator(self.library, **options)
-        if self.runtime:
+        if self.runtime_sizes:
             simulator.set_sizes(self.spec)
         return simulator
 
@@ -166,7 +167,7 @@ class Bench:
 
     def sized(self, beats: int) -> Bench:
         """Return the same shell with frames of another size."""
-        assert self.runtime
+        assert self.runtime_sizes
         spec = replace(self.spec, in_beats=beats, out_beats=beats)
         return Bench(self.library, spec, self.model, True)
 
@@ -175,15 +176,15 @@ class Bench:
 def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bench]:
     folder = tmp_path_factory.mktemp("shells")
 
-    def make(spec: ShellSpec, *, runtime: bool = False) -> Bench:
+    def make(spec: ShellSpec, *, runtime_sizes: bool = False) -> Bench:
         template = INVERTER if spec.accelerator == "inverter" else SUMMER
         values = {n: getattr(spec, n) for n in ("in_bytes", "out_bytes", "in_beats", "out_beats")}
         text = template.format(**values)
         source = folder / f"{spec.accelerator}_{abs(hash(spec))}.v"
         source.write_text(text)
-        library = compile_shell(spec, [source], folder, runtime=runtime)
+        library = compile_shell(spec, [source], folder, runtime_sizes=runtime_sizes)
         model = (lambda x, _: ~x) if spec.accelerator == "inverter" else summed
-        return Bench(library, spec, model, runtime)
+        return Bench(library, spec, model, runtime_sizes)
 
     return make
 
@@ -191,7 +192,7 @@ def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bench]
 @pytest.fixture(scope="session")
 def narrow(make_bench: Callable[..., Bench]) -> Bench:
     """One byte per beat, Zynq-7000's bus, frames of any size."""
-    return make_bench(ShellSpec("inverter", 1, 1, 1, 1), runtime=True)
+    return make_bench(ShellSpec("inverter", 1, 1, 1, 1), runtime_sizes=True)
 
 
 @pytest.fixture(scope="session")
@@ -200,7 +201,7 @@ def slim(make_bench: Callable[..., Bench]) -> Bench:
     spec = ShellSpec(
         "inverter", 1, 1, 1, 1, word_bytes=16, addr_bits=40, read_burst=256, write_burst=16
     )
-    return make_bench(spec, runtime=True)
+    return make_bench(spec, runtime_sizes=True)
 
 
 @pytest.fixture(scope="session")
@@ -210,7 +211,7 @@ def wide(make_bench: Callable[..., Bench]) -> Bench:
         "inverter", 21, 21, 1, 1, word_bytes=16, addr_bits=40, read_burst=256, write_burst=256,
         pending=4,
     )  # fmt: skip
-    return make_bench(spec, runtime=True)
+    return make_bench(spec, runtime_sizes=True)
 
 
 @pytest.fixture(scope="session")

@@ -107,8 +107,8 @@ def test_random_runs(narrow, wide, folded):
                     valid=float(rng.uniform(0.1, 1)),
                 )
                 sim.set_timing(timing)
-                sized = bench.sized(int(rng.integers(1, 40))) if bench.runtime else bench
-                if bench.runtime:
+                sized = bench.sized(int(rng.integers(1, 40))) if bench.runtime_sizes else bench
+                if bench.runtime_sizes:
                     sim.set_sizes(sized.spec)
                 most = 16000 // max(sized.spec.in_frame_bytes, sized.spec.out_frame_bytes)
                 sized.check_run(

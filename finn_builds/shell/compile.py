@@ -1,0 +1,127 @@
+"""Compiles a shell with its accelerator to a shared object that `ShellSimulator` runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from finn_builds import sim, tools
+from finn_builds.shell.spec import ShellSpec
+from finn_builds.shell.top import TOP, shell_files, shell_sources
+from finn_builds.sim.compile import CXX_FLAGS
+
+__all__ = ["compile_shell"]
+
+_HARNESS = Path(__file__).with_name("harness.cpp")
+_RUN_DIR = Path(sim.__file__).with_name("run_dir.h")
+_FLAGS = (*CXX_FLAGS, "-DVL_USER_WARN")  # warnings come to the harness
+
+
+def compile_shell(
+    spec: ShellSpec,
+    accelerator_sources: Sequence[Path],
+    build_dir: Path,
+    *,
+    runtime_sizes: bool = False,
+    compiling: Callable[[], None] | None = None,
+) -> Path:
+    """Compile a shell with its accelerator into one shared object.
+
+    Parameters
+    ----------
+    spec
+        Sizes of the shell and name of the accelerator.
+    accelerator_sources
+        Verilog and SystemVerilog of the accelerator, packages first. Files of the shell itself
+        may be among them.
+    build_dir
+        Folder for everything that is generated; a library made from the same sources before is
+        used again.
+    runtime_sizes
+        See `finn_builds.shell.top.shell_files`.
+    compiling
+        Called before anything is compiled, and not where a library is used again.
+
+    Returns
+    -------
+    pathlib.Path
+        The shared object, named after a digest of all that went into it.
+
+    Raises
+    ------
+    finn_builds.tools.ToolError
+        g++ or Verilator is missing, or refused a source.
+    """
+    tools.require("g++")
+    build_dir = build_dir.resolve()
+    build_dir.mkdir(parents=True, exist_ok=True)
+    files = shell_files(spec, runtime_sizes=runtime_sizes)
+    own = {path.name: path for path in shell_sources()}
+    sources = [
+        *(path.resolve() for path in accelerator_sources if path.name not in own),
+        *own.values(),
+    ]
+    digest = hashlib.sha256(repr((spec, runtime_sizes)).encode())
+    for text in (*files.values(), *(p.read_text() for p in (*sources, _HARNESS, _RUN_DIR))):
+        digest.update(text.encode() + b"\0")
+    versions = tools.versions()
+    made_by = f"{versions['verilator']} {versions['g++']}"
+    digest.update(made_by.encode())
+    library = build_dir / f"shell-{digest.hexdigest()[:16]}.so"
+    if library.exists():
+        return library
+    if compiling is not None:
+        compiling()
+
+    work = build_dir / f"work.{os.getpid()}"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    for name, text in files.items():
+        (work / name).write_text(text)
+    argv, env = tools.verilator_command()
+    argv += ["--cc", "--no-timing", "--prefix", "Vshell", "--top-module", TOP, "--Mdir", str(work)]
+    argv += ["--make", "json", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal"]
+    argv += ["-Wno-lint", "-DFINN_SIMULATION", *map(str, sources), *(str(work / n) for n in files)]
+    tools.run(argv, cwd=build_dir, log=work / "verilator.log", env=env)
+
+    key = hashlib.sha256(repr((made_by, _FLAGS)).encode()).hexdigest()[:16]
+    verilator_object = build_dir / f"verilator-{key}.o"
+    _compile_units(spec, work, verilator_object, runtime_sizes)
+    fresh = work / library.name
+    objects = [*map(str, work.glob("*.o")), str(verilator_object)]
+    link = ["g++", *CXX_FLAGS, "-shared", "-o", str(fresh), *objects, "-pthread"]
+    tools.run(link, cwd=work, log=work / "link.log")
+    os.replace(fresh, library)
+    shutil.rmtree(work)
+    return library
+
+
+def _compile_units(
+    spec: ShellSpec, work: Path, verilator_object: Path, runtime_sizes: bool
+) -> None:
+    """Compile the verilated model and the harness, and Verilator's own code once per folder."""
+    made = json.loads((work / "Vshell.json").read_text())["sources"]
+    once = [p for kind in ("classes_slow", "support_slow") for p in made.get(kind, [])]
+    often = [p for kind in ("classes_fast", "support_fast") for p in made.get(kind, [])]
+    include = tools.verilator_root() / "include"
+    folders = (include, include / "vltstd", work, _RUN_DIR.parent)
+    flags = [*_FLAGS, *(part for folder in folders for part in ("-I", str(folder)))]
+    flags.append(f"-DPRUNESTREAM_WORD_BYTES={spec.word_bytes}")
+    if runtime_sizes:
+        flags.append("-DPRUNESTREAM_RUNTIME_SIZES")
+    units = {"slow": (once, "-O0"), "fast": ([*often, _HARNESS], "-O1")}
+    if not verilator_object.exists():
+        units["verilator"] = (made["global"], "-O1")
+    commands = []
+    for name, (paths, level) in units.items():
+        unit = work / f"{name}_unit.cpp"
+        unit.write_text("".join(f'#include "{path}"\n' for path in paths))
+        compile_unit = ["g++", *flags, level, "-c", str(unit), "-o", str(unit.with_suffix(".o"))]
+        commands.append(tools.Command(compile_unit, work, unit.with_suffix(".log")))
+    tools.run_all(commands)
+    if "verilator" in units:
+        os.replace(work / "verilator_unit.o", verilator_object)

@@ -1,0 +1,47 @@
+"""What the simulated board needs before it starts."""
+
+import numpy as np
+import pytest
+
+from finn_builds.shell import ShellError, ShellSimulator, ShellSpec, compile_shell
+from tests.finn_builds.shell.conftest import Bench
+
+pytestmark = pytest.mark.slow  # one small compilation
+
+# Mixes each byte with one that it reads from a file.
+KEYED = """
+module keyed (
+    input  wire ap_clk,
+    input  wire ap_rst_n,
+    input  wire [7:0] s_axis_0_tdata,
+    input  wire s_axis_0_tvalid,
+    output wire s_axis_0_tready,
+    output wire [7:0] m_axis_0_tdata,
+    output wire m_axis_0_tvalid,
+    input  wire m_axis_0_tready
+);
+    reg [7:0] key[0:0];
+    initial $readmemh("./key.dat", key);
+    stream_fifo #(.WIDTH(8), .DEPTH(2)) fifo (
+        .clk(ap_clk), .rst(!ap_rst_n), .s_data(s_axis_0_tdata ^ key[0]),
+        .s_valid(s_axis_0_tvalid), .s_ready(s_axis_0_tready),
+        .m_data(m_axis_0_tdata), .m_valid(m_axis_0_tvalid), .m_ready(m_axis_0_tready)
+    );
+endmodule
+"""
+
+
+def test_a_memory_of_the_accelerator_without_its_contents(tmp_path):
+    """It is an error and not a board with random weights."""
+    spec = ShellSpec("keyed", 1, 1, 1, 1)
+    source = tmp_path / "keyed.v"
+    source.write_text(KEYED)
+    library = compile_shell(spec, [source], tmp_path / "build")
+    with pytest.raises(ShellError, match=r"did not start: .*key\.dat.*file not found"):
+        ShellSimulator(library, run_dir=tmp_path)
+    with pytest.raises(ShellError, match=r"cannot enter the run folder .*gone"):
+        ShellSimulator(library, run_dir=tmp_path / "gone")
+    (tmp_path / "key.dat").write_text("5a\n")
+    with ShellSimulator(library, run_dir=tmp_path) as sim:
+        bench = Bench(library, spec, lambda x, _: x ^ 0x5A, runtime_sizes=False)
+        bench.check_run(sim, np.random.default_rng(16), 9)
