@@ -45,7 +45,7 @@ from benchmarks.sparse_rivals import alkaid_solution, plain_design
 from benchmarks.sparse_table import draw, table
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import emit_core
-from finn_builds.sparse.family import family
+from finn_builds.sparse.family import family_named
 from finn_builds.sparse.interpret import evaluate
 from finn_builds.sparse.ir import width_of
 from finn_builds.sparse.lower import lower
@@ -89,7 +89,7 @@ def synthesise(
             return {"stopped_after_s": limit}
     found = resources(netlist)
     frames = {} if check is None else {"netlist_frames": check(netlist)}
-    path = longest_path(netlist, family("xc7"))
+    path = longest_path(netlist, family_named("xc7"))
     return {
         "lut": found["LUT"],
         "ff": found["FF"],
@@ -155,7 +155,7 @@ class Bench:
 
     def sparse(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
         """Return this project's figures, registers at both ends as the others have them."""
-        target = family("xc7")
+        target = family_named("xc7")
         start = time.perf_counter()
         graph = lower(network, target)
         piped = pipeline(graph, target, clock_ns=self.clock_ns)

@@ -25,11 +25,11 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 
 from benchmarks.record import RESULTS, machine, versions, write_result
+from deploy.packing import padded
 from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
-from finn_builds.sparse.family import XC7, family
+from finn_builds.sparse.family import XC7, family_named
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
-from finn_builds.sparse.stream import padded
 from finn_builds.synth.counts import resources
 from finn_builds.synth.timing import longest_path
 from finn_builds.synth.yosys import synthesise_verilog
@@ -80,7 +80,7 @@ def random_network(seed: int, name: str) -> SparseNetwork:
 def clock_of(seed: int, name: str) -> float:
     """Return the clock a network is compiled for, shorter where the family's LUTs are faster."""
     clock = float(np.random.default_rng([seed, 1]).choice((7.0, 10.0, 20.0)))
-    return round(clock * family(name).t_lut / XC7.t_lut, 2)
+    return round(clock * family_named(name).t_lut / XC7.t_lut, 2)
 
 
 def _thresholds(rng: np.random.Generator, acc: np.ndarray, steps: int, free: bool) -> np.ndarray:

@@ -108,7 +108,7 @@ def layer_luts(model: QuantMLP, family: str = "xc7") -> list[int]:
     Registers for a pipeline are not counted, nor what layers share with each other.
     """
     from finn_builds.sparse.cost import estimate as estimate_graph
-    from finn_builds.sparse.family import family as family_named
+    from finn_builds.sparse.family import family_named
     from finn_builds.sparse.lower import lower
     from finn_builds.sparse.network import SparseNetwork
 

@@ -14,16 +14,21 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Packer", "pack", "packed_bytes", "unpack", "value_range"]
+__all__ = ["Packer", "pack", "packed_bytes", "padded", "unpack", "value_range"]
 
 _MAX_BITS = 64
 _INT8 = np.dtype(np.int8)
 _UINT8 = np.dtype(np.uint8)
 
 
+def padded(bits: int) -> int:
+    """Return a number of bits rounded up to whole bytes, still in bits: the width of TDATA."""
+    return -(-bits // 8) * 8
+
+
 def packed_bytes(elems: int, bits: int) -> int:
     """Return the bytes of a beat of `elems` elements of `bits` bits, padded to whole bytes."""
-    return -(-elems * bits // 8)
+    return padded(elems * bits) // 8
 
 
 def value_range(bits: int, signed: bool) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from qonnx.core.datatype import DataType
 
-from deploy.packing import pack, unpack
+from deploy.packing import pack, padded, unpack
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class StreamFormat:
     @property
     def width(self) -> int:
         """Bits of TDATA, padded to whole bytes."""
-        return -(-self.bits * self.elements // 8) * 8
+        return padded(self.bits * self.elements)
 
     @property
     def frame_bytes(self) -> int:

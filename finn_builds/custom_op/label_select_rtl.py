@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from deploy.packing import padded
+
 _MODULE = """\
 // Top-1 over {labels} values of {in_bits} bits, {pe} a beat: index of the largest
 // (value << {shift}) + offset. The offsets are constants; see the node's attributes.
@@ -89,7 +91,7 @@ def label_select_text(
     table = 0
     for index, offset in enumerate(offsets):
         table |= (offset & ((1 << key_bits) - 1)) << (index * key_bits)
-    core_bits = -(-pe * key_bits // 8) * 8
+    core_bits = padded(pe * key_bits)
     missing = core_bits - pe * key_bits
     return _MODULE.format(
         name=name,
@@ -97,8 +99,8 @@ def label_select_text(
         pe=pe,
         beats=beats,
         in_bits=in_bits,
-        in_high=-(-pe * in_bits // 8) * 8 - 1,
-        out_high=-(-out_bits // 8) * 8 - 1,
+        in_high=padded(pe * in_bits) - 1,
+        out_high=padded(out_bits) - 1,
         shift=shift,
         key_bits=key_bits,
         table=table,

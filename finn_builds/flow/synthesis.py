@@ -16,7 +16,7 @@ from finn_builds.finn_env import prepare_finn
 from finn_builds.flow.estimated import layer_cycles, write_json
 from finn_builds.flow.gate_level import check_gates
 from finn_builds.flow.measured import VECTORS_FILE
-from finn_builds.sparse.family import Family, family
+from finn_builds.sparse.family import Family, family_named
 from finn_builds.stitch.design import Design, design_of
 from finn_builds.streams import StreamFormat
 from finn_builds.synth import vivado
@@ -74,7 +74,7 @@ def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> Mode
             cfg.scratch,
             progress=lambda done, total: cfg.progress(done, total, "yosys"),
         )
-        report = yosys_report(netlists, family(cfg.board_spec.family), layers_of(model))
+        report = yosys_report(netlists, family_named(cfg.board_spec.family), layers_of(model))
         if "why" not in report[TOP]:
             cfg.progress(1, 1, "comparing the netlist with the model")
             report[TOP]["gate_level"] = _check_gates(model, cfg, design, netlists)

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 from finn_builds.sparse.cost import Cost, estimate
 from finn_builds.sparse.emit import emit_core
-from finn_builds.sparse.family import Family
-from finn_builds.sparse.family import family as family_named
+from finn_builds.sparse.family import Family, family_named
 from finn_builds.sparse.ir import Graph, width_of
 from finn_builds.sparse.lower import Options, lower
 from finn_builds.sparse.network import SparseNetwork

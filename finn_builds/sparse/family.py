@@ -52,7 +52,7 @@ ECP5 = Family("ecp5", 2, "", 1.10, 1.00, 0.040, 1.10, 1.40)
 FAMILIES = {f.name: f for f in (XC7, XCUP, ECP5)}
 
 
-def family(name: str) -> Family:
+def family_named(name: str) -> Family:
     """Return the family of that name.
 
     Raises

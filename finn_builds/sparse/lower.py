@@ -33,14 +33,11 @@ class Options:
     ----------
     by_level : bool
         Balance adder trees: fewer stages for about one per cent more LUTs.
-    use_alkaid : bool
-        Try alkaid's shared sums beside the own ones.
     restarts : int
         Orders of rows and columns in which alkaid is asked again; a few per cent of LUTs.
     """
 
     by_level: bool = True
-    use_alkaid: bool = True
     restarts: int = 12
 
 
@@ -173,18 +170,9 @@ class _Layer:
     def _as_sums(self, summed: list[int]) -> dict[int, Value]:
         matrix = np.stack([self.neurons[j].column for j in summed], axis=1)
         options = self.options
-        search = Search(
-            self.family.max_terms, options.by_level, options.use_alkaid, options.restarts
-        )
-        best = cheapest_sums(
-            matrix,
-            self.ranges,
-            search,
-            lambda sums: self._cost_of(sums, summed),
-        )
-        builder = SumBuilder(
-            self.builder, self.sources, self.family.max_terms, self.options.by_level
-        )
+        search = Search(self.family.max_terms, options.by_level, options.restarts)
+        best = cheapest_sums(matrix, self.ranges, search, lambda sums: self._cost_of(sums, summed))
+        builder = SumBuilder(self.builder, self.sources, self.family.max_terms, options.by_level)
         out = {}
         shared = self._shared(best, builder)
         for j, terms in zip(summed, best.outputs, strict=True):

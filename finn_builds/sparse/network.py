@@ -103,13 +103,9 @@ class SparseLayer:
         """Number of neurons."""
         return int(self.weights.shape[1])
 
-    def accumulate(self, x: IntArray) -> IntArray:
-        """Return the accumulators of a batch, (n, n_in) -> (n, n_out)."""
-        return np.asarray(x, dtype=np.int64) @ self.weights
-
     def evaluate(self, x: IntArray) -> IntArray:
         """Return the outputs of a batch, (n, n_in) -> (n, n_out)."""
-        acc = self.accumulate(x)
+        acc = np.asarray(x, dtype=np.int64) @ self.weights
         if self.thresholds is None:
             return acc
         out = np.empty_like(acc)

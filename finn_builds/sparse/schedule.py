@@ -25,6 +25,8 @@ from finn_builds.sparse.ir import Builder, Const, Graph, Input, Reg, operands, r
 EPSILON = 1e-9
 # Path constraints beyond which the linear program is not tried: stages stay as soon as possible.
 MAX_CONSTRAINTS = 600_000
+# Stage of the first operators: inputs are in stage 0, and a register lies between.
+FIRST = 1
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,14 @@ class Pipeline:
 
 
 def _as_soon_as_possible(
-    graph: Graph, delay: list[float], budget: float, first: int
+    graph: Graph, delay: list[float], budget: float
 ) -> tuple[list[int], float]:
     """Return each node's earliest stage, and the longest delay within a stage."""
     stages: list[int] = []
     arrival: list[float] = []
     longest = 0.0
     for i, node in enumerate(graph.nodes):
-        stage, at = (0, 0.0) if isinstance(node, Input | Const) else (first, 0.0)
+        stage, at = (0, 0.0) if isinstance(node, Input | Const) else (FIRST, 0.0)
         for src in operands(node):
             if isinstance(graph.nodes[src], Const):
                 continue
@@ -111,7 +113,6 @@ def _fewest_bits(
     graph: Graph,
     earliest: list[int],
     last: int,
-    first: int,
     apart: list[tuple[int, int]],
     together: list[tuple[int, int]],
 ) -> list[int]:
@@ -195,7 +196,6 @@ def pipeline(
     family: Family,
     clock_ns: float | None = None,
     latency: int | None = None,
-    register_inputs: bool = True,
     register_outputs: bool = True,
     behind_ns: float = 0.0,
 ) -> Pipeline:
@@ -211,8 +211,8 @@ def pipeline(
     latency : int, optional
         Registers from input to output, those at the ends included; the stages are then made as
         short as that allows. Exactly one of the two must be given.
-    register_inputs, register_outputs : bool
-        Whether there is a register before the first and behind the last operator.
+    register_outputs : bool
+        Whether there is a register behind the last operator; before the first there is one.
     behind_ns : float
         Delay of what lies between an output and the register that takes it; where the clock leaves
         no room for both, there is a register between them.
@@ -228,12 +228,12 @@ def pipeline(
             f"{clock_ns} ns and {latency} cycles; give one of the two"
         )
     delay = _with_behind(graph, delays(graph, family), behind_ns)
-    first, ends = int(register_inputs), int(register_outputs)
+    at_outputs = int(register_outputs)
     slowest = max(delay, default=0.0)
     if clock_ns is not None:
         budget = clock_ns - family.t_reg
         if behind_ns and budget < slowest:
-            return pipeline(graph, family, clock_ns, None, register_inputs, True)
+            return pipeline(graph, family, clock_ns)
         if budget < slowest:
             raise UserError(
                 f"sparse pipeline: expected a clock of at least {slowest + family.t_reg:.2f} ns "
@@ -242,25 +242,26 @@ def pipeline(
             )
     else:
         assert latency is not None
-        if latency < first + ends:
+        least = FIRST + at_outputs
+        if latency < least:
             raise UserError(
-                f"sparse pipeline: expected a latency of at least {first + ends} cycles for the "
-                f"registers at its ends, found {latency}; ask for more"
+                f"sparse pipeline: expected a latency of at least {least} cycles for the registers "
+                f"at its ends, found {latency}; ask for more"
             )
-        budget = _least_budget(graph, delay, first, latency - ends)
-    stages, _ = _as_soon_as_possible(graph, delay, budget, first)
-    last = max((stages[o] for o in graph.outputs), default=first)
+        budget = _least_budget(graph, delay, latency - at_outputs)
+    stages, _ = _as_soon_as_possible(graph, delay, budget)
+    last = max((stages[o] for o in graph.outputs), default=FIRST)
     if latency is not None:
-        last = max(last, latency - ends)
-    last = max(last, first)
+        last = max(last, latency - at_outputs)
+    last = max(last, FIRST)
     for table, adder in _together(graph):
         stages[table] = stages[adder]
     apart = _too_far(graph, delay, budget)
     if len(apart) <= MAX_CONSTRAINTS:
-        stages = _fewest_bits(graph, stages, last, first, apart, _together(graph))
-    piped = _with_registers(graph, stages, last + ends)
+        stages = _fewest_bits(graph, stages, last, apart, _together(graph))
+    piped = _with_registers(graph, stages, last + at_outputs)
     longest = _longest(piped, _with_behind(piped, delays(piped, family), behind_ns))
-    return Pipeline(piped, last + ends, longest + family.t_reg)
+    return Pipeline(piped, last + at_outputs, longest + family.t_reg)
 
 
 def _with_behind(graph: Graph, delay: list[float], behind_ns: float) -> list[float]:
@@ -284,14 +285,14 @@ def _longest(graph: Graph, delay: list[float]) -> float:
     return max(arrival, default=0.0)
 
 
-def _least_budget(graph: Graph, delay: list[float], first: int, last: int) -> float:
+def _least_budget(graph: Graph, delay: list[float], last: int) -> float:
     """Return the shortest stage delay with which the outputs are reached by stage `last`."""
     low = max(delay, default=0.0)
-    high = max(low, _as_soon_as_possible(graph, delay, float("inf"), first)[1])
+    high = max(low, _as_soon_as_possible(graph, delay, float("inf"))[1])
     for _ in range(40):
         middle = (low + high) / 2
-        stages, longest = _as_soon_as_possible(graph, delay, middle, first)
-        if max((stages[o] for o in graph.outputs), default=first) <= last:
+        stages, longest = _as_soon_as_possible(graph, delay, middle)
+        if max((stages[o] for o in graph.outputs), default=FIRST) <= last:
             high = max(low, min(middle, longest))
         else:
             low = middle

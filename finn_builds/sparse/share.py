@@ -3,8 +3,8 @@
 A constant matrix-vector product is written as signed power-of-two terms (non-adjacent form), and
 pairs of terms that several neurons have in common, up to a shift and a sign, become symbols of
 their own. Which pairs pay is decided for carry chains that add three terms at once: taking one
-term out of a neuron saves half a chain there, a whole one where chains add two. (Vendored
-solvers count every addition as one adder; on chains of three that shares too eagerly.)
+term out of a neuron saves half a chain there, a whole one where chains add two. (Solvers that
+count every addition as one adder share too eagerly for chains of three.)
 
 `alkaid_sums` gets the same form from alkaid's solver, so that the cheaper of the two is built.
 """
@@ -219,7 +219,6 @@ def inline_single(sums: SharedSums) -> SharedSums:
         for i, _, _ in terms:
             uses[i] += 1
     flat: dict[int, tuple[SignedTerm, ...]] = {}
-    at = dict.fromkeys(range(n), 0)
     at = {i: i for i in range(n)}
     kept: list[tuple[SignedTerm, ...]] = []
 

@@ -38,15 +38,12 @@ class Search:
         Terms that one carry chain adds.
     by_level : bool
         Whether trees are balanced.
-    use_alkaid : bool
-        Whether to ask alkaid's solver beside the own one.
     restarts : int
-        Random orders of rows and columns to ask it with.
+        Random orders of rows and columns in which alkaid's solver is asked again.
     """
 
     max_terms: int
     by_level: bool
-    use_alkaid: bool
     restarts: int
 
 
@@ -87,7 +84,7 @@ def shared_forms(
         save = 0.5 if search.max_terms == 3 else 1.0
         forms += [greedy_sums(matrix, widths, save, bias) for bias in (-1.0, 2.0)]
     weights = int(np.count_nonzero(matrix))
-    if search.use_alkaid and weights <= MAX_ALKAID_WEIGHTS:
+    if weights <= MAX_ALKAID_WEIGHTS:
         forms.append(alkaid_sums(matrix, ranges))
         rng = np.random.default_rng(0)
         restarts = min(search.restarts, RESTART_WEIGHTS // max(1, weights))

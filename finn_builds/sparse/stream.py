@@ -9,6 +9,8 @@ and the interval is 1. Only the valid bits have a reset.
 
 from __future__ import annotations
 
+from deploy.packing import padded
+
 _TOP = """\
 // {name}: AXI-stream shell of {name}_core; one frame per clock, latency {latency} clocks.
 // Frames are whole vectors, element 0 least significant, TDATA padded to whole bytes with zeros.
@@ -57,11 +59,6 @@ module {name} (
 endmodule
 `default_nettype wire
 """
-
-
-def padded(bits: int) -> int:
-    """Return a number of bits rounded up to whole bytes."""
-    return -(-bits // 8) * 8
 
 
 def emit_stream(name: str, in_bits: int, out_bits: int, inner: int) -> dict[str, str]:

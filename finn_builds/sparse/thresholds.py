@@ -36,25 +36,10 @@ class Count:
     offset: int
 
 
-def passed(value: int, thresholds: Sequence[int]) -> int:
-    """Return how many thresholds a value has reached."""
-    return bisect_right(thresholds, value)
-
-
-def uniform_step(thresholds: Sequence[int]) -> int | None:
-    """Return k if the thresholds are 2^n - 1 in number and 2^k apart, else None."""
-    n = len(thresholds)
-    if n == 0 or n & (n + 1):
-        return None
-    steps = {b - a for a, b in itertools.pairwise(thresholds)}
-    if len(steps) > 1:
-        return None
-    step = steps.pop() if steps else 1
-    return step.bit_length() - 1 if step > 0 and step & (step - 1) == 0 else None
-
-
 @dataclass(frozen=True)
 class _Plan:
+    """A shape that counts thresholds, `kind` `table` or `search`, and what it costs."""
+
     luts: int
     depth: int
     kind: str
@@ -68,7 +53,7 @@ def _table_values(thresholds: Sequence[int], low_bits: int, width: int, top: int
         high = min(high, top >> low_bits)
         for carry in (0, 1) if low_bits else (1,):
             seen = (high << low_bits) + (((1 << low_bits) - 1) if carry else 0)
-            values.append(passed(seen, thresholds))
+            values.append(bisect_right(thresholds, seen))
     return values
 
 

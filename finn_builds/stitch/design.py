@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 TOP = "finn_design_wrapper"
 
 
-def padded(bits: int) -> int:
-    """Return a stream width padded to whole bytes."""
-    return -(-bits // 8) * 8
-
-
 @dataclass(frozen=True)
 class Stage:
     """One node of the dataflow graph as an instance in the top.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from finn_builds.finn_env import rtllib
@@ -94,7 +95,7 @@ def design_files(design: Design, *, runtime_fifos: bool = False) -> dict[str, st
     return files
 
 
-def source_names(files: dict[str, str]) -> list[str]:
+def source_names(files: Iterable[str]) -> list[str]:
     """Return the names of the HDL sources in compile order."""
     return [name for name in files if name.endswith((".v", ".sv"))]
 

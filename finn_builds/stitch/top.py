@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from finn_builds.stitch.design import TOP, Design, Stage, padded
+from deploy.packing import padded
+from finn_builds.stitch.design import TOP, Design, Stage
 
 _HEADER = """\
 // Streaming accelerator: one AXI-Stream in, one out, element 0 in the least significant bits.

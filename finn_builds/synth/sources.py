@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from deploy.packing import padded
 from finn_builds.stitch.design import TOP, Design, Stage
 from finn_builds.stitch.top import top_text
 from finn_builds.synth import primitives
 
 PRIMITIVES_FILE = "device_primitives.v"
+
+#: What the names of tops of single nodes begin with.
+ALONE = "alone_"
 
 #: (text of finn-plus 1.6.1, text for Yosys) by file.
 _EDITS: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -48,7 +52,7 @@ def readable(name: str, text: str) -> str:
 
 def module_of(stage: Stage) -> str:
     """Return the name of the top that holds one node alone."""
-    return f"alone_{stage.name}"
+    return f"{ALONE}{stage.name}"
 
 
 def node_top(design: Design, stage: Stage) -> str:
@@ -95,7 +99,7 @@ def parent(name: str, ports: Mapping[str, Sequence[tuple[str, str, int]]]) -> st
 
 def node_ports(stage: Stage) -> tuple[tuple[str, str, int], ...]:
     """Return direction, name and width of the ports of a node's top."""
-    in_bits, out_bits = -(-stage.in_bits // 8) * 8, -(-stage.out_bits // 8) * 8
+    in_bits, out_bits = padded(stage.in_bits), padded(stage.out_bits)
     return (
         ("input", "ap_clk", 1),
         ("input", "ap_rst_n", 1),

@@ -13,6 +13,7 @@ from typing import Any
 
 from finn_builds import tools
 from finn_builds.stitch.design import TOP, Design
+from finn_builds.stitch.sources import source_names
 from finn_builds.vivado import reports
 
 SCRIPT = "out_of_context.tcl"
@@ -76,8 +77,8 @@ def synthesise(
         A report is not as Vivado writes it.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    sources = [name for name in stitched if name.endswith((".v", ".sv"))]
-    for name, text in {**stitched, SCRIPT: script(sources, part, clock_ns)}.items():
+    listed = script(source_names(stitched), part, clock_ns)
+    for name, text in {**stitched, SCRIPT: listed}.items():
         (work_dir / name).write_text(text)
     tools.run(
         ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log", "-source", SCRIPT],

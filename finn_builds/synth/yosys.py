@@ -11,6 +11,7 @@ from pathlib import Path
 
 from finn_builds import tools
 from finn_builds.stitch.design import Design, Stage
+from finn_builds.stitch.sources import source_names
 from finn_builds.synth.netlist import Netlist, from_json
 from finn_builds.synth.script import (
     NETLIST,
@@ -19,7 +20,7 @@ from finn_builds.synth.script import (
     synthesis_script,
     verilog_script,
 )
-from finn_builds.synth.sources import files_for, module_of, node_ports, parent
+from finn_builds.synth.sources import ALONE, files_for, module_of, node_ports, parent
 
 #: Estimated LUTs from which a node gets a process of its own; smaller ones share one, since a
 #: call of Yosys costs about two seconds before it does anything.
@@ -119,11 +120,24 @@ def prepare(
     folder: Path,
     limit: float,
 ) -> tools.Command:
-    """Write what Yosys reads, which sees its working directory alone, and return the call."""
-    sources = [name for name in files if name.endswith((".v", ".sv"))]
-    others = {f"{m}.v" for m in (n[:-2] for n in files if n.startswith("alone_")) if m not in ports}
+    """Write what Yosys reads, which sees its working directory alone, and return the call.
+
+    Parameters
+    ----------
+    files : mapping of str to str
+        Text by file name; tops of single nodes that are not to be mapped may be among them.
+    ports : mapping of str to sequence of (direction, port, width)
+        The modules to map.
+    family : str
+        ``xc7``, ``xcup`` or ``ecp5``.
+    folder : Path
+        Is made.
+    limit : float
+        Seconds after which the process is stopped.
+    """
+    others = [n for n in files if n.startswith(ALONE) and n.removesuffix(".v") not in ports]
     script = synthesis_script(
-        [name for name in sources if name not in others],
+        [name for name in source_names(files) if name not in others],
         list(ports),
         "side_by_side",
         "side_by_side.v",

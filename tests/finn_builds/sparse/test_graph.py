@@ -101,7 +101,7 @@ def test_registers_are_fewer_than_as_soon_as_possible() -> None:
     w = rng.integers(-7, 8, (16, 16)) * (rng.random((16, 16)) < 0.5)
     graph = lower(SparseNetwork((SparseLayer(w, None, 0, 1, 0, 15),)), XC7)
     budget = 4.0
-    stages, _ = schedule._as_soon_as_possible(graph, delays(graph, XC7), budget, 1)
+    stages, _ = schedule._as_soon_as_possible(graph, delays(graph, XC7), budget)
     last = max(stages[o] for o in graph.outputs)
     soon = schedule._with_registers(graph, stages, last + 1)
     best = pipeline(graph, XC7, clock_ns=budget + XC7.t_reg)

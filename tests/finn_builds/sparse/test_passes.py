@@ -15,7 +15,7 @@ from finn_builds.sparse.lutnet import LutNet, lut_count, lut_net, table_luts
 from finn_builds.sparse.refine import Weigher, refine
 from finn_builds.sparse.share import SharedSums, alkaid_sums, greedy_sums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, shared_forms
-from finn_builds.sparse.thresholds import clip_shape, count_passed, uniform_step
+from finn_builds.sparse.thresholds import clip_shape, count_passed
 from finn_builds.sparse.truth import bit_column, shrink_to
 
 
@@ -51,7 +51,7 @@ def test_refined_forms_are_the_matrix_and_cost_no_more(
     matrix = rng.integers(-20, 21, (n, m)) * (rng.random((n, m)) < rng.random())
     ranges = [(0, int(hi)) for hi in rng.integers(1, 200, n)]
     spans = [hi for _, hi in ranges]
-    search = Search(max_terms, level, use_alkaid=True, restarts=2)
+    search = Search(max_terms, level, restarts=2)
     weigher = Weigher(spans, max_terms, level)
     for form in shared_forms(matrix, ranges, search):
         assert np.array_equal(form.matrix(), matrix)
@@ -96,10 +96,7 @@ def test_free_thresholds(top: int, thresholds: list[int]) -> None:
     bits=st.integers(1, 5),
 )
 def test_uniform_thresholds(top: int, first: int, step: int, bits: int) -> None:
-    thresholds = [first + (k << step) for k in range((1 << bits) - 1)]
-    if bits > 1:
-        assert uniform_step(thresholds) == step
-    _check_count(top, thresholds)
+    _check_count(top, [first + (k << step) for k in range((1 << bits) - 1)])
 
 
 def _check_count(top: int, thresholds: list[int]) -> None:
@@ -172,12 +169,6 @@ def test_lut_nets_are_their_function(seed: int, n: int, kind: str) -> None:
     assert [value_of(net, int(k)) for k in a] == values.tolist()
     assert all(len(c.inputs) <= 6 for c in net.cells if c.select is None)
     assert net.luts <= (1 if n <= 6 else 2 ** (n - 6) + (n > 8))
-
-
-def test_not_uniform() -> None:
-    assert uniform_step([1, 2, 4]) is None
-    assert uniform_step([1, 4, 7]) is None
-    assert uniform_step([1, 3]) is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.packing import padded
 from finn_builds import tools
 from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.cells import cell_files
@@ -15,7 +16,6 @@ from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.family import XC7, XCUP
 from finn_builds.sparse.lower import Options
 from finn_builds.sparse.network import SparseNetwork
-from finn_builds.sparse.stream import padded
 from tests.finn_builds.sparse.sparse_networks import pack, random_frames, random_network
 
 SEEDS = range(200)

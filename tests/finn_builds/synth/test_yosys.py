@@ -8,7 +8,7 @@ import pytest
 from finn_builds import tools
 from finn_builds.flow.synthesis import yosys_report
 from finn_builds.sparse.compiler import compile_network
-from finn_builds.sparse.family import family
+from finn_builds.sparse.family import family_named
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.stitch.design import TOP, Stage
 from finn_builds.synth import primitives, yosys
@@ -93,14 +93,14 @@ def test_report_of_the_step(mixed):
     _, _, found = mixed
     sparse, *others = found
     late = yosys.NotSynthesised("Yosys did not finish within 1 s and was stopped")
-    report = yosys_report(found, family("xc7"), {sparse: 0})
+    report = yosys_report(found, family_named("xc7"), {sparse: 0})
     assert report["(top)"]["LUT"] == sum(report[name]["LUT"] for name in found)
     assert report["(top)"]["logic_depth"] >= max(report[name]["logic_depth"] for name in found)
     assert 1 < report["(top)"]["critical_path_ns"] < 20
     assert list(report[sparse]["layers"]) == ["0", "1", "stream"]
     assert report["tool"]["name"] == "Yosys"
     assert any("synth_xilinx" in option for option in report["tool"]["options"])
-    report = yosys_report({**found, others[-1]: late}, family("xc7"), {})
+    report = yosys_report({**found, others[-1]: late}, family_named("xc7"), {})
     assert report[others[-1]] == {"why": late.why}
     assert "LUT" not in report["(top)"], "a part must not pass for the whole"
     assert others[-1] in report["(top)"]["why"]
@@ -123,7 +123,9 @@ def test_a_folded_design_on_ultrascale(ultrascale, tmp_path):
     assert "DSP48E2" in kinds
     assert "DSP48E1" not in kinds
     whole = chain(list(found.values()))
-    assert longest_path(whole, family("xcup")).ns < longest_path(whole, family("xc7")).ns
+    assert (
+        longest_path(whole, family_named("xcup")).ns < longest_path(whole, family_named("xc7")).ns
+    )
 
 
 def test_a_folded_design_on_ecp5(ultrascale, tmp_path):
@@ -135,7 +137,7 @@ def test_a_folded_design_on_ecp5(ultrascale, tmp_path):
     assert amounts["DSP"] > 0
     assert amounts["CARRY"] > 0
     assert amounts["LUT_logic"] > amounts["CARRY"] * 2
-    assert 1 < longest_path(whole, family("ecp5")).ns < 40
+    assert 1 < longest_path(whole, family_named("ecp5")).ns < 40
 
 
 @pytest.mark.parametrize("device", ["xc7", "ecp5"])
