@@ -45,7 +45,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.record import machine, versions, write_result
-from brevitas_models import datasets, experiment, recipe, training
+from brevitas_models import datasets, recipe, rounds, training
 from brevitas_models.recipe import Recipe
 from brevitas_models.stacked.loop import Job, train_many
 from brevitas_models.training import Frames
@@ -96,7 +96,7 @@ def usual(network: str, frames: Frames, epochs: int, threads: int) -> tuple[floa
     """Train one model the usual way: seconds of wall and processor time a counted epoch."""
     torch.set_num_threads(threads)
     chosen = settings(network, 0, epochs)
-    model = experiment.fresh_model(chosen)
+    model = rounds.initial_model(chosen)
     model.calibrate(frames.x)
     optimizer = torch.optim.Adam(model.parameters(), lr=chosen.training.learning_rate)
     data = TensorDataset(frames.x, frames.target)
@@ -122,7 +122,7 @@ def loop(network: str, frames: Frames, epochs: int) -> tuple[float, float]:
     """Train one model with `training.train`."""
     chosen, clock = settings(network, 0, epochs), Clock()
     training.train(
-        experiment.fresh_model(chosen), frames, first(frames), chosen.training, on_epoch=clock.mark
+        rounds.initial_model(chosen), frames, first(frames), chosen.training, on_epoch=clock.mark
     )
     wall, cpu = clock.seconds()
     return wall / (epochs - 1), cpu / (epochs - 1)
@@ -136,7 +136,7 @@ def stack(
     for seed in seeds:
         chosen = settings(network, seed, epochs)
         watch = clock.mark if seed == seeds[-1] else None
-        model, judged = experiment.fresh_model(chosen), first(frames)
+        model, judged = rounds.initial_model(chosen), first(frames)
         jobs.append(Job(model, frames, judged, chosen.training, on_epoch=watch))
     train_many(jobs, compiled=compiled)
     wall, cpu = clock.seconds()

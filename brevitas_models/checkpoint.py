@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import torch
 
 from brevitas_models.config import MLPConfig
 from brevitas_models.errors import UserError
+from brevitas_models.files import write_atomic
 from brevitas_models.quant_mlp import QuantMLP
 
 FORMAT = "prunestream-checkpoint"
@@ -184,17 +183,3 @@ def plain(value: Any, where: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item, where) for item in value]
     raise TypeError(f"{where}: plain values expected, found {type(value)}")
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that no other process, and no crash, ever leaves a part of it there."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with part.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise

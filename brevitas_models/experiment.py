@@ -23,6 +23,7 @@ from brevitas_models import (
     training,
 )
 from brevitas_models.datasets import Dataset, Scaler
+from brevitas_models.datasets.folds import fold, with_test_frames
 from brevitas_models.distill import Teacher
 from brevitas_models.errors import UserError
 from brevitas_models.noise import redraw_labels
@@ -33,7 +34,6 @@ from brevitas_models.rounds import (
     Round,
     RoundResult,
     fingerprint,
-    initial_model,
     plan,
     run_rounds,
 )
@@ -213,7 +213,7 @@ def run(
     kept = _Kept(outputs.unfinished(out), chosen.folds > 1 or len(plan(recipe)) > 1, reporter)
     if chosen.folds > 1:
         figures = _cross_fitted(experiment, kept)
-        experiment = dataclasses.replace(experiment, data=_with_test_frames(data))
+        experiment = dataclasses.replace(experiment, data=with_test_frames(data))
     results = kept.train(experiment, recipe.name)
     model = results[-1].model(recipe.network)
     if chosen.folds == 1:
@@ -269,61 +269,6 @@ class _Kept:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def fresh_model(recipe: Recipe) -> QuantMLP:
-    """Return an untrained model with the initial weights of the recipe's seed."""
-    return initial_model(recipe)
-
-
-def fold(data: Dataset, index: int, folds: int) -> Dataset:
-    """Return all frames of a data set, split so that the part `index` of `folds` is the test set.
-
-    Parameters
-    ----------
-    data : Dataset
-        Its own split does not matter.
-    index : int
-        0 .. folds - 1.
-    folds : int
-        Number of parts of about equal size, at least 2.
-
-    Returns
-    -------
-    Dataset
-        A tenth of the frames outside the part is the validation set. A scaler that was fitted on
-        the training set is fitted anew, so that it has not seen the test set either; one that came
-        with the data stays.
-
-    Raises
-    ------
-    UserError
-        If there are fewer frames than would give every part some.
-    """
-    x = np.concatenate([data.x_train, data.x_val, data.x_test])
-    y = np.concatenate([data.y_train, data.y_val, data.y_test])
-    if len(x) < 10 * folds:
-        raise UserError(
-            f"data.folds {folds}: needs at least {10 * folds} frames, {data.name} has {len(x)}; "
-            f"ask for fewer folds"
-        )
-    order = np.random.default_rng(0).permutation(len(x))
-    test = np.sort(order[index::folds])
-    others = np.setdiff1d(order, test)
-    others = np.random.default_rng(1 + index).permutation(others)
-    validation, train = np.split(others, [max(len(others) // 10, 1)])
-    fitted = Scaler.fit(data.x_train)
-    own = np.array_equal(_scaler(data).mean, fitted.mean)
-    return dataclasses.replace(
-        data,
-        x_train=x[train],
-        y_train=y[train],
-        x_val=x[validation],
-        y_val=y[validation],
-        x_test=x[test],
-        y_test=y[test],
-        scaler=Scaler.fit(x[train]) if own else data.scaler,
-    )
-
-
 def _cross_fitted(experiment: Experiment, kept: _Kept) -> dict[str, float]:
     """Measure siblings of a model, each on a part of the frames that it has not seen."""
     folds = experiment.recipe.data.folds
@@ -341,15 +286,6 @@ def _cross_fitted(experiment: Experiment, kept: _Kept) -> dict[str, float]:
         **metrics.accuracy_figures(truth, np.concatenate(own), teacher),
         **metrics.score_figures(truth, np.concatenate(scores), experiment.data.class_names),
     }
-
-
-def _with_test_frames(data: Dataset) -> Dataset:
-    return dataclasses.replace(
-        data,
-        x_train=np.concatenate([data.x_train, data.x_test]),
-        y_train=np.concatenate([data.y_train, data.y_test]),
-        source=f"{data.source}; test frames trained on too",
-    )
 
 
 def _scaler(data: Dataset) -> Scaler:

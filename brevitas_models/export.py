@@ -31,8 +31,9 @@ from qonnx.transformation.general import GiveReadableTensorNames
 from qonnx.util.cleanup import cleanup_model
 from torch import Tensor, nn
 
-from brevitas_models.checkpoint import plain, write_atomic
+from brevitas_models.checkpoint import plain
 from brevitas_models.errors import UserError
+from brevitas_models.files import write_atomic
 from brevitas_models.layers import MaskedLinear, Norm
 from brevitas_models.quant_mlp import QuantMLP, activation
 from brevitas_models.quantizers import unit_act_quantizer, unit_weight_quantizer

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from brevitas_models import pruning, training
-from brevitas_models.checkpoint import write_atomic
 from brevitas_models.config import MLPConfig
 from brevitas_models.errors import UserError
+from brevitas_models.files import write_atomic
 from brevitas_models.quant_mlp import QuantMLP
 from brevitas_models.recipe import Recipe
 from brevitas_models.settings import PruningSettings, TrainingSettings

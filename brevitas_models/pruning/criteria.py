@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from brevitas_models.errors import UserError
 from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, neuron_masks
-
-if TYPE_CHECKING:
-    from brevitas_models.quant_mlp import QuantMLP
-    from brevitas_models.settings import PruningSettings
+from brevitas_models.quant_mlp import QuantMLP
+from brevitas_models.settings import PruningSettings
 
 
 @torch.no_grad()

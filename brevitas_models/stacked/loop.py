@@ -16,7 +16,7 @@ from brevitas_models.quant_mlp import QuantMLP
 from brevitas_models.settings import PruningSettings, TrainingSettings
 from brevitas_models.stacked.compiling import Compiled, decided
 from brevitas_models.stacked.stack import Stack
-from brevitas_models.stacked.step import Pool, Step
+from brevitas_models.stacked.step import FramePool, Step
 from brevitas_models.stacked.step import rates as step_rates
 from brevitas_models.training import EpochRecord, Frames, OnEpoch
 
@@ -188,7 +188,7 @@ class _Run:
         # One gathering of frames serves all models that see the same batches.
         alike = all(state.same_batches(active[0]) for state in active)
         self.sources = active[:1] if alike else active
-        self.pool = Pool.of([s.x for s in self.sources], [s.target for s in self.sources])
+        self.pool = FramePool.of([s.x for s in self.sources], [s.target for s in self.sources])
 
     def _order(self) -> Tensor:
         """Return the rows of the pool that each step of an epoch takes, (steps, models, batch)."""

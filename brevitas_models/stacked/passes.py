@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from brevitas_models.stacked.network import Network
+from brevitas_models.stacked.network import Network
 
 
 class Passes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from brevitas_models.stacked.gradients import gradients
 from brevitas_models.stacked.network import Network
 from brevitas_models.stacked.stack import Stack
 
@@ -28,7 +29,7 @@ OPTIONS: dict[str, str | int | bool | object] = {
 
 
 @dataclass(frozen=True)
-class Pool:
+class FramePool:
     """The frames that a stack learns from, each once.
 
     Attributes
@@ -46,7 +47,7 @@ class Pool:
     starts: tuple[int, ...]
 
     @staticmethod
-    def of(inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Pool:
+    def of(inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> FramePool:
         """Gather what each model has; of models with the same tensors they are taken once."""
         seen: dict[tuple[int, int], int] = {}
         parts: list[tuple[Tensor, Tensor]] = []
@@ -61,7 +62,7 @@ class Pool:
         x, target = parts[0]
         if len(parts) > 1:
             x, target = torch.cat([x for x, _ in parts]), torch.cat([t for _, t in parts])
-        return Pool(x, target, tuple(starts))
+        return FramePool(x, target, tuple(starts))
 
 
 def rates(learning_rate: float, step: int) -> tuple[float, float]:
@@ -102,13 +103,18 @@ class Step:
             self._run = torch.compile(self._step, dynamic=False, fullgraph=True, options=OPTIONS)
 
     def __call__(
-        self, pool: Pool, order: Tensor, in_scale: Tensor | None, l1: Tensor | None, rates: Tensor
+        self,
+        pool: FramePool,
+        order: Tensor,
+        in_scale: Tensor | None,
+        l1: Tensor | None,
+        rates: Tensor,
     ) -> None:
         """Make a step.
 
         Parameters
         ----------
-        pool : Pool
+        pool : FramePool
         order : Tensor
             Rows of the batch in the pool, int64 (m, n), or (1, n) for all models the same.
         in_scale : Tensor or None
@@ -160,8 +166,8 @@ class Step:
             target = (chosen[:, None] == self.classes).float()
         else:
             target = chosen.mT.contiguous()
-        loss, grad, seen, factors = self.network.gradients(
-            values, keep, statistics, x, in_scale, target, l1, self.temperature
+        loss, grad, seen, factors = gradients(
+            self.network, values, keep, statistics, x, in_scale, target, l1, self.temperature
         )
         for pair, now in zip(statistics, seen, strict=bool(seen)):
             for running, value in zip(pair, now, strict=True):

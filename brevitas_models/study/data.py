@@ -11,14 +11,15 @@ import numpy as np
 
 from brevitas_models import datasets
 from brevitas_models.datasets import Dataset
+from brevitas_models.datasets.folds import fold
 from brevitas_models.distill import Teacher
-from brevitas_models.experiment import Experiment, fold
+from brevitas_models.experiment import Experiment
 from brevitas_models.settings import DistillationSettings
 from brevitas_models.study.config import Study
 from brevitas_models.study.points import Point
 
 
-class Frames:
+class StudyData:
     """Loads, splits, labels and mixes frames, and keeps equal arrays once.
 
     Parameters

@@ -156,7 +156,7 @@ def _curves(
     metric: str,
 ) -> None:
     for label, x, y, error in given:
-        panel.errorbar(x, y, yerror_or_none(error), marker="o", markersize=3, lw=1, label=label)
+        panel.errorbar(x, y, _bars(error), marker="o", markersize=3, lw=1, label=label)
     panel.set_xscale("log")
     panel.set_xlabel(_BOPS)
     panel.set_ylabel(title)
@@ -165,7 +165,7 @@ def _curves(
     panel.grid(alpha=0.3)
 
 
-def yerror_or_none(error: Sequence[float]) -> Sequence[float] | None:
+def _bars(error: Sequence[float]) -> Sequence[float] | None:
     """Return the errors, or None where there is not one."""
     return error if any(error) else None
 
@@ -174,7 +174,7 @@ def _luts(rows: list[Row], path: Path) -> None:
     figure = Figure(figsize=(7, 5), layout="constrained")
     panel = figure.subplots()
     for label, x, y, error in curves(rows, ("bits", "schedule"), "lut"):
-        panel.errorbar(x, y, yerror_or_none(error), marker="o", markersize=4, lw=1, label=label)
+        panel.errorbar(x, y, _bars(error), marker="o", markersize=4, lw=1, label=label)
     panel.set_xscale("log")
     panel.set_yscale("log")
     panel.set_xlabel(_BOPS)

@@ -12,7 +12,6 @@ from brevitas_models import checkpoint, rounds
 from brevitas_models.errors import UserError
 from brevitas_models.export import export_qonnx
 from brevitas_models.progress import Reporter
-from brevitas_models.quant_mlp import QuantMLP
 from brevitas_models.record import checkpoint_info
 from brevitas_models.rounds import RoundResult
 from brevitas_models.study.config import Hardware, Study
@@ -137,34 +136,23 @@ def figures(
 
 
 def _export(point: Point, finished: Finished, progress: Progress, path: Path) -> None:
-    with_name = renamed(point, "study")
-    network = with_name.recipe.network
-    model: QuantMLP = RoundResult(
-        rounds.plan(point.recipe)[finished.row["round"]],
-        finished.row["pruned"],
-        finished.state,
-        (),
-    ).model(network)
+    with_name, row = renamed(point, "study"), finished.row
     best = EpochRecord(
-        epoch=finished.row["best_epoch"],
-        train_loss=finished.row["train_loss"],
-        validation_loss=finished.row["validation_loss"],
-        validation_match=finished.row["validation_match"],
+        epoch=row["best_epoch"],
+        train_loss=row["train_loss"],
+        validation_loss=row["validation_loss"],
+        validation_match=row["validation_match"],
         rate=0.0,
-        pruned=finished.row["pruned"],
+        pruned=row["pruned"],
         best=True,
         seconds=0.0,
     )
-    last = RoundResult(
-        rounds.plan(point.recipe)[finished.row["round"]],
-        finished.row["pruned"],
-        finished.state,
-        (best,),
-    )
+    now = rounds.plan(point.recipe)[row["round"]]
+    last = RoundResult(now, row["pruned"], finished.state, (best,))
     info = checkpoint_info(
         with_name.recipe, progress.frames.fold(point), progress.frames.teacher, last, {}, "study"
     )
-    export_qonnx(model, checkpoint.plain(info, "info"), path)
+    export_qonnx(last.model(with_name.recipe.network), checkpoint.plain(info, "info"), path)
 
 
 def columns(summary: dict[str, Any], synth: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from brevitas_models.stacked.loop import SHARED
 from brevitas_models.stacked.stack import stackable
 from brevitas_models.study import bayes
 from brevitas_models.study.config import Bayes, Study
-from brevitas_models.study.data import Frames
+from brevitas_models.study.data import StudyData
 from brevitas_models.study.points import Point, bayes_point
 from brevitas_models.study.store import Store
 
@@ -36,7 +36,7 @@ class Progress:
     Attributes
     ----------
     store : Store
-    frames : Frames
+    frames : StudyData
     attempts : int
         How often a point may fail.
     failed : dict of str to int
@@ -46,7 +46,7 @@ class Progress:
     """
 
     store: Store
-    frames: Frames
+    frames: StudyData
     attempts: int
     failed: dict[str, int] = field(default_factory=dict)
     suggested: dict[Hashable, tuple[int, ...]] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class Search:
         return [Step((p,), progress.done(p)) for p in self._best(trials) if not progress.over(p)]
 
 
-def plans(study: Study, grid: Iterable[Point], frames: Frames) -> list[Plan]:
+def plans(study: Study, grid: Iterable[Point], frames: StudyData) -> list[Plan]:
     """Return the plans of a study: stacks of its grid's points, and its searches.
 
     Points that can be trained together are taken in their order, `compute.width` at a time.
@@ -181,7 +181,7 @@ def plans(study: Study, grid: Iterable[Point], frames: Frames) -> list[Plan]:
     return found
 
 
-def _kind(point: Point, frames: Frames) -> Hashable:
+def _kind(point: Point, frames: StudyData) -> Hashable:
     chosen = point.recipe
     x = frames.arrays[frames.of(point)[0]]
     return (
@@ -192,7 +192,7 @@ def _kind(point: Point, frames: Frames) -> Hashable:
     )
 
 
-def check(study: Study, frames: Frames, grid: Sequence[Point]) -> None:
+def check(study: Study, frames: StudyData, grid: Sequence[Point]) -> None:
     """Find out before anything is trained whether all points can be.
 
     Raises

@@ -9,12 +9,12 @@ from pathlib import Path
 import filelock
 
 from brevitas_models import rounds
-from brevitas_models.checkpoint import write_atomic
 from brevitas_models.errors import UserError
+from brevitas_models.files import write_atomic
 from brevitas_models.progress import Reporter
 from brevitas_models.study import table
 from brevitas_models.study.config import Study
-from brevitas_models.study.data import Frames
+from brevitas_models.study.data import StudyData
 from brevitas_models.study.plans import Plan, Progress, Step, check, plans
 from brevitas_models.study.points import Point, grid_points
 from brevitas_models.study.pool import Lost, Pool, where
@@ -74,7 +74,7 @@ def run(
     """
     reporter = reporter or Reporter(quiet=True)
     grid = grid_points(study)
-    frames = Frames(study, teacher)
+    frames = StudyData(study, teacher)
     reporter.note(f"data: {frames.about}")
     check(study, frames, grid)
     store = Store(out)

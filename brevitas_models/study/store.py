@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from brevitas_models.checkpoint import write_atomic
 from brevitas_models.errors import UserError
+from brevitas_models.files import write_atomic
 from brevitas_models.study.work import Outcome, State
 
 _FORMAT = "prunestream-study-point-1"

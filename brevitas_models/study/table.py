@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from brevitas_models.checkpoint import write_atomic
 from brevitas_models.errors import UserError
+from brevitas_models.files import write_atomic
 
 Row = dict[str, Any]
 # Of columns that are text; all others are numbers, or empty.

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from brevitas_models import datasets, experiment, recipe, training
+from brevitas_models import datasets, experiment, recipe, rounds, training
 from brevitas_models.distill import Teacher, mix_neighbours
 from brevitas_models.errors import UserError
 from brevitas_models.export import export_qonnx
@@ -78,7 +78,7 @@ def test_public_teacher(shared_data: Path) -> None:
 def test_our_own_export_is_a_teacher_of_raw_features(tmp_path: Path) -> None:
     data = datasets.load("digits")
     settings = recipe.from_dict({"name": "small", "network": {"layers": [64, 16, 10]}})
-    model = experiment.fresh_model(settings).eval()
+    model = rounds.initial_model(settings).eval()
     info = {
         "model": "small",
         "dataset": "digits",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from brevitas_models import datasets, experiment, recipe
+from brevitas_models import datasets, experiment, recipe, rounds
 from brevitas_models.noise import redraw_labels
 from brevitas_models.training import Frames
 
@@ -55,5 +55,5 @@ def test_training_and_validation_labels_but_never_test_labels() -> None:
         assert len(wrong) / len(truth) == pytest.approx(0.75 * 0.9, abs=0.08)
     clean = experiment.Experiment(settings.replace("data", random_labels=0.0), data, None)
     assert (clean.frames()[0].target.numpy() == data.y_train).all()
-    model = experiment.fresh_model(settings)
+    model = rounds.initial_model(settings)
     assert (noisy.answers(model)[0] == data.y_test).all()

@@ -7,11 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from brevitas_models import experiment, recipe, stacked, training
+from brevitas_models import recipe, rounds, stacked, training
 from brevitas_models.config import MLPConfig
 from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
 from brevitas_models.settings import PruningSettings, TrainingSettings
+from brevitas_models.stacked.gradients import gradients
 from brevitas_models.stacked.loop import Job, train_many
 from brevitas_models.stacked.network import Network
 from brevitas_models.stacked.stack import Stack, stackable
@@ -47,7 +48,7 @@ NETWORKS: list[dict[str, Any]] = [
 
 def model_of(network: dict[str, Any], seed: int = 0) -> QuantMLP:
     settings = {"name": "t", "network": {"layers": LAYERS, **network}, "training": {"seed": seed}}
-    return experiment.fresh_model(recipe.from_dict(settings))
+    return rounds.initial_model(recipe.from_dict(settings))
 
 
 def jets(n: int, seed: int = 0) -> Frames:
@@ -101,7 +102,8 @@ def test_gradients_are_those_of_brevitas(network: dict[str, Any]) -> None:
     scales = [model.input_scale(0) for model in models]
     in_scale = None if scales[0] is None else torch.stack(scales).view(-1, 1, 1).detach()
     with torch.no_grad():
-        loss, grad, statistics, _ = Network(stack.configs).gradients(
+        loss, grad, statistics, _ = gradients(
+            Network(stack.configs),
             stack.values,
             stack.keep,
             stack.statistics,

@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from brevitas_models import experiment, recipe
+from brevitas_models import recipe, rounds
 from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
 from brevitas_models.stacked import compiling
 from brevitas_models.stacked.stack import Stack
-from brevitas_models.stacked.step import Pool, Step, rates
+from brevitas_models.stacked.step import FramePool, Step, rates
 
 
 def fresh(seed: int) -> QuantMLP:
@@ -21,7 +21,7 @@ def fresh(seed: int) -> QuantMLP:
         "batch_norm": "off",
     }
     settings = {"name": "t", "network": network, "training": {"seed": seed}}
-    return experiment.fresh_model(recipe.from_dict(settings))
+    return rounds.initial_model(recipe.from_dict(settings))
 
 
 def frames(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,7 +38,7 @@ def test_steps_are_those_of_torch_adam() -> None:
     with torch.no_grad():
         for index, rows in enumerate(order):
             now = torch.tensor(rates(0.01 / (1 + index), index + 1))
-            step(Pool(x, y, (0, 0)), rows[None], None, None, now)
+            step(FramePool(x, y, (0, 0)), rows[None], None, None, now)
     losses = []
     for model in lonely:
         model.train()
@@ -71,22 +71,28 @@ def test_where_compiling_pays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_models_with_the_same_frames_share_them() -> None:
     (x, y), (x2, y2) = frames(9), frames(5, 1)
-    pool = Pool.of([x, x2, x], [y, y2, y])
+    pool = FramePool.of([x, x2, x], [y, y2, y])
     assert pool.starts == (0, 9, 0)
     assert torch.equal(pool.x, torch.cat([x, x2]))
     assert torch.equal(pool.target, torch.cat([y, y2]))
-    assert Pool.of([x, x], [y, y]).x is x
+    assert FramePool.of([x, x], [y, y]).x is x
 
 
 def test_each_model_learns_from_its_own_rows_by_class_or_probability() -> None:
     x, y = frames(30)
-    pool = Pool.of([x, x.flip(1)], [y, y])
+    pool = FramePool.of([x, x.flip(1)], [y, y])
     order = torch.stack([torch.arange(12), 30 + torch.arange(5, 17)])
     totals = []
     for target in (pool.target, F.one_hot(pool.target, 3).float()):
         step = Step(Stack([fresh(0), fresh(0)]), 1.0, compiled=False)
         with torch.no_grad():
-            step(Pool(pool.x, target, pool.starts), order, None, None, torch.tensor(rates(0.1, 1)))
+            step(
+                FramePool(pool.x, target, pool.starts),
+                order,
+                None,
+                None,
+                torch.tensor(rates(0.1, 1)),
+            )
         totals.append(step.total)
     torch.testing.assert_close(totals[0], totals[1])
     for at, inputs in enumerate((x[:12], x.flip(1)[5:17])):

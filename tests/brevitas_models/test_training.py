@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from brevitas_models import datasets, experiment, metrics, recipe, training
+from brevitas_models import datasets, experiment, metrics, recipe, rounds, training
+from brevitas_models.datasets.folds import fold
 from brevitas_models.errors import UserError
 from brevitas_models.quant_mlp import QuantMLP
 from brevitas_models.recipe import Recipe
@@ -41,7 +42,7 @@ def blobs(n: int, seed: int = 0) -> Frames:
 
 def blob_model(seed: int = 0, **network: object) -> QuantMLP:
     settings = {"name": "t", "network": {"layers": [4, 16, 3], **network}}
-    return experiment.fresh_model(recipe.from_dict(settings | {"training": {"seed": seed}}))
+    return rounds.initial_model(recipe.from_dict(settings | {"training": {"seed": seed}}))
 
 
 def same_state(one: QuantMLP, other: QuantMLP) -> bool:
@@ -204,7 +205,7 @@ def test_a_loss_that_is_no_number() -> None:
 
 
 def test_folds_are_disjoint_and_complete(digits: datasets.Dataset) -> None:
-    parts = [experiment.fold(digits, index, 5) for index in range(5)]
+    parts = [fold(digits, index, 5) for index in range(5)]
     rows = [{row.tobytes() for row in part.x_test} for part in parts]
     everything = {
         row.tobytes() for name in ("train", "val", "test") for row in getattr(digits, f"x_{name}")

@@ -17,7 +17,7 @@ from brevitas_models import rounds, stacked
 from brevitas_models.errors import UserError
 from brevitas_models.progress import Reporter
 from brevitas_models.study import config, plans, runner, store, table, work
-from brevitas_models.study.data import Frames
+from brevitas_models.study.data import StudyData
 from brevitas_models.study.points import grid_points
 from brevitas_models.study.pool import Pool
 from tests.brevitas_models.study.conftest import MINI
@@ -54,7 +54,7 @@ def test_one_row_for_each_round(mini: Make, rows_of: Rows, tmp_path: Path) -> No
 def test_rows_are_those_of_training_alone(mini: Make, rows_of: Rows, tmp_path: Path) -> None:
     study = mini(grids=[{"bits": [4], "schedule": ["lottery_ticket"], "seed": [0, 1]}])
     rows = rows_of(study, tmp_path / "out")
-    frames = Frames(study, None)
+    frames = StudyData(study, None)
     for point in grid_points(study):
         x, y, x_val, y_val, *_ = (torch.from_numpy(frames.arrays[i]) for i in frames.of(point))
         results = rounds.run_rounds(
@@ -321,7 +321,7 @@ def test_command_line(mini: Make, tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_plans_are_quiet_when_all_is_done(mini: Make, tmp_path: Path) -> None:
     study = mini(grids=[{"bits": [4]}])
     runner.run(study, tmp_path, processes=1, reporter=Reporter(quiet=True))
-    frames = Frames(study, None)
+    frames = StudyData(study, None)
     grid = grid_points(study)
     progress = plans.Progress(store.Store(tmp_path), frames, 1)
     (plan,) = plans.plans(study, grid, frames)
