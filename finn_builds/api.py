@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from finn_builds.config import BuildConfig
 from finn_builds.console import Reporter
 from finn_builds.flow.steps import STEPS
+from finn_builds.json_files import read_json
 from finn_builds.run.runner import run_steps
-from finn_builds.run.state import checkpoint_path
+from finn_builds.run.state import checkpoint
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
@@ -31,7 +31,7 @@ class BuildResult:
         The build folder.
     summary : dict
         Headline figures, the contents of ``report/summary.json``; empty when the build was told
-        to stop before that step.
+        to stop before its last step.
     ran, reused : tuple of str
         Steps that were run, and steps taken from an earlier run.
     seconds : dict of str to float
@@ -66,20 +66,14 @@ class BuildResult:
         """The QONNX model the build was verified against, ready to execute."""
         from finn_builds.flow.frontend import reference_from
 
-        return reference_from(self.out, _checkpoint(self.out, "streamline"))
+        return reference_from(self.out, checkpoint(self.out, "streamline"))
 
     @property
     def network(self) -> IntegerMLP:
         """The verified integer network in numpy."""
         from finn_builds.ingest import integer_mlp
 
-        return integer_mlp(_checkpoint(self.out, "streamline"))
-
-
-def _checkpoint(out: Path, step: str) -> ModelWrapper:
-    from qonnx.core.modelwrapper import ModelWrapper
-
-    return ModelWrapper(str(checkpoint_path(out, step)))
+        return integer_mlp(checkpoint(self.out, "streamline"))
 
 
 def load_source(cfg: BuildConfig) -> ModelWrapper:
@@ -121,5 +115,5 @@ def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResu
     cfg = config.validate()
     result = run_steps(STEPS, cfg, load_source, reporter=reporter)
     path = cfg.out / "report" / "summary.json"
-    summary = json.loads(path.read_text()) if result.complete else {}
+    summary = read_json(path) if result.complete else {}
     return BuildResult(cfg.out, summary, result.ran, result.reused, result.seconds)

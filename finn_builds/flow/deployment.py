@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from finn_builds.config import BuildConfig
 from finn_builds.flow.frontend import HOST_FILE
 from finn_builds.flow.measured import VECTORS_FILE
+from finn_builds.json_files import read_json
 from finn_builds.shell.package import overlay_description, write_driver, write_package
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.vivado.project import write_project
@@ -66,7 +66,7 @@ def step_deployment_package(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapp
     with np.load(cfg.out / VECTORS_FILE, allow_pickle=False) as saved:
         vectors = {name: saved[name][:_MOST_VECTORS] for name in saved.files}
     bitfile = None
-    if cfg.bitfile and json.loads((cfg.out / RESOURCES).read_text())["timing"]["met"]:
+    if cfg.bitfile and read_json(cfg.out / RESOURCES)["timing"]["met"]:
         bitfile = cfg.out / BITFILE_DIR / BIT
     write_package(
         cfg.out / DEPLOY_DIR,
@@ -82,17 +82,12 @@ def step_deployment_package(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapp
 
 
 def _description(cfg: BuildConfig) -> dict[str, Any]:
-    measured = _json(cfg, "report/rtlsim_performance.json")
+    measured = read_json(cfg.out / "report/rtlsim_performance.json")
     return overlay_description(
         f"{cfg.model_name}_{cfg.board_spec.name}",
-        _json(cfg, "accelerator.json"),
-        _json(cfg, HOST_FILE),
+        read_json(cfg.out / "accelerator.json"),
+        read_json(cfg.out / HOST_FILE),
         cfg.board_spec,
         top1=cfg.top1,
         expected={key: measured[key] for key in ("latency_cycles", "interval_cycles")},
     )
-
-
-def _json(cfg: BuildConfig, name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((cfg.out / name).read_text(encoding="utf-8"))
-    return content

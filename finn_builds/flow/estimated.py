@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from finn.analysis.fpgadataflow.op_and_param_counts import op_and_param_counts
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
@@ -13,6 +10,7 @@ from finn_builds.config import BuildConfig
 from finn_builds.estimates import Resources
 from finn_builds.finn_env import prepare_finn
 from finn_builds.flow.shapes import node_resources
+from finn_builds.json_files import write_json
 
 
 def layer_cycles(model: ModelWrapper) -> dict[str, int]:
@@ -67,12 +65,6 @@ def network_performance(
         "estimated_throughput_fps": 1e9 / (clock_ns * cycles[slowest]),
         "estimated_latency_ns": critical * clock_ns,
     }
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a report file, indented, with a newline at its end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def step_generate_estimate_reports(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:

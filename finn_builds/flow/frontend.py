@@ -14,7 +14,6 @@ from finn_builds.accuracy import accuracy_report, float_accuracy
 from finn_builds.config import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.exactness import check_equal
-from finn_builds.flow.estimated import write_json
 from finn_builds.frames import LabelledData, load_labelled, verification_frames
 from finn_builds.ingest import (
     InputQuant,
@@ -27,6 +26,7 @@ from finn_builds.ingest import (
     tidy,
     to_thresholds,
 )
+from finn_builds.json_files import write_json
 
 #: The QONNX model as it was given, tidied: the reference of every comparison.
 REFERENCE_FILE = "model.onnx"

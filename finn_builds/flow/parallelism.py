@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from onnx import NodeProto
@@ -16,6 +15,7 @@ from finn_builds.estimates import Resources
 from finn_builds.finn_env import prepare_finn
 from finn_builds.flow.shapes import folded_layers
 from finn_builds.folding import NetworkFolding, divisors, fastest, for_target
+from finn_builds.json_files import read_json, write_json
 
 #: Shares of a board's resources that a network may be estimated at.
 BUDGET_SHARE = {"LUT": 0.70, "DSP": 0.80, "BRAM_18K": 0.80}
@@ -55,8 +55,7 @@ def step_target_fps_parallelization(model: ModelWrapper, cfg: BuildConfig) -> Mo
         else:
             folding = for_target(layers, budget, fps=cfg.target_fps, clock_ns=cfg.clock_ns)
         _apply(model, folding)
-    path = cfg.out / "auto_folding_config.json"
-    path.write_text(json.dumps(folding_config(model), indent=2) + "\n")
+    write_json(cfg.out / "auto_folding_config.json", folding_config(model))
     return model
 
 
@@ -112,7 +111,7 @@ def step_apply_folding_config(model: ModelWrapper, cfg: BuildConfig) -> ModelWra
     if cfg.folding_config_file is None:
         return model
     path = Path(cfg.folding_config_file)
-    config = json.loads(path.read_text())
+    config = read_json(path)
     nodes = {node.name: node for node in model.graph.node}
     for name, values in config.items():
         if name == "Defaults" or name.startswith("StreamingFIFO"):

@@ -6,9 +6,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from deploy.host_model import HostModel
 from finn_builds.config import BuildConfig
-from finn_builds.flow.estimated import write_json
 from finn_builds.flow.frontend import HOST_FILE, labelled_data
 from finn_builds.ingest import model_info
+from finn_builds.json_files import write_json
 from finn_builds.report import origin
 from finn_builds.report.content import Origin
 from finn_builds.report.gather import build_report

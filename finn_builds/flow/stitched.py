@@ -15,8 +15,9 @@ from finn_builds.accelerator import Accelerator
 from finn_builds.config import BuildConfig
 from finn_builds.fifo_sizing import SMALLEST, smallest_depths
 from finn_builds.finn_env import prepare_finn
-from finn_builds.flow.estimated import layer_cycles, layer_resources, write_json
+from finn_builds.flow.estimated import layer_cycles, layer_resources
 from finn_builds.flow.parallelism import folding_config
+from finn_builds.json_files import write_json
 from finn_builds.sim.errors import SimulationHang
 from finn_builds.stitch.design import TOP, Design, design_of, with_fifos
 from finn_builds.stitch.sources import design_files, write_design

@@ -16,11 +16,11 @@ from finn_builds.config import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.estimates import Resources
 from finn_builds.finn_env import prepare_finn
-from finn_builds.flow.estimated import write_json
 from finn_builds.flow.parallelism import budget_of
 from finn_builds.flow.shapes import folded_layers
 from finn_builds.flow.widen import input_ranges
 from finn_builds.folding import FoldedLayer, fastest, fits
+from finn_builds.json_files import write_json
 
 #: Layers beyond which not every combination of styles is tried.
 MAX_LAYERS = 12

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.config import BuildConfig
-from finn_builds.flow.estimated import write_json
 from finn_builds.flow.parallelism import budget_of
 from finn_builds.flow.synthesis import REPORT, TOP
+from finn_builds.json_files import read_json, write_json
 from finn_builds.synth.counts import FIGURES
 
 
 def step_summary(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
     """Gather the headline figures of a build, each said to be measured or estimated."""
     report = cfg.out / "report"
-    verification = json.loads((report / "verification.json").read_text())
-    performance = json.loads((report / "rtlsim_performance.json").read_text())
-    resources = json.loads((report / "estimate_layer_resources_final.json").read_text())["total"]
-    accuracy = json.loads((report / "accuracy.json").read_text()) or {}
+    verification = read_json(report / "verification.json")
+    performance = read_json(report / "rtlsim_performance.json")
+    resources = read_json(report / "estimate_layer_resources_final.json")["total"]
+    accuracy = read_json(report / "accuracy.json") or {}
     summary = {
         "model": cfg.model_name,
         "board": cfg.board_spec.name,
@@ -65,7 +64,7 @@ def _synthesised(path: Path) -> dict[str, Any]:
     """Return what the synthesis tool found for the whole design, or why it found nothing."""
     if not path.is_file():
         return {"synthesised": None}
-    report = json.loads(path.read_text())
+    report = read_json(path)
     top, tool = report[TOP], report["tool"]
     if "why" in top:
         return {"synthesised": None, "not_synthesised": top["why"]}
@@ -85,7 +84,7 @@ def _placed(path: Path) -> dict[str, Any]:
     """Return what came of the bitfile, if one was asked for."""
     if not path.is_file():
         return {"bitfile": None}
-    report = json.loads(path.read_text())
+    report = read_json(path)
     slack = report["timing"]["WNS"]
     found = f"bitfile/finn-accel.bit, slack {slack} ns (Vivado {report['tool']['version']})"
     if not report["timing"]["met"]:

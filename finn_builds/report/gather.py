@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from deploy.host_model import HostModel
 from finn_builds.boards import Board
 from finn_builds.frames import LabelledData
 from finn_builds.ingest import integer_mlp
+from finn_builds.json_files import read_json
 from finn_builds.report.classes import classes_of
 from finn_builds.report.content import Accuracy, BuildReport, Origin, Timing, Verification
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
@@ -45,14 +45,14 @@ def build_report(
         The hardware gives the class instead of the logits.
     """
     report = out / "report"
-    summary = _read(report / "summary.json")
-    style = _read(report / "style.json")
-    performance = _read(report / "rtlsim_performance.json")
-    verification = _read(report / "verification.json")
+    summary = read_json(report / "summary.json")
+    style = read_json(report / "style.json")
+    performance = read_json(report / "rtlsim_performance.json")
+    verification = read_json(report / "verification.json")
     synthesis = report / "synth_resources.json"
-    synthesised = _read(synthesis) if synthesis.is_file() else None
-    estimated = _read(report / "estimate_layer_resources_final.json")
-    network = integer_mlp(_checkpoint(out, "streamline"))
+    synthesised = read_json(synthesis) if synthesis.is_file() else None
+    estimated = read_json(report / "estimate_layer_resources_final.json")
+    network = integer_mlp(disk.checkpoint(out, "streamline"))
     host = HostModel.from_json(out / "host_model.json")
     nodes = nodes_of(model, estimated, synthesised, style["layers"])
     return BuildReport(
@@ -63,7 +63,7 @@ def build_report(
         style_asked=style["asked"],
         style_why=style["why"],
         top1=top1,
-        accuracy=_accuracy(_read(report / "accuracy.json")),
+        accuracy=_accuracy(read_json(report / "accuracy.json")),
         verification=Verification(
             frames=verification["frames"],
             mismatches=verification["mismatches"],
@@ -101,11 +101,3 @@ def _accuracy(found: dict[str, Any] | None) -> Accuracy | None:
         surrogate=found["surrogate"],
         before_input_quantizer=found.get("accuracy_without_input_quantizer"),
     )
-
-
-def _checkpoint(out: Path, step: str) -> ModelWrapper:
-    return ModelWrapper(str(disk.checkpoint_path(out, step)))
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

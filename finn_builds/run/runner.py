@@ -203,8 +203,7 @@ class _Run:
             step = self.steps[index]
             if index > 0:
                 # As a resumed build would get it, whether or not it is at hand.
-                path = disk.checkpoint_path(out, self.steps[index - 1].name)
-                model = ModelWrapper(str(path))
+                model = disk.checkpoint(out, self.steps[index - 1].name)
             last = found.steps.get(step.name)
             expected = None if last is None else last.seconds
             self.reporter.started(index + 1, len(self.steps), step.name, expected)
@@ -242,13 +241,13 @@ class _Run:
         self.state.complete = False
         self.state.save(out)
         disk.sweep(out)
-        owned: set[str] = {TIMES}
+        outputs = {TIMES}
         for step in self.steps[done:]:
-            owned.update(step.outputs)
+            outputs.update(step.outputs)
         for name, record in found.steps.items():
             if name not in self.state.steps:
-                owned.update(record.outputs)
-        for output in sorted(owned):
+                outputs.update(record.outputs)
+        for output in sorted(outputs):
             disk.remove(out, output)
         (out / disk.CHECKPOINTS).mkdir(exist_ok=True)
         kept = {f"{name}.onnx" for name in self.state.steps}

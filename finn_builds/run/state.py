@@ -17,10 +17,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from finn_builds.errors import UserError
 from finn_builds.fingerprint import file_digest, tree_digest
 from finn_builds.run.lock import LOCK_FILE
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
 
 STATE_FILE = "build_state.json"
 CHECKPOINTS = "intermediate_models"
@@ -91,6 +95,13 @@ def record(folder: Path, name: str, key: str, seconds: float, outputs: tuple[str
 def checkpoint_path(folder: Path, name: str) -> Path:
     """Return where the model lies as it was after a step."""
     return folder / CHECKPOINTS / f"{name}.onnx"
+
+
+def checkpoint(folder: Path, name: str) -> ModelWrapper:
+    """Read the model as it was after a step."""
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    return ModelWrapper(str(checkpoint_path(folder, name)))
 
 
 def is_ours(folder: Path) -> bool:

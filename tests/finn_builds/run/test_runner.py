@@ -77,10 +77,7 @@ class TestReuse:
     def test_steps_are_applied_in_order(self, toy_model: Path, tmp_path: Path) -> None:
         result = build(toy_model, tmp_path / "b", verify_seed=5, verify_frames=10)
         assert toy.weight(result.model) == (2 + 5) * 3 * 10
-        weights = [
-            toy.weight(toy.ModelWrapper(str(disk.checkpoint_path(tmp_path / "b", name))))
-            for name in NAMES
-        ]
+        weights = [toy.weight(disk.checkpoint(tmp_path / "b", name)) for name in NAMES]
         assert weights == [7, 21, 210, 210]
 
     def test_change_reruns_from_the_first_step_that_reads_it(
