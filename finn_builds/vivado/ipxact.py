@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-__all__ = ["COMPONENT_FILE", "VLNV", "component_xml"]
+__all__ = ["COMPONENT_FILE", "component_xml"]
 
 COMPONENT_FILE = "component.xml"
 
-#: Vendor, library, name and version of the core.
-VLNV = ("prunestream", "finn", "finn_design", "1.0")
+_IDENTITY = ("vendor", "library", "name", "version")
+_VLNV = ("prunestream", "finn", "finn_design", "1.0")  # of the core
 
 _SPIRIT = "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"
 _XILINX = "http://www.xilinx.com"
 
 _FAMILIES = ("zynq", "zynquplus", "zynquplusRFSOC")
 
-# View: name, what the tool calls it, file set.
+# Views: name, and what the tool calls it; each has a file set after its name.
 _VIEWS = (
     ("xilinx_verilogsynthesis", "verilogSource:vivado.xilinx.com:synthesis"),
     ("xilinx_verilogbehavioralsimulation", "verilogSource:vivado.xilinx.com:simulation"),
@@ -38,7 +38,7 @@ def _add(parent: ElementTree.Element, name: str, text: str | None = None) -> Ele
 
 def _reference(parent: ElementTree.Element, name: str, vlnv: tuple[str, str, str, str]) -> None:
     element = _add(parent, name)
-    for part, value in zip(("vendor", "library", "name", "version"), vlnv, strict=True):
+    for part, value in zip(_IDENTITY, vlnv, strict=True):
         element.set(f"{{{_SPIRIT}}}{part}", value)
 
 
@@ -154,7 +154,7 @@ def component_xml(
     top
         Name of the top module, with ``ap_clk``, ``ap_rst_n``, ``s_axis_0_*`` and ``m_axis_0_*``.
     in_bytes, out_bytes
-        Width of the two streams.
+        Width of the two streams (TDATA) in bytes.
     sources
         Verilog and SystemVerilog in compile order, relative to the component.
     data
@@ -163,7 +163,7 @@ def component_xml(
     ElementTree.register_namespace("spirit", _SPIRIT)
     ElementTree.register_namespace("xilinx", _XILINX)
     root = ElementTree.Element(f"{{{_SPIRIT}}}component")
-    for part, value in zip(("vendor", "library", "name", "version"), VLNV, strict=True):
+    for part, value in zip(_IDENTITY, _VLNV, strict=True):
         _add(root, part, value)
     buses = _add(root, "busInterfaces")
     axis = ("interface", "axis")
