@@ -45,7 +45,7 @@ def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> li
     found.append(
         (
             "accuracy",
-            f"{_percent(figures['accuracy'])} +- {_percent(figures['accuracy_error'])} "
+            f"{_percent(figures['accuracy'])} ± {_percent(figures['accuracy_error'])} "
             f"({figures['frames']:,} {frames}{unseen})",
         )
     )
@@ -54,7 +54,7 @@ def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> li
             (f"teacher on the same {frames}", f"{_percent(figures['teacher_accuracy'])}"),
             (
                 "below the teacher",
-                f"{100 * figures['below_teacher']:.1f} +- "
+                f"{100 * figures['below_teacher']:.1f} ± "
                 f"{100 * figures['below_teacher_error']:.1f} points; same class as the teacher on "
                 f"{_percent(figures['agreement'])}",
             ),

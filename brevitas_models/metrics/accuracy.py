@@ -52,13 +52,13 @@ def accuracy_figures(
 def accuracy_lines(figures: dict[str, float], what: str) -> list[str]:
     """Return the figures of `accuracy_figures` as lines for people; `what` names the frames."""
     lines = [
-        f"accuracy on {what}: {figures['accuracy']:.1%} +- {figures['accuracy_error']:.1%} "
+        f"accuracy on {what}: {figures['accuracy']:.1%} ± {figures['accuracy_error']:.1%} "
         f"({figures['frames']:,.0f} frames)"
     ]
     if "teacher_accuracy" in figures:
         lines.append(
             f"teacher on the same frames: {figures['teacher_accuracy']:.1%}; the model is "
-            f"{100 * figures['below_teacher']:.1f} +- {100 * figures['below_teacher_error']:.1f} "
+            f"{100 * figures['below_teacher']:.1f} ± {100 * figures['below_teacher_error']:.1f} "
             f"points below and gives the same class on {figures['agreement']:.1%}"
         )
     return lines
