@@ -23,7 +23,7 @@ from finn_builds import fingerprint as fp
 from finn_builds.boards import Board, board_path, load_board
 from finn_builds.checks import choice, existing_file, integer, is_path, number
 from finn_builds.errors import UserError
-from finn_builds.vivado.synthesis import require_vivado
+from finn_builds.vivado.bitfile import require_vivado
 
 STYLES = ("auto", "folded", "sparse")
 TRACES = ("vcd", "fst")

@@ -13,8 +13,8 @@ from finn_builds.flow.measured import VECTORS_FILE
 from finn_builds.json_files import read_json
 from finn_builds.shell.package import overlay_description, write_driver, write_package
 from finn_builds.shell.spec import ShellSpec
+from finn_builds.vivado.bitfile import BIT, BITFILE_DIR, RESOURCES, make_bitfile
 from finn_builds.vivado.project import write_project
-from finn_builds.vivado.synthesis import BIT, BITFILE_DIR, RESOURCES, synthesize
 
 #: The driver alone, as FINN lays it out, and the folder that goes to the board.
 DRIVER_DIR = "driver"
@@ -54,7 +54,7 @@ def step_synthesize_bitfile(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapp
     """
     if cfg.bitfile:
         cfg.progress(0, 1, "vivado: half an hour or more")
-        synthesize(cfg.out, cfg.out / PROJECT_DIR, cfg.scratch)
+        make_bitfile(cfg.out, cfg.out / PROJECT_DIR, cfg.scratch)
     return model
 
 

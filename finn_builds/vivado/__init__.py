@@ -1,1 +1,1 @@
-"""Everything for Vivado: IP-XACT, the block design's Tcl, running it, reading its reports."""
+"""From the stitched design to a bitfile: IP-XACT, block design, running Vivado, its reports."""

@@ -14,7 +14,7 @@ from finn_builds.vivado import reports
 from finn_builds.vivado.block_design import BUILD_SCRIPT, RESULT
 from finn_builds.vivado.project import how_to_run
 
-__all__ = ["BIT", "BITFILE_DIR", "LOG", "RESOURCES", "TIMING", "require_vivado", "synthesize"]
+__all__ = ["BIT", "BITFILE_DIR", "LOG", "RESOURCES", "TIMING", "make_bitfile", "require_vivado"]
 
 BITFILE_DIR = "bitfile"
 BIT = "finn-accel.bit"
@@ -45,7 +45,7 @@ def require_vivado(folder: str) -> None:
         )
 
 
-def synthesize(out: Path, project: Path, scratch: Path) -> None:
+def make_bitfile(out: Path, project: Path, scratch: Path) -> None:
     """Make the bitfile.
 
     Writes ``bitfile/finn-accel.bit`` and ``.hwh``, ``report/post_synth_resources.json``,

@@ -10,7 +10,7 @@ import pytest
 from finn_builds.config import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.tools import ToolFailed
-from finn_builds.vivado.synthesis import synthesize
+from finn_builds.vivado.bitfile import make_bitfile
 from tests.finn_builds.vivado.conftest import write_build
 
 
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_bitfile_reports_and_log_are_collected(fake_vivado, folder, tmp_path):
-    synthesize(folder, folder / "vivado", tmp_path / "scratch")
+    make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
     names = sorted(path.name for path in (folder / "bitfile").iterdir())
     assert names == ["finn-accel.bit", "finn-accel.hwh"]
     figures = json.loads((folder / "report" / "post_synth_resources.json").read_text())
@@ -48,7 +48,7 @@ def test_bitfile_reports_and_log_are_collected(fake_vivado, folder, tmp_path):
 
 def test_missed_timing_is_recorded(fake_vivado, folder, tmp_path):
     (fake_vivado / "options").write_text("late")
-    synthesize(folder, folder / "vivado", tmp_path / "scratch")
+    make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
     timing = json.loads((folder / "report" / "post_synth_resources.json").read_text())["timing"]
     assert (timing["WNS"], timing["met"]) == (-0.25, False)
 
@@ -56,7 +56,7 @@ def test_missed_timing_is_recorded(fake_vivado, folder, tmp_path):
 def test_a_failing_run_keeps_the_log_and_makes_no_bitfile(fake_vivado, folder, tmp_path):
     (fake_vivado / "options").write_text("failing-run")
     with pytest.raises(ToolFailed, match="route_design ERROR"):
-        synthesize(folder, folder / "vivado", tmp_path / "scratch")
+        make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
     assert "no bitfile" in (folder / "report" / "vivado.log").read_text()
     assert not (folder / "bitfile").exists()
 
