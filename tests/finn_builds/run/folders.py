@@ -1,0 +1,39 @@
+"""The toy's build folders: made, removed and compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from finn_builds.fingerprint import file_digest
+from finn_builds.run import state as disk
+from finn_builds.run.runner import Step, run_steps
+from tests.finn_builds import toy_build as toy
+
+NAMES = ("seed", "generate", "measure", "pack")
+
+# What may differ between two builds of the same thing: when and how long they ran.
+VOLATILE = {"build.log", "report/time_per_step.json", disk.STATE_FILE, ".build.lock"}
+
+
+def build(model: Path, out: Path, *, steps: list[Step] | None = None, **options):
+    """Run the toy's steps, or others, in a folder."""
+    return run_steps(steps or toy.steps(), toy.config(model, out, **options), toy.load)
+
+
+def contents(out: Path) -> dict[str, str]:
+    """Return a digest per file of a build folder, without what is bound to differ."""
+    files = {p.relative_to(out).as_posix(): p for p in out.rglob("*") if p.is_file()}
+    found = {name: file_digest(path) for name, path in files.items() if name not in VOLATILE}
+    state = json.loads((out / disk.STATE_FILE).read_text())
+    found["complete"] = state["complete"]
+    for name, record in state["steps"].items():
+        found[f"record of {name}"] = json.dumps({**record, "seconds": 0})
+    return found
+
+
+def fresh(out: Path) -> Path:
+    """Remove a build folder and return its path."""
+    shutil.rmtree(out, ignore_errors=True)
+    return out
