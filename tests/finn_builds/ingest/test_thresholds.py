@@ -1,21 +1,11 @@
 """The integer network equals the QONNX model, integer for integer."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from qonnx.core.onnx_exec import execute_onnx
 
-from deploy.host_model import HostModel
 from finn_builds.ingest import (
-    Reference,
-    host_description,
     integer_mlp,
-    split_host,
-    tidy,
-    to_thresholds,
 )
 from finn_builds.ingest.chain import Step
 from finn_builds.ingest.thresholds import InexactThresholdsError, find_thresholds
@@ -28,32 +18,9 @@ from tests.finn_builds.ingest.graphs import (
     mlp,
     random_layers,
 )
+from tests.finn_builds.ingest.streamlined import batch_norm, built, codes_for, to_codes
 
 RNG = np.random.default_rng(7)
-
-
-def built(layers, input_quantizer):
-    """Return the streamlined model, its host model and the reference."""
-    tidied = tidy(mlp(layers, input_quantizer))
-    streamlined = to_thresholds(split_host(tidied))
-    return streamlined, HostModel.from_dict(host_description(streamlined)), Reference(tidied)
-
-
-def to_codes(host, levels):
-    """Return the accelerator's integers for levels of the input quantizer."""
-    codes = host.to_dict()["codes"]
-    return levels // codes["divisor"] + codes["zero_point"]
-
-
-def codes_for(quantizer: Quantizer, n: int, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Return random levels (zero point taken off) with the corners of the range among them."""
-    if quantizer.signed and quantizer.bits == 1:
-        low, high, step = -1, 1, 2
-    else:
-        (low, high), step = quantizer.limits(), 1
-    x = low + step * rng.integers(0, (high - low) // step + 1, size=(frames, n))
-    x[0], x[1] = low, high
-    return x - int(quantizer.zero_point)
 
 
 def check(layers, input_quantizer, x):
@@ -138,10 +105,6 @@ def test_every_rounding_mode_against_exact_arithmetic(mode):
     exact = exact_forward(layers, Quantizer(3), x)
     np.testing.assert_array_equal(host.after(y), np.array(exact, dtype=np.float32))
     np.testing.assert_array_equal(y, reference.run(x))
-
-
-def batch_norm(gamma, beta, mean, var):
-    return tuple(np.asarray(p, dtype=np.float32) for p in (gamma, beta, mean, var))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -329,85 +292,3 @@ def test_a_function_that_is_not_monotone_is_caught():
     one = np.ones(1, dtype=np.int64)
     with pytest.raises(InexactThresholdsError, match="do not reproduce"):
         find_thresholds(tail, one, -8 * one, 7 * one, np.arange(-8, 8))
-
-
-FREE = st.floats(0.01, 4).map(lambda v: float(np.float32(v)))
-POWER = st.integers(-4, 2).map(lambda e: 2.0**e)
-
-
-@st.composite
-def quantizers(draw, scales):
-    bits = draw(st.integers(1, 8))
-    signed = draw(st.booleans())
-    zero_point = draw(st.sampled_from([0, 0, 1, -3, 2 ** (bits - 1)]))
-    return Quantizer(
-        bits,
-        draw(scales),
-        signed=signed,
-        narrow=draw(st.booleans()) and bits > 1,
-        zero_point=zero_point,
-        plain=zero_point != 0 or draw(st.booleans()),  # BipolarQuant has no zero point
-        rounding=draw(st.sampled_from(["ROUND", "FLOOR", "CEIL", "HALF_UP", "DOWN"])),
-    )
-
-
-@st.composite
-def networks(draw, scales, unit_variance):
-    sizes = draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    layers = []
-    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
-        bits = draw(st.integers(1, 8))
-        per_channel = draw(st.booleans())
-        scale = np.float32([draw(scales) for _ in range(n_out if per_channel else 1)])
-        weight = Quantizer(bits, scale if per_channel else scale[0], narrow=False)
-        low, high = (-1, 1) if bits == 1 else weight.limits()
-        raw = (rng.integers(low, high + 1, size=(n_in, n_out)) * scale).astype(np.float32)
-        norm = None
-        if draw(st.booleans()):
-            gamma = rng.choice([-2.0, -0.5, 0.0, 0.25, 1.0, 3.0], size=n_out)
-            var = np.ones(n_out) if unit_variance else rng.uniform(0.1, 4, size=n_out)
-            mean = rng.integers(-4, 5, size=n_out) / 2
-            norm = batch_norm(gamma, rng.integers(-4, 5, size=n_out) / 4, mean, var)
-        last = i == len(sizes) - 2
-        act = None if last and draw(st.booleans()) else draw(quantizers(scales))
-        layers.append(
-            Layer(
-                raw,
-                weight,
-                bias=rng.integers(-8, 9, size=n_out) / 8 if draw(st.booleans()) else None,
-                batch_norm=norm,
-                relu=draw(st.booleans()) if act is not None else False,
-                activation=act,
-                form=draw(st.sampled_from(["matmul", "gemm", "transpose"])),
-                # Variance 1 and epsilon 0 keep the arithmetic rational.
-                epsilon=0.0 if unit_variance else 1e-5,
-            )
-        )
-    return layers, draw(quantizers(scales)), rng
-
-
-@settings(max_examples=60, deadline=None)
-@given(networks(FREE, unit_variance=False))
-def test_any_network_equals_the_reference(network):
-    layers, into, rng = network
-    streamlined, host, reference = built(layers, into)
-    x = to_codes(host, codes_for(into, layers[0].weights.shape[0], 64, rng))
-    mlp_ = integer_mlp(streamlined)
-    np.testing.assert_array_equal(mlp_.execute(x), reference.run(x))
-    got = execute_onnx(streamlined, {"global_in": x[:1].astype(np.float32)})["global_out"]
-    np.testing.assert_array_equal(got, mlp_.execute(x[:1]))
-
-
-@settings(max_examples=40, deadline=None)
-@given(networks(POWER, unit_variance=True))
-def test_any_network_of_rational_constants_equals_exact_arithmetic(network):
-    layers, into, rng = network
-    streamlined, host, reference = built(layers, into)
-    levels = codes_for(into, layers[0].weights.shape[0], 16, rng)
-    x = to_codes(host, levels)
-    y = integer_mlp(streamlined).execute(x)
-    np.testing.assert_array_equal(y, reference.run(x))
-    # The host's float32 is exact, too, on these constants.
-    exact = np.array(exact_forward(layers, into, levels), dtype=np.float64)
-    np.testing.assert_array_equal(host.after(y), exact.astype(np.float32))
