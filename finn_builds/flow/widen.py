@@ -17,6 +17,8 @@ from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from finn_builds.ingest.accumulators import accumulator_ranges, datatype_range
+
 #: Metadata of a widened graph: (lowest, highest) value at the input of each layer, in order.
 INPUT_RANGES = "input_ranges"
 
@@ -62,7 +64,7 @@ def widen_types(model: ModelWrapper, *, narrow_weights: bool) -> ModelWrapper:
         The same graph; values and results are unchanged.
     """
     source = model.graph.input[0].name
-    low, high = _range(model.get_tensor_datatype(source))
+    low, high = datatype_range(model.get_tensor_datatype(source).name)
     model.set_tensor_datatype(source, activation_type(low, high))
     ranges = []
     for node in model.graph.node:
@@ -80,28 +82,6 @@ def input_ranges(model: ModelWrapper) -> list[tuple[int, int]]:
     return [(low, high) for low, high in json.loads(model.get_metadata_prop(INPUT_RANGES))]
 
 
-def _range(datatype: BaseDataType) -> tuple[int, int]:
-    return int(datatype.min()), int(datatype.max())
-
-
-def accumulator_range(weights: np.ndarray, low: int, high: int) -> tuple[int, int]:
-    """Return the extreme values of ``x @ weights`` for x in ``low``..``high``.
-
-    Parameters
-    ----------
-    weights : ndarray, shape (n_in, n_out)
-        Integer weights.
-    low, high : int
-        Range of every input.
-    """
-    positive = np.maximum(weights, 0).sum(axis=0)
-    negative = np.minimum(weights, 0).sum(axis=0)
-    return (
-        int((positive * low + negative * high).min()),
-        int((positive * high + negative * low).max()),
-    )
-
-
 def _widen_matmul(
     model: ModelWrapper, node: NodeProto, low: int, high: int, narrow: bool
 ) -> tuple[int, int]:
@@ -112,7 +92,8 @@ def _widen_matmul(
     # layer with few or no weights left would not need.
     input_type = model.get_tensor_datatype(node.input[0])
     product_bits = weight_type.bitwidth() + input_type.bitwidth() - int(input_type.signed())
-    acc_low, acc_high = accumulator_range(weights.astype(np.int64), low, high)
+    lows, highs = accumulator_ranges(weights.astype(np.int64), low, high)
+    acc_low, acc_high = int(lows.min()), int(highs.max())
     model.set_tensor_datatype(node.output[0], signed_type(acc_low, acc_high, at_least=product_bits))
     return acc_low, acc_high
 

@@ -11,23 +11,28 @@ from .weights import integer_datatype
 EXACT_LIMIT = 2**24
 
 
-def accumulator_range(weights: np.ndarray, datatype: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the smallest and largest sum of each output for any input of a datatype.
+def datatype_range(datatype: str) -> tuple[int, int]:
+    """Return the smallest and the largest value of a QONNX integer datatype."""
+    kind = DataType[datatype]
+    return int(kind.min()), int(kind.max())
+
+
+def accumulator_ranges(weights: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and largest sum of each output.
 
     Parameters
     ----------
     weights
         int64, shape (n_in, n_out).
-    datatype
-        QONNX datatype of the inputs.
+    low, high
+        Range of every input.
 
     Returns
     -------
     low, high
         int64, shape (n_out,).
     """
-    kind = DataType[datatype]
-    at_low, at_high = weights * int(kind.min()), weights * int(kind.max())
+    at_low, at_high = weights * low, weights * high
     return np.minimum(at_low, at_high).sum(axis=0), np.maximum(at_low, at_high).sum(axis=0)
 
 
@@ -39,10 +44,11 @@ def accumulator_datatype(step: Step, weights: np.ndarray, datatype: str) -> str:
     UserError
         If the sums are too large to be exact in float32.
     """
-    low, high = accumulator_range(weights, datatype)
-    if max(-int(low.min()), int(high.max())) + 1 >= EXACT_LIMIT:
+    lows, highs = accumulator_ranges(weights, *datatype_range(datatype))
+    low, high = int(lows.min()), int(highs.max())
+    if max(-low, high) + 1 >= EXACT_LIMIT:
         raise UserError(
-            f"{step} can sum up to {max(-int(low.min()), int(high.max()))}, more than the "
-            f"{EXACT_LIMIT} that are exact; use fewer inputs or narrower weights or activations"
+            f"{step} can sum up to {max(-low, high)}, more than the {EXACT_LIMIT} that are exact; "
+            "use fewer inputs or narrower weights or activations"
         )
-    return integer_datatype(min(int(low.min()), -1), int(high.max()))
+    return integer_datatype(min(low, -1), high)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import qonnx_make_model
@@ -112,6 +112,11 @@ class Chain:
     metadata: Mapping[str, str]
 
 
+def describe(node: NodeProto) -> str:
+    """Return a node's name and operator, for messages; a `Step` says the same of itself."""
+    return f"node '{node.name}' ({node.op_type})"
+
+
 def fix_domains(graph: GraphProto) -> None:
     """Give the quantizers of a graph, in place, the name and domain qonnx knows them by."""
     for node in graph.node:
@@ -121,7 +126,7 @@ def fix_domains(graph: GraphProto) -> None:
             node.op_type = "Quant"
 
 
-def node_attrs(node: Any) -> dict[str, Any]:
+def node_attrs(node: NodeProto) -> dict[str, Any]:
     """Return the attributes of an ONNX node as a dict, byte strings decoded."""
     attrs = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     return {k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in attrs.items()}

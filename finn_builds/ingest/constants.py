@@ -9,7 +9,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from ..errors import UserError
-from .chain import Constant, QuantisedConstant, annotation, node_attrs
+from .chain import Constant, QuantisedConstant, annotation, describe, node_attrs
 from .elementwise import QUANTIZERS, ROUNDING, supported_rounding
 from .weights import bipolar_constant, quantise_constant
 
@@ -52,7 +52,7 @@ def plain(constant: Constant) -> np.ndarray:
 
 def _computed(node: NodeProto, inputs: list[Constant]) -> Constant | None:
     """Return what a node makes of constants, or ``None`` for nodes that are not followed."""
-    where = f"node '{node.name}' ({node.op_type})"
+    where = describe(node)
     attrs = node_attrs(node)
     if node.op_type in QUANTIZERS and not np.isfinite(plain(inputs[0])).all():
         raise UserError(

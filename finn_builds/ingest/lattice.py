@@ -104,8 +104,7 @@ def quantised_lattice(steps: tuple[Step, ...], where: str) -> Lattice:
             f"{quantizer} has a scale per channel; before {where} one scale for the whole tensor "
             "is supported: train it with a scale per tensor"
         )
-    low, high = quant_levels(quantizer)
-    levels = np.arange(low, high + 1, 2 if is_bipolar(quantizer) else 1)
+    levels = _levels(quantizer)
     return _lattice(levels, scale.reshape(-1)[0], steps[: index + 1], steps[index + 1 :], where)
 
 
@@ -115,12 +114,12 @@ def typed_lattice(datatype: str, steps: tuple[Step, ...]) -> Lattice | None:
     ``None`` where it is wider than the build can do, or where what the model computes from it
     before its first layer leaves the multiples of one number: it needs a quantizer, then.
     """
-    kind = DataType[datatype]
-    if kind.bitwidth() > MAX_ACTIVATION_BITS:
+    if DataType[datatype].bitwidth() > MAX_ACTIVATION_BITS:
         return None
-    levels = np.arange(int(kind.min()), int(kind.max()) + 1, 2 if datatype == "BIPOLAR" else 1)
     try:
-        return _lattice(levels, np.ones((), np.float32), (), steps, "the first layer")
+        return _lattice(
+            datatype_levels(datatype), np.ones((), np.float32), (), steps, "the first layer"
+        )
     except _OffLatticeError:
         return None
 
@@ -132,10 +131,8 @@ def output_lattice(steps: tuple[Step, ...]) -> Lattice | None:
         return None
     quantizer = steps[index]
     check_activation(quantizer)
-    low, high = quant_levels(quantizer)
-    levels = np.arange(low, high + 1, 2 if is_bipolar(quantizer) else 1)
     scale = np.asarray(quantizer.constants[0], dtype=np.float32)
-    return _codes(levels, scale, steps[: index + 1], steps[index + 1 :])
+    return _codes(_levels(quantizer), scale, steps[: index + 1], steps[index + 1 :])
 
 
 def check_activation(quantizer: Step) -> None:
@@ -146,6 +143,18 @@ def check_activation(quantizer: Step) -> None:
             f"{quantizer} gives {bits}-bit activations; supported are 1 to "
             f"{MAX_ACTIVATION_BITS} bits: train it with narrower activations"
         )
+
+
+def datatype_levels(datatype: str) -> np.ndarray:
+    """Return all values of a QONNX integer datatype, in order, int64."""
+    kind = DataType[datatype]
+    return np.arange(int(kind.min()), int(kind.max()) + 1, 2 if datatype == "BIPOLAR" else 1)
+
+
+def _levels(quantizer: Step) -> np.ndarray:
+    """Return all values of a quantizer in units of its scale, in order, int64."""
+    low, high = quant_levels(quantizer)
+    return np.arange(low, high + 1, 2 if is_bipolar(quantizer) else 1)
 
 
 def _is_factor(step: Step) -> bool:

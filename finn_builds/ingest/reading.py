@@ -7,7 +7,7 @@ from onnx import NodeProto, TensorProto
 from qonnx.core.modelwrapper import ModelWrapper
 
 from ..errors import UserError
-from .chain import Chain, Constant, Step, annotation, metadata, node_attrs
+from .chain import Chain, Constant, Step, annotation, describe, metadata, node_attrs
 from .constants import all_constants
 from .elementwise import ELEMENTWISE, FINAL
 
@@ -29,11 +29,6 @@ _MLP = (
     "supported is a chain of MatMul or Gemm layers with quantised weights, BatchNormalization, "
     "activation functions and quantizers"
 )
-
-
-def describe(node: NodeProto) -> str:
-    """Return a node's name and operator, for messages."""
-    return f"node '{node.name}' ({node.op_type})"
 
 
 def dynamic_nodes(model: ModelWrapper, start: str) -> list[NodeProto]:

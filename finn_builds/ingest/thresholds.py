@@ -11,12 +11,12 @@ biases, clips and constant neurons need no cases of their own.
 from dataclasses import replace
 
 import numpy as np
-from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
-from .accumulators import EXACT_LIMIT, accumulator_datatype, accumulator_range
+from .accumulators import EXACT_LIMIT, accumulator_datatype, accumulator_ranges, datatype_range
 from .chain import Step, read_plain, write_chain
 from .elementwise import direction, evaluate_steps
+from .lattice import datatype_levels
 from .weights import integer_datatype, weight_datatype
 
 # Accumulators per neuron, besides the thresholds, at which the result is compared.
@@ -64,7 +64,7 @@ def to_thresholds(model: ModelWrapper) -> ModelWrapper:
         sign = np.where(direction(tail, weights.shape[1]) < 0, -1, 1)
         weights = weights * sign
         steps.append(_matmul(matmul, number, weights, datatype))
-        low, high = accumulator_range(weights, datatype)
+        low, high = accumulator_ranges(weights, *datatype_range(datatype))
         datatype = tail[-1].datatype or ""
         steps.append(_multithreshold(tail, number, sign, low, high, datatype))
     return write_chain(replace(chain, steps=tuple(steps)))
@@ -88,7 +88,7 @@ def _multithreshold(
     high: np.ndarray,
     datatype: str,
 ) -> Step:
-    levels = output_levels(datatype)
+    levels = datatype_levels(datatype)
     thresholds = find_thresholds(tail, sign, low, high, levels)
     assert np.abs(thresholds).max(initial=0) <= EXACT_LIMIT
     kind = integer_datatype(min(-1, int(thresholds.min())), int(thresholds.max()))
@@ -105,13 +105,6 @@ def _multithreshold(
         datatype=datatype,
         weight_datatype=kind,
     )
-
-
-def output_levels(datatype: str) -> np.ndarray:
-    """Return all values of a QONNX integer datatype, in order, int64."""
-    kind = DataType[datatype]
-    step = 2 if datatype == "BIPOLAR" else 1
-    return np.arange(int(kind.min()), int(kind.max()) + 1, step)
 
 
 def find_thresholds(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from finn_builds.flow.widen import accumulator_range, activation_type, signed_type
+from finn_builds.flow.widen import activation_type, signed_type
+from finn_builds.ingest.accumulators import accumulator_ranges
 from tests.finn_builds.flow.networks import legal_inputs, simulators, stitch, streamlined
 
 INPUTS = {
@@ -86,8 +87,9 @@ def test_activation_type_has_at_least_two_bits(low, high, name):
     assert activation_type(low, high).name == name
 
 
-def test_accumulator_range_is_reached():
+@pytest.mark.parametrize(("least", "most"), [(-4, 3), (0, 7), (-1, 1)])
+def test_accumulator_ranges_are_reached(least, most):
     weights = np.array([[1, -2], [3, 0], [-1, 5]])
-    low, high = accumulator_range(weights, -4, 3)
-    corners = np.array(np.meshgrid(*[[-4, 3]] * 3)).reshape(3, -1).T @ weights
-    assert (low, high) == (corners.min(), corners.max())
+    low, high = accumulator_ranges(weights, least, most)
+    corners = np.array(np.meshgrid(*[[least, most]] * 3)).reshape(3, -1).T @ weights
+    np.testing.assert_array_equal((low, high), (corners.min(axis=0), corners.max(axis=0)))
