@@ -9,9 +9,10 @@ knows the wires.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
 
 from finn_builds.sparse.family import XC7, Family
 from finn_builds.sparse.truth import depends_on
@@ -29,6 +30,7 @@ _DSP_SETUP = 1.20
 _SRL_OUT = 1.47
 _BRAM_OUT = 2.45
 
+# Carry cells, and the pins at which a carry comes in.
 _CARRY = {"CARRY4": ("CI", "CYINIT"), "CARRY8": ("CI", "CI_TOP"), "CCU2C": ("CIN",)}
 _CLOCKED = ("FD", "DSP48", "RAMB", "URAM", "TRELLIS_FF", "MULT18", "ALU54", "DP16", "PDPW16")
 _MUX = ("MUXF", "PFUMX", "L6MUX")
@@ -54,6 +56,16 @@ class Path:
     cells: tuple[str, ...]
 
 
+class _Driver(NamedTuple):
+    """What drives a net: one bit of a cell's output pin."""
+
+    cell: Cell
+    pin: str
+    place: int
+    arcs: tuple[tuple[str, int], ...]
+    """The input pins, with their nets, on which the bit depends at once; no constants."""
+
+
 def longest_path(netlist: Netlist, family: Family) -> Path:
     """Return depth and estimated delay of a flat netlist.
 
@@ -68,97 +80,121 @@ def longest_path(netlist: Netlist, family: Family) -> Path:
     RuntimeError
         The netlist has a combinational loop.
     """
+    drivers = _drivers(netlist)
     scale = family.t_lut / XC7.t_lut
-    driver: dict[int, tuple[int, str, int]] = {}
-    for index, cell in enumerate(netlist.cells):
-        if _clocked(cell):
-            continue
-        for pin, bits in cell.outputs.items():
-            for place, bit in enumerate(bits):
-                if isinstance(bit, int):
-                    driver[bit] = (index, pin, place)
-    carry_nets = {
-        bit
-        for cell in netlist.cells
-        if cell.kind in _CARRY
-        for pin, bits in cell.inputs.items()
-        if pin not in _CARRY[cell.kind]
-        for bit in bits
-        if isinstance(bit, int)
-    }
-    start = _starts(netlist, family, scale)
-    arcs = {bit: tuple(_arcs(netlist.cells[k], pin, at)) for bit, (k, pin, at) in driver.items()}
-    order = TopologicalSorter(
-        {bit: [b for _, b in reads if b in driver] for bit, reads in arcs.items()}
-    )
-    try:
-        nets = list(order.static_order())
-    except CycleError as error:
-        names = [netlist.cells[driver[bit][0]].name for bit in error.args[1][:4]]
-        raise RuntimeError(f"synthesis left a combinational loop through {names}") from error
-    # Of each net: cells before it, the delay up to it, and up to the inputs of its LUT.
-    depth: dict[int, int] = {}
-    delay: dict[int, float] = {}
-    entry: dict[int, float] = {}
-    came: dict[int, int] = {}
-    for net in nets:
-        index, pin, place = driver[net]
-        cell = netlist.cells[index]
-        slowest, deepest = start.get(net, 0.0), 0
-        for source_pin, bit in arcs[net]:
-            if not isinstance(bit, int):
-                continue
-            arrival = delay.get(bit, start.get(bit, family.t_reg))
-            if cell.kind in _CARRY:
-                arrival = _into_carry(
-                    cell, source_pin, pin, place, bit, arrival, entry, driver, netlist, family
-                )
-            if arrival > slowest:
-                slowest = arrival
-                if bit in driver:
-                    came[net] = bit
-            deepest = max(deepest, depth.get(bit, 0))
-        depth[net] = deepest + 1
-        if cell.kind in _CARRY:
-            delay[net] = slowest
-        elif cell.kind.startswith(_MUX):
-            delay[net] = slowest + 0.3 * family.t_lut  # within the slice
-        else:
-            delay[net] = slowest + family.t_lut
-            if net in carry_nets:
-                entry[net] = slowest
-    ends = _ends(netlist, scale)
+    arrivals = _Arrivals(netlist, family, scale, drivers)
+    for net in _in_order(drivers):
+        arrivals.settle(net)
     worst, at = max(
-        ((delay.get(b, start.get(b, family.t_reg)) + setup, b) for b, setup in ends),
+        ((arrivals.at(bit) + setup, bit) for bit, setup in _ends(netlist, scale)),
         default=(0.0, -1),
     )
-    return Path(max(depth.values(), default=0), round(worst, 2), _trace(at, came, driver, netlist))
+    return Path(max(arrivals.depth.values(), default=0), round(worst, 2), arrivals.cells_to(at))
 
 
-def _into_carry(
-    cell: Cell,
-    source_pin: str,
-    pin: str,
-    place: int,
-    bit: int,
-    arrival: float,
-    entry: dict[int, float],
-    driver: dict[int, tuple[int, str, int]],
-    netlist: Netlist,
-    family: Family,
-) -> float:
-    """Return when a carry cell's output settles after one of its inputs."""
-    first = list(cell.inputs[source_pin]).index(bit)
-    through = place + 1
-    if source_pin not in _CARRY[cell.kind]:
-        # The LUT in front lies in the same slice: the model counts it with the way in.
-        arrival = entry.get(bit, arrival) + family.t_carry_in
-        through = place - first + 1
-    elif bit in driver and netlist.cells[driver[bit][0]].kind in _CARRY:
-        arrival -= family.t_carry_out  # from chain to chain, without a net
-    else:
-        arrival += family.t_carry_in
-    return arrival + max(1, through) * family.t_carry_bit + family.t_carry_out
+def _drivers(netlist: Netlist) -> dict[int, _Driver]:
+    """Return the driver of every net behind a combinational cell."""
+    return {
+        bit: _Driver(
+            cell,
+            pin,
+            place,
+            tuple((p, b) for p, b in _arcs(cell, pin, place) if isinstance(b, int)),
+        )
+        for cell in netlist.cells
+        if not _clocked(cell)
+        for pin, bits in cell.outputs.items()
+        for place, bit in enumerate(bits)
+        if isinstance(bit, int)
+    }
+
+
+def _in_order(drivers: Mapping[int, _Driver]) -> list[int]:
+    """Return the driven nets, each behind those it depends on."""
+    order = TopologicalSorter(
+        {net: [b for _, b in driver.arcs if b in drivers] for net, driver in drivers.items()}
+    )
+    try:
+        return list(order.static_order())
+    except CycleError as error:
+        names = [drivers[bit].cell.name for bit in error.args[1][:4]]
+        raise RuntimeError(f"synthesis left a combinational loop through {names}") from error
+
+
+class _Arrivals:
+    """When each net settles, and behind how many cells; nets are settled in their order."""
+
+    def __init__(
+        self, netlist: Netlist, family: Family, scale: float, drivers: Mapping[int, _Driver]
+    ) -> None:
+        self.family, self.drivers = family, drivers
+        self.start = _starts(netlist, family, scale)
+        # Nets between a LUT and the carry chain in the same slice.
+        self.into_chains = {
+            bit
+            for cell in netlist.cells
+            if cell.kind in _CARRY
+            for pin, bits in cell.inputs.items()
+            if pin not in _CARRY[cell.kind]
+            for bit in bits
+            if isinstance(bit, int)
+        }
+        # Of each net: cells before it, the delay up to it, the delay up to the inputs of its LUT
+        # where a chain follows, and the net before it on the slowest path.
+        self.depth: dict[int, int] = {}
+        self.delay: dict[int, float] = {}
+        self.entry: dict[int, float] = {}
+        self.came: dict[int, int] = {}
+
+    def at(self, bit: int) -> float:
+        """Return the delay up to a net, ns."""
+        return self.delay.get(bit, self.start.get(bit, self.family.t_reg))
+
+    def settle(self, net: int) -> None:
+        """Work out a net whose driver's inputs are known."""
+        driver, family = self.drivers[net], self.family
+        kind = driver.cell.kind
+        slowest, deepest = self.start.get(net, 0.0), 0
+        for pin, bit in driver.arcs:
+            arrival = self._through_chain(driver, pin, bit) if kind in _CARRY else self.at(bit)
+            if arrival > slowest:
+                slowest = arrival
+                if bit in self.drivers:
+                    self.came[net] = bit
+            deepest = max(deepest, self.depth.get(bit, 0))
+        self.depth[net] = deepest + 1
+        if kind in _CARRY:
+            self.delay[net] = slowest
+        elif kind.startswith(_MUX):
+            self.delay[net] = slowest + 0.3 * family.t_lut  # within the slice
+        else:
+            self.delay[net] = slowest + family.t_lut
+            if net in self.into_chains:
+                self.entry[net] = slowest
+
+    def _through_chain(self, driver: _Driver, source_pin: str, bit: int) -> float:
+        """Return when a carry cell's output settles after one of its inputs."""
+        cell, family = driver.cell, self.family
+        arrival, through = self.at(bit), driver.place + 1
+        if source_pin not in _CARRY[cell.kind]:
+            # The LUT in front lies in the same slice: the model counts it with the way in.
+            arrival = self.entry.get(bit, arrival) + family.t_carry_in
+            through -= list(cell.inputs[source_pin]).index(bit)
+        elif bit in self.drivers and self.drivers[bit].cell.kind in _CARRY:
+            arrival -= family.t_carry_out  # from chain to chain, without a net
+        else:
+            arrival += family.t_carry_in
+        return arrival + max(1, through) * family.t_carry_bit + family.t_carry_out
+
+    def cells_to(self, net: int) -> tuple[str, ...]:
+        """Return the names of the cells on the slowest path to a net, from its start."""
+        path = []
+        while net in self.drivers:
+            path.append(self.drivers[net].cell.name)
+            if net not in self.came:
+                break
+            net = self.came[net]
+        return tuple(reversed(path))
 
 
 def _clocked(cell: Cell) -> bool:
@@ -212,15 +248,3 @@ def _arcs(cell: Cell, pin: str, place: int) -> Iterator[tuple[str, Bit]]:
         for k, bit in enumerate(bits):
             if not in_chain or k <= place - (name == "DI" and pin == "O"):
                 yield name, bit
-
-
-def _trace(
-    net: int, came: dict[int, int], driver: dict[int, tuple[int, str, int]], netlist: Netlist
-) -> tuple[str, ...]:
-    path = []
-    while net in driver:
-        path.append(netlist.cells[driver[net][0]].name)
-        if net not in came:
-            break
-        net = came[net]
-    return tuple(reversed(path))
