@@ -9,8 +9,8 @@ primitives.
 
 from __future__ import annotations
 
+from finn_builds.sparse.cells_ccu2c import CCU2C_CELLS
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.lutnet import LUT_INPUTS
 
 _HEAD = """\
 // {title}
@@ -201,7 +201,7 @@ module {module} (
 `ifndef SYNTHESIS
   assign y = s ? b : a;
 `else
-  {primitive} mux (.I0(a), .I1(b), .S(s), .O(y));
+  {primitive};
 `endif
 endmodule
 """
@@ -217,9 +217,9 @@ module {module} #(
 `ifndef YOSYS
   assign y = INIT[a];
 `else
-  LUT{n} #(
-      .INIT(INIT)
-  ) lut ({pins}.O(y));
+  {cell} #(
+      .INIT({init})
+  ) lut ({pins});
 `endif
 endmodule
 """
@@ -247,38 +247,69 @@ _CARRY8 = """\
       assign carry[i+1] = c[7];"""
 
 
-def _lut(n: int) -> str:
-    pins = "".join(f".I{k}(a[{k}]), " for k in range(n))
-    text = _LUT.replace("{n}", str(n)).replace("{pins}", pins)
+def _lut(n: int, family: Family) -> str:
+    if family.wide:
+        cell, init = f"LUT{n}", "INIT"
+        pins = [*(f".I{k}(a[{k}])" for k in range(n)), ".O(y)"]
+    else:
+        # Inputs that are not used see a 0.
+        cell, init = "LUT4", "INIT"
+        ends = [f"a[{k}]" for k in range(n)] + ["1'b0"] * (4 - n)
+        pins = [*(f".{pin}({end})" for pin, end in zip("ABCD", ends, strict=True)), ".Z(y)"]
+    text = _LUT.replace("{n}", str(n)).replace("{cell}", cell).replace("{init}", init)
+    text = text.replace("{pins}", ", ".join(pins))
     return text.replace("{top}", str((1 << n) - 1)).replace("{last}", str(n - 1))
 
 
 def cell_files(family: Family) -> dict[str, str]:
-    """Return the cell modules of a family with carry primitives, `{file name: Verilog}`."""
-    if not family.primitives:
-        return {}
-    per = {"CARRY4": 4, "CARRY8": 8}[family.primitives]
-    chain = {"CARRY4": _CARRY4, "CARRY8": _CARRY8}[family.primitives]
-    chain_co = f"{chain}\n      assign co[{per}*i+:{per}] = c;"
-    muxes = {
-        name: _MUX.replace("{behind}", behind).replace("{primitive}", primitive)
-        for name, behind, primitive in (
-            ("ps_mux7", "LUTs", "MUXF7"),
-            ("ps_mux8", "such multiplexers", "MUXF8"),
-        )
-    }
-    luts = {f"ps_lut{n}": _lut(n) for n in range(2, LUT_INPUTS + 1)}
+    """Return the cell modules of a family, `{file name: Verilog}`."""
+    cells = _xilinx_cells(family) if family.wide else CCU2C_CELLS
     files = {}
-    for name, title, text in (
+    for name, title, text in (*cells, *_common_cells(family)):
+        body = text.replace("{module}", name).replace("{{", "{").replace("}}", "}")
+        files[f"{name}.v"] = _HEAD.replace("{title}", title) + body + "`default_nettype wire\n"
+    return files
+
+
+def _xilinx_cells(family: Family) -> list[tuple[str, str, str]]:
+    per = {"CARRY4": 4, "CARRY8": 8}[family.carry]
+    chain = {"CARRY4": _CARRY4, "CARRY8": _CARRY8}[family.carry]
+    chain_co = f"{chain}\n      assign co[{per}*i+:{per}] = c;"
+    cells = (
         ("ps_add", "Two- or three-operand adder on one carry chain.", _ADD),
         ("ps_compare", "Comparison with a selected constant on one carry chain.", _COMPARE),
         ("ps_compare6", "Comparison with one of 32 constants on one carry chain.", _COMPARE6),
-        ("ps_mux7", "Seven inputs.", muxes["ps_mux7"]),
-        ("ps_mux8", "Eight inputs.", muxes["ps_mux8"]),
-        *((name, "One LUT.", text) for name, text in luts.items()),
-    ):
-        body = text.replace("{per}", str(per)).replace("{chain_co}", chain_co)
-        body = body.replace("{module}", name)
-        body = body.replace("{chain}", chain).replace("{{", "{").replace("}}", "}")
-        files[f"{name}.v"] = _HEAD.replace("{title}", title) + body + "`default_nettype wire\n"
-    return files
+    )
+    return [
+        (
+            name,
+            title,
+            text.replace("{per}", str(per))
+            .replace("{chain_co}", chain_co)
+            .replace("{chain}", chain),
+        )
+        for name, title, text in cells
+    ]
+
+
+def _common_cells(family: Family) -> list[tuple[str, str, str]]:
+    k = family.lut_inputs
+    xilinx = "mux (.I0(a), .I1(b), .S(s), .O(y))"
+    pins = ("MUXF7 " + xilinx, "MUXF8 " + xilinx)
+    if not family.wide:
+        pins = (
+            "PFUMX mux (.BLUT(a), .ALUT(b), .C0(s), .Z(y))",
+            "L6MUX21 mux (.D0(a), .D1(b), .SD(s), .Z(y))",
+        )
+    counts = {5: "Five", 6: "Six", 7: "Seven", 8: "Eight"}
+    muxes = [
+        (
+            f"ps_mux{k + level}",
+            f"{counts[k + level]} inputs.",
+            _MUX.replace("{behind}", behind).replace("{primitive}", primitive),
+        )
+        for level, behind, primitive in zip(
+            (1, 2), ("LUTs", "such multiplexers"), pins, strict=True
+        )
+    ]
+    return [*muxes, *((f"ps_lut{n}", "One LUT.", _lut(n, family)) for n in range(2, k + 1))]

@@ -64,8 +64,15 @@ class Chain:
     plain: bool
 
     @property
+    def pairs(self) -> bool:
+        """Whether no more than two bits, one of the constant included, meet at any position."""
+        return all(
+            len(column) + ((self.const >> at) & 1) <= 2 for at, column in enumerate(self.columns)
+        )
+
+    @property
     def luts(self) -> int:
-        """Number of LUTs."""
+        """Number of LUTs on a chain of six-input ones."""
         return sum(self.lut)
 
 

@@ -1,4 +1,4 @@
-"""Comparisons with selected constants in Verilog, on carry chains where a family has them."""
+"""Comparisons with selected constants in Verilog, on carry chains."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
 from finn_builds.sparse.chain import Bit
-from finn_builds.sparse.cost import DUAL_INPUTS, compare_shape
+from finn_builds.sparse.compares_ccu2c import compare_on_ccu2c
+from finn_builds.sparse.cost import DUAL_INPUTS, compare_shape, compare_table
 from finn_builds.sparse.ir import Compare, Field
 from finn_builds.sparse.lookups import lookup
 
@@ -14,37 +15,27 @@ from finn_builds.sparse.lookups import lookup
 def compare(writer: BitWriter, index: int, node: Compare) -> list[str]:
     """Return the lines of a comparison."""
     name = writer.names[index]
-    skip, per, luts = compare_shape(node)
+    shape = compare_shape(node, writer.family)
+    skip, per, n = shape.skip, shape.per, shape.positions
     src = Field(node.src.src, node.src.lsb + skip, node.src.width - skip)
     bounds = [b >> skip for b in node.bounds]
-    select, select_flip, n_select = writer.address(node.select) if node.select else ("", 0, 0)
-    if luts == 1:
+    select, select_flip, _ = writer.address(node.select) if node.select else ("", 0, 0)
+    if shape.kind == "table":
         address, flip, n_bits = writer.address((src, *node.select))
-        values = [
-            int(((a ^ flip) & ((1 << src.width) - 1)) >= bounds[(a ^ flip) >> src.width])
-            for a in range(1 << n_bits)
-        ]
+        table = compare_table(bounds, src.width)
+        values = [(table >> (a ^ flip)) & 1 for a in range(1 << n_bits)]
         return [f"{writer.declare(index)};", *lookup(name, values, 1, address, writer.family)]
-    if not writer.family.primitives:
-        width = src.width + 1
-        number = writer.pack([*writer.field_bits(src), 0])
-        if not node.select:
-            return [f"{writer.declare(index)} = {number} >= {hexadecimal(bounds[0], width)};"]
-        swapped = [bounds[a ^ select_flip] for a in range(len(bounds))]
-        return [
-            f"wire [{width - 1}:0] {name}_r;",
-            *lookup(f"{name}_r", swapped, width, select, writer.family),
-            f"{writer.declare(index)} = {number} >= {name}_r;",
-        ]
-    if n_select == DUAL_INPUTS:
+    if not writer.family.wide:
+        return compare_on_ccu2c(writer, index, shape, src, node.select, bounds)
+    if shape.kind == "six":
         return _compare_six(writer, index, src, node.select, bounds)
-    if n_select > DUAL_INPUTS:
+    if shape.kind == "bounds":
         return _compare_two(writer, index, src, (select, select_flip), bounds)
     bits = writer.field_bits(src)
     chosen = [b for f in node.select for b in writer.field_bits(f)]
     inputs: list[AnyBit] = []
     inits = 0
-    for position in range(luts):
+    for position in range(n):
         own = bits[position * per : (position + 1) * per]
         group: list[AnyBit] = [*own, *[0] * (per - len(own)), *chosen]
         group += [0] * (DUAL_INPUTS - len(group))
@@ -52,7 +43,7 @@ def compare(writer: BitWriter, index: int, node: Compare) -> list[str]:
         inputs += group
     return [
         f"{writer.declare(index)};",
-        f"ps_compare #(.N({luts}), .INIT({hexadecimal(inits, 64 * luts)}))",
+        f"ps_compare #(.N({n}), .INIT({hexadecimal(inits, 64 * n)}))",
         f"    {name}_chain (.x({writer.pack(inputs, raw=True)}), .y({name}));",
     ]
 

@@ -21,8 +21,11 @@ class Family:
         Yosys' name of the family.
     max_terms : int
         Terms one carry chain adds: 3 where a LUT has six inputs and two outputs.
-    primitives : str
-        Carry primitive that the emitter instantiates: `CARRY4`, `CARRY8`, or empty for none.
+    lut_inputs : int
+        Inputs of a LUT. Six-input LUTs have a second output, so a chain of them adds three terms
+        and takes in small tables.
+    carry : str
+        Carry primitive that the emitter instantiates: `CARRY4`, `CARRY8` or `CCU2C`.
     t_lut : float
         A LUT and the net behind it.
     t_carry_in, t_carry_bit, t_carry_out : float
@@ -33,21 +36,27 @@ class Family:
 
     name: str
     max_terms: int
-    primitives: str
+    lut_inputs: int
+    carry: str
     t_lut: float
     t_carry_in: float
     t_carry_bit: float
     t_carry_out: float
     t_reg: float
 
+    @property
+    def wide(self) -> bool:
+        """Whether its LUTs have six inputs and a second output."""
+        return self.lut_inputs == 6
+
     def adder(self, positions: int) -> float:
         """Return the delay of a carry chain of that many positions, ns."""
         return self.t_carry_in + self.t_carry_bit * positions + self.t_carry_out
 
 
-XC7 = Family("xc7", 3, "CARRY4", 0.85, 0.70, 0.030, 1.05, 1.25)
-XCUP = Family("xcup", 3, "CARRY8", 0.45, 0.35, 0.015, 0.55, 0.60)
-ECP5 = Family("ecp5", 2, "", 1.10, 1.00, 0.040, 1.10, 1.40)
+XC7 = Family("xc7", 3, 6, "CARRY4", 0.85, 0.70, 0.030, 1.05, 1.25)
+XCUP = Family("xcup", 3, 6, "CARRY8", 0.45, 0.35, 0.015, 0.55, 0.60)
+ECP5 = Family("ecp5", 2, 4, "CCU2C", 1.10, 1.00, 0.040, 1.10, 1.40)
 
 FAMILIES = {f.name: f for f in (XC7, XCUP, ECP5)}
 

@@ -37,17 +37,17 @@ def lookup(
             lines.append(f"assign {target} = {known[column]};")
             continue
         known[column] = target
-        net = lut_net(column, n_vars)
-        if not family.primitives or melts:
+        if melts:
             lines.append(f"localparam [{size - 1}:0] {name}_t{k} = {hexadecimal(column, size)};")
             lines.append(f"assign {target} = {name}_t{k}[{name}_a];")
             continue
-        lines += _cells(f"{name}_t{k}", net, f"{name}_a")
+        net = lut_net(column, n_vars, family.lut_inputs)
+        lines += _cells(f"{name}_t{k}", net, f"{name}_a", family.lut_inputs)
         lines.append(f"assign {target} = {name}_t{k}_c{len(net.cells) - 1};")
     return lines
 
 
-def _cells(name: str, net: LutNet, address: str) -> list[str]:
+def _cells(name: str, net: LutNet, address: str, lut_inputs: int) -> list[str]:
     """Return the cells of a decomposed function as nets `<name>_c<k>`."""
     lines = []
     at = [f"{address}[{v}]" for v in range(net.n_vars)]
@@ -56,10 +56,10 @@ def _cells(name: str, net: LutNet, address: str) -> list[str]:
         lines.append(f"wire {out};")
         if cell.select is not None:
             a, b = (at[i] for i in cell.inputs)
-            # Behind LUTs it is the first multiplexer of a slice, behind those the second.
+            # Behind LUTs it is the first multiplexer of a slice, behind those the next.
             first = net.cells[cell.inputs[0] - net.n_vars].select is None
             lines.append(
-                f"ps_mux{7 if first else 8} {out}_mux "
+                f"ps_mux{lut_inputs + 2 - first} {out}_mux "
                 f"(.a({a}), .b({b}), .s({at[cell.select]}), .y({out}));"
             )
         elif len(cell.inputs) < 2:

@@ -147,7 +147,7 @@ class _Layer:
         if bits > MAX_NEURON_BITS or neuron.thresholds is None:
             return False
         _, values = self._table(neuron)
-        luts = table_luts(values, bits, max(values).bit_length())
+        luts = table_luts(values, bits, max(values).bit_length(), self.family.lut_inputs)
         scratch, sums = self._scratch()
         ops = operands_of(plain_sums(neuron.column[:, None]).outputs[0], sums, {})
         value = self._counted(neuron, ops, scratch, sums, "")
@@ -227,11 +227,13 @@ class _Layer:
         lo, hi = builder.ranges[total.form.node]
         rest = [t for t in bounds if lo < t <= hi]
         if rest:
-            plan = best_plan(rest, builder.width(total.form.node), hi)
+            plan = best_plan(rest, builder.width(total.form.node), hi, self.family)
             clipped = self._clipped(neuron, ops, builder, sums, label)
             if clipped is not None and clipped[0] < tree + plan.luts:
                 return clipped[1]
-        count = count_passed(builder, total.form.node, bounds, label, missed=total.sign < 0)
+        count = count_passed(
+            builder, total.form.node, bounds, label, self.family, missed=total.sign < 0
+        )
         if total.sign > 0:
             return self._value(count.node, count.scale, neuron.always + count.offset)
         # The node is minus the sum: what it passes is what the sum does not.
@@ -272,7 +274,7 @@ class _Layer:
         total = sums.total(ops, f"{label}_moved", shape.const)
         assert total is not None
         node = total.form.node
-        luts = sums.spent - before + shape.luts(lo, hi)
+        luts = sums.spent - before + shape.luts(lo, hi, self.family)
         clip = builder.clip(node, shape.shift, shape.top, label)
         return luts, self._value(clip, 1, neuron.always - shape.surplus)
 

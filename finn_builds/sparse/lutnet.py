@@ -1,10 +1,11 @@
-"""A boolean function of a few bits as 6-input LUTs and the slice's own multiplexers.
+"""A boolean function of a few bits as LUTs of six or four inputs and the slice's own multiplexers.
 
 Two decompositions compete. Shannon's: pick a variable, make both halves, and select. A slice has a
-multiplexer behind two LUTs (MUXF7) and one behind two of those (MUXF8), so seven and eight inputs
-cost two and four LUTs. And Ashenhurst's and Curtis': where the function sees some of its inputs
-only through two (or four) classes of their values, one (or two) LUTs find the class, and a smaller
-function of the class and the other inputs is left; thresholds are often such.
+multiplexer behind two LUTs (MUXF7, on ECP5 PFUMX) and behind two of those (MUXF8, L6MUX21; ECP5 has
+a third level), so seven and eight inputs cost two and four six-input LUTs. And Ashenhurst's and
+Curtis': where the function sees some of its inputs only through two (or four) classes of their
+values, one (or two) LUTs find the class, and a smaller function of the class and the other inputs
+is left; thresholds are often such.
 
 The emitter writes down exactly these cells, so that what is counted here is what is built.
 """
@@ -21,7 +22,8 @@ import numpy as np
 from finn_builds.sparse.truth import bit_column, cofactors, shrink_to
 
 LUT_INPUTS = 6
-NARROW_INPUTS = 4
+# Levels of multiplexers in a slice behind LUTs of so many inputs.
+MUX_LEVELS = {6: 2, 4: 3}
 # Up to so many inputs every choice of bound inputs is tried, above it only neighbouring ones.
 ALL_SUBSETS = 8
 # Depth of a slice multiplexer in levels of a LUT with its net.
@@ -97,25 +99,26 @@ def _others(n: int, var: int) -> tuple[int, ...]:
     return tuple(v for v in range(n) if v != var)
 
 
-def _halves(bits: int, n: int, var: int) -> list[LutNet]:
+def _halves(bits: int, n: int, var: int, k: int) -> list[LutNet]:
     parts = cofactors(bits, var, n)
-    return [lut_net(part, n - 1).renamed(n, _others(n, var)) for part in parts]
+    return [lut_net(part, n - 1, k).renamed(n, _others(n, var)) for part in parts]
 
 
-def _selected(n: int, var: int, halves: list[LutNet]) -> LutNet:
+def _selected(n: int, var: int, halves: list[LutNet], k: int) -> LutNet:
     """Return two halves behind a slice multiplexer where there is one, else behind a LUT."""
     cells, (zero, one) = _joined(n, halves)
-    if all(_fits_behind(h, n) for h in halves):
+    if all(_fits_behind(h, n, k) for h in halves):
         return LutNet(n, (*cells, Cell((zero, one), select=var)))
     return LutNet(n, (*cells, Cell((var, zero, one), 0b11100100)))
 
 
-def _fits_behind(net: LutNet, n: int) -> bool:
+def _fits_behind(net: LutNet, n: int, k: int) -> bool:
     """Return whether the multiplexer of `n` inputs in all can take a half."""
-    last = net.cells[-1]
-    if n == LUT_INPUTS + 1:
-        return last.select is None and len(last.inputs) > 1
-    return n == LUT_INPUTS + 2 and last.select is not None
+    level, last = 0, net.cells[-1]
+    while last.select is not None:
+        level += 1
+        last = net.cells[last.inputs[0] - net.n_vars]
+    return level == n - k - 1 < MUX_LEVELS[k] and len(last.inputs) > 1
 
 
 def _four_way(bits: int, n: int) -> LutNet:
@@ -123,14 +126,14 @@ def _four_way(bits: int, n: int) -> LutNet:
     quarters = []
     for half in cofactors(bits, n - 1, n):
         for quarter in cofactors(half, n - 2, n - 1):
-            quarters.append(lut_net(quarter, n - 2).renamed(n, tuple(range(n - 2))))
+            quarters.append(lut_net(quarter, n - 2, LUT_INPUTS).renamed(n, tuple(range(n - 2))))
     cells, outs = _joined(n, quarters)
     table = sum(((a >> (2 + (a & 3))) & 1) << a for a in range(64))
     return LutNet(n, (*cells, Cell((n - 2, n - 1, *outs), table)))
 
 
-def _bound_sets(n: int) -> Iterator[tuple[int, ...]]:
-    for size in range(3, min(LUT_INPUTS, n - 1) + 1):
+def _bound_sets(n: int, k: int) -> Iterator[tuple[int, ...]]:
+    for size in range(3, min(k, n - 1) + 1):
         if n <= ALL_SUBSETS:
             yield from itertools.combinations(range(n), size)
         else:
@@ -162,16 +165,16 @@ def _classes(
     return found, rows[firsts]
 
 
-def _composed(bits: int, n: int, best: int) -> LutNet | None:
+def _composed(bits: int, n: int, best: int, lut_inputs: int) -> LutNet | None:
     """Return a decomposition by classes of less than `best` LUTs, the cheapest found."""
     text = np.frombuffer(bits.to_bytes(max(1, (1 << n) // 8), "little"), dtype=np.uint8)
     table = np.unpackbits(text, bitorder="little")
     net = None
-    for bound in _bound_sets(n):
+    for bound in _bound_sets(n, lut_inputs):
         # More class bits than this can't win: what is left takes a LUT at least.
         free = n - len(bound)
         bits_of_class = [
-            k for k in range(1, len(bound)) if k + max(1, free + k - LUT_INPUTS + 1) < best
+            k for k in range(1, len(bound)) if k + max(1, free + k - lut_inputs + 1) < best
         ]
         if not bits_of_class:
             continue
@@ -184,7 +187,7 @@ def _composed(bits: int, n: int, best: int) -> LutNet | None:
         padded = [functions[min(c, len(functions) - 1)] for c in range(1 << k)]
         word = np.concatenate(padded)
         inner = int.from_bytes(np.packbits(word, bitorder="little").tobytes(), "little")
-        rest = lut_net(inner, left)
+        rest = lut_net(inner, left, lut_inputs)
         if k + rest.luts >= best:
             continue
         best = k + rest.luts
@@ -199,7 +202,7 @@ def _composed(bits: int, n: int, best: int) -> LutNet | None:
 
 
 @lru_cache(maxsize=1 << 15)
-def lut_net(bits: int, n_vars: int) -> LutNet:
+def lut_net(bits: int, n_vars: int, lut_inputs: int = LUT_INPUTS) -> LutNet:
     """Return a function as LUTs.
 
     Parameters
@@ -208,43 +211,34 @@ def lut_net(bits: int, n_vars: int) -> LutNet:
         Truth table, address 0 in bit 0.
     n_vars : int
         Variables of the address, variable 0 the least significant.
+    lut_inputs : int
+        6, or 4.
     """
+    k = lut_inputs
     reduced, kept = shrink_to(bits, n_vars)
     n = len(kept)
     if n < n_vars:
-        return lut_net(reduced, n).renamed(n_vars, kept)
-    if n <= LUT_INPUTS:
+        return lut_net(reduced, n, k).renamed(n_vars, kept)
+    if n <= k:
         return LutNet(n, (Cell(tuple(range(n)), bits),))
-    # Seven variables take two LUTs whichever is picked; for many, all would take too long.
-    shannon = [_selected(n, v, _halves(bits, n, v)) for v in (range(n) if n == 8 else (n - 1,))]
-    if n > LUT_INPUTS + 2:
+    # One variable more takes two LUTs whichever is picked; for many, all would take too long.
+    choices = range(n) if 1 < n - k <= MUX_LEVELS[k] else (n - 1,)
+    shannon = [_selected(n, v, _halves(bits, n, v, k), k) for v in choices]
+    if k == LUT_INPUTS and n > LUT_INPUTS + 2:
         shannon.append(_four_way(bits, n))
     best = min(shannon, key=lambda net: (net.luts, net.depth))
-    if n > LUT_INPUTS + 1 and n <= 10:
-        best = _composed(bits, n, best.luts) or best
+    if n > k + 1 and n <= 10:
+        best = _composed(bits, n, best.luts, k) or best
     return best
 
 
-def lut_count(bits: int, n_vars: int) -> int:
+def lut_count(bits: int, n_vars: int, lut_inputs: int = LUT_INPUTS) -> int:
     """Return the LUTs of one function."""
-    return lut_net(bits, n_vars).luts
+    return lut_net(bits, n_vars, lut_inputs).luts
 
 
-@lru_cache(maxsize=1 << 15)
-def narrow_lut_count(bits: int, n_vars: int) -> int:
-    """Return the 4-input LUTs of one function, behind a slice's multiplexers up to 7 inputs."""
-    bits, kept = shrink_to(bits, n_vars)
-    n = len(kept)
-    if n <= 1:
-        return 0
-    if n <= NARROW_INPUTS:
-        return 1
-    halves = (cofactors(bits, v, n) for v in (range(n) if n <= 8 else (n - 1,)))
-    fewest = min(sum(narrow_lut_count(h, n - 1) for h in pair) for pair in halves)
-    return fewest + (n > NARROW_INPUTS + 3)
-
-
-def table_luts(values: Sequence[int], n_vars: int, width: int) -> int:
+def table_luts(values: Sequence[int], n_vars: int, width: int, lut_inputs: int = LUT_INPUTS) -> int:
     """Return the LUTs of a table of integers of `width` bits, inverters included."""
-    nets = [lut_net(c, n_vars) for c in {bit_column(values, b) for b in range(width)}]
+    columns = {bit_column(values, b) for b in range(width)}
+    nets = [lut_net(c, n_vars, lut_inputs) for c in columns]
     return sum(net.luts + net.inverts for net in nets)

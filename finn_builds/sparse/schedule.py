@@ -71,11 +71,11 @@ def _as_soon_as_possible(
     return stages, longest
 
 
-def _together(graph: Graph) -> list[tuple[int, int]]:
+def _together(graph: Graph, family: Family) -> list[tuple[int, int]]:
     """Return (table, adder) pairs that must share a stage because one melts into the other."""
     _, chains = wires_of(graph)
     users = graph.users()
-    return [(i, users[i][0]) for i, m in enumerate(absorbed(graph, chains)) if m]
+    return [(i, users[i][0]) for i, m in enumerate(absorbed(graph, chains, family)) if m]
 
 
 def _too_far(graph: Graph, delay: list[float], budget: float) -> list[tuple[int, int]]:
@@ -254,11 +254,11 @@ def pipeline(
     if latency is not None:
         last = max(last, latency - at_outputs)
     last = max(last, FIRST)
-    for table, adder in _together(graph):
+    for table, adder in _together(graph, family):
         stages[table] = stages[adder]
     apart = _too_far(graph, delay, budget)
     if len(apart) <= MAX_CONSTRAINTS:
-        stages = _fewest_bits(graph, stages, last, apart, _together(graph))
+        stages = _fewest_bits(graph, stages, last, apart, _together(graph, family))
     piped = _with_registers(graph, stages, last + at_outputs)
     longest = _longest(piped, _with_behind(piped, delays(piped, family), behind_ns))
     return Pipeline(piped, last + at_outputs, longest + family.t_reg)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finn_builds.sparse.cost import clip_luts, compare_shape
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.ir import Builder, Clip, Compare, Field
 from finn_builds.sparse.lutnet import table_luts
 
@@ -57,7 +58,7 @@ def _table_values(thresholds: Sequence[int], low_bits: int, width: int, top: int
     return values
 
 
-def _plan_tables(thresholds: Sequence[int], width: int, top: int) -> list[_Plan]:
+def _plan_tables(thresholds: Sequence[int], width: int, top: int, family: Family) -> list[_Plan]:
     plans = []
     out_bits = len(thresholds).bit_length()
     for low in range(width):
@@ -71,10 +72,10 @@ def _plan_tables(thresholds: Sequence[int], width: int, top: int) -> list[_Plan]
         values = _table_values(thresholds, low, width, top)
         if low and not carry:
             values = values[0::2]
-        luts = table_luts(values, bits, out_bits)
+        luts = table_luts(values, bits, out_bits, family.lut_inputs)
         if carry:
             residue = residues.pop()
-            luts += compare_shape(Compare(Field(0, 0, low), (), (residue,)))[2]
+            luts += compare_shape(Compare(Field(0, 0, low), (), (residue,)), family).luts
         plans.append(_Plan(luts, 1 + carry, "table", low))
     return plans
 
@@ -92,9 +93,10 @@ class ClipShape:
     top: int
     surplus: int
 
-    def luts(self, lo: int, hi: int) -> int:
+    def luts(self, lo: int, hi: int, family: Family) -> int:
         """Return the LUTs of the clip for an accumulator in [lo, hi]."""
-        return clip_luts(Clip(0, self.shift, self.top), lo + self.const, hi + self.const)
+        clip = Clip(0, self.shift, self.top)
+        return clip_luts(clip, lo + self.const, hi + self.const, family.lut_inputs)
 
 
 def clip_shape(thresholds: Sequence[int], lo: int, hi: int) -> ClipShape | None:
@@ -139,19 +141,22 @@ def _search_bounds(thresholds: Sequence[int], bit: int, bits: int, never: int) -
     return bounds
 
 
-def _plan_search(thresholds: Sequence[int], width: int) -> _Plan:
+def _plan_search(thresholds: Sequence[int], width: int, family: Family) -> _Plan:
     bits = len(thresholds).bit_length()
     luts = 0
     for bit in range(bits):
         bounds = _search_bounds(thresholds, bit, bits, 1 << width)
         select = (Field(0, 0, bits - 1 - bit),) if bit < bits - 1 else ()
-        luts += compare_shape(Compare(Field(0, 0, width), select, tuple(bounds)))[2]
+        luts += compare_shape(Compare(Field(0, 0, width), select, tuple(bounds)), family).luts
     return _Plan(luts, 2 * bits, "search")
 
 
-def best_plan(thresholds: Sequence[int], width: int, top: int) -> _Plan:
+def best_plan(thresholds: Sequence[int], width: int, top: int, family: Family) -> _Plan:
     """Return the cheapest shape for ascending thresholds, all within 1..top."""
-    plans = [*_plan_tables(thresholds, width, top), _plan_search(thresholds, width)]
+    plans = [
+        *_plan_tables(thresholds, width, top, family),
+        _plan_search(thresholds, width, family),
+    ]
     return min(plans, key=lambda p: (p.luts, p.depth))
 
 
@@ -162,7 +167,12 @@ def reachable(thresholds: Sequence[int], lo: int, hi: int) -> tuple[int, list[in
 
 
 def count_passed(
-    builder: Builder, node: int, thresholds: Sequence[int], label: str, missed: bool = False
+    builder: Builder,
+    node: int,
+    thresholds: Sequence[int],
+    label: str,
+    family: Family,
+    missed: bool = False,
 ) -> Count:
     """Build the count of thresholds that a node's value has reached.
 
@@ -172,6 +182,10 @@ def count_passed(
     node : int
         An unsigned node.
     thresholds : ascending ints
+    label : str
+        Of the nodes that are made.
+    family : Family
+        What the forms are compared for.
     missed : bool
         Let a table count the thresholds that are not reached; it costs the same, and saves
         whoever needs that number the inverters.
@@ -186,7 +200,7 @@ def count_passed(
     if not rest:
         return Count(builder.const(0), 1, always)
     width = builder.width(node)
-    plan = best_plan(rest, width, hi)
+    plan = best_plan(rest, width, hi, family)
     if plan.kind == "search":
         return Count(_search(builder, node, rest, label), 1, always)
     low = plan.low_bits

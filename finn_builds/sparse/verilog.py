@@ -11,7 +11,6 @@ from finn_builds.sparse.compares import compare
 from finn_builds.sparse.cost import absorbed
 from finn_builds.sparse.ir import Clip, Compare, Concat, Reg, Sum, Table
 from finn_builds.sparse.lookups import lookup
-from finn_builds.sparse.lutnet import LUT_INPUTS
 
 
 class NodeWriter(BitWriter):
@@ -20,7 +19,7 @@ class NodeWriter(BitWriter):
     @cached_property
     def melts(self) -> list[bool]:
         """Whether each node is a table that belongs into the LUTs of the adder behind it."""
-        return absorbed(self.graph, self.chains)
+        return absorbed(self.graph, self.chains, self.family)
 
     def write(self, index: int) -> list[str]:
         """Return the lines of a node; inputs and constants have none."""
@@ -52,12 +51,7 @@ class NodeWriter(BitWriter):
         if not length:
             return [f"{self.declare(index)} = {self.pack(chain.low, raw=True)};"]
         lines = [f"wire [{length - 1}:0] {name}_o;"]
-        if self.family.primitives:
-            lines += self._chain(name, chain)
-        elif chain.plain:
-            lines += self._plain_sum(name, chain)
-        else:
-            lines += self._wide_sum(name, chain)
+        lines += self._chain(name, chain) if self.family.wide else self._pairs(name, chain)
         parts = f"{name}_o"
         if chain.low:
             parts = f"{{{name}_o, {self.pack(chain.low, raw=True)}}}"
@@ -74,19 +68,39 @@ class NodeWriter(BitWriter):
     def _is_table(self, bit: Bit) -> bool:
         return isinstance(self.graph.nodes[bit.src], Table)
 
-    def _plain_sum(self, name: str, chain: Chain) -> list[str]:
-        pairs: list[list[AnyBit]] = [[*self._ranked(c), 0, 0] for c in chain.columns]
-        first, second = ([pair[k] for pair in pairs] for k in range(2))
-        return [f"assign {name}_o = {self.pack(first)} + {self.pack(second)};"]
-
-    def _wide_sum(self, name: str, chain: Chain) -> list[str]:
+    def _pairs(self, name: str, chain: Chain) -> list[str]:
+        """Return a sum on chains of two operands, a constant that meets both on one of its own."""
         length = len(chain.columns)
-        operands = ([c[k] if k < len(c) else 0 for c in chain.columns] for k in range(3))
-        total = " + ".join(self.pack(o) for o in operands if any(o))
-        for constant in (chain.const, chain.carry_in):
-            if constant:
-                total += f" + {hexadecimal(constant, length)}"
-        return [f"assign {name}_o = {total};"]
+        columns: list[list[AnyBit]] = [list(c) for c in chain.columns]
+        if chain.pairs:
+            for at, column in enumerate(columns):
+                column += [(chain.const >> at) & 1] * (len(column) < 2)
+            return [self._pair(f"{name}_o", columns, chain.carry_in, f"{name}_chain")]
+        const = hexadecimal(chain.const, length)
+        return [
+            f"wire [{length - 1}:0] {name}_p;",
+            self._pair(f"{name}_p", columns, chain.carry_in, f"{name}_first"),
+            f"ps_add #(.W({length}), .NB({const}))",
+            f"    {name}_chain (.a({name}_p), .b({hexadecimal(0, length)}), .y({name}_o));",
+        ]
+
+    def _pair(self, out: str, columns: Sequence[list[AnyBit]], ones: int, cell: str) -> str:
+        """Return the instance that adds two bits a position, inverted ones and constants by it."""
+        length = len(columns)
+        operands: list[list[AnyBit]] = [[], []]
+        masks = [0, 0]
+        for at, column in enumerate(columns):
+            for k in range(2):
+                bit = column[k] if k < len(column) else 0
+                masks[k] |= int(bit.inv if isinstance(bit, Bit) else bit) << at
+                operands[k].append(bit if isinstance(bit, Bit) else 0)
+        a, b = (self.pack(o, raw=True) for o in operands)
+        settings = [f".W({length})"]
+        settings += [
+            f".{n}({hexadecimal(m, length)})" for n, m in zip(("NA", "NB"), masks, strict=True) if m
+        ]
+        settings += [".ONES(1)"] * ones
+        return f"ps_add #({', '.join(settings)})\n    {cell} (.a({a}), .b({b}), .y({out}));"
 
     def _chain(self, name: str, chain: Chain) -> list[str]:
         length = len(chain.columns)
@@ -141,7 +155,7 @@ class NodeWriter(BitWriter):
         body += [0] * (self.graph.width(index) - len(body))
         over = bits[node.shift + count :]
         width = self.graph.width(index)
-        if self.family.primitives and 2 <= len(over) <= LUT_INPUTS - 1 - len(sign):
+        if 2 <= len(over) <= self.family.lut_inputs - 1 - len(sign):
             return self._clip_luts(index, body[:width], over, sign)
         value = self.pack(body[:width])
         if over:

@@ -1,16 +1,17 @@
-"""A mapped Xilinx netlist, simulated gate by gate for many independent streams at once.
+"""A mapped netlist, simulated gate by gate for many independent streams at once.
 
 What a synthesis tool leaves is checked against the model, not believed. Every net holds one bit of
 each lane in one Python integer, so that a LUT over a thousand lanes takes a few operations on
 numbers of a thousand bits, and nothing has to be compiled.
 
 What cells compute is after the vendor's libraries guides (UG953 for 7-series, UG974 for
-UltraScale).
+UltraScale) and Yosys' models of ECP5's cells (``share/lattice``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
@@ -18,14 +19,31 @@ from types import MappingProxyType
 from finn_builds.synth.netlist import Bit, Cell, Netlist
 
 _LUTS = frozenset({"LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "INV", "BUFG"})
-_MUXES = frozenset({"MUXF7", "MUXF8", "MUXF9"})
-_CARRIES = frozenset({"CARRY4", "CARRY8"})
-_FLIP_FLOPS = frozenset({"FDRE", "FDSE"})
+#: Multiplexers: pins for select 0 and 1, select, output.
+_MUXES: Mapping[str, tuple[str, str, str, str]] = MappingProxyType(
+    {
+        **dict.fromkeys(("MUXF7", "MUXF8", "MUXF9"), ("I0", "I1", "S", "O")),
+        "PFUMX": ("BLUT", "ALUT", "C0", "Z"),
+        "L6MUX21": ("D0", "D1", "SD", "Z"),
+    }
+)
+_CARRIES = frozenset({"CARRY4", "CARRY8", "CCU2C"})
+_FLIP_FLOPS = frozenset({"FDRE", "FDSE", "TRELLIS_FF"})
 #: Addressable shift registers and the words they hold.
 _SHIFTERS: Mapping[str, int] = MappingProxyType({"SRL16E": 16, "SRLC32E": 32})
 
+#: Settings of a TRELLIS_FF that are simulated, first what they are where nothing is said.
+_MODES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "CEMUX": ("1", "CE", "INV"),
+        "CLKMUX": ("CLK",),
+        "LSRMUX": ("LSR", "INV"),
+        "SRMODE": ("LSR_OVER_CE",),
+    }
+)
+
 #: Kinds of cells that are simulated.
-KINDS = _LUTS | _MUXES | _CARRIES | _FLIP_FLOPS | _SHIFTERS.keys()
+KINDS = _LUTS | _MUXES.keys() | _CARRIES | _FLIP_FLOPS | _SHIFTERS.keys()
 
 
 class NotSimulated(Exception):
@@ -56,7 +74,7 @@ class GateSimulator:
             raise NotSimulated(f"cells {', '.join(unknown)} are not simulated at gate level")
         self.ones = (1 << lanes) - 1
         self._values: dict[Bit, int] = {"0": 0, "1": self.ones, "x": 0, "z": 0}
-        self._flip_flops = [_FlipFlop(c) for c in netlist.cells if c.kind in _FLIP_FLOPS]
+        self._flip_flops = [_flip_flop(c) for c in netlist.cells if c.kind in _FLIP_FLOPS]
         for flop in self._flip_flops:
             self._values[flop.q] = self.ones if flop.initial else 0
         self._shifters = {
@@ -79,29 +97,55 @@ class GateSimulator:
 
     def clock(self) -> None:
         """Let a rising edge of the clock pass."""
-        new = [flop.next(self._values) for flop in self._flip_flops]
+        new = [flop.next(self._values, self.ones) for flop in self._flip_flops]
         for shifter in self._shifters.values():
             shifter.clock(self._values)
         for flop, value in zip(self._flip_flops, new, strict=True):
             self._values[flop.q] = value
 
 
+@dataclass(frozen=True)
 class _FlipFlop:
-    """FDRE or FDSE: synchronous reset or set, clock enable."""
+    """A flip-flop with clock enable and a synchronous reset, or set if it `sets`."""
 
-    def __init__(self, cell: Cell) -> None:
-        _refuse_inverted(cell)
-        self.sets = cell.kind == "FDSE"
-        pin = "S" if self.sets else "R"
-        (self.d,), (self.ce,), (self.force,) = (cell.inputs[p] for p in ("D", "CE", pin))
-        (self.q,) = cell.outputs["Q"]
-        self.initial = str(cell.parameters.get("INIT", "0"))[-1:] == "1"
+    d: Bit
+    ce: Bit
+    force: Bit
+    q: Bit
+    sets: bool
+    initial: bool
+    inverted: tuple[bool, bool] = (False, False)  # enable, reset
 
-    def next(self, values: Mapping[Bit, int]) -> int:
+    def next(self, values: Mapping[Bit, int], ones: int) -> int:
         """Return the state after the next edge."""
-        old, force = values[self.q], values.get(self.force, 0)
-        new = old ^ ((old ^ values.get(self.d, 0)) & values.get(self.ce, 0))
+        enable, force = (
+            values.get(bit, 0) ^ (ones if inverted else 0)
+            for bit, inverted in zip((self.ce, self.force), self.inverted, strict=True)
+        )
+        old = values[self.q]
+        new = old ^ ((old ^ values.get(self.d, 0)) & enable)
         return new | force if self.sets else new & ~force
+
+
+def _flip_flop(cell: Cell) -> _FlipFlop:
+    """Return an FDRE or FDSE, or a TRELLIS_FF whose reset is synchronous and above its enable."""
+    (q,) = cell.outputs["Q"]
+    if cell.kind != "TRELLIS_FF":
+        _refuse_inverted(cell)
+        sets = cell.kind == "FDSE"
+        d, ce, force = (cell.inputs[p][0] for p in ("D", "CE", "S" if sets else "R"))
+        initial = str(cell.parameters.get("INIT", "0"))[-1:] == "1"
+        return _FlipFlop(d, ce, force, q, sets, initial)
+    modes = {k: str(cell.parameters.get(k, known[0])).strip() for k, known in _MODES.items()}
+    strange = [f"{name} {mode}" for name, mode in modes.items() if mode not in _MODES[name]]
+    if strange:
+        raise NotSimulated(f"cells TRELLIS_FF with {', '.join(strange)} are not simulated")
+    # As Yosys models it, a flip-flop starts with what its reset gives.
+    sets = str(cell.parameters.get("REGSET", "RESET")).strip() == "SET"
+    ce: Bit = "1" if modes["CEMUX"] == "1" else cell.inputs["CE"][0]
+    (d,), (force,) = cell.inputs["DI"], cell.inputs.get("LSR", ["0"])
+    inverted = (modes["CEMUX"] == "INV", modes["LSRMUX"] == "INV")
+    return _FlipFlop(d, ce, force, q, sets, sets, inverted)
 
 
 class _Shifter:
@@ -146,14 +190,18 @@ def _refuse_inverted(cell: Cell) -> None:
 
 
 Gate = Callable[[dict[Bit, int], int], None]
+Plan = tuple[tuple[int, int, int], ...]
 
 
 def _gate(cell: Cell) -> Gate:
+    if cell.kind == "CCU2C":
+        return _two_positions(cell)
     if cell.kind in _CARRIES:
         return _carry(cell)
     if cell.kind in _MUXES:
-        (low,), (high,), (select,) = (cell.inputs[p] for p in ("I0", "I1", "S"))
-        (out,) = cell.outputs["O"]
+        *pins, z = _MUXES[cell.kind]
+        low, high, select = (cell.inputs[p][0] for p in pins)
+        (out,) = cell.outputs[z]
 
         def multiplex(values: dict[Bit, int], ones: int) -> None:
             a = values.get(low, 0)
@@ -172,7 +220,7 @@ def _lut(cell: Cell) -> Gate:
     elif cell.kind in ("INV", "BUFG"):
         tables = [("O", 0b01 if cell.kind == "INV" else 0b10, 1)]
     else:
-        tables = [("O", _number(cell.parameters["INIT"]), len(pins))]
+        tables = [(next(iter(cell.outputs)), _number(cell.parameters["INIT"]), len(pins))]
     outputs = [
         (cell.outputs[pin][0], _plan(table, n)) for pin, table, n in tables if cell.outputs.get(pin)
     ]
@@ -180,17 +228,49 @@ def _lut(cell: Cell) -> Gate:
     def look_up(values: dict[Bit, int], ones: int) -> None:
         inputs = [values.get(bit, 0) for bit in reads]
         for out, plan in outputs:
-            known = [0, ones]
-            for variable, low, high in plan:
-                a = known[low]
-                known.append(a ^ ((a ^ known[high]) & inputs[variable]))
-            values[out] = known[-1]
+            values[out] = _follow(plan, inputs, ones)
 
     return look_up
 
 
+def _follow(plan: Plan, inputs: Sequence[int], ones: int) -> int:
+    known = [0, ones]
+    for variable, low, high in plan:
+        a = known[low]
+        known.append(a ^ ((a ^ known[high]) & inputs[variable]))
+    return known[-1]
+
+
+def _two_positions(cell: Cell) -> Gate:
+    """Return the gate of a CCU2C: LUT4 passes the carry on, or the LUT2 in its INIT gives one."""
+    positions = []
+    for k in "01":
+        if str(cell.parameters.get(f"INJECT1_{k}", "YES")) != "NO":
+            raise NotSimulated("cells CCU2C without a carry between their halves are not simulated")
+        init = _number(cell.parameters[f"INIT{k}"])
+        reads = [cell.inputs[f"{pin}{k}"][0] for pin in "ABCD"]
+        out = [*cell.outputs.get(f"S{k}", ())]
+        positions.append((reads, _plan(init, 4), _plan(init & 0xF, 2), out))
+    start = cell.inputs["CIN"][0]
+    end = [*cell.outputs.get("COUT", ())]
+
+    def propagate(values: dict[Bit, int], ones: int) -> None:
+        carry = values.get(start, 0)
+        for reads, passes, gives, out in positions:
+            inputs = [values.get(bit, 0) for bit in reads]
+            through = _follow(passes, inputs, ones)
+            for bit in out:
+                values[bit] = through ^ carry
+            own = _follow(gives, inputs, ones)
+            carry = own ^ ((own ^ carry) & through)
+        for bit in end:
+            values[bit] = carry
+
+    return propagate
+
+
 @lru_cache(maxsize=1 << 14)
-def _plan(table: int, n: int) -> tuple[tuple[int, int, int], ...]:
+def _plan(table: int, n: int) -> Plan:
     """Return multiplexers (variable, low, high) that compute a function, the last its value.
 
     Operands 0 and 1 are the constants, further ones the multiplexers in their order: a reduced

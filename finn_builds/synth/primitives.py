@@ -1,8 +1,8 @@
 """Declarations of the device primitives that a design instantiates, for Yosys' slang frontend.
 
 That frontend asks for each instantiated module with its parameters. The declarations name only the
-parameters and ports of the vendor's libraries guides (UG953 for 7-series, UG974 for UltraScale);
-the cells stay black boxes and reach the netlist as they are.
+parameters and ports of the vendors' libraries guides (UG953 for 7-series, UG974 for UltraScale;
+FPGA-TN-02205 for ECP5); the cells stay black boxes and reach the netlist as they are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DSP_PARAMETERS = (
     "IS_CLK_INVERTED IS_INMODE_INVERTED IS_OPMODE_INVERTED"
 )
 
-#: Parameters and ports by module.
+#: Parameters and ports by module, of Xilinx devices.
 _MODULES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         **{
@@ -56,13 +56,30 @@ _MODULES: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
-#: Primitives that stay black boxes while sources are read.
-NAMES: tuple[str, ...] = tuple(_MODULES)
+_ECP5_MODULES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "LUT4": ("INIT", "output: Z 1; input: A 1, B 1, C 1, D 1"),
+        "PFUMX": ("", "output: Z 1; input: ALUT 1, BLUT 1, C0 1"),
+        "L6MUX21": ("", "output: Z 1; input: D0 1, D1 1, SD 1"),
+        "CCU2C": (
+            "INIT0 INIT1 INJECT1_0 INJECT1_1",
+            "output: S0 1, S1 1, COUT 1; "
+            "input: CIN 1, A0 1, B0 1, C0 1, D0 1, A1 1, B1 1, C1 1, D1 1",
+        ),
+    }
+)
 
 
-def declarations() -> str:
-    """Return one Verilog file that declares every primitive, without contents."""
-    return "".join(_declaration(name, *_MODULES[name]) for name in NAMES)
+def declarations(family: str) -> str:
+    """Return one Verilog file that declares every primitive of a family, without contents.
+
+    Parameters
+    ----------
+    family : str
+        ``xc7``, ``xcup`` or ``ecp5``.
+    """
+    modules = _ECP5_MODULES if family == "ecp5" else _MODULES
+    return "".join(_declaration(name, *described) for name, described in modules.items())
 
 
 def _declaration(name: str, parameters: str, ports: str) -> str:

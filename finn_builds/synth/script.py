@@ -88,7 +88,7 @@ def synthesis_script(
     """
     tops = " ".join(f"--top {module}" for module in modules)
     # DSP blocks of other vendors are not ECP5's: FINN's units have a behavioural form for those.
-    defines = "-D FINN_SIMULATION" if family == "ecp5" else "-D SYNTHESIS -D YOSYS"
+    defines = "-D FINN_SIMULATION -D YOSYS" if family == "ecp5" else "-D SYNTHESIS -D YOSYS"
     lines = [
         f"{_READ} {defines} {tops} {' '.join(sources)}",
         f"read_verilog {top_file}",

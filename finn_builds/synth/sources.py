@@ -61,7 +61,7 @@ def node_top(design: Design, stage: Stage) -> str:
     return text.replace(f"module {TOP} (", f"module {module_of(stage)} (")
 
 
-def files_for(design: Design, stitched: Mapping[str, str]) -> dict[str, str]:
+def files_for(design: Design, stitched: Mapping[str, str], family: str) -> dict[str, str]:
     """Return all that Yosys reads: sources, node tops, primitives, memory contents.
 
     Parameters
@@ -70,8 +70,10 @@ def files_for(design: Design, stitched: Mapping[str, str]) -> dict[str, str]:
         The chain of nodes.
     stitched : mapping of str to str
         The stitched folder, text by file name, sources in compile order.
+    family : str
+        ``xc7``, ``xcup`` or ``ecp5``.
     """
-    files = {PRIMITIVES_FILE: primitives.declarations()}
+    files = {PRIMITIVES_FILE: primitives.declarations(family)}
     files |= {name: readable(name, text) for name, text in stitched.items() if name != f"{TOP}.v"}
     files |= {f"{module_of(s)}.v": node_top(design, s) for s in design.stages}
     return files

@@ -85,7 +85,7 @@ def synthesise_design(
     ToolFailed
         Yosys refused a source: a fault of this project.
     """
-    files = files_for(design, stitched)
+    files = files_for(design, stitched, family)
     groups = _groups(design.stages, weights)
     commands = []
     for index, group in enumerate(groups):

@@ -27,7 +27,7 @@ from finn_builds.synth.timing import longest_path
 from finn_builds.synth.yosys import prepare
 from tests.finn_builds.sparse.sparse_networks import pack, random_frames, random_network
 
-SEEDS = {"xc7": range(300, 324), "xcup": range(324, 336)}
+SEEDS = {"xc7": range(300, 324), "xcup": range(324, 336), "ecp5": range(336, 348)}
 
 
 def _gate(kind: str, init: str | None = None, **pins: int | str) -> Cell:
@@ -154,7 +154,7 @@ def mapped(
     """Return random networks of a family with their netlists, all of one call of Yosys."""
     family = request.param
     made = [_compiled(seed, family) for seed in SEEDS[family]]
-    files = {"primitives.v": declarations()}
+    files = {"primitives.v": declarations(family)}
     for _, compiled in made:
         files |= compiled.files()
     ports = {network.name: node_ports(_stage(network, compiled)) for network, compiled in made}

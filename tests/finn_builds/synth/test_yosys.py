@@ -61,7 +61,7 @@ def test_joined_nodes_come_to_what_the_whole_comes_to(mixed, tmp_path):
     built, files, found = mixed
     ends = Stage("whole", "", built.design.in_bits, built.design.out_bits)
     sources = {name: readable(name, text) for name, text in files.items()}
-    sources[PRIMITIVES_FILE] = primitives.declarations()
+    sources[PRIMITIVES_FILE] = primitives.declarations("xc7")
     command = yosys.prepare(sources, {TOP: node_ports(ends)}, "xc7", tmp_path / "whole", 300)
     tools.run(command.argv, cwd=command.cwd, timeout=command.timeout)
     netlist = json.loads((command.cwd / NETLIST).read_text())["modules"][TOP]
