@@ -38,6 +38,16 @@ def _positive(text: str) -> int:
     return value
 
 
+def _metrics(text: str) -> Path:
+    path = Path(text)
+    if path.suffix == ".txt":
+        raise argparse.ArgumentTypeError(
+            f"{text} is where the same figures go as text: name the JSON file, such as "
+            f"{path.with_suffix('.json')}"
+        )
+    return path
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
@@ -64,9 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeats", type=_positive, default=20, help="runs that are timed (default 20)")
     add(
         "--metrics",
-        type=Path,
+        type=_metrics,
         default=Path("nw_metrics.json"),
-        help="what was measured, default %(default)s",
+        help="what was measured, as JSON and beside it as text, default %(default)s",
     )
     add("--timeout", type=float, default=10.0, help="seconds a run may take (default 10)")
     add(

@@ -16,11 +16,12 @@ import pytest
 pytest.importorskip("pynq", reason="the driver needs pynq")
 
 from deploy import driver, validate
-from deploy.driver_base import FINNExampleOverlay, parse_datatype
+from deploy.driver_base import FINNExampleOverlay
 from deploy.host_model import HostModel, HostModelError
 from deploy.measure import latency_test, pace, power_test, summary, throughput_test
 from deploy.package import Package
 from deploy.registers import DriverError
+from deploy.stream_forms import parse_datatype
 
 pytestmark = pytest.mark.slow  # one small compilation
 
@@ -357,6 +358,26 @@ def test_a_file_that_can_t_be_written_is_told(made, tmp_path, capsys, option):
     argv += ["--exec_mode", "throughput_test"] if option == "--metrics" else []
     assert driver.main(argv) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: can't write")
+
+
+def test_metrics_do_not_overwrite_each_other(made, tmp_path, capsys):
+    """The text beside the JSON file would have its name."""
+    with pytest.raises(SystemExit) as ended:
+        driver.main(["--package", str(made.folder), "--metrics", str(tmp_path / "measured.txt")])
+    assert ended.value.code == 2
+    assert "measured.json" in capsys.readouterr().err
+
+
+def test_a_description_that_is_none_is_told(tmp_path, capsys):
+    (tmp_path / "overlay.json").write_text("[]")
+    assert driver.main(["--package", str(tmp_path), "--exec_mode", "latency_test"]) == 2
+    assert "not a package's description" in capsys.readouterr().err
+
+
+def test_waiting_without_a_run_times_out(overlay):
+    overlay.timeout_s = 1e-4
+    with pytest.raises(DriverError, match="the run of 0 frames did not end"):
+        overlay.wait_until_finished()
 
 
 def test_without_bitfile_the_message_says_what_to_do(made, capsys):
