@@ -1,4 +1,4 @@
-"""Reads from hardware nodes what the estimates and the folding need to know."""
+"""Reads from hardware nodes what estimates, folding and reports need to know."""
 
 from __future__ import annotations
 
@@ -19,6 +19,30 @@ from finn_builds.folding import FoldedLayer
 
 #: Width of the wide multiplier port by DSP block (UG479, UG579).
 _DSP_A_BITS = {"DSP48E1": 25, "DSP48E2": 27}
+
+
+def sparse_nodes(model: ModelWrapper) -> list[NodeProto]:
+    """Return the nodes that hold sparse layers, in order."""
+    return [node for node in model.graph.node if node.op_type == "SparseMVAU_rtl"]
+
+
+def node_layers(model: ModelWrapper) -> dict[str, tuple[int, ...]]:
+    """Return the layers, counted from 1, that each hardware node computes; FIFOs have none."""
+    found: dict[str, tuple[int, ...]] = {}
+    count = 0
+    for node in model.graph.node:
+        layers: tuple[int, ...] = ()
+        if node.op_type == "SparseMVAU_rtl":
+            fused = len(getCustomOp(node).get_nodeattr("hasThresholds"))
+            layers = tuple(range(count + 1, count + fused + 1))
+            count += fused
+        elif node.op_type == "MVAU_rtl":
+            count += 1
+            layers = (count,)
+        elif node.op_type == "Thresholding_rtl":
+            layers = (count,)
+        found[node.name] = layers
+    return found
 
 
 def mvau_shape(model: ModelWrapper, node: NodeProto, part: str) -> MvauShape:

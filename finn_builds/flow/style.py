@@ -17,7 +17,7 @@ from finn_builds.errors import UserError
 from finn_builds.estimates import Resources
 from finn_builds.finn_env import prepare_finn
 from finn_builds.flow.parallelism import budget_of
-from finn_builds.flow.shapes import folded_layers
+from finn_builds.flow.shapes import folded_layers, sparse_nodes
 from finn_builds.flow.widen import input_ranges
 from finn_builds.folding import FoldedLayer, fastest, fits
 from finn_builds.json_files import write_json
@@ -127,9 +127,8 @@ def fused_nodes(
         for style, run in itertools.groupby(pairs, key=lambda pair: pair[1])
         if style == "sparse"
     ]
-    nodes = [node for node in model.graph.node if node.op_type == "SparseMVAU_rtl"]
     found = []
-    for node, layers in zip(nodes, runs, strict=True):
+    for node, layers in zip(sparse_nodes(model), runs, strict=True):
         op = getCustomOp(node)
         compiled = op.compile(model)
         stage = compiled.pipeline.stage_ns
@@ -281,7 +280,7 @@ def with_styles(model: ModelWrapper, styles: Sequence[str], cfg: BuildConfig) ->
         for group in members:
             for old in group:
                 model.graph.node.remove(old)
-    for index, node in enumerate(n for n in model.graph.node if n.op_type == "SparseMVAU_rtl"):
+    for index, node in enumerate(sparse_nodes(model)):
         node.name = f"SparseMVAU_rtl_{index}"
     return model
 
