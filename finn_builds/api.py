@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finn_builds.config import BuildConfig
-from finn_builds.console import Reporter
 from finn_builds.flow.steps import STEPS
 from finn_builds.json_files import read_json
 from finn_builds.layout import HOST_FILE, SUMMARY_FILE
+from finn_builds.progress import Reporter
 from finn_builds.run.runner import run_steps
 from finn_builds.run.state import checkpoint
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finn_builds.console import Reporter
 from finn_builds.errors import UserError
+from finn_builds.progress import Reporter
 from finn_builds.run import state as disk
 from finn_builds.run.capture import LOG_FILE, captured
 from finn_builds.run.lock import LOCK_FILE, folder_lock

@@ -15,7 +15,7 @@ import pytest
 import build as command
 from finn_builds import BuildConfig, BuildResult, build
 from finn_builds.config import DECLARED_FIELDS
-from finn_builds.console import Reporter
+from finn_builds.progress import Reporter
 from finn_builds.report.origin import OPTIONS, command_line
 from tests.finn_builds.ingest.graphs import Quantizer, mlp, random_layers
 from tests.finn_builds.report.browser import assert_renders
