@@ -52,10 +52,15 @@ def compare_shape(node: Compare) -> tuple[int, int, int]:
     return skip, 2, -(-wide // 2) + sum(lut_count(c, select) for c in columns)
 
 
+def _bits_over(node: Clip, hi: int) -> int:
+    """Return the bits above those that a clip keeps, of a number up to hi."""
+    return max(0, (max(hi, 0) >> node.shift).bit_length() - node.top.bit_length())
+
+
 def clip_luts(node: Clip, lo: int, hi: int) -> int:
     """Return the LUTs of a clip of a number in [lo, hi]."""
     bits = node.top.bit_length()
-    over = max(0, (max(hi, 0) >> node.shift).bit_length() - bits)
+    over = _bits_over(node, hi)
     controls = over + (lo < 0)
     if controls == 0:
         return 0
@@ -125,15 +130,13 @@ def _narrow_luts(graph: Graph, chains: dict[int, Chain], index: int) -> int:
         select = sum(f.width for f in node.select)
         bits = node.src.width - skip
         if luts == 1:
-            return (1, 1, 1, 1, 1, 2, 3)[bits + select]
+            return (1, 1, 1, 1, 1, 2, 3)[bits + select]  # by the inputs of its function
         top = max(node.bounds).bit_length()
         bounds = {bit_column([b >> skip for b in node.bounds], k) for k in range(top - skip)}
         return 2 * -(-(bits + 1) // 2) + sum(narrow_lut_count(c, select) for c in bounds)
     if isinstance(node, Clip):
-        wide = clip_luts(node, *graph.ranges[node.src])
-        bits = node.top.bit_length()
-        hi = graph.ranges[node.src][1]
-        over = max(0, (max(hi, 0) >> node.shift).bit_length() - bits)
+        lo, hi = graph.ranges[node.src]
+        wide, over = clip_luts(node, lo, hi), _bits_over(node, hi)
         return wide + (over > 2) + (over > 5) if wide else 0
     return 0
 

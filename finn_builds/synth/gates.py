@@ -95,7 +95,7 @@ class _FlipFlop:
         pin = "S" if self.sets else "R"
         (self.d,), (self.ce,), (self.force,) = (cell.inputs[p] for p in ("D", "CE", pin))
         (self.q,) = cell.outputs["Q"]
-        self.initial = str(cell.parameters.get("INIT", "0"))[-1:] == "1"
+        self.initial = bool(cell.number("INIT"))
 
     def next(self, values: Mapping[Bit, int]) -> int:
         """Return the state after the next edge."""
@@ -110,7 +110,7 @@ class _Shifter:
     def __init__(self, cell: Cell, ones: int) -> None:
         _refuse_inverted(cell)
         size = _SHIFTERS[cell.kind]
-        init = _number(cell.parameters.get("INIT", ""))
+        init = cell.number("INIT")
         self.words = [ones if (init >> k) & 1 else 0 for k in range(size)]
         (self.d,), (self.ce,) = cell.inputs["D"], cell.inputs["CE"]
         single = cell.kind == "SRL16E"
@@ -138,9 +138,7 @@ class _Shifter:
 
 
 def _refuse_inverted(cell: Cell) -> None:
-    inverted = [
-        name for name, value in cell.parameters.items() if name.startswith("IS_") and _number(value)
-    ]
+    inverted = [name for name in cell.parameters if name.startswith("IS_") and cell.number(name)]
     if inverted:
         raise NotSimulated(f"cells {cell.kind} with {', '.join(inverted)} are not simulated")
 
@@ -167,12 +165,12 @@ def _lut(cell: Cell) -> Gate:
     pins = sorted(cell.inputs)
     reads = [cell.inputs[p][0] for p in pins]
     if cell.kind == "LUT6_2":
-        init = _number(cell.parameters["INIT"])
+        init = cell.number("INIT")
         tables = [("O6", init, 6), ("O5", init & 0xFFFFFFFF, 5)]
     elif cell.kind in ("INV", "BUFG"):
         tables = [("O", 0b01 if cell.kind == "INV" else 0b10, 1)]
     else:
-        tables = [("O", _number(cell.parameters["INIT"]), len(pins))]
+        tables = [("O", cell.number("INIT"), len(pins))]
     outputs = [
         (cell.outputs[pin][0], _plan(table, n)) for pin, table, n in tables if cell.outputs.get(pin)
     ]
@@ -271,9 +269,3 @@ def _in_order(netlist: Netlist) -> Sequence[Cell]:
     except CycleError as error:
         names = [cells[index].name for index in error.args[1][:4]]
         raise RuntimeError(f"the netlist has a loop through the cells {names}") from error
-
-
-def _number(value: object) -> int:
-    """Return a parameter of Yosys' JSON, a string of bits, as a number."""
-    text = str(value)
-    return int(text.replace("x", "0"), 2) if text else 0
