@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -98,7 +99,11 @@ def _load(path: Path) -> np.ndarray:
         data = np.load(path, allow_pickle=False)
     except OSError as error:
         raise DriverError(f"can't read {path}: {error.strerror or error}; {expected}") from error
-    except (ValueError, EOFError) as error:  # numpy's text is about pickles, whatever it is
+    except (
+        ValueError,
+        EOFError,
+        BadZipFile,
+    ) as error:  # numpy's text is about pickles, whatever it is
         raise DriverError(f"{path} is not a .npy file; {expected}") from error
     if not isinstance(data, np.ndarray):
         data.close()

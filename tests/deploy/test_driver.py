@@ -335,7 +335,7 @@ def test_command_line(made, tmp_path, capsys):
     assert error.startswith("error: can't read") and "none.npy" in error
 
 
-@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", "several"])
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PK\x03\x04 cut off", "several"])
 def test_an_input_that_is_no_array_is_told_before_the_board_is_made(
     tmp_path, made, capsys, content
 ):
