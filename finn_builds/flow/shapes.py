@@ -12,7 +12,6 @@ from finn_builds.estimates import (
     Resources,
     ThresholdShape,
     fifo,
-    top1,
     width_converter,
 )
 from finn_builds.folding import FoldedLayer
@@ -99,9 +98,6 @@ def node_resources(model: ModelWrapper, node: NodeProto, part: str) -> Resources
         return width_converter(op.get_nodeattr("inWidth"), op.get_nodeattr("outWidth"))
     if node.op_type == "StreamingFIFO_rtl":
         return fifo(op.get_instream_width(), op.get_nodeattr("depth"))
-    if node.op_type == "SparseMVAU_rtl":
-        return Resources(LUT=op.get_nodeattr("lutEstimate"))
-    if node.op_type == "LabelSelect_rtl":
-        width = op.get_input_datatype().bitwidth()
-        return top1(op.get_nodeattr("Labels"), op.get_nodeattr("PE"), width)
+    if node.op_type in ("SparseMVAU_rtl", "LabelSelect_rtl"):
+        return Resources(LUT=op.lut_estimation(part))
     raise RuntimeError(f"no estimate for op type {node.op_type}")
