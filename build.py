@@ -180,7 +180,8 @@ def _list_steps() -> None:
 def _build(args: argparse.Namespace) -> None:
     from finn_builds import build
     from finn_builds.config import BuildConfig
-    from finn_builds.console import reporter, show_summary
+    from finn_builds.console import show_summary
+    from finn_builds.progress import reporter
 
     cfg = BuildConfig(
         board=args.board,

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -36,6 +37,16 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return value
+
+
+def _metrics(text: str) -> Path:
+    path = Path(text)
+    if path.suffix == ".txt":
+        raise argparse.ArgumentTypeError(
+            f"{text} is where the same figures go as text: name the JSON file, such as "
+            f"{path.with_suffix('.json')}"
+        )
+    return path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,9 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeats", type=_positive, default=20, help="runs that are timed (default 20)")
     add(
         "--metrics",
-        type=Path,
+        type=_metrics,
         default=Path("nw_metrics.json"),
-        help="what was measured, default %(default)s",
+        help="what was measured, as JSON and beside it as text, default %(default)s",
     )
     add("--timeout", type=float, default=10.0, help="seconds a run may take (default 10)")
     add(
@@ -88,7 +99,11 @@ def _load(path: Path) -> np.ndarray:
         data = np.load(path, allow_pickle=False)
     except OSError as error:
         raise DriverError(f"can't read {path}: {error.strerror or error}; {expected}") from error
-    except (ValueError, EOFError) as error:  # numpy's text is about pickles, whatever it is
+    except (
+        ValueError,
+        EOFError,
+        BadZipFile,
+    ) as error:  # numpy's text is about pickles, whatever it is
         raise DriverError(f"{path} is not a .npy file; {expected}") from error
     if not isinstance(data, np.ndarray):
         data.close()

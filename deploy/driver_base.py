@@ -6,7 +6,6 @@ the block ``control0`` beside them resets the accelerator and measures it in clo
 
 from __future__ import annotations
 
-import re
 import time
 import warnings
 
@@ -15,38 +14,21 @@ from pynq import Clocks, Overlay, allocate
 
 if __package__:  # in the project's checkout
     from deploy.host_model import HostModel
-    from deploy.packing import Packer, unpack, value_range
     from deploy.registers import DriverError, Shell
+    from deploy.stream_forms import StreamForms
 else:  # beside this file, as on the board
     from host_model import HostModel
-    from packing import Packer, unpack, value_range
     from registers import DriverError, Shell
+    from stream_forms import StreamForms
 
-__all__ = ["DriverError", "FINNExampleOverlay", "parse_datatype"]
+__all__ = ["FINNExampleOverlay"]
 
 CLOCK_TOLERANCE = 1e-3  # crystals are not rounder than that
 CLOCK_TRIES = 100
 ERROR_POLL_S = 1e-3  # a run this long is asked for errors on the bus as well
 
 
-def parse_datatype(name: str) -> tuple[int, bool]:
-    """Return bits and signedness of a QONNX integer type such as ``UINT4`` or ``INT20``.
-
-    Raises
-    ------
-    DriverError
-        It is the name of something else.
-    """
-    known = {"BINARY": (1, False), "TERNARY": (2, True)}
-    if name in known:
-        return known[name]
-    match = re.fullmatch(r"(U?)INT([1-9]\d*)", name)
-    if not match:
-        raise DriverError(f"datatype {name}: expected BINARY, TERNARY, INT<n> or UINT<n>; give one")
-    return int(match[2]), not match[1]
-
-
-class FINNExampleOverlay(Overlay):
+class FINNExampleOverlay(StreamForms, Overlay):
     """One accelerator with its DMAs.
 
     Parameters
@@ -115,54 +97,12 @@ class FINNExampleOverlay(Overlay):
         self.shell = Shell(self.idma, self.odma, control)
         self.fclk_mhz = self._set_clock(fclk_mhz)
         self.shell.check(*(self._frame_bytes(key) for key in ("ishape_packed", "oshape_packed")))
-        self._packers: dict[int, Packer] = {}  # of the latest shape, by input
+        self._packers = {}
         self.ibuf_packed_device: list = []
         self.obuf_packed_device: list = []
+        self._frames = 0  # of the run under way
+        self._started = self.now()
         self.batch_size = batch_size
-
-    # Description of the streams, as FINN's driver gives it
-
-    def idt(self, ind: int = 0) -> str:
-        """Return the type of input `ind`."""
-        return self._io_shape_dict["idt"][ind]
-
-    def odt(self, ind: int = 0) -> str:
-        """Return the type of output `ind`."""
-        return self._io_shape_dict["odt"][ind]
-
-    def input_range(self, ind: int = 0) -> tuple[int, int]:
-        """Return the least and the greatest integer that input `ind` takes."""
-        return value_range(*parse_datatype(self.idt(ind)))
-
-    def _shape(self, key: str, ind: int) -> tuple[int, ...]:
-        return (self.batch_size, *self._io_shape_dict[key][ind][1:])
-
-    def ishape_normal(self, ind: int = 0) -> tuple[int, ...]:
-        """Return the shape of a batch as the network sees it."""
-        return self._shape("ishape_normal", ind)
-
-    def oshape_normal(self, ind: int = 0) -> tuple[int, ...]:
-        """Return the shape of a batch of results as the network sees it."""
-        return self._shape("oshape_normal", ind)
-
-    def ishape_folded(self, ind: int = 0) -> tuple[int, ...]:
-        """Return (batch, beats, elements per beat)."""
-        return self._shape("ishape_folded", ind)
-
-    def oshape_folded(self, ind: int = 0) -> tuple[int, ...]:
-        """Return (batch, beats, elements per beat)."""
-        return self._shape("oshape_folded", ind)
-
-    def ishape_packed(self, ind: int = 0) -> tuple[int, ...]:
-        """Return (batch, beats, bytes per beat)."""
-        return self._shape("ishape_packed", ind)
-
-    def oshape_packed(self, ind: int = 0) -> tuple[int, ...]:
-        """Return (batch, beats, bytes per beat)."""
-        return self._shape("oshape_packed", ind)
-
-    def _frame_bytes(self, key: str) -> list:
-        return [int(np.prod(shape[1:])) for shape in self._io_shape_dict[key]]
 
     @property
     def batch_size(self) -> int:
@@ -182,59 +122,6 @@ class FINNExampleOverlay(Overlay):
             allocate(shape=self.oshape_packed(i), dtype=np.uint8, target=self.device)
             for i in range(len(self.odma))
         ]
-
-    # From integers to bytes in the buffers and back
-
-    def fold_input(self, ibuf_normal: np.ndarray, ind: int = 0) -> np.ndarray:
-        """Reshape a batch of integers into beats.
-
-        Raises
-        ------
-        DriverError
-            Its shape or type is wrong, or a value is not of the input's type.
-        """
-        data = np.asarray(ibuf_normal)
-        expected = self.ishape_normal(ind)[1:]
-        if data.ndim < 2 or data.shape[1:] != expected or not len(data):
-            raise DriverError(
-                f"input has shape {data.shape}; expected (frames, *{expected}): reshape it"
-            )
-        if data.dtype.kind == "f":
-            if not (np.isfinite(data).all() and (data == np.rint(data)).all()):
-                raise DriverError(
-                    "the accelerator takes integers; found fractions, NaN or infinity. "
-                    "Raw features go through classify() or run()"
-                )
-            data = data.astype(np.int64)
-        elif data.dtype.kind not in "iub":
-            raise DriverError(f"input has dtype {data.dtype}; expected integers: convert it")
-        low, high = self.input_range(ind)
-        if data.min() < low or data.max() > high:
-            raise DriverError(
-                f"input goes from {data.min()} to {data.max()}; {self.idt(ind)} from {low} to "
-                f"{high}: clip or quantise it"
-            )
-        return data.reshape(len(data), *self.ishape_folded(ind)[1:])
-
-    def pack_input(self, ibuf_folded: np.ndarray, ind: int = 0) -> np.ndarray:
-        """Pack (frames, beats, elements) into uint8 (frames, beats, bytes)."""
-        packer = self._packers.get(ind)
-        if packer is None or packer.shape != ibuf_folded.shape:
-            packer = Packer(ibuf_folded.shape, *parse_datatype(self.idt(ind)))
-            self._packers[ind] = packer
-        return packer(ibuf_folded)
-
-    def unpack_output(self, obuf_packed: np.ndarray, ind: int = 0) -> np.ndarray:
-        """Unpack uint8 (frames, beats, bytes) into integers (frames, beats, elements)."""
-        frames, beats, size = obuf_packed.shape
-        elements = self.oshape_folded(ind)[-1]
-        bits, signed = parse_datatype(self.odt(ind))
-        data = np.asarray(obuf_packed).reshape(frames * beats, size)
-        return unpack(data, elements, bits, signed).reshape(frames, beats, elements)
-
-    def unfold_output(self, obuf_folded: np.ndarray, ind: int = 0) -> np.ndarray:
-        """Reshape beats into results as the network gives them."""
-        return obuf_folded.reshape(len(obuf_folded), *self.oshape_normal(ind)[1:])
 
     def copy_input_data_to_device(self, data: np.ndarray, ind: int = 0) -> None:
         """Copy packed frames, at most a batch, to the buffer the DMA reads."""

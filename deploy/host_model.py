@@ -202,13 +202,13 @@ class HostModel:
             self._codes: dict = description["codes"]
             self._before = [with_dtype(op, np.float32) for op in description["before"]]
             self._after = [with_dtype(op, np.float32) for op in description["after"]]
-        except (KeyError, TypeError, ValueError) as error:
+            unknown = [op["op"] for op in self._before + self._after if op["op"] not in _EVALUATE]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, HostModelError):
                 raise
             raise HostModelError(
                 f"this is not a host model description: {error!r}; give a build's host_model.json"
             ) from error
-        unknown = [op["op"] for op in self._before + self._after if op["op"] not in _EVALUATE]
         if unknown or self.kind not in OUTPUT_KINDS:
             what = f"operation '{unknown[0]}'" if unknown else f"output kind '{self.kind}'"
             raise HostModelError(

@@ -314,6 +314,13 @@ def summary(metrics: dict) -> str:
 def write_metrics(metrics: dict, path: Path) -> list[Path]:
     """Write metrics as JSON, and beside it as text, one figure per line.
 
+    Parameters
+    ----------
+    metrics
+        From :func:`throughput_test` or :func:`latency_test`.
+    path
+        Of the JSON file; the other one ends in ``.txt`` instead.
+
     Returns
     -------
     list of Path

@@ -26,6 +26,7 @@ DRIVER_FILES = (
     "package.py",
     "packing.py",
     "registers.py",
+    "stream_forms.py",
     "validate.py",
 )
 DESCRIPTION = "overlay.json"
@@ -76,6 +77,8 @@ class Package:
                 f"can't read {path}: {error}. Run this from the unzipped package, or name its "
                 "folder with --package"
             ) from error
+        if not isinstance(self.description, dict):
+            raise DriverError(f"{path} is not a package's description: copy the package again")
         if self.description.get("version") != FORMAT_VERSION:
             raise DriverError(
                 f"{path} has format version {self.description.get('version')}; this driver reads "

@@ -24,6 +24,7 @@ from pynq.pl_server.device import Device
 
 from deploy.conditions import Conditions
 from deploy.registers import DriverError
+from deploy.virtual_processors import PROCESSORS
 from finn_builds.shell import ShellSimulator, ShellSpec, compile_shell
 
 __all__ = ["VirtualBoard", "VirtualBoardError", "simulate_package"]
@@ -35,43 +36,6 @@ _ACCESS_NS = 150.0  # of a register through the processor's general-purpose port
 _SKIP_S = 1e-3
 # A design that moves nothing for so many cycles is stuck: time is then skipped, not simulated.
 _STUCK_CYCLES = 200_000
-
-
-class _Zynq7000:
-    """Clock registers of Zynq-7000 (UG585, appendix B.28) after boot."""
-
-    arch = "armv7l"
-    registers = {  # noqa: RUF012 - a table
-        0xF800_0100: 40 << 12,
-        0xF800_0104: 32 << 12,
-        0xF800_0108: 20 << 12,  # IO PLL: 50 MHz * 20
-        0xF800_0170: 10 << 8 | 1 << 20,
-    }
-
-    @staticmethod
-    def fclk_mhz(read: dict[int, int]) -> float:
-        control = read[0xF800_0170]
-        pll = 50.0 * (read[0xF800_0108] >> 12 & 0x7F)
-        return pll / ((control >> 8 & 0x3F) * (control >> 20 & 0x3F))
-
-
-class _ZynqUltrascale:
-    """Clock registers of Zynq UltraScale+ (UG1087, CRL_APB) after boot."""
-
-    arch = "aarch64"
-    registers = {  # noqa: RUF012 - a table
-        0xFF5E_0020: 90 << 8 | 1 << 16,  # IO PLL: 33.333 MHz * 90 / 2
-        0xFF5E_00C0: 15 << 8 | 1 << 16 | 1 << 24,
-    }
-
-    @staticmethod
-    def fclk_mhz(read: dict[int, int]) -> float:
-        control, pll = read[0xFF5E_00C0], read[0xFF5E_0020]
-        mhz = 33.333 * (pll >> 8 & 0x7F) / (2 if pll >> 16 & 1 else 1)
-        return mhz / ((control >> 8 & 0x3F) * (control >> 16 & 0x3F))
-
-
-_PROCESSORS = {"zynq_7000": _Zynq7000, "zynq_ultrascale": _ZynqUltrascale}
 
 
 class VirtualBoardError(Exception):
@@ -132,7 +96,7 @@ class VirtualBoard(Device):
         super().__init__("virtual_board")
         self.name = "virtual"
         self.capabilities = {"REGISTER_RW": True, "MEMORY_MAPPED": False, "CALLABLE": False}
-        self._processor = _PROCESSORS[ps_type]
+        self._processor = PROCESSORS[ps_type]
         self.arch = self._processor.arch
         self._ps_registers = dict(self._processor.registers)
         self.simulator = ShellSimulator(

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finn_builds.config import BuildConfig
-from finn_builds.console import Reporter
 from finn_builds.flow.steps import STEPS
 from finn_builds.json_files import read_json
+from finn_builds.layout import HOST_FILE, SUMMARY_FILE
+from finn_builds.progress import Reporter
 from finn_builds.run.runner import run_steps
 from finn_builds.run.state import checkpoint
 
@@ -59,7 +60,7 @@ class BuildResult:
         """What the host computes before and after the accelerator."""
         from deploy.host_model import HostModel
 
-        return HostModel.from_json(self.out / "host_model.json")
+        return HostModel.from_json(self.out / HOST_FILE)
 
     @property
     def reference(self) -> Reference:
@@ -114,6 +115,5 @@ def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResu
     """
     cfg = config.validate()
     result = run_steps(STEPS, cfg, load_source, reporter=reporter)
-    path = cfg.out / "report" / "summary.json"
-    summary = read_json(path) if result.complete else {}
+    summary = read_json(cfg.out / SUMMARY_FILE) if result.complete else {}
     return BuildResult(cfg.out, summary, result.ran, result.reused, result.seconds)

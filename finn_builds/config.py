@@ -18,11 +18,11 @@ from typing import Any
 
 from finn.builder.build_dataflow_config import DataflowBuildConfig
 
-from brevitas_models import datasets, zoo
 from finn_builds import fingerprint as fp
 from finn_builds.boards import Board, board_path, load_board
-from finn_builds.checks import choice, existing_file, integer, is_path, number
+from finn_builds.checks import choice, integer, is_path, number
 from finn_builds.errors import UserError
+from finn_builds.inputs import find_data, find_folding, find_model, find_output_dir
 from finn_builds.vivado.bitfile import require_vivado
 
 STYLES = ("auto", "folded", "sparse")
@@ -177,16 +177,17 @@ class BuildConfig(DataflowBuildConfig):
         if self.force and self.start_step is not None:
             raise UserError("force runs every step, start_step only the later ones: leave one out")
         completed: dict[str, Any] = {
-            "model": self._find_model(),
-            "data": self._find_data(),
-            "folding_config_file": self._find_folding(),
+            "model": find_model(self.model),
+            "data": find_data(self.data),
+            "folding_config_file": find_folding(self.folding_config_file),
             "fpga_part": board.part,
             "synth_clk_period_ns": float(clock),
             "target_fps": None if self.target_fps is None else float(self.target_fps),
             "input_scale": None if self.input_scale is None else float(self.input_scale),
         }
         checked = dataclasses.replace(self, **completed)
-        checked.output_dir = self._find_output_dir(checked)
+        inputs = (checked.model_file, checked.data, checked.folding_config_file)
+        checked.output_dir = find_output_dir(self.output_dir or checked.default_out, inputs)
         if self.bitfile:
             require_vivado(str(checked.output_dir))
         return checked
@@ -221,6 +222,11 @@ class BuildConfig(DataflowBuildConfig):
         """The model's name as it is used in names of files and folders."""
         stem = Path(self.model).stem if is_path(self.model) else self.model
         return re.sub(r"[^\w.-]+", "_", stem).strip(".") or "model"
+
+    @property
+    def default_out(self) -> Path:
+        """The build folder where none is given, relative to the present folder."""
+        return Path("build") / f"{self.model_name}_{self.board}"
 
     @property
     def out(self) -> Path:
@@ -329,68 +335,6 @@ class BuildConfig(DataflowBuildConfig):
             )
         if self.input_scale is not None:
             number("input_scale", self.input_scale)
-
-    def _find_model(self) -> str:
-        if is_path(self.model):
-            return str(existing_file("model", self.model))
-        if self.model not in zoo.names():
-            raise UserError(
-                f"unknown model {self.model!r}: the zoo has {', '.join(zoo.names()) or 'none'}; "
-                f"a QONNX file is given by its path, e.g. ./{self.model}.onnx"
-            )
-        return self.model
-
-    def _find_data(self) -> str | None:
-        if self.data is None or self.data in datasets.NAMES:
-            return self.data
-        if not is_path(self.data):
-            raise UserError(
-                f"unknown data {self.data!r}: expected {', '.join(datasets.NAMES)}, or the path "
-                "of a .npz or .csv file; give one of them"
-            )
-        return str(existing_file("data", self.data))
-
-    def _find_folding(self) -> Path | None:
-        if self.folding_config_file is None:
-            return None
-        path = existing_file("folding configuration", self.folding_config_file)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(
-                f"folding configuration {path}: not a JSON file ({error}); expected FINN's format, "
-                "as auto_folding_config.json of any build has it"
-            ) from error
-        if not isinstance(content, dict):
-            raise UserError(
-                f"folding configuration {path}: expected an object of node names, "
-                f"found {type(content).__name__}; see auto_folding_config.json of any build"
-            )
-        return path
-
-    def _find_output_dir(self, checked: BuildConfig) -> Path:
-        default = Path("build") / f"{checked.model_name}_{self.board}"
-        out = Path(self.output_dir or default).expanduser().absolute()
-        if out.exists() and not out.is_dir():
-            raise UserError(
-                f"output folder {out}: there is a file of that name; choose another one (--out)"
-            )
-        if Path.cwd().is_relative_to(out.resolve()):
-            raise UserError(
-                f"output folder {out}: a build needs a folder of its own, this one holds the "
-                "present one; choose another (--out)"
-            )
-        for package in ("board_configs", "brevitas_models", "deploy", "finn_builds", "tests"):
-            if out.resolve().is_relative_to(fp.ROOT / package):
-                raise UserError(f"output folder {out} lies among the sources: choose another one")
-        inputs = (checked.model_file, checked.data, checked.folding_config_file)
-        for file in inputs:
-            if file is not None and Path(file).resolve().is_relative_to(out.resolve()):
-                raise UserError(
-                    f"output folder {out} holds the input {file}, which the build would delete: "
-                    f"move the file or choose another folder"
-                )
-        return out
 
 
 OWN_FIELDS = frozenset(item.name for item in dataclasses.fields(BuildConfig)) - frozenset(

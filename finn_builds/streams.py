@@ -62,7 +62,7 @@ class StreamFormat:
         return pack(x.reshape(-1, self.elements), self.bits, self.signed)
 
     def from_beats(self, beats: np.ndarray) -> np.ndarray:
-        """Unpack beats into frames: the inverse of :meth:`to_beats`, as int64."""
+        """Unpack beats into frames, of numpy's smallest fitting type: undoes :meth:`to_beats`."""
         elements = unpack(beats, self.elements, self.bits, self.signed)
         return elements.reshape(-1, self.beats * self.elements)
 

@@ -9,7 +9,8 @@ import numpy as np
 from finn.custom_op.fpgadataflow.labelselect import LabelSelect
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 
-from finn_builds.custom_op.label_select_rtl import key_width, label_select_text
+from finn_builds.custom_op.label_select_rtl import label_select_text
+from finn_builds.estimates import top1
 
 
 class LabelSelect_rtl(LabelSelect, RTLBackend):
@@ -71,11 +72,5 @@ class LabelSelect_rtl(LabelSelect, RTLBackend):
 
     def lut_estimation(self, fpgapart: str) -> float:
         """Return the LUT estimate of the comparators and selectors."""
-        from finn_builds.estimates import top1
-
-        width = key_width(
-            self.get_input_datatype().bitwidth(),
-            self.get_nodeattr("shift"),
-            [int(offset) for offset in self._offsets()],
-        )
+        width = self.get_input_datatype().bitwidth()
         return top1(self.get_nodeattr("Labels"), self.get_nodeattr("PE"), width).LUT

@@ -8,9 +8,8 @@ import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.config import BuildConfig
-from finn_builds.flow.frontend import HOST_FILE
-from finn_builds.flow.measured import VECTORS_FILE
 from finn_builds.json_files import read_json
+from finn_builds.layout import HOST_FILE, VECTORS_FILE
 from finn_builds.shell.package import overlay_description, write_driver, write_package
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.vivado.bitfile import BIT, BITFILE_DIR, RESOURCES, make_bitfile

@@ -9,7 +9,7 @@ from qonnx.custom_op.registry import getCustomOp
 from finn_builds.config import BuildConfig
 from finn_builds.estimates import Resources
 from finn_builds.finn_env import prepare_finn
-from finn_builds.flow.shapes import node_resources
+from finn_builds.flow.shapes import node_resources, sparse_nodes
 from finn_builds.json_files import write_json
 
 
@@ -37,9 +37,8 @@ def layer_latencies(model: ModelWrapper) -> dict[str, int]:
     known, which its own estimate takes as well.
     """
     latencies = layer_cycles(model)
-    for node in model.graph.node:
-        if node.op_type == "SparseMVAU_rtl":
-            latencies[node.name] = int(getCustomOp(node).get_nodeattr("latency"))
+    for node in sparse_nodes(model):
+        latencies[node.name] = int(getCustomOp(node).get_nodeattr("latency"))
     return latencies
 
 

@@ -27,12 +27,7 @@ from finn_builds.ingest import (
     to_thresholds,
 )
 from finn_builds.json_files import write_json
-
-#: The QONNX model as it was given, tidied: the reference of every comparison.
-REFERENCE_FILE = "model.onnx"
-
-#: What the host computes before and after the accelerator.
-HOST_FILE = "host_model.json"
+from finn_builds.layout import HOST_FILE, REFERENCE_FILE
 
 #: Metadata of a model whose input got a quantizer from this flow: its type and step.
 INPUT_QUANT = "input_quant"

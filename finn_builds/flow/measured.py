@@ -18,17 +18,15 @@ from finn_builds.config import BuildConfig
 from finn_builds.exactness import check_equal, mismatching_frames
 from finn_builds.finn_env import prepare_finn
 from finn_builds.flow.estimated import layer_cycles
-from finn_builds.flow.frontend import HOST_FILE, labelled_data, reference_of
+from finn_builds.flow.frontend import labelled_data, reference_of
 from finn_builds.flow.stitched import RUNTIME
 from finn_builds.flow.top1 import class_keys, output_affine
 from finn_builds.frames import verification_frames
 from finn_builds.json_files import write_json
+from finn_builds.layout import HOST_FILE, VECTORS_FILE
 from finn_builds.sim.compile import Trace
 from finn_builds.sim.result import LinkStats
 from finn_builds.stitch.design import Design, design_of
-
-#: Frames of the verification with their expected outputs.
-VECTORS_FILE = "verification_frames.npz"
 
 #: Chance per cycle that source and sink pause in the run with random stalls.
 STALL = 0.3

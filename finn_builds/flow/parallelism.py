@@ -13,7 +13,7 @@ from finn_builds.config import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.estimates import Resources
 from finn_builds.finn_env import prepare_finn
-from finn_builds.flow.shapes import folded_layers
+from finn_builds.flow.shapes import folded_layers, sparse_nodes
 from finn_builds.folding import NetworkFolding, divisors, fastest, for_target
 from finn_builds.json_files import read_json, write_json
 
@@ -44,9 +44,8 @@ def step_target_fps_parallelization(model: ModelWrapper, cfg: BuildConfig) -> Mo
     if cfg.folding_config_file is None:
         layers = folded_layers(model, cfg.board_spec.part)
         budget = budget_of(cfg.board_spec)
-        for node in model.graph.node:
-            if node.op_type == "SparseMVAU_rtl":
-                budget["LUT"] -= getCustomOp(node).get_nodeattr("lutEstimate")
+        for node in sparse_nodes(model):
+            budget["LUT"] -= getCustomOp(node).get_nodeattr("lutEstimate")
         if not layers:
             _check_rate(cfg)
             folding = NetworkFolding({}, 1, Resources())

@@ -6,17 +6,14 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from deploy.host_model import HostModel
 from finn_builds.config import BuildConfig
-from finn_builds.flow.frontend import HOST_FILE, labelled_data
+from finn_builds.flow.frontend import labelled_data
 from finn_builds.ingest import model_info
 from finn_builds.json_files import write_json
+from finn_builds.layout import HOST_FILE, PAGE_DATA_FILE, PAGE_FILE
 from finn_builds.report import origin
 from finn_builds.report.content import Origin
 from finn_builds.report.gather import build_report
 from finn_builds.report.page import build_page
-
-#: The page, and its figures for programs.
-PAGE_FILE = "report.html"
-DATA_FILE = "report/report.json"
 
 
 def step_report(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
@@ -35,7 +32,7 @@ def step_report(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
     page = build_page(report)
     cfg.progress(2, 3, "writing")
     (cfg.out / PAGE_FILE).write_text(page, encoding="utf-8")
-    write_json(cfg.out / DATA_FILE, report.as_json())
+    write_json(cfg.out / PAGE_DATA_FILE, report.as_json())
     return model
 
 

@@ -1,4 +1,4 @@
-"""Reads from hardware nodes what the estimates and the folding need to know."""
+"""Reads from hardware nodes what estimates, folding and reports need to know."""
 
 from __future__ import annotations
 
@@ -12,13 +12,36 @@ from finn_builds.estimates import (
     Resources,
     ThresholdShape,
     fifo,
-    top1,
     width_converter,
 )
 from finn_builds.folding import FoldedLayer
 
 #: Width of the wide multiplier port by DSP block (UG479, UG579).
 _DSP_A_BITS = {"DSP48E1": 25, "DSP48E2": 27}
+
+
+def sparse_nodes(model: ModelWrapper) -> list[NodeProto]:
+    """Return the nodes that hold sparse layers, in order."""
+    return [node for node in model.graph.node if node.op_type == "SparseMVAU_rtl"]
+
+
+def node_layers(model: ModelWrapper) -> dict[str, tuple[int, ...]]:
+    """Return the layers, counted from 1, that each hardware node computes; FIFOs have none."""
+    found: dict[str, tuple[int, ...]] = {}
+    count = 0
+    for node in model.graph.node:
+        layers: tuple[int, ...] = ()
+        if node.op_type == "SparseMVAU_rtl":
+            fused = len(getCustomOp(node).get_nodeattr("hasThresholds"))
+            layers = tuple(range(count + 1, count + fused + 1))
+            count += fused
+        elif node.op_type == "MVAU_rtl":
+            count += 1
+            layers = (count,)
+        elif node.op_type == "Thresholding_rtl":
+            layers = (count,)
+        found[node.name] = layers
+    return found
 
 
 def mvau_shape(model: ModelWrapper, node: NodeProto, part: str) -> MvauShape:
@@ -75,9 +98,6 @@ def node_resources(model: ModelWrapper, node: NodeProto, part: str) -> Resources
         return width_converter(op.get_nodeattr("inWidth"), op.get_nodeattr("outWidth"))
     if node.op_type == "StreamingFIFO_rtl":
         return fifo(op.get_instream_width(), op.get_nodeattr("depth"))
-    if node.op_type == "SparseMVAU_rtl":
-        return Resources(LUT=op.get_nodeattr("lutEstimate"))
-    if node.op_type == "LabelSelect_rtl":
-        width = op.get_input_datatype().bitwidth()
-        return top1(op.get_nodeattr("Labels"), op.get_nodeattr("PE"), width)
+    if node.op_type in ("SparseMVAU_rtl", "LabelSelect_rtl"):
+        return Resources(LUT=op.lut_estimation(part))
     raise RuntimeError(f"no estimate for op type {node.op_type}")

@@ -9,8 +9,8 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.config import BuildConfig
 from finn_builds.flow.parallelism import budget_of
-from finn_builds.flow.synthesis import REPORT, TOP
 from finn_builds.json_files import read_json, write_json
+from finn_builds.layout import SUMMARY_FILE, SYNTHESIS_FILE, TOOL_KEY, WHOLE_KEY
 from finn_builds.synth.counts import FIGURES
 
 
@@ -40,7 +40,7 @@ def step_summary(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
         "fps": performance["stable_throughput[images/s]"],
         "timing_kind": performance["kind"],
         "resources": {**resources, "kind": "estimated"},
-        **_synthesised(report / REPORT),
+        **_synthesised(cfg.out / SYNTHESIS_FILE),
         **_placed(report / "post_synth_resources.json"),
         "budget": budget_of(cfg.board_spec),
         "device": cfg.board_spec.resources.model_dump(),
@@ -56,7 +56,7 @@ def step_summary(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
             "model.onnx",
         ],
     }
-    write_json(report / "summary.json", summary)
+    write_json(cfg.out / SUMMARY_FILE, summary)
     return model
 
 
@@ -65,7 +65,7 @@ def _synthesised(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {"synthesised": None}
     report = read_json(path)
-    top, tool = report[TOP], report["tool"]
+    top, tool = report[WHOLE_KEY], report[TOOL_KEY]
     if "why" in top:
         return {"synthesised": None, "not_synthesised": top["why"]}
     return {

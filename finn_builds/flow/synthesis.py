@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +12,11 @@ from qonnx.custom_op.registry import getCustomOp
 
 from finn_builds.config import BuildConfig
 from finn_builds.finn_env import prepare_finn
-from finn_builds.flow.estimated import layer_cycles, write_json
+from finn_builds.flow.estimated import layer_cycles
 from finn_builds.flow.gate_level import check_gates
-from finn_builds.flow.measured import VECTORS_FILE
+from finn_builds.flow.shapes import node_layers, sparse_nodes
+from finn_builds.json_files import read_json, write_json
+from finn_builds.layout import SYNTHESIS_FILE, TOOL_KEY, VECTORS_FILE, WHOLE_KEY
 from finn_builds.sparse.family import Family, family_named
 from finn_builds.stitch.design import Design, design_of
 from finn_builds.streams import StreamFormat
@@ -25,9 +26,6 @@ from finn_builds.synth.netlist import Netlist, by_layer, chain
 from finn_builds.synth.script import options
 from finn_builds.synth.timing import SOURCE, longest_path
 from finn_builds.synth.yosys import NotSynthesised, synthesise_design, version
-
-REPORT = "synth_resources.json"
-TOP = "(top)"
 
 
 def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
@@ -58,7 +56,7 @@ def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> Mode
     names = (folder / "all_verilog_srcs.txt").read_text().split()
     names += sorted(path.name for path in folder.glob("*.dat"))
     stitched = {name: (folder / name).read_text() for name in names}
-    estimated = json.loads((cfg.out / "report" / "estimate_layer_resources_final.json").read_text())
+    estimated = read_json(cfg.out / "report" / "estimate_layer_resources_final.json")
     if tool == "vivado":
         cfg.progress(0, 1, "vivado")
         report = vivado.synthesise(
@@ -74,13 +72,15 @@ def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> Mode
             cfg.scratch,
             progress=lambda done, total: cfg.progress(done, total, "yosys"),
         )
-        report = yosys_report(netlists, family_named(cfg.board_spec.family), layers_of(model))
-        if "why" not in report[TOP]:
+        layers = node_layers(model)
+        first_layers = {node.name: layers[node.name][0] - 1 for node in sparse_nodes(model)}
+        report = yosys_report(netlists, family_named(cfg.board_spec.family), first_layers)
+        if "why" not in report[WHOLE_KEY]:
             cfg.progress(1, 1, "comparing the netlist with the model")
-            report[TOP]["gate_level"] = _check_gates(model, cfg, design, netlists)
+            report[WHOLE_KEY]["gate_level"] = _check_gates(model, cfg, design, netlists)
     for name, node in estimated.items():
-        report[TOP if name == "total" else name]["estimate"] = node
-    write_json(cfg.out / "report" / REPORT, report)
+        report[WHOLE_KEY if name == "total" else name]["estimate"] = node
+    write_json(cfg.out / SYNTHESIS_FILE, report)
     return model
 
 
@@ -91,32 +91,18 @@ def _check_gates(
     netlists: Mapping[str, Netlist | NotSynthesised],
 ) -> dict[str, Any]:
     sparse = {}
-    for node in model.graph.node:
-        if node.op_type == "SparseMVAU_rtl":
-            op = getCustomOp(node)
-            ends = (
-                StreamFormat(op.get_input_datatype().name, op.get_nodeattr("numInputs"), 1),
-                StreamFormat(op.get_output_datatype().name, op.get_nodeattr("numOutputs"), 1),
-            )
-            sparse[node.name] = (op.network(op.initializers(model)), *ends)
+    for node in sparse_nodes(model):
+        op = getCustomOp(node)
+        ends = (
+            StreamFormat(op.get_input_datatype().name, op.get_nodeattr("numInputs"), 1),
+            StreamFormat(op.get_output_datatype().name, op.get_nodeattr("numOutputs"), 1),
+        )
+        sparse[node.name] = (op.network(op.initializers(model)), *ends)
     with np.load(cfg.out / VECTORS_FILE) as vectors:
         x, y = vectors["x"], vectors["y"]
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
     latency = sum(layer_cycles(model).values())
     return check_gates(design, known, sparse, x, y, latency=latency, seed=cfg.verify_seed)
-
-
-def layers_of(model: ModelWrapper) -> dict[str, int]:
-    """Return the number of the first layer of each node that holds sparse layers."""
-    first: dict[str, int] = {}
-    count = 0
-    for node in model.graph.node:
-        if node.op_type == "SparseMVAU_rtl":
-            first[node.name] = count
-            count += len(getCustomOp(node).get_nodeattr("hasThresholds"))
-        elif node.op_type == "MVAU_rtl":
-            count += 1
-    return first
 
 
 def yosys_report(
@@ -133,7 +119,7 @@ def yosys_report(
     delays : Family
         For the estimate of the critical path.
     first_layers : mapping of str to int
-        Nodes whose cells are told apart by layer, with the number of their first one.
+        Nodes whose cells are told apart by layer, with the number of their first one, from 0.
 
     Returns
     -------
@@ -142,7 +128,7 @@ def yosys_report(
         then so has ``(top)``, with what the others sum up to under ``others``.
     """
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
-    report: dict[str, Any] = {TOP: {}}
+    report: dict[str, Any] = {WHOLE_KEY: {}}
     for name, found in netlists.items():
         if isinstance(found, NotSynthesised):
             report[name] = {"why": found.why}
@@ -155,15 +141,15 @@ def yosys_report(
                 for k in sorted(parts, key=lambda k: (k is None, k))
             }
     if len(known) == len(netlists):
-        report[TOP] = _figures(chain(list(known.values())), delays)
+        report[WHOLE_KEY] = _figures(chain(list(known.values())), delays)
     else:
         missing = [name for name in netlists if name not in known]
         sums: dict[str, int] = {}
         for found in known.values():
             for key, value in resources(found).items():
                 sums[key] = sums.get(key, 0) + value
-        report[TOP] = {"why": f"not synthesised: {', '.join(missing)}", "others": sums}
-    report["tool"] = {
+        report[WHOLE_KEY] = {"why": f"not synthesised: {', '.join(missing)}", "others": sums}
+    report[TOOL_KEY] = {
         "name": "Yosys",
         "version": version(),
         "options": options(delays.name),

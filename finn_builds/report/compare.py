@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from finn_builds.errors import UserError
-from finn_builds.report.content import ESTIMATED, RESOURCES, SYNTHESISED
+from finn_builds.layout import PAGE_DATA_FILE
+from finn_builds.report.design import ESTIMATED, RESOURCES, SYNTHESISED
 from finn_builds.run import state as disk
-
-DATA_FILE = Path("report", "report.json")
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,10 @@ class Build:
     synthesised: dict[str, float]
     device: dict[str, int]
 
+    def resource(self, name: str, kind: str) -> float | None:
+        """Return the amount of a resource, estimated or synthesised; None if it is not known."""
+        return (self.synthesised if kind == SYNTHESISED else self.estimated).get(name)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -93,8 +96,7 @@ class Comparison:
 
     def resource(self, build: Build, name: str) -> float | None:
         """Return a build's amount of a resource, of the kind that is compared."""
-        found = build.synthesised if self.kind == SYNTHESISED else build.estimated
-        return found.get(name)
+        return build.resource(name, self.kind)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -147,11 +149,10 @@ def compare(folders: Sequence[str | Path]) -> Comparison:
     )
     synthesised = all("LUT" in build.synthesised for build in builds)
     kind = SYNTHESISED if synthesised else ESTIMATED
-    comparison = Comparison(builds, kind, frozenset(), frozenset())
     return Comparison(
         builds,
         kind,
-        front(builds, lambda build: comparison.resource(build, "LUT")),
+        front(builds, lambda build: build.resource("LUT", kind)),
         front(builds, lambda build: build.latency_ns),
     )
 
@@ -191,7 +192,7 @@ def read_build(folder: Path, name: str) -> Build:
             f"compare: expected a build folder, found no {disk.STATE_FILE} in {folder}; "
             "name a folder that build.py has filled"
         )
-    path = folder / DATA_FILE
+    path = folder / PAGE_DATA_FILE
     if not disk.State.load(folder).complete or not path.is_file():
         raise UserError(
             f"compare: expected a finished build, found an unfinished one in {folder}; "

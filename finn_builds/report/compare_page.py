@@ -9,13 +9,12 @@ from pathlib import Path
 from markupsafe import Markup
 
 from finn_builds.errors import UserError
+from finn_builds.layout import PAGE_FILE
 from finn_builds.report.compare import Build, Comparison
 from finn_builds.report.compare_table import notes_of, rows_of
 from finn_builds.report.figures import Point, pareto_plot
 from finn_builds.report.origin import own_version
 from finn_builds.report.page import page_environment
-
-PAGE_FILE = "report.html"
 
 
 def comparison_page(comparison: Comparison, path: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from finn_builds.report import text
 from finn_builds.report.compare import Build, Comparison
-from finn_builds.report.content import ESTIMATED, RESOURCES
+from finn_builds.report.design import ESTIMATED, RESOURCES
 
 #: Columns that a note may take below the table.
 NOTE_WIDTH = 100

@@ -12,6 +12,7 @@ from finn_builds.boards import Board
 from finn_builds.frames import LabelledData
 from finn_builds.ingest import integer_mlp
 from finn_builds.json_files import read_json
+from finn_builds.layout import HOST_FILE, SUMMARY_FILE, SYNTHESIS_FILE
 from finn_builds.report.classes import classes_of
 from finn_builds.report.content import Accuracy, BuildReport, Origin, Timing, Verification
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
@@ -45,15 +46,15 @@ def build_report(
         The hardware gives the class instead of the logits.
     """
     report = out / "report"
-    summary = read_json(report / "summary.json")
+    summary = read_json(out / SUMMARY_FILE)
     style = read_json(report / "style.json")
     performance = read_json(report / "rtlsim_performance.json")
     verification = read_json(report / "verification.json")
-    synthesis = report / "synth_resources.json"
+    synthesis = out / SYNTHESIS_FILE
     synthesised = read_json(synthesis) if synthesis.is_file() else None
     estimated = read_json(report / "estimate_layer_resources_final.json")
     network = integer_mlp(disk.checkpoint(out, "streamline"))
-    host = HostModel.from_json(out / "host_model.json")
+    host = HostModel.from_json(out / HOST_FILE)
     nodes = nodes_of(model, estimated, synthesised, style["layers"])
     return BuildReport(
         model=summary["model"],

@@ -11,12 +11,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from finn_builds.boards import Resources as Device
+from finn_builds.flow.shapes import node_layers
 from finn_builds.ingest import IntegerMLP
-from finn_builds.report.content import RESOURCES, Layer, Node, Part, Synthesis, Use
-
-#: Key of the whole design in ``synth_resources.json``, and of the tool that counted.
-TOP_KEY = "(top)"
-TOOL_KEY = "tool"
+from finn_builds.layout import TOOL_KEY, WHOLE_KEY
+from finn_builds.report.design import RESOURCES, Layer, Node, Part, Synthesis, Use
 
 _KINDS = {
     "SparseMVAU_rtl": "sparse layers",
@@ -36,25 +34,6 @@ def kind_of(node: NodeProto) -> str:
         count = len(getCustomOp(node).get_nodeattr("hasThresholds"))
         return f"{count} sparse layers" if count > 1 else "sparse layer"
     return _KINDS.get(node.op_type, node.op_type)
-
-
-def node_layers(model: ModelWrapper) -> dict[str, tuple[int, ...]]:
-    """Return the layers, counted from 1, that each hardware node computes; FIFOs have none."""
-    found: dict[str, tuple[int, ...]] = {}
-    count = 0
-    for node in model.graph.node:
-        layers: tuple[int, ...] = ()
-        if node.op_type == "SparseMVAU_rtl":
-            fused = len(getCustomOp(node).get_nodeattr("hasThresholds"))
-            layers = tuple(range(count + 1, count + fused + 1))
-            count += fused
-        elif node.op_type == "MVAU_rtl":
-            count += 1
-            layers = (count,)
-        elif node.op_type == "Thresholding_rtl":
-            layers = (count,)
-        found[node.name] = layers
-    return found
 
 
 def layers_of(
@@ -150,7 +129,7 @@ def uses_of(
     nodes: Sequence[Node], synthesised: Mapping[str, Any] | None, device: Device
 ) -> tuple[Use, ...]:
     """Return what the whole design needs of each resource, and what the device has."""
-    top = _figures((synthesised or {}).get(TOP_KEY) or {})
+    top = _figures((synthesised or {}).get(WHOLE_KEY) or {})
     uses = []
     for name in RESOURCES:
         known = [node.estimated[name] for node in nodes if name in node.estimated]
@@ -168,7 +147,7 @@ def synthesis_of(found: Mapping[str, Any] | None) -> Synthesis | None:
     found : dict or None
         ``synth_resources.json``.
     """
-    tool, top = (found or {}).get(TOOL_KEY), (found or {}).get(TOP_KEY) or {}
+    tool, top = (found or {}).get(TOOL_KEY), (found or {}).get(WHOLE_KEY) or {}
     if not tool:
         return None
     return Synthesis(

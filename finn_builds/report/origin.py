@@ -49,7 +49,7 @@ def command_line(cfg: BuildConfig) -> str:
     plain = BuildConfig()
     defaults = {
         "synth_clk_period_ns": cfg.board_spec.clock_ns,
-        "output_dir": (Path("build") / f"{cfg.model_name}_{cfg.board}").absolute(),
+        "output_dir": cfg.default_out.absolute(),
     }
     for name, option in OPTIONS.items():
         value = getattr(cfg, name)

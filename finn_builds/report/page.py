@@ -10,7 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from finn_builds.report import text
-from finn_builds.report.content import BuildReport, Classes, Node, Stream
+from finn_builds.report.content import BuildReport, Classes
+from finn_builds.report.design import Node, Stream
 from finn_builds.report.drawing import (
     MAX_LINES,
     bar_width,

@@ -9,8 +9,9 @@ from typing import Any
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from finn_builds.report.content import Passage, Stream
-from finn_builds.report.network import kind_of, node_layers
+from finn_builds.flow.shapes import node_layers
+from finn_builds.report.design import Passage, Stream
+from finn_builds.report.network import kind_of
 
 
 def passages_of(model: ModelWrapper, one_frame: Mapping[str, Any]) -> tuple[Passage, ...]:

@@ -20,7 +20,7 @@ def captured(log: Path, *, append: bool) -> Iterator[None]:
 
     FINN and qonnx print and warn much; simulators and solvers print from C, past Python's
     ``sys.stdout``. So the file descriptors 1 and 2 themselves point to the log meanwhile; what must
-    reach the terminal needs a descriptor of its own (``console.reporter`` takes one).
+    reach the terminal needs a descriptor of its own (``progress.reporter`` takes one).
 
     Parameters
     ----------

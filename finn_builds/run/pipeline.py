@@ -22,6 +22,9 @@ StepFunction = Callable[["ModelWrapper", "BuildConfig"], "ModelWrapper"]
 
 TIMES = "report/time_per_step.json"
 
+#: Fields of the configuration on which the model depends that the first step gets.
+LOAD_READS = ("model",)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -59,9 +62,7 @@ class Step:
         return function
 
 
-def step_keys(
-    steps: Sequence[Step], cfg: BuildConfig, load_reads: tuple[str, ...] = ("model",)
-) -> list[str]:
+def step_keys(steps: Sequence[Step], cfg: BuildConfig) -> list[str]:
     """Return each step's key: the digest of all that decides its result.
 
     The first links of the chain are the sources, the versions, the folder (checkpoints may hold
@@ -69,7 +70,7 @@ def step_keys(
     and the fields it reads.
     """
     fields = cfg.field_digests()
-    known = {name: fields[name] for name in load_reads}
+    known = {name: fields[name] for name in LOAD_READS}
     key = digest({"folder": str(cfg.out), "loads": known, **cfg.environment()})
     keys = []
     for step in steps:

@@ -21,12 +21,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finn_builds.console import Reporter
 from finn_builds.errors import UserError
+from finn_builds.progress import Reporter
 from finn_builds.run import state as disk
 from finn_builds.run.capture import LOG_FILE, captured
 from finn_builds.run.lock import LOCK_FILE, folder_lock
-from finn_builds.run.pipeline import TIMES, Step, check_ownership, owned, select, step_keys
+from finn_builds.run.pipeline import (
+    LOAD_READS,
+    TIMES,
+    Step,
+    check_ownership,
+    owned,
+    select,
+    step_keys,
+)
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
@@ -70,7 +78,6 @@ def run_steps(
     cfg: BuildConfig,
     load: Callable[[BuildConfig], ModelWrapper],
     *,
-    load_reads: tuple[str, ...] = ("model",),
     reporter: Reporter | None = None,
 ) -> RunResult:
     """Bring a build folder to the state in which all steps are done.
@@ -83,9 +90,7 @@ def run_steps(
         A validated configuration. ``start_step`` and ``stop_step`` select a range: steps before
         it must be finished, steps after it are left undone.
     load
-        Returns the model that the first step gets.
-    load_reads
-        Fields on which ``load`` depends.
+        Returns the model that the first step gets; it may read the fields of ``LOAD_READS``.
     reporter
         Shows the progress; default nothing.
 
@@ -97,7 +102,7 @@ def run_steps(
         removed again.
     """
     reporter = reporter or Reporter()
-    run = _Run(list(steps), cfg, load, load_reads, reporter)
+    run = _Run(list(steps), cfg, load, reporter)
     created = disk.claim(cfg.out)
     try:
         with disk.disk_errors(cfg.out), folder_lock(cfg.out):
@@ -124,20 +129,18 @@ class _Run:
         steps: list[Step],
         cfg: BuildConfig,
         load: Callable[[BuildConfig], ModelWrapper],
-        load_reads: tuple[str, ...],
         reporter: Reporter,
     ) -> None:
         self.steps = steps
         self.cfg = cfg
         self.load = load
-        self.load_reads = load_reads
         self.reporter = reporter
         self.state = disk.State()
         self.strays: list[str] = []
         check_ownership(steps)
         self.first, self.last = select(steps, cfg)
         self.fields = cfg.field_digests()
-        self.keys = step_keys(steps, cfg, load_reads)
+        self.keys = step_keys(steps, cfg)
 
     def execute(self) -> RunResult:
         """Find what is finished already, and run the rest."""
@@ -196,7 +199,7 @@ class _Run:
         out = self.cfg.out
         if done == 0:  # before anything is removed: the model may be unreadable
             with disk.scratch(out) as scratch:
-                view = self.cfg.view(self.load_reads, self.reporter.progress, scratch)
+                view = self.cfg.view(LOAD_READS, self.reporter.progress, scratch)
                 model = self.load(view)
         self._forget(done, found)
         for index in range(done, self.last + 1):
@@ -230,7 +233,7 @@ class _Run:
         """Return the configuration as the step may see it: its reads and those before it."""
         from finn_builds.config import DECLARED_FIELDS
 
-        allowed = set(self.load_reads)
+        allowed = set(LOAD_READS)
         for step in self.steps[: index + 1]:
             allowed.update(DECLARED_FIELDS if step.reads is None else step.reads)
         return self.cfg.view(allowed, self.reporter.progress, scratch)

@@ -29,7 +29,7 @@ from deploy.package import (
 from finn_builds.boards import Board
 from finn_builds.shell.spec import ShellSpec
 
-__all__ = ["overlay_description", "package_readme", "write_driver", "write_package"]
+__all__ = ["overlay_description", "write_driver", "write_package"]
 
 _DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 _NO_SOURCE = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "__init__.py")
@@ -157,7 +157,7 @@ def write_package(
     for name in CONTENTS:
         _remove(folder / name)
     write_driver(folder, description)
-    (folder / README).write_text(package_readme(description), encoding="utf-8")
+    (folder / README).write_text(_readme(description), encoding="utf-8")
     for source, name in ((_DEPLOY / NOTEBOOKS, NOTEBOOKS), (rtl, RTL)):
         shutil.copytree(source, folder / name, ignore=_NO_SOURCE)
     classes = outputs[:, 0]
@@ -216,7 +216,7 @@ def _archive(folder: Path, files: list[Path]) -> Path:
     return archive
 
 
-def package_readme(description: dict[str, Any]) -> str:
+def _readme(description: dict[str, Any]) -> str:
     """Return the text that tells what a package is and how to use it.
 
     Parameters

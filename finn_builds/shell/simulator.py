@@ -104,10 +104,10 @@ class ShellSimulator:
         self._lib = _load(library)
         folder = (run_dir or Path.cwd()).resolve()
         message = ctypes.create_string_buffer(8192)
-        self._board = self._lib.ps_new(
+        self._handle: int | None = self._lib.ps_new(
             base, memory_bytes, seed, os.fsencode(folder), message, len(message)
         )
-        if not self._board:
+        if not self._handle:
             reason = message.value.decode(errors="replace").strip()
             raise ShellError(f"the simulated board did not start: {reason}")
         self.base = base
@@ -129,11 +129,18 @@ class ShellSimulator:
         self.close()
 
     def close(self) -> None:
-        """Free the simulation and its memory."""
-        if self._board:
+        """Free the simulation and its memory; further calls do nothing."""
+        if self._handle:
             self.memory = np.zeros(0, np.uint8)
-            self._lib.ps_free(self._board)
-            self._board = None
+            self._lib.ps_free(self._handle)
+            self._handle = None
+
+    @property
+    def _board(self) -> int:
+        """The simulation, for calls of the library."""
+        if not self._handle:
+            raise ValueError("the simulator has been closed")
+        return self._handle
 
     def reset(self, cycles: int = 5) -> None:
         """Hold the reset of the whole board for some cycles; memory keeps what it holds."""

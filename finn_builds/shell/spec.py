@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 
 from finn_builds.boards import Board
+from finn_builds.errors import UserError
 
 __all__ = ["ShellSpec"]
 
+_MOST_BEAT_BYTES = 4096
 _MOST_BEATS = 65535  # the meter counts the beats of a frame with 16 bits
-_MOST_FRAME_BYTES = 2**32 - 1
 _PAGE = 4096  # bytes: no burst of AXI may cross a boundary of so many
 
 # Per kind of processing system: bits of an address, longest read and write burst in words.
@@ -44,6 +45,13 @@ class ShellSpec:
         Bursts that each DMA may have under way.
     tracked
         Frames under way in the accelerator at once whose latency is still measured.
+
+    Raises
+    ------
+    UserError
+        The accelerator's streams are wider, or its frames longer, than the shell takes.
+    ValueError
+        Another attribute is out of range.
     """
 
     accelerator: str
@@ -61,9 +69,24 @@ class ShellSpec:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z_]\w*", self.accelerator):
             raise ValueError(f"accelerator must be a module's name, not {self.accelerator!r}")
+        for side, layer, size, beats in (
+            ("input", "first", self.in_bytes, self.in_beats),
+            ("output", "last", self.out_bytes, self.out_beats),
+        ):
+            if size > _MOST_BEAT_BYTES:
+                raise UserError(
+                    f"the shell moves at most {_MOST_BEAT_BYTES} bytes per beat, and the "
+                    f"accelerator's {side} has {size}: build the {layer} layer folded, so that a "
+                    "frame takes several beats"
+                )
+            if beats > _MOST_BEATS:
+                raise UserError(
+                    f"the shell moves at most {_MOST_BEATS} beats per frame, and the accelerator's "
+                    f"{side} has {beats}: fold the {layer} layer less"
+                )
         for name, low, high in (
-            ("in_bytes", 1, 4096),
-            ("out_bytes", 1, 4096),
+            ("in_bytes", 1, _MOST_BEAT_BYTES),
+            ("out_bytes", 1, _MOST_BEAT_BYTES),
             ("in_beats", 1, _MOST_BEATS),
             ("out_beats", 1, _MOST_BEATS),
             ("word_bytes", 4, 128),
@@ -83,8 +106,6 @@ class ShellSpec:
         for name in ("read_burst", "write_burst"):
             if getattr(self, name) * self.word_bytes > _PAGE:
                 raise ValueError(f"{name} of {getattr(self, name)} words crosses 4 KiB")
-        if max(self.in_frame_bytes, self.out_frame_bytes) > _MOST_FRAME_BYTES:
-            raise ValueError("a frame is longer than 2^32 - 1 bytes")
 
     @classmethod
     def for_board(

@@ -254,7 +254,8 @@ def _top(spec: ShellSpec, *, runtime_sizes: bool) -> str:
     if runtime_sizes:
         ports += [("input", 16, "in_beats"), ("input", 16, "out_beats")]
         ports += [("input", 32, "in_frame_bytes"), ("input", 32, "out_frame_bytes")]
-    wires = [(1, n) for n in ("stop", "clear", "idma_quiet", "odma_quiet", "accelerator_rst_n")]
+    side = ("stop", "clear", "idma_quiet", "odma_quiet", "accelerator_rst_n")
+    wires = [(1, name) for name in side]
     for link, num_bytes in (
         ("read", spec.in_bytes),
         ("in", spec.in_bytes),
@@ -278,7 +279,7 @@ def _top(spec: ShellSpec, *, runtime_sizes: bool) -> str:
     odma = [("stop", "stop"), ("clear", "clear"), ("quiet", "odma_quiet")]
     odma += [(n, n.replace(_BUS, "m_axi_odma0")) for _, _, n in write_ports(_BUS, spec)]
     odma += stream("s_axis_0", "written")
-    control = [(n, n) for _, n in wires[:5]]
+    control = [(n, n) for n in side]
     control += [*stream("s_axis_in", "read"), *stream("m_axis_in", "in")]
     control += [*stream("s_axis_out", "out"), *stream("m_axis_out", "written")]
     if runtime_sizes:

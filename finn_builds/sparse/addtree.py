@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from finn_builds.sparse.ir import Builder, Term
-
-IntArray = NDArray[np.int64]
+from finn_builds.sparse.network import IntArray
 
 # Partners that are tried for the smallest term of a sum.
 PARTNERS = 7

@@ -124,10 +124,15 @@ def chain_luts(chain: Chain, family: Family) -> int:
     return 2 * cells * (1 if chain.pairs else 2)
 
 
+def _bits_over(node: Clip, hi: int) -> int:
+    """Return the bits above those that a clip keeps, of a number up to hi."""
+    return max(0, (max(hi, 0) >> node.shift).bit_length() - node.top.bit_length())
+
+
 def clip_luts(node: Clip, lo: int, hi: int, lut_inputs: int = LUT_INPUTS) -> int:
     """Return the LUTs of a clip of a number in [lo, hi]."""
     bits = node.top.bit_length()
-    over = max(0, (max(hi, 0) >> node.shift).bit_length() - bits)
+    over = _bits_over(node, hi)
     controls = over + (lo < 0)
     if controls == 0:
         return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from finn_builds.sparse.ir import (
     Clip,
@@ -17,8 +16,7 @@ from finn_builds.sparse.ir import (
     Sum,
     Table,
 )
-
-IntArray = NDArray[np.int64]
+from finn_builds.sparse.network import IntArray
 
 
 def _bits(values: list[IntArray], fields: tuple[Field, ...], n: int) -> IntArray:

@@ -6,20 +6,17 @@ from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
-from numpy.typing import NDArray
 
 from finn_builds.sparse.addtree import Operand, SumBuilder
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.ir import Builder, Graph
 from finn_builds.sparse.lutnet import table_luts
-from finn_builds.sparse.network import SparseLayer, SparseNetwork
+from finn_builds.sparse.network import IntArray, SparseLayer, SparseNetwork
 from finn_builds.sparse.neurons import Neuron, Value, on_node, operands_of
 from finn_builds.sparse.share import SharedSums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, cheapest_sums
 from finn_builds.sparse.thresholds import best_plan, clip_shape, count_passed, reachable
-
-IntArray = NDArray[np.int64]
 
 # A neuron over more input bits than this is not tried as one truth table.
 MAX_NEURON_BITS = 10

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from finn_builds.sparse.addtree import Operand, SumBuilder
-
-IntArray = NDArray[np.int64]
+from finn_builds.sparse.network import IntArray
 
 
 @dataclass(frozen=True)

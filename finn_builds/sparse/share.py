@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from alkaid.cmvm import cmvm_solve
-from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from finn_builds.sparse.network import IntArray
+
 # One term of a sum: symbol, left shift, sign.
 SignedTerm = tuple[int, int, int]
 # A pair of terms up to shift and sign: symbols a <= b, shift of b against a, product of signs.

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from finn_builds.sparse.network import IntArray
 from finn_builds.sparse.refine import Weigher, refine
 from finn_builds.sparse.share import SharedSums, SignedTerm, alkaid_sums, greedy_sums, plain_sums
-
-IntArray = NDArray[np.int64]
 
 # Pairs of terms beyond which looking for shared ones takes too long, and weights for alkaid.
 MAX_PAIRS = 1_500_000

@@ -133,16 +133,15 @@ def _flip_flop(cell: Cell) -> _FlipFlop:
     if cell.kind != "TRELLIS_FF":
         _refuse_inverted(cell)
         sets = cell.kind == "FDSE"
-        d, ce, force = (cell.inputs[p][0] for p in ("D", "CE", "S" if sets else "R"))
-        initial = str(cell.parameters.get("INIT", "0"))[-1:] == "1"
-        return _FlipFlop(d, ce, force, q, sets, initial)
+        d, enable, force = (cell.inputs[p][0] for p in ("D", "CE", "S" if sets else "R"))
+        return _FlipFlop(d, enable, force, q, sets, bool(cell.number("INIT")))
     modes = {k: str(cell.parameters.get(k, known[0])).strip() for k, known in _MODES.items()}
     strange = [f"{name} {mode}" for name, mode in modes.items() if mode not in _MODES[name]]
     if strange:
         raise NotSimulated(f"cells TRELLIS_FF with {', '.join(strange)} are not simulated")
     # As Yosys models it, a flip-flop starts with what its reset gives.
     sets = str(cell.parameters.get("REGSET", "RESET")).strip() == "SET"
-    ce: Bit = "1" if modes["CEMUX"] == "1" else cell.inputs["CE"][0]
+    ce = "1" if modes["CEMUX"] == "1" else cell.inputs["CE"][0]
     (d,), (force,) = cell.inputs["DI"], cell.inputs.get("LSR", ["0"])
     inverted = (modes["CEMUX"] == "INV", modes["LSRMUX"] == "INV")
     return _FlipFlop(d, ce, force, q, sets, sets, inverted)
@@ -154,7 +153,7 @@ class _Shifter:
     def __init__(self, cell: Cell, ones: int) -> None:
         _refuse_inverted(cell)
         size = _SHIFTERS[cell.kind]
-        init = _number(cell.parameters.get("INIT", ""))
+        init = cell.number("INIT")
         self.words = [ones if (init >> k) & 1 else 0 for k in range(size)]
         (self.d,), (self.ce,) = cell.inputs["D"], cell.inputs["CE"]
         single = cell.kind == "SRL16E"
@@ -182,9 +181,7 @@ class _Shifter:
 
 
 def _refuse_inverted(cell: Cell) -> None:
-    inverted = [
-        name for name, value in cell.parameters.items() if name.startswith("IS_") and _number(value)
-    ]
+    inverted = [name for name in cell.parameters if name.startswith("IS_") and cell.number(name)]
     if inverted:
         raise NotSimulated(f"cells {cell.kind} with {', '.join(inverted)} are not simulated")
 
@@ -215,12 +212,12 @@ def _lut(cell: Cell) -> Gate:
     pins = sorted(cell.inputs)
     reads = [cell.inputs[p][0] for p in pins]
     if cell.kind == "LUT6_2":
-        init = _number(cell.parameters["INIT"])
+        init = cell.number("INIT")
         tables = [("O6", init, 6), ("O5", init & 0xFFFFFFFF, 5)]
     elif cell.kind in ("INV", "BUFG"):
         tables = [("O", 0b01 if cell.kind == "INV" else 0b10, 1)]
     else:
-        tables = [(next(iter(cell.outputs)), _number(cell.parameters["INIT"]), len(pins))]
+        tables = [(next(iter(cell.outputs)), cell.number("INIT"), len(pins))]
     outputs = [
         (cell.outputs[pin][0], _plan(table, n)) for pin, table, n in tables if cell.outputs.get(pin)
     ]
@@ -247,7 +244,7 @@ def _two_positions(cell: Cell) -> Gate:
     for k in "01":
         if str(cell.parameters.get(f"INJECT1_{k}", "YES")) != "NO":
             raise NotSimulated("cells CCU2C without a carry between their halves are not simulated")
-        init = _number(cell.parameters[f"INIT{k}"])
+        init = cell.number(f"INIT{k}")
         reads = [cell.inputs[f"{pin}{k}"][0] for pin in "ABCD"]
         out = [*cell.outputs.get(f"S{k}", ())]
         positions.append((reads, _plan(init, 4), _plan(init & 0xF, 2), out))
@@ -351,9 +348,3 @@ def _in_order(netlist: Netlist) -> Sequence[Cell]:
     except CycleError as error:
         names = [cells[index].name for index in error.args[1][:4]]
         raise RuntimeError(f"the netlist has a loop through the cells {names}") from error
-
-
-def _number(value: object) -> int:
-    """Return a parameter of Yosys' JSON, a string of bits, as a number."""
-    text = str(value)
-    return int(text.replace("x", "0"), 2) if text else 0

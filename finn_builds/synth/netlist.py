@@ -38,6 +38,11 @@ class Cell:
     inputs: Mapping[str, Sequence[Bit]]
     outputs: Mapping[str, Sequence[Bit]]
 
+    def number(self, parameter: str) -> int:
+        """Return a parameter that is a string of bits as a number; 0 where it is not given."""
+        text = str(self.parameters.get(parameter, ""))
+        return int(text.replace("x", "0"), 2) if text else 0
+
 
 @dataclass(frozen=True)
 class Netlist:

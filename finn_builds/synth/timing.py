@@ -232,7 +232,7 @@ def _arcs(cell: Cell, pin: str, place: int) -> Iterator[tuple[str, Bit]]:
     """Yield the pins, with their nets, on which one bit of an output depends at once."""
     if cell.kind == "LUT6_2":
         # Both halves see all pins, but the saved carry of an adder does not depend on the last.
-        init = int(str(cell.parameters["INIT"]).replace("x", "0"), 2)
+        init = cell.number("INIT")
         half = init & 0xFFFFFFFF if pin == "O5" else init >> 32
         for k in range(5):
             if depends_on(half, k, 5):

@@ -186,6 +186,8 @@ def test_json_keeps_every_bit(tmp_path):
         (json.dumps(description(after=[{"op": "cosine"}])), "operation 'cosine'"),
         (json.dumps(description(output={**description()["output"], "kind": "tea"})), "'tea'"),
         (json.dumps(description(before=[{"op": "mul", "value": ["a"]}])), "not a host model"),
+        (json.dumps(description(before=["mul"])), "not a host model"),
+        (json.dumps(description(after=[{"value": 1}])), "not a host model"),
     ],
 )
 def test_descriptions_that_are_none(text, match):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 
 import numpy as np
 import pytest
@@ -169,6 +170,18 @@ def test_conditions():
     assert Conditions.parse("read_error=SLVERR,write_error=decerr@12,hang") == Conditions(
         read_error=(2, None), write_error=(3, 12), hang=True
     )
+
+
+def test_sources_without_their_memory_contents_are_told(made, tmp_path, capsys):
+    """The first run after a copy that lost a file."""
+    folder = tmp_path / "deploy"
+    shutil.copytree(made.folder, folder)
+    source = folder / "rtl" / "tiny_accelerator.v"
+    reads = 'reg [7:0] table_[0:1]; initial $readmemh("./gone.dat", table_);\nendmodule'
+    source.write_text(source.read_text().replace("endmodule", reads))
+    assert driver.main(["--package", str(folder), "--exec_mode", "latency_test", "--virtual"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: the simulated board did not start") and "gone.dat" in error
 
 
 def test_addresses_without_registers_are_told(virtual):

@@ -15,23 +15,14 @@ import pytest
 
 from finn_builds import BuildConfig, UserError, build
 from finn_builds.flow.steps import STEPS
-from tests.finn_builds.ingest.graphs import Quantizer, mlp, random_layers
+from tests.finn_builds.small_network import save_small_network
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def qonnx(tmp_path_factory):
-    """A QONNX file of a 6-8-5-3 network, 3-bit weights, 2-bit activations, 4-bit input."""
-    rng = np.random.default_rng(4)
-    layers = random_layers(
-        rng, [6, 8, 5, 3], Quantizer(3, 0.25), Quantizer(2, 1.5, signed=False), relu=True
-    )
-    # Scores must be allowed to be negative: no activation behind the last layer.
-    layers[-1] = replace(layers[-1], relu=False, bias=rng.normal(size=3).astype(np.float32))
-    path = tmp_path_factory.mktemp("qonnx") / "small.onnx"
-    mlp(layers, Quantizer(4, 0.5)).save(str(path))
-    return path
+    return save_small_network(tmp_path_factory.mktemp("qonnx") / "small.onnx")
 
 
 @pytest.fixture(scope="module")

@@ -156,6 +156,13 @@ class TestValidate:
         with pytest.raises(UserError, match=r"holds the input .*, which the build would"):
             make(model, output_dir=out, **{which: str(file)}).validate()
 
+    def test_output_folder_may_be_called_like_a_data_set(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        cfg = make(model, data="digits", output_dir="digits").validate()
+        assert cfg.out == tmp_path / "digits"
+
 
 class TestView:
     def test_reads_what_is_allowed_and_nothing_else(self, model: Path, tmp_path: Path) -> None:

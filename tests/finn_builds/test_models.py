@@ -11,7 +11,7 @@ import pytest
 from brevitas_models import zoo
 from finn_builds import BuildConfig, UserError, build
 from tests.finn_builds.report.browser import assert_renders
-from tests.finn_builds.report.test_page import Outline, text_of
+from tests.finn_builds.report.outline import Outline, text_of
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.config import BuildConfig
-from finn_builds.console import reporter
 from finn_builds.errors import UserError
+from finn_builds.progress import reporter
 from finn_builds.run.runner import Step, run_steps
 
 

@@ -13,7 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.infer_shapes import InferShapes
 
 from finn_builds.config import BuildConfig
-from finn_builds.flow import codegen, hardware, parallelism, stitched, style
+from finn_builds.flow import codegen, fuse, hardware, parallelism, stitched, style
 from finn_builds.ingest import IntegerMLP, integer_mlp
 from finn_builds.sim.compile import SimDesign, compile_designs
 from finn_builds.sim.simulator import Simulator
@@ -137,7 +137,7 @@ def stitch(
     model = (
         style.step_choose_style(model, cfg)
         if styles is None
-        else style.with_styles(model, styles, cfg)
+        else fuse.with_styles(model, styles, cfg)
     )
     model = parallelism.step_target_fps_parallelization(model, cfg)
     model = parallelism.step_apply_folding_config(model, cfg)

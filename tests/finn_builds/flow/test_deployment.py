@@ -20,7 +20,7 @@ from deploy.package import Package
 from deploy.validate import validate
 from finn_builds import BuildConfig, build
 from finn_builds.flow import style
-from tests.finn_builds.ingest.graphs import Quantizer, mlp, random_layers
+from tests.finn_builds.small_network import save_small_network
 from tests.finn_builds.vivado.conftest import fake_vivado, record, tclsh  # noqa: F401
 
 pytestmark = pytest.mark.slow  # three builds and three simulated boards
@@ -41,16 +41,11 @@ def settled_sources():
 def config(tmp_path_factory) -> BuildConfig:
     """A 6-8-5-3 network with labelled data."""
     rng = np.random.default_rng(4)
-    layers = random_layers(
-        rng, [6, 8, 5, 3], Quantizer(3, 0.25), Quantizer(2, 1.5, signed=False), relu=True
-    )
-    layers[-1] = replace(layers[-1], relu=False, bias=rng.normal(size=3).astype(np.float32))
     folder = tmp_path_factory.mktemp("deployment")
-    mlp(layers, Quantizer(4, 0.5)).save(str(folder / "small.onnx"))
     np.savez(folder / "data.npz", X=rng.uniform(-4, 4, (600, 6)), y=rng.integers(0, 3, 600))
     return BuildConfig(
         board="Pynq-Z1",
-        model=str(folder / "small.onnx"),
+        model=str(save_small_network(folder / "small.onnx")),
         data=str(folder / "data.npz"),
         output_dir=folder / "build",
         verify_frames=60,

@@ -10,7 +10,8 @@ from finn_builds.config import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.estimates import MvauShape, Resources, ThresholdShape
 from finn_builds.flow import hardware
-from finn_builds.flow.style import SparseCost, choose, step_choose_style
+from finn_builds.flow.fuse import SparseCost
+from finn_builds.flow.style import choose, step_choose_style
 from finn_builds.folding import FoldedLayer
 from tests.finn_builds.flow.networks import legal_inputs, simulators, stitch, streamlined
 

@@ -294,6 +294,16 @@ def test_what_the_network_ends_in(nodes, kind):
     np.testing.assert_array_equal(host.classify(y), expected)
 
 
+def assert_exact(model, streamlined):
+    """Compare host and integer network with the model and with the reference, on 4 inputs."""
+    host = HostModel.from_dict(host_description(streamlined))
+    x = RNG.normal(size=(40, 4)).astype(np.float32) * 4
+    original = np.concatenate([execute(model, row[None]) for row in x])
+    y = integer_mlp(streamlined).execute(host.before(x))
+    np.testing.assert_array_equal(host.after(y), original)
+    np.testing.assert_array_equal(y, Reference(tidy(model)).run(host.before(x)))
+
+
 @pytest.mark.parametrize("channels", [False, True])
 def test_an_output_quantizer_too_wide_or_behind_a_softmax_stays_on_the_host(channels):
     scale = np.float32([0.5, 0.25, 2]) if channels else 0.25
@@ -303,12 +313,7 @@ def test_an_output_quantizer_too_wide_or_behind_a_softmax_stays_on_the_host(chan
     model = mlp(layers, Q4)
     streamlined = to_thresholds(split_host(tidy(model)))
     assert [n.op_type for n in streamlined.graph.node] == ["MatMul"]
-    host = HostModel.from_dict(host_description(streamlined))
-    x = RNG.normal(size=(40, 4)).astype(np.float32) * 4
-    original = np.concatenate([execute(model, row[None]) for row in x])
-    y = integer_mlp(streamlined).execute(host.before(x))
-    np.testing.assert_array_equal(host.after(y), original)
-    np.testing.assert_array_equal(y, Reference(tidy(model)).run(host.before(x)))
+    assert_exact(model, streamlined)
 
 
 def test_an_output_quantizer_with_a_scale_per_channel_is_done_in_thresholds():
@@ -316,12 +321,7 @@ def test_an_output_quantizer_with_a_scale_per_channel_is_done_in_thresholds():
     model = mlp([Layer(RNG.integers(-8, 8, size=(4, 3)) * 0.5, Q4, activation=out)], Q4)
     streamlined = to_thresholds(split_host(tidy(model)))
     assert [n.op_type for n in streamlined.graph.node] == ["MatMul", "MultiThreshold"]
-    host = HostModel.from_dict(host_description(streamlined))
-    x = RNG.normal(size=(40, 4)).astype(np.float32) * 4
-    original = np.concatenate([execute(model, row[None]) for row in x])
-    y = integer_mlp(streamlined).execute(host.before(x))
-    np.testing.assert_array_equal(host.after(y), original)
-    np.testing.assert_array_equal(y, Reference(tidy(model)).run(host.before(x)))
+    assert_exact(model, streamlined)
 
 
 @pytest.mark.parametrize(

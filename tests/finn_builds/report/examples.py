@@ -11,17 +11,12 @@ from finn_builds.report.content import (
     Accuracy,
     BuildReport,
     Classes,
-    Layer,
-    Node,
     Origin,
-    Passage,
     Roc,
-    Stream,
-    Synthesis,
     Timing,
-    Use,
     Verification,
 )
+from finn_builds.report.design import Layer, Node, Passage, Stream, Synthesis, Use
 
 
 def layer(n_in: int, n_out: int, *, style: str = "sparse", bits: int = 4, seed: int = 0) -> Layer:

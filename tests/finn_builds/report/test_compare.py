@@ -16,7 +16,7 @@ from finn_builds.report.content import BuildReport, Timing
 from finn_builds.run import state as disk
 from tests.finn_builds.report.browser import chromium, look_at
 from tests.finn_builds.report.examples import report
-from tests.finn_builds.report.test_page import Outline, text_of
+from tests.finn_builds.report.outline import Outline, text_of
 
 
 def folder(path: Path, content: BuildReport) -> Path:

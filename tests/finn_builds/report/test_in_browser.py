@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from finn_builds.report.content import BuildReport, Timing, Use
+from finn_builds.report.content import BuildReport, Timing
+from finn_builds.report.design import Use
 from finn_builds.report.page import build_page
 from tests.finn_builds.report.browser import Seen, chromium, look_at
 from tests.finn_builds.report.examples import report

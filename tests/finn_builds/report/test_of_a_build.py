@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,11 @@ import pytest
 import build as command
 from finn_builds import BuildConfig, BuildResult, build
 from finn_builds.config import DECLARED_FIELDS
-from finn_builds.console import Reporter
+from finn_builds.progress import Reporter
 from finn_builds.report.origin import OPTIONS, command_line
-from tests.finn_builds.ingest.graphs import Quantizer, mlp, random_layers
 from tests.finn_builds.report.browser import assert_renders
-from tests.finn_builds.report.test_page import Outline, text_of
-
-SIZES = [6, 8, 5, 3]
+from tests.finn_builds.report.outline import Outline, text_of
+from tests.finn_builds.small_network import SIZES, save_small_network
 
 #: Steps that take more than a second, some of them only for large networks.
 LONG = {
@@ -37,17 +34,12 @@ LONG = {
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A QONNX network and labelled data that it is right about more often than not."""
+    """A QONNX network, and data with labels drawn at random."""
     rng = np.random.default_rng(4)
-    layers = random_layers(
-        rng, SIZES, Quantizer(3, 0.25), Quantizer(2, 1.5, signed=False), relu=True
-    )
-    layers[-1] = replace(layers[-1], relu=False, bias=rng.normal(size=3).astype(np.float32))
     folder = tmp_path_factory.mktemp("inputs")
-    mlp(layers, Quantizer(4, 0.5)).save(str(folder / "small.onnx"))
     x = rng.normal(scale=2, size=(500, SIZES[0])).astype(np.float32)
     np.savez(folder / "data.npz", X=x, y=rng.integers(0, 3, 500))
-    return folder / "small.onnx", folder / "data.npz"
+    return save_small_network(folder / "small.onnx"), folder / "data.npz"
 
 
 class Listener(Reporter):

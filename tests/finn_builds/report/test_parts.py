@@ -12,7 +12,7 @@ from PIL import Image
 
 from finn_builds.report import text
 from finn_builds.report.classes import CURVE_POINTS, one_against_all
-from finn_builds.report.content import ESTIMATED, SYNTHESISED, Synthesis, Use
+from finn_builds.report.design import ESTIMATED, SYNTHESISED, Synthesis, Use
 from finn_builds.report.drawing import (
     MAX_LINES,
     MAX_PIXELS,

@@ -59,7 +59,7 @@ def test_fifo_in_icarus(icarus, rtl, adapters, tmp_path, width, depth, style, st
     got = icarus_run(
         icarus,
         tmp_path,
-        [rtl / "stream_fifo.sv", rtl / "top1.sv", adapters / "adapters.sv"],
+        [rtl / "stream_fifo.sv", adapters / "fifo_adapter.sv"],
         "fifo_adapter",
         {"WIDTH": width, "DEPTH": depth, "STYLE": style},
         data,
@@ -99,7 +99,7 @@ def test_top1_in_icarus(icarus, rtl, adapters, tmp_path, n, pe, width, signed, s
     got = icarus_run(
         icarus,
         tmp_path,
-        [rtl / "stream_fifo.sv", rtl / "top1.sv", adapters / "adapters.sv"],
+        [rtl / "top1.sv", adapters / "top1_adapter.sv"],
         "top1_adapter",
         {"N": n, "PE": pe, "WIDTH": width, "SIGNED": signed},
         beats,

@@ -22,7 +22,7 @@ def library(rtl, adapters, tmp_path_factory, engine_dir):
         bits = -(-width // 8) * 8
         return SimDesign(name, sources, "fifo_adapter", bits, bits, (), {"WIDTH": width, **params})
 
-    sources = [rtl / "stream_fifo.sv", rtl / "top1.sv", adapters / "adapters.sv"]
+    sources = [rtl / "stream_fifo.sv", adapters / "fifo_adapter.sv"]
     designs = [fifo(f"s{s}_d{d}", 8, STYLE=s, DEPTH=d) for s in STYLES for d in DEPTHS]
     designs += [fifo(f"s{s}_w{w}", w, STYLE=s, DEPTH=6) for s in STYLES for w in WIDTHS]
     designs += [fifo(f"large_d{d}", 16, DEPTH=d) for d in LARGE]

@@ -38,7 +38,7 @@ def widths(n, pe, width):
 
 @pytest.fixture(scope="module")
 def library(rtl, adapters, tmp_path_factory, engine_dir):
-    sources = [rtl / "top1.sv", rtl / "stream_fifo.sv", adapters / "adapters.sv"]
+    sources = [rtl / "top1.sv", adapters / "top1_adapter.sv"]
     designs = [
         SimDesign(
             name(case),

@@ -1,4 +1,4 @@
-"""What the simulated board needs before it starts."""
+"""What the simulated board needs before it starts, and its end."""
 
 import numpy as np
 import pytest
@@ -31,8 +31,8 @@ endmodule
 """
 
 
-def test_a_memory_of_the_accelerator_without_its_contents(tmp_path):
-    """It is an error and not a board with random weights."""
+def test_files_that_are_missing_and_a_board_that_is_closed(tmp_path):
+    """Without its weights the board does not start, and closed it does not crash."""
     spec = ShellSpec("keyed", 1, 1, 1, 1)
     source = tmp_path / "keyed.v"
     source.write_text(KEYED)
@@ -45,3 +45,6 @@ def test_a_memory_of_the_accelerator_without_its_contents(tmp_path):
     with ShellSimulator(library, run_dir=tmp_path) as sim:
         bench = Bench(library, spec, lambda x, _: x ^ 0x5A, runtime_sizes=False)
         bench.check_run(sim, np.random.default_rng(16), 9)
+    with pytest.raises(ValueError, match="has been closed"):
+        sim.step(1)
+    sim.close()

@@ -1,0 +1,131 @@
+"""``driver.py`` and ``validate.py`` as commands, and the package that they come in."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pynq", reason="the driver needs pynq")
+
+from deploy import driver, validate
+from deploy.package import Package
+
+pytestmark = pytest.mark.slow  # one small compilation
+
+
+def test_command_line(made, tmp_path, capsys):
+    common = ["--virtual", "--package", str(made.folder), "--batchsize", "32"]
+    np.save(tmp_path / "x.npy", made.features)
+    files = ["--inputfile", str(tmp_path / "x.npy"), "--outputfile", str(tmp_path / "y.npy")]
+    assert driver.main([*common, *files]) == 0
+    assert (np.load(tmp_path / "y.npy") == made.outputs.argmax(axis=1)).all()
+    np.save(tmp_path / "x.npy", made.integers)
+    assert driver.main([*common, *files, "--integers"]) == 0
+    assert (np.load(tmp_path / "y.npy") == made.outputs).all()
+    metrics = tmp_path / "nw_metrics.json"
+    throughput = ["--exec_mode", "throughput_test", "--metrics", str(metrics), "--repeats", "2"]
+    assert driver.main([*common, *throughput]) == 0
+    assert json.loads(metrics.read_text())["batch_size"] == 32
+    assert "throughput[images/s]: " in metrics.with_suffix(".txt").read_text()
+    assert capsys.readouterr().err.count("compiling the simulated board") <= 1
+    assert driver.main([*common, "--inputfile", str(tmp_path / "none.npy")]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: can't read") and "none.npy" in error
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PK\x03\x04 cut off", "several"])
+def test_an_input_that_is_no_array_is_told_before_the_board_is_made(
+    tmp_path, made, capsys, content
+):
+    path = tmp_path / "x.npy"
+    if content == "several":
+        with path.open("wb") as file:
+            np.savez(file, x=made.features)
+    else:
+        path.write_bytes(content)
+    assert driver.main(["--virtual", "--package", str(made.folder), "--inputfile", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(r"error: .*x\.npy .*expected an array saved with numpy\.save", line)
+
+
+@pytest.mark.parametrize("option", ["--outputfile", "--metrics"])
+def test_a_file_that_can_t_be_written_is_told(made, tmp_path, capsys, option):
+    np.save(tmp_path / "x.npy", made.features)
+    argv = ["--virtual", "--package", str(made.folder), "--inputfile", str(tmp_path / "x.npy")]
+    argv += [option, str(tmp_path / "none" / "y"), "--repeats", "1"]
+    argv += ["--exec_mode", "throughput_test"] if option == "--metrics" else []
+    assert driver.main(argv) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: can't write")
+
+
+def test_metrics_do_not_overwrite_each_other(made, tmp_path, capsys):
+    """The text beside the JSON file would have its name."""
+    with pytest.raises(SystemExit) as ended:
+        driver.main(["--package", str(made.folder), "--metrics", str(tmp_path / "measured.txt")])
+    assert ended.value.code == 2
+    assert "measured.json" in capsys.readouterr().err
+
+
+def test_a_description_that_is_none_is_told(tmp_path, capsys):
+    (tmp_path / "overlay.json").write_text("[]")
+    assert driver.main(["--package", str(tmp_path), "--exec_mode", "latency_test"]) == 2
+    assert "not a package's description" in capsys.readouterr().err
+
+
+def test_without_bitfile_the_message_says_what_to_do(made, capsys):
+    assert driver.main(["--package", str(made.folder), "--exec_mode", "latency_test"]) == 2
+    assert "--virtual" in capsys.readouterr().err
+
+
+def test_validate_passes_and_fails(made, tmp_path, capsys):
+    assert validate.main(["--virtual", "--package", str(made.folder)]) == 0
+    assert "PASSED: 70 frames" in capsys.readouterr().out
+    package = Package(made.folder)
+    overlay = package.open(virtual=True, batch_size=64)
+    assert "compiling" not in capsys.readouterr().err, "what was compiled before is used again"
+    right = overlay.execute
+    overlay.execute = lambda x: right(x) + (np.arange(len(x)) == 3)[:, None]
+    result = validate.validate(package, overlay)
+    assert (result["mismatches"], result["input_mismatches"]) == (1, 0)
+    assert (result["frames"], result["features"]) == (70, 50)
+
+
+def test_a_changed_package_is_refused(made, tmp_path, capsys):
+    with zipfile.ZipFile(made.archive) as archive:
+        archive.extractall(tmp_path)
+    folder = tmp_path / "deploy"
+    with (folder / "driver.py").open("a") as file:
+        file.write("\n")
+    assert validate.main(["--package", str(folder)]) == 2
+    assert "driver.py is not as it was built" in capsys.readouterr().err
+    (folder / "driver.py").unlink()
+    assert validate.main(["--package", str(folder)]) == 2
+    assert "driver.py is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["deploy", "a folder", "pynq"])
+def test_the_unzipped_package_runs_by_itself(made, tmp_path, repo, name):
+    """From another folder of any name, importing its own files, as after scp and unzip."""
+    with zipfile.ZipFile(made.archive) as archive:
+        archive.extractall(tmp_path)
+    (tmp_path / "deploy").rename(tmp_path / name)
+    # Saves a compilation; the sources are in the package.
+    (tmp_path / "virtual_board").symlink_to(made.folder.parent / "virtual_board")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / name / "validate.py"), "--virtual"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repo)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "PASSED: 70 frames" in done.stdout
+    assert "Warning" not in done.stderr
