@@ -128,6 +128,14 @@ class TestValidate:
         with pytest.raises(UserError, match=r"folding configuration .*/folding\.json: "):
             make(model, folding_config_file=path).validate()
 
+    def test_a_file_that_may_not_be_read(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not tried by its permissions, which say nothing to root."""
+        monkeypatch.setattr("os.access", lambda path, mode: Path(path) != model)
+        with pytest.raises(UserError, match=r"model .*my model\.onnx: this file may not be read"):
+            make(model).validate()
+
     def test_output_folder_is_a_file(self, model: Path, tmp_path: Path) -> None:
         (tmp_path / "f").write_text("")
         with pytest.raises(UserError, match="there is a file of that name"):
