@@ -80,9 +80,9 @@ def steps(pause: float = 0.0) -> list[Step]:
     ]
 
 
-def unchecked(model: Path, **options) -> BuildConfig:
+def unchecked(path: Path, **options) -> BuildConfig:
     """Return a configuration for a model's file that is not validated yet."""
-    return BuildConfig(**{"board": "Pynq-Z1", "model": str(model), **options})
+    return BuildConfig(**{"board": "Pynq-Z1", "model": str(path), **options})
 
 
 def config(model: Path, out: Path, **options) -> BuildConfig:
