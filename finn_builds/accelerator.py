@@ -42,7 +42,10 @@ class Run:
         return self.end - self.start
 
     def interval(self) -> float:
-        """Return the cycles between frames in the steady state: mean over the second half."""
+        """Return the cycles between frames in the steady state: mean over the second half.
+
+        NaN for one or two frames, which have no steady state.
+        """
         half = len(self.end) // 2
         if half + 1 >= len(self.end):
             return float("nan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ def is_path(text: str) -> bool:
 
 
 def existing_file(what: str, given: str | Path) -> Path:
-    """Return the absolute path of a file, or raise UserError if there is none."""
+    """Return the absolute path of a file, or raise UserError if there is none to read."""
     path = Path(given).expanduser().absolute()
-    if path.is_file():
-        return path
-    found = "this is a folder" if path.is_dir() else "there is no such file"
-    raise UserError(f"{what} {given}: {found}; expected a file, check the path")
+    if not path.is_file():
+        found = "this is a folder" if path.is_dir() else "there is no such file"
+        raise UserError(f"{what} {given}: {found}; expected a file, check the path")
+    if not os.access(path, os.R_OK):
+        raise UserError(
+            f"{what} {given}: this file may not be read; expected one that may, see its permissions"
+        )
+    return path
 
 
 def number(name: str, value: Any) -> None:

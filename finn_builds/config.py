@@ -90,7 +90,8 @@ class BuildConfig(DataflowBuildConfig):
     model; a file of ``data`` brings them as ``scaler_mean`` and ``scaler_scale``."""
 
     verify_frames: int = 1000
-    """How many frames are compared with the QONNX model."""
+    """How many frames are compared with the QONNX model, three or more: the interval between
+    frames is measured over the second half of them."""
 
     verify_seed: int = 0
     """Seed of everything that verification draws at random."""
@@ -160,7 +161,7 @@ class BuildConfig(DataflowBuildConfig):
             )
         if self.target_fps is not None:
             number("target_fps", self.target_fps)
-        integer("verify_frames", self.verify_frames, least=1)
+        integer("verify_frames", self.verify_frames, least=3)
         integer("verify_seed", self.verify_seed, least=0)
         choice("style", self.style, STYLES)
         if self.latency_cycles is not None:

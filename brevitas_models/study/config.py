@@ -89,7 +89,7 @@ class Hardware(Section):
     ----------
     board : str
     frames : int
-        Verified in simulation.
+        Verified in simulation; a build takes three or more.
     synth : str
         As in a build: ``yosys`` counts LUTs and FFs; ``none`` takes the build's estimate of LUTs,
         and there is none of FFs.
@@ -100,7 +100,7 @@ class Hardware(Section):
     """
 
     board: str = "Pynq-Z1"
-    frames: int = Field(1000, ge=1)
+    frames: int = Field(1000, ge=3)
     synth: Literal["none", "yosys"] = "yosys"
     shares: tuple[float, ...] | None = None
     seeds: tuple[int, ...] | None = None

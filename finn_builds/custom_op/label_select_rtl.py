@@ -20,21 +20,11 @@ module {name} (
     output wire out0_V_TVALID,
     input  wire out0_V_TREADY
 );
-    localparam integer BEATS = {beats};
     localparam integer PE = {pe};
     localparam integer WI = {in_bits};
     localparam integer WK = {key_bits};
 
-    // Offsets of all classes, class 0 in the least significant bits.
-    localparam [{table_high}:0] OFFSETS = {table_bits}'h{table:x};
-
-    reg [{count_high}:0] beat = 0;
-    always @(posedge ap_clk) begin
-        if (!ap_rst_n) beat <= 0;
-        else if (in0_V_TVALID && in0_V_TREADY) beat <= beat == BEATS - 1 ? 0 : beat + 1;
-    end
-
-    wire [PE*WK-1:0] offsets = OFFSETS[beat*PE*WK +: PE*WK];
+{offsets}
     wire [PE*WK-1:0] keys;
     genvar pe;
     generate
@@ -54,6 +44,31 @@ module {name} (
     );
 endmodule
 `default_nettype wire
+"""
+
+
+_ONE_BEAT = """\
+    // Offsets of all classes, class 0 in the least significant bits.
+    wire [PE*WK-1:0] offsets = {constant};
+"""
+
+# A case of constants: of a slice of one long constant at a multiple of the beat, Yosys makes a
+# multiplier and a shifter.
+_BEATS = """\
+    reg [{count_high}:0] beat = 0;
+    always @(posedge ap_clk) begin
+        if (!ap_rst_n) beat <= 0;
+        else if (in0_V_TVALID && in0_V_TREADY) beat <= beat == {last} ? 0 : beat + 1;
+    end
+
+    // Offsets of the classes of a beat, the first class in the least significant bits.
+    reg [PE*WK-1:0] offsets;
+    always @(*) begin
+        case (beat)
+{cases}
+            default: offsets = {constant};
+        endcase
+    end
 """
 
 
@@ -86,27 +101,38 @@ def label_select_text(
         One constant per class, in order.
     """
     labels = len(offsets)
-    beats = labels // pe
     key_bits = key_width(in_bits, shift, offsets)
-    table = 0
-    for index, offset in enumerate(offsets):
-        table |= (offset & ((1 << key_bits) - 1)) << (index * key_bits)
     core_bits = padded(pe * key_bits)
     missing = core_bits - pe * key_bits
     return _MODULE.format(
         name=name,
         labels=labels,
         pe=pe,
-        beats=beats,
         in_bits=in_bits,
         in_high=padded(pe * in_bits) - 1,
         out_high=padded(out_bits) - 1,
         shift=shift,
         key_bits=key_bits,
-        table=table,
-        table_bits=labels * key_bits,
-        table_high=labels * key_bits - 1,
-        count_high=max(1, (beats - 1).bit_length()) - 1,
+        offsets=_offsets_text(offsets, pe, key_bits),
         core_high=core_bits - 1,
         pad=f"{missing}'d0, " if missing else "",
     )
+
+
+def _offsets_text(offsets: Sequence[int], pe: int, key_bits: int) -> str:
+    """Return the Verilog of ``offsets``: those of the ``pe`` classes that come in this beat."""
+    constants = []
+    for start in range(0, len(offsets), pe):
+        table = 0
+        for index, offset in enumerate(offsets[start : start + pe]):
+            table |= (offset & ((1 << key_bits) - 1)) << (index * key_bits)
+        constants.append(f"{pe * key_bits}'h{table:x}")
+    if len(constants) == 1:
+        return _ONE_BEAT.format(constant=constants[0])
+    last = len(constants) - 1
+    bits = last.bit_length()
+    cases = "\n".join(
+        f"            {bits}'d{beat}: offsets = {constant};"
+        for beat, constant in enumerate(constants[:-1])
+    )
+    return _BEATS.format(count_high=bits - 1, last=last, cases=cases, constant=constants[-1])

@@ -11,13 +11,13 @@ The stages, each a function of a qonnx ``ModelWrapper``:
 :func:`integer_mlp` reads the result of 4 as plain numpy arrays.
 """
 
-from .input_quant import InputQuant, calibrate_scale
-from .integer_mlp import IntegerLayer, IntegerMLP, integer_mlp
-from .load import load_model
-from .reference import Reference
-from .split import HOST_MODEL, host_description, model_info, split_host
-from .thresholds import to_thresholds
-from .tidy import tidy
+from finn_builds.ingest.input_quant import InputQuant, calibrate_scale
+from finn_builds.ingest.integer_mlp import IntegerLayer, IntegerMLP, integer_mlp
+from finn_builds.ingest.load import load_model
+from finn_builds.ingest.reference import Reference
+from finn_builds.ingest.split import HOST_MODEL, host_description, model_info, split_host
+from finn_builds.ingest.thresholds import to_thresholds
+from finn_builds.ingest.tidy import tidy
 
 __all__ = [
     "HOST_MODEL",

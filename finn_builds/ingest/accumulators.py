@@ -3,9 +3,9 @@
 import numpy as np
 from qonnx.core.datatype import DataType
 
-from ..errors import UserError
-from .chain import Step
-from .weights import integer_datatype
+from finn_builds.errors import UserError
+from finn_builds.ingest.chain import Step
+from finn_builds.ingest.weights import integer_datatype
 
 # The first integer above what float32, the carrier of integers in ONNX graphs, holds without gaps.
 EXACT_LIMIT = 2**24

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import UserError
-from .chain import Chain, QuantisedConstant, Step
-from .constants import plain, quantizer_attrs, quantizer_constants
-from .elementwise import ELEMENTWISE, FINAL, QUANTIZERS
-from .reading import LAYERS, PASSED, RESHAPES
-from .weights import check_weight, weight_datatype
+from finn_builds.errors import UserError
+from finn_builds.ingest.chain import Chain, QuantisedConstant, Step
+from finn_builds.ingest.constants import plain, quantizer_attrs, quantizer_constants
+from finn_builds.ingest.elementwise import ELEMENTWISE, FINAL, QUANTIZERS
+from finn_builds.ingest.reading import LAYERS, PASSED, RESHAPES
+from finn_builds.ingest.weights import check_weight, weight_datatype
 
 
 def canonical(chain: Chain) -> Chain:

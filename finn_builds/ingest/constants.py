@@ -8,10 +8,10 @@ from onnx import NodeProto, numpy_helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
-from ..errors import UserError
-from .chain import Constant, QuantisedConstant, annotation, describe, node_attrs
-from .elementwise import QUANTIZERS, ROUNDING, supported_rounding
-from .weights import bipolar_constant, quantise_constant
+from finn_builds.errors import UserError
+from finn_builds.ingest.chain import Constant, QuantisedConstant, annotation, describe, node_attrs
+from finn_builds.ingest.elementwise import QUANTIZERS, ROUNDING, supported_rounding
+from finn_builds.ingest.weights import bipolar_constant, quantise_constant
 
 
 def all_constants(model: ModelWrapper) -> dict[str, Constant]:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from deploy.host_model import ROUNDING, evaluate, level_range, with_dtype
-
-from .chain import Step
+from finn_builds.ingest.chain import Step
 
 Op = dict[str, Any]
 

@@ -6,10 +6,9 @@ import numpy as np
 from qonnx.core.datatype import DataType
 
 from deploy.host_model import level_range
-
-from ..errors import UserError
-from .chain import Chain, Step
-from .sections import input_lattice, sections
+from finn_builds.errors import UserError
+from finn_builds.ingest.chain import Chain, Step
+from finn_builds.ingest.sections import input_lattice, sections
 
 NAMES = "BIPOLAR, UINT1 to UINT8 and INT2 to INT8"
 

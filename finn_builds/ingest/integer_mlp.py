@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 
-from .chain import read_plain
+from finn_builds.ingest.chain import read_plain
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from qonnx.core.datatype import DataType
 
-from ..errors import UserError
-from .chain import Step
-from .elementwise import QUANTIZERS, evaluate_steps, is_bipolar, quant_bits, quant_levels
-from .weights import integer_datatype
+from finn_builds.errors import UserError
+from finn_builds.ingest.chain import Step
+from finn_builds.ingest.elementwise import (
+    QUANTIZERS,
+    evaluate_steps,
+    is_bipolar,
+    quant_bits,
+    quant_levels,
+)
+from finn_builds.ingest.weights import integer_datatype
 
 MAX_ACTIVATION_BITS = 8
 

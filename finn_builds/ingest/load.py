@@ -6,9 +6,9 @@ import onnx
 from google.protobuf.message import DecodeError
 from qonnx.core.modelwrapper import ModelWrapper
 
-from ..errors import UserError
-from ..external_data import external_tensors
-from .chain import fix_domains
+from finn_builds.errors import UserError
+from finn_builds.external_data import external_tensors
+from finn_builds.ingest.chain import fix_domains
 
 QUANTIZERS = ("Quant", "IntQuant", "BipolarQuant")
 

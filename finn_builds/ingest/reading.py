@@ -6,10 +6,18 @@ from typing import Any
 from onnx import NodeProto, TensorProto
 from qonnx.core.modelwrapper import ModelWrapper
 
-from ..errors import UserError
-from .chain import Chain, Constant, Step, annotation, describe, metadata, node_attrs
-from .constants import all_constants
-from .elementwise import ELEMENTWISE, FINAL
+from finn_builds.errors import UserError
+from finn_builds.ingest.chain import (
+    Chain,
+    Constant,
+    Step,
+    annotation,
+    describe,
+    metadata,
+    node_attrs,
+)
+from finn_builds.ingest.constants import all_constants
+from finn_builds.ingest.elementwise import ELEMENTWISE, FINAL
 
 RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 PASSED = ("Identity", "Dropout", "Cast")

@@ -9,12 +9,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_node
 from qonnx.custom_op.general.intquant import int_quant
 
-from .chain import Chain, Step, node_attrs, read_plain, write_chain
-from .elementwise import FINAL, evaluate_steps
-from .input_quant import InputQuant, insert
-from .lattice import Lattice
-from .sections import final_lattice, hidden_lattice, input_lattice, sections
-from .split import require_input
+from finn_builds.ingest.chain import Chain, Step, node_attrs, read_plain, write_chain
+from finn_builds.ingest.elementwise import FINAL, evaluate_steps
+from finn_builds.ingest.input_quant import InputQuant, insert
+from finn_builds.ingest.lattice import Lattice
+from finn_builds.ingest.sections import final_lattice, hidden_lattice, input_lattice, sections
+from finn_builds.ingest.split import require_input
 
 BATCH = "frames"
 

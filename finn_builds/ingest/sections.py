@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 
-from ..errors import UserError
-from .chain import Chain, Step
-from .elementwise import ELEMENTWISE, FINAL
-from .lattice import Lattice, last_quantizer, output_lattice, quantised_lattice, typed_lattice
+from finn_builds.errors import UserError
+from finn_builds.ingest.chain import Chain, Step
+from finn_builds.ingest.elementwise import ELEMENTWISE, FINAL
+from finn_builds.ingest.lattice import (
+    Lattice,
+    last_quantizer,
+    output_lattice,
+    quantised_lattice,
+    typed_lattice,
+)
 
 _AT_THE_END = "is supported at the network's end only; leave it out, or move it there"
 

@@ -9,14 +9,19 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from deploy.host_model import FORMAT_VERSION
-
-from ..errors import UserError
-from .accumulators import accumulator_datatype
-from .chain import Chain, Step, read_plain, write_chain
-from .elementwise import operations
-from .input_quant import InputQuant, insert
-from .lattice import Lattice
-from .sections import Sections, final_lattice, hidden_lattice, input_lattice, sections
+from finn_builds.errors import UserError
+from finn_builds.ingest.accumulators import accumulator_datatype
+from finn_builds.ingest.chain import Chain, Step, read_plain, write_chain
+from finn_builds.ingest.elementwise import operations
+from finn_builds.ingest.input_quant import InputQuant, insert
+from finn_builds.ingest.lattice import Lattice
+from finn_builds.ingest.sections import (
+    Sections,
+    final_lattice,
+    hidden_lattice,
+    input_lattice,
+    sections,
+)
 
 HOST_MODEL = "host_model"
 MODEL_INFO = "prunestream"

@@ -13,11 +13,16 @@ from dataclasses import replace
 import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 
-from .accumulators import EXACT_LIMIT, accumulator_datatype, accumulator_ranges, datatype_range
-from .chain import Step, read_plain, write_chain
-from .elementwise import direction, evaluate_steps
-from .lattice import datatype_levels
-from .weights import integer_datatype, weight_datatype
+from finn_builds.ingest.accumulators import (
+    EXACT_LIMIT,
+    accumulator_datatype,
+    accumulator_ranges,
+    datatype_range,
+)
+from finn_builds.ingest.chain import Step, read_plain, write_chain
+from finn_builds.ingest.elementwise import direction, evaluate_steps
+from finn_builds.ingest.lattice import datatype_levels
+from finn_builds.ingest.weights import integer_datatype, weight_datatype
 
 # Accumulators per neuron, besides the thresholds, at which the result is compared.
 CHECKED_PLACES = 65

@@ -19,12 +19,12 @@ from qonnx.transformation.general import SortGraph
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
-from ..errors import UserError
-from .canonical import canonical
-from .chain import write_chain
-from .load import check_valid
-from .reading import check_operators, dynamic_nodes, read_checked
-from .sections import check_sections
+from finn_builds.errors import UserError
+from finn_builds.ingest.canonical import canonical
+from finn_builds.ingest.chain import write_chain
+from finn_builds.ingest.load import check_valid
+from finn_builds.ingest.reading import check_operators, dynamic_nodes, read_checked
+from finn_builds.ingest.sections import check_sections
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.general.bipolar_quant import binary_quant
 from qonnx.custom_op.general.intquant import int_quant
 
-from ..errors import UserError
-from .chain import QuantisedConstant, Step
+from finn_builds.errors import UserError
+from finn_builds.ingest.chain import QuantisedConstant, Step
 
 MAX_WEIGHT_BITS = 8
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -95,4 +96,5 @@ def page_path(folders: Sequence[str | Path], given: str | None) -> Path:
 
 def link_to(build: Build, page: Path) -> str:
     """Return the address of a build's own page, as seen from the page of the comparison."""
-    return Path(os.path.relpath(Path(build.folder) / PAGE_FILE, page.parent)).as_posix()
+    path = Path(os.path.relpath(Path(build.folder) / PAGE_FILE, page.parent))
+    return quote(path.as_posix())

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finn_builds.config import DECLARED_FIELDS, BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.progress import Reporter
 from finn_builds.run import state as disk
@@ -38,8 +39,6 @@ from finn_builds.run.pipeline import (
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
-
-    from finn_builds.config import BuildConfig
 
 __all__ = ["RunResult", "Step", "run_steps"]
 
@@ -231,8 +230,6 @@ class _Run:
 
     def _view(self, index: int, scratch: Path) -> BuildConfig:
         """Return the configuration as the step may see it: its reads and those before it."""
-        from finn_builds.config import DECLARED_FIELDS
-
         allowed = set(LOAD_READS)
         for step in self.steps[: index + 1]:
             allowed.update(DECLARED_FIELDS if step.reads is None else step.reads)

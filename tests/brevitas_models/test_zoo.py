@@ -117,7 +117,7 @@ def test_commands_of_the_cards_are_those_recorded(shipped):
     name, _, info = shipped
     text = zoo.card_path(name).read_text()
     command = re.sub(r" --out \S+| --quiet", "", info["command"])
-    assert f"    python {command}\n" in text
+    assert f"    .venv/bin/python {command}\n" in text
 
 
 @pytest.mark.parametrize(("name", "points"), [("jets", 2), ("jets_paper", 2), ("jets_tiny", 3)])

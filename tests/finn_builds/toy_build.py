@@ -80,8 +80,14 @@ def steps(pause: float = 0.0) -> list[Step]:
     ]
 
 
+def unchecked(path: Path, **options) -> BuildConfig:
+    """Return a configuration for a model's file that is not validated yet."""
+    return BuildConfig(**{"board": "Pynq-Z1", "model": str(path), **options})
+
+
 def config(model: Path, out: Path, **options) -> BuildConfig:
-    return BuildConfig(board="Pynq-Z1", model=str(model), output_dir=out, **options).validate()
+    """Return a validated configuration for a model's file and a build folder."""
+    return unchecked(model, output_dir=out, **options).validate()
 
 
 def load(cfg: BuildConfig) -> ModelWrapper:

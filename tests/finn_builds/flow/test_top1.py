@@ -1,13 +1,18 @@
 """Top-1 in hardware: the keys are exact, and so is the RTL."""
 
+import re
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.host_model import HostModel
+from finn_builds import tools
 from finn_builds.custom_op.label_select_rtl import key_width, label_select_text
 from finn_builds.errors import UserError
+from finn_builds.estimates import top1
 from finn_builds.flow.top1 import class_keys, output_affine
 from finn_builds.sim.compile import SimDesign, compile_designs
 from finn_builds.sim.simulator import Simulator
@@ -87,6 +92,28 @@ def test_rtl_of_many_shapes_equals_argmax(tmp_path):
                 form.to_beats(x), len(x), stall_in=stalls, stall_out=stalls, seed=1, drain=40
             )
             np.testing.assert_array_equal(result.outputs[:, 0], expected, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("labels", "pe"), [(10, 10), (10, 5)])
+def test_offsets_are_wires_and_cost_what_is_estimated(tmp_path, labels, pe):
+    rng = np.random.default_rng(5)
+    offsets = [int(v) for v in rng.integers(-3000, 3000, size=labels)]
+    text = label_select_text(name="n", pe=pe, in_bits=14, out_bits=8, shift=4, offsets=offsets)
+    (tmp_path / "n.v").write_text(text)
+    shutil.copy(RTL / "top1.sv", tmp_path)
+    script = (
+        "read_verilog -sv -DSYNTHESIS top1.sv n.v; "
+        "synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top n; tee -o cells.txt stat"
+    )
+    tools.run([*tools.yosys_command(), "-q", "-p", script], cwd=tmp_path)
+    cells = {
+        kind: int(count)
+        for count, kind in re.findall(r"(\d+) +([A-Z]\w+)", (tmp_path / "cells.txt").read_text())
+    }
+    assert "DSP48E1" not in cells, "a constant is chosen, not computed"
+    luts = sum(count for kind, count in cells.items() if kind.startswith("LUT"))
+    assert luts == pytest.approx(top1(labels, pe, 14).LUT, rel=0.15)
 
 
 def _as_top(name: str, width: int) -> str:

@@ -11,6 +11,7 @@ import pytest
 import build as command
 from finn_builds.errors import UserError
 from finn_builds.report.compare import compare, front, short_names
+from finn_builds.report.compare_page import link_to
 from finn_builds.report.compare_table import text_table
 from finn_builds.report.content import BuildReport, Timing
 from finn_builds.run import state as disk
@@ -105,6 +106,13 @@ def test_command_writes_a_page_that_links_to_the_builds(
     assert links == [f"{path.name}/report.html" for path in folders]
     assert all((page.parent / link).is_file() for link in links)
     assert "On the front: best, other, small." in text_of(html)
+
+
+def test_links_survive_any_name(folders: list[Path], tmp_path: Path) -> None:
+    odd = folder(tmp_path / "50 % #1", report())
+    page = tmp_path / "compare.html"
+    link = link_to(compare([odd, folders[0]]).builds[0], page)
+    assert link == "50%20%25%20%231/report.html"
 
 
 def test_command_prints_json_and_writes_where_told(

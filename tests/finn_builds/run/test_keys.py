@@ -81,7 +81,7 @@ def test_name_outputs_and_order_decide(toy_model: Path, tmp_path: Path) -> None:
 @given(
     history=st.lists(
         st.tuples(
-            st.integers(0, 1), st.integers(1, 2), st.sampled_from([None, *NAMES]), st.booleans()
+            st.integers(0, 1), st.integers(3, 4), st.sampled_from([None, *NAMES]), st.booleans()
         ),
         min_size=1,
         max_size=4,
