@@ -105,6 +105,57 @@ class TestByHand:
             seen.append((gates.read(20), gates.read(21)))
         assert seen == [(0, 1), (1, 1), (1, 1), (0, 0), (0, 1), (0, 1)]
 
+    def test_two_positions_of_ecp5_add_and_pass_a_carry_on(self) -> None:
+        """With LUT4 = a xor b and LUT2 = a, S is the sum and COUT its carry."""
+        init = {f"INIT{k}": f"{0b1001011010101010:016b}" for k in "01"}
+        init |= {f"INJECT1_{k}": "NO" for k in "01"}
+        bits = dict(enumerate(_lanes(np.arange(32)), start=2))
+        ins = {"CIN": [2], "A0": [3], "B0": [4], "A1": [5], "B1": [6]}
+        ins |= {f"{pin}{k}": [level] for k in "01" for pin, level in (("C", "0"), ("D", "1"))}
+        outs = {"S0": [20], "S1": [21], "COUT": [22]}
+        gates = GateSimulator(Netlist((Cell("c", "CCU2C", init, ins, outs),)), 32)
+        gates.settle(bits)
+        for lane in range(32):
+            c, a0, b0, a1, b1 = ((lane >> k) & 1 for k in range(5))
+            total = c + a0 + b0 + 2 * (a1 + b1)
+            assert [(gates.read(20 + k) >> lane) & 1 for k in range(3)] == [
+                (total >> k) & 1 for k in range(3)
+            ]
+        apart = Cell("c", "CCU2C", init | {"INJECT1_1": "YES"}, ins, outs)
+        with pytest.raises(NotSimulated, match="without a carry"):
+            GateSimulator(Netlist((apart,)), 1)
+
+    @pytest.mark.parametrize(
+        ("kind", "pins"),
+        [("PFUMX", ("BLUT", "ALUT", "C0")), ("L6MUX21", ("D0", "D1", "SD"))],
+    )
+    def test_multiplexers_of_ecp5(self, kind: str, pins: tuple[str, str, str]) -> None:
+        ins = {pin: [2 + k] for k, pin in enumerate(pins)}
+        gates = GateSimulator(Netlist((Cell("m", kind, {}, ins, {"Z": [20]}),)), 8)
+        gates.settle(dict(enumerate(_lanes(np.arange(8)), start=2)))
+        expected = [(lane >> 1 if lane >> 2 else lane) & 1 for lane in range(8)]
+        assert [(gates.read(20) >> lane) & 1 for lane in range(8)] == expected
+
+    def test_flip_flops_of_ecp5(self) -> None:
+        """An inverted enable, a set, and what is not simulated."""
+        ins = {"DI": [2], "CE": [3], "LSR": [4], "CLK": [9]}
+        plain = {"CEMUX": "INV", "REGSET": "RESET", "LSRMUX": "LSR"}
+        sets = {"CEMUX": "1", "REGSET": "SET", "LSRMUX": "INV"}
+        cells = [
+            Cell(str(q), "TRELLIS_FF", parameters, ins, {"Q": [q]})
+            for q, parameters in ((20, plain), (21, sets))
+        ]
+        gates = GateSimulator(Netlist(tuple(cells)), 1)
+        seen = [(gates.read(20), gates.read(21))]
+        for d, ce, lsr in ((1, 1, 0), (1, 0, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (0, 1, 0)):
+            gates.settle({2: d, 3: ce, 4: lsr})
+            gates.clock()
+            seen.append((gates.read(20), gates.read(21)))
+        assert seen == [(0, 1), (0, 1), (1, 1), (0, 0), (0, 0), (0, 1), (0, 1)]
+        apart = replace(cells[0], parameters={**plain, "SRMODE": "ASYNC"})
+        with pytest.raises(NotSimulated, match="SRMODE ASYNC"):
+            GateSimulator(Netlist((apart,)), 1)
+
     def test_a_shift_register_is_read_at_its_address(self) -> None:
         pins = {f"A{k}": 10 + k for k in range(4)}
         gates = GateSimulator(Netlist((_gate("SRL16E", D=2, CE="1", CLK=9, Q=30, **pins),)), 1)
