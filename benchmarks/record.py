@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Sequence
 from importlib import metadata
@@ -36,13 +37,15 @@ def machine() -> dict[str, Any]:
 def versions(packages: Sequence[str]) -> dict[str, str]:
     """Return the installed versions of packages, and the commit measured."""
     found = {name: metadata.version(name) for name in packages}
-    commit = subprocess.run(
-        ["git", "-C", str(RESULTS.parent), "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {**found, "commit": commit.stdout.strip() or "unknown"}
+    commit = ""
+    if shutil.which("git"):
+        commit = subprocess.run(
+            ["git", "-C", str(RESULTS.parent), "rev-parse", "--short", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.strip()
+    return {**found, "commit": commit or "unknown"}
 
 
 def write_result(name: str, result: dict[str, Any]) -> Path:
