@@ -19,7 +19,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from benchmarks.sparse_cases import (
     random_network,
 )
 from benchmarks.sparse_folded import folded_figures
+from benchmarks.sparse_netlists import FRAMES, Ports, checked, frames_of
 from benchmarks.sparse_rivals import alkaid_solution, plain_design
 from benchmarks.sparse_table import draw, table
 from finn_builds.sparse.cost import estimate
@@ -52,8 +54,6 @@ from finn_builds.sparse.lower import lower
 from finn_builds.sparse.network import SparseNetwork
 from finn_builds.sparse.schedule import pipeline
 from finn_builds.synth.counts import resources
-from finn_builds.synth.gates import GateSimulator
-from finn_builds.synth.netlist import Netlist
 from finn_builds.synth.timing import longest_path
 from finn_builds.synth.yosys import synthesise_verilog
 from finn_builds.tools import ToolTimeout
@@ -73,14 +73,11 @@ MORE_CLOCKS = 16
 
 
 def synthesise(
-    files: dict[str, str],
-    top: str,
-    limit: float,
-    check: Callable[[Netlist], int] | None = None,
+    files: dict[str, str], top: str, limit: float, network: SparseNetwork, ports: Ports
 ) -> dict[str, Any]:
     """Return cells, logic depth and estimated path of a design; only the limit if it is passed.
 
-    With a `check` the frames that it found right in the mapped netlist are among the figures.
+    The mapped netlist is compared with the network.
     """
     with tempfile.TemporaryDirectory() as name:
         try:
@@ -88,7 +85,6 @@ def synthesise(
         except ToolTimeout:
             return {"stopped_after_s": limit}
     found = resources(netlist)
-    frames = {} if check is None else {"netlist_frames": check(netlist)}
     path = longest_path(netlist, family_named("xc7"))
     return {
         "lut": found["LUT"],
@@ -98,36 +94,8 @@ def synthesise(
         "dsp": found["DSP"],
         "depth": path.depth,
         "path_ns": path.ns,
-        **frames,
+        "netlist_frames": checked(netlist, network, ports),
     }
-
-
-def checked(netlist: Netlist, network: SparseNetwork, widths: tuple[int, int], latency: int) -> int:
-    """Compare a mapped datapath (clk, ce, x, y) with its network; return the frames."""
-    x = frames_of(network, 500)
-    shifts = np.arange(widths[0])
-    bits = ((x[:, :, None] >> shifts) & 1).reshape(len(x), -1).T.astype(np.uint8)
-    lanes = [int.from_bytes(np.packbits(b, bitorder="little").tobytes(), "little") for b in bits]
-    simulator = GateSimulator(netlist, len(x))
-    inputs = dict(zip(netlist.ports["x"], lanes, strict=True))
-    inputs[netlist.ports["ce"][0]] = simulator.ones
-    for _ in range(latency):
-        simulator.settle(inputs)
-        simulator.clock()
-    simulator.settle(inputs)
-    y = network.evaluate(x)
-    expected = ((y[:, :, None] >> np.arange(widths[1])) & 1).reshape(len(y), -1)
-    for column, bit in zip(expected.T, netlist.ports["y"], strict=True):
-        packed = np.packbits(column.astype(np.uint8), bitorder="little").tobytes()
-        if simulator.read(bit) != int.from_bytes(packed, "little"):
-            raise AssertionError("the mapped netlist differs from the network")
-    return len(x)
-
-
-def frames_of(network: SparseNetwork, n: int) -> np.ndarray:
-    """Return random frames, shape (n, n_in)."""
-    first = network.layers[0]
-    return np.random.default_rng(1).integers(first.in_lo, first.in_hi + 1, (n, network.n_in))
 
 
 class Bench:
@@ -160,7 +128,7 @@ class Bench:
         graph = lower(network, target)
         piped = pipeline(graph, target, clock_ns=self.clock_ns)
         seconds = time.perf_counter() - start
-        x = frames_of(network, 500)
+        x = frames_of(network, FRAMES)
         if not np.array_equal(evaluate(piped.graph, x), network.evaluate(x)):
             raise AssertionError(f"{case.key}: the graph differs from the network")
         first, last = network.layers[0], network.layers[-1]
@@ -168,12 +136,9 @@ class Bench:
         out_width = max(1, width_of(*last.output_range()))
         files = emit_core(piped.graph, target, "ours", in_width, out_width)
         cost = estimate(piped.graph, target)
-        found = synthesise(
-            files,
-            "ours",
-            self.limit,
-            lambda netlist: checked(netlist, network, (in_width, out_width), piped.latency),
-        )
+        widths = [in_width] * network.n_in, [out_width] * network.n_out
+        ports = Ports("x", "y", *widths, piped.latency, "ce")
+        found = synthesise(files, "ours", self.limit, network, ports)
         if case.key in OWN and "path_ns" in found:
             # As for alkaid: a pipeline whose path after Yosys is within the clock.
             own, at, clock = found, piped, self.clock_ns
@@ -181,7 +146,9 @@ class Bench:
                 clock *= min(0.98, self.clock_ns / own["path_ns"])
                 at = pipeline(graph, target, clock_ns=clock)
                 files = emit_core(at.graph, target, "ours", in_width, out_width)
-                own = synthesise(files, "ours", self.limit)
+                own = synthesise(
+                    files, "ours", self.limit, network, replace(ports, latency=at.latency)
+                )
             found["own"] = {**own, "latency": at.latency}
         return {
             **found,
@@ -198,10 +165,10 @@ class Bench:
 
         The latter is tried for the jet tagger and one random network.
         """
-        solution = alkaid_solution(network, frames_of(network, 500))
+        solution = alkaid_solution(network, frames_of(network, FRAMES))
         rival = solution.design(latency, "rival")
         found = {
-            **synthesise(rival.files, rival.top, self.limit),
+            **synthesise(rival.files, rival.top, self.limit, network, rival.ports),
             "latency": latency,
             "estimate": round(rival.estimate),
             "seconds": round(rival.seconds, 2),
@@ -213,7 +180,8 @@ class Bench:
             own = found
             while own.get("path_ns", 0.0) > self.clock_ns and at < latency + MORE_CLOCKS:
                 at += max(1, round(at * (own["path_ns"] / self.clock_ns - 1) / 2))
-                own = synthesise(solution.design(at, "rival").files, "rival", self.limit)
+                slower = solution.design(at, "rival")
+                own = synthesise(slower.files, "rival", self.limit, network, slower.ports)
             found["own"] = {**own, "latency": at}
         return found
 
@@ -221,7 +189,8 @@ class Bench:
         """Return what plain expressions come to."""
         hand = plain_design(network, "plain")
         limit = min(self.limit, PLAIN_LIMIT)
-        return {**synthesise(hand.files, hand.top, limit), "latency": hand.latency}
+        found = synthesise(hand.files, hand.top, limit, network, hand.ports)
+        return {**found, "latency": hand.latency}
 
     def folded(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
         """Return the folded style at the smallest interval within the board's budget."""

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from alkaid.codegen.rtl.rtl_model import RTLModel
 from alkaid.trace import FVArray, FVArrayInput, HWConfig, trace
 from alkaid.types import CombLogic
 
+from benchmarks.sparse_netlists import Ports
 from finn_builds.sparse.ir import width_of
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.sparse.thresholds import clip_shape, reachable
@@ -33,6 +35,7 @@ class Rival:
     estimate: float
     seconds: float
     settings: str
+    ports: Ports
 
 
 def _activate(acc: FVArray, layer: SparseLayer, lookup: bool) -> FVArray:
@@ -136,7 +139,20 @@ class AlkaidSolution:
                     for path in sorted(Path(folder).rglob("*.v")):
                         if not path.stem.endswith("_wrapper"):
                             files[path.name] = path.read_text()
-        return Rival(files, name, latency, costs[True], self.seconds, self.settings)
+        ports = Ports(
+            "model_inp",
+            "model_out",
+            *([int(sum(kif)) for kif in zip(*kifs, strict=True)] for kifs in self._kifs()),
+            latency,
+        )
+        return Rival(files, name, latency, costs[True], self.seconds, self.settings, ports)
+
+    def _kifs(self) -> tuple[Any, Any]:
+        """Return sign, integer and fractional bits of all inputs, and of all outputs."""
+        found = self.logic.inp_kifs, self.logic.out_kifs
+        if any(kifs[2].any() for kifs in found):
+            raise AssertionError("alkaid's logic has fractions where all numbers are integers")
+        return found
 
 
 def alkaid_solution(network: SparseNetwork, x: np.ndarray) -> AlkaidSolution:
@@ -212,7 +228,13 @@ def plain_design(network: SparseNetwork, name: str) -> Rival:
             f"  always @(posedge clk) y[{(j + 1) * out_width - 1}:{j * out_width}] <= {n};"
         )
     return Rival(
-        {f"{name}.v": "\n".join([*lines, "endmodule", ""])}, name, 2, float("nan"), 0.0, ""
+        {f"{name}.v": "\n".join([*lines, "endmodule", ""])},
+        name,
+        2,
+        float("nan"),
+        0.0,
+        "",
+        Ports("x", "y", [in_width] * network.n_in, [out_width] * network.n_out, 2),
     )
 
 

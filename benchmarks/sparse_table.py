@@ -30,8 +30,11 @@ def table(result: dict[str, Any]) -> str:
 def _head(result: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{k} {v}" for k, v in result["versions"].items())
     clock = result["clock_ns"]
-    rows = [row["sparse"] for row in result["rows"].values() if "sparse" in row]
-    gates = sum("netlist_frames" in row for row in rows)
+    checked = []
+    for part, name in (("sparse", "this project's"), ("alkaid", "alkaid's"), ("plain", "plain")):
+        found = [row[part] for row in result["rows"].values() if "lut" in row.get(part, {})]
+        right = sum("netlist_frames" in figures for figures in found)
+        checked.append(f"{right} of {len(found)} {name}")
     return [
         "# Sparse layers against alkaid, plain Verilog and FINN folded",
         "",
@@ -39,8 +42,8 @@ def _head(result: dict[str, Any]) -> list[str]:
         "pruned, uniform power-of-two (po2) or free thresholds; 16-64-32-32-5 unless it says "
         f"otherwise. Yosys: `{result['synthesis']}`. All LUT figures are cells after this script "
         "(LUT1 to LUT6, LUT6_2, INV); est is the tool's own estimate, alkaid's with ternary adders "
-        "that Yosys does not make. Every design was compared with the network before synthesis, "
-        f"this project's mapped netlists as well ({gates} of {len(rows)} rows). "
+        "that Yosys does not make. Every design was compared with the network before synthesis, and "
+        f"the mapped netlists after it: {', '.join(checked)}. "
         "Nothing here has been placed or routed.",
         "",
         f"Sparse and alkaid take one frame per clock: {1e3 / clock:.0f} million frames/s at the "
