@@ -42,8 +42,8 @@ def _head(result: dict[str, Any]) -> list[str]:
         "pruned, uniform power-of-two (po2) or free thresholds; 16-64-32-32-5 unless it says "
         f"otherwise. Yosys: `{result['synthesis']}`. All LUT figures are cells after this script "
         "(LUT1 to LUT6, LUT6_2, INV); est is the tool's own estimate, alkaid's with ternary adders "
-        "that Yosys does not make. Every design was compared with the network before synthesis, and "
-        f"the mapped netlists after it: {', '.join(checked)}. "
+        "that Yosys does not make. Every design was compared with the network before synthesis, "
+        f"mapped netlists after it, too: {', '.join(checked)}. "
         "Nothing here has been placed or routed.",
         "",
         f"Sparse and alkaid take one frame per clock: {1e3 / clock:.0f} million frames/s at the "
