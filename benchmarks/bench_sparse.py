@@ -137,7 +137,7 @@ class Bench:
         files = emit_core(piped.graph, target, "ours", in_width, out_width)
         cost = estimate(piped.graph, target)
         widths = [in_width] * network.n_in, [out_width] * network.n_out
-        ports = Ports("x", "y", *widths, piped.latency, "ce")
+        ports = Ports("x", "y", *widths, [0] * network.n_out, piped.latency, "ce")
         found = synthesise(files, "ours", self.limit, network, ports)
         if case.key in OWN and "path_ns" in found:
             # As for alkaid: a pipeline whose path after Yosys is within the clock.

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from alkaid.codegen.rtl.rtl_model import RTLModel
@@ -139,20 +138,13 @@ class AlkaidSolution:
                     for path in sorted(Path(folder).rglob("*.v")):
                         if not path.stem.endswith("_wrapper"):
                             files[path.name] = path.read_text()
-        ports = Ports(
-            "model_inp",
-            "model_out",
-            *([int(sum(kif)) for kif in zip(*kifs, strict=True)] for kifs in self._kifs()),
-            latency,
-        )
-        return Rival(files, name, latency, costs[True], self.seconds, self.settings, ports)
-
-    def _kifs(self) -> tuple[Any, Any]:
-        """Return sign, integer and fractional bits of all inputs, and of all outputs."""
-        found = self.logic.inp_kifs, self.logic.out_kifs
-        if any(kifs[2].any() for kifs in found):
+        kifs = self.logic.inp_kifs, self.logic.out_kifs
+        in_widths, out_widths = (found.sum(axis=0).tolist() for found in kifs)
+        zeros = (-kifs[1][2]).tolist()
+        if kifs[0][2].any() or min(zeros) < 0:
             raise AssertionError("alkaid's logic has fractions where all numbers are integers")
-        return found
+        ports = Ports("model_inp", "model_out", in_widths, out_widths, zeros, latency)
+        return Rival(files, name, latency, costs[True], self.seconds, self.settings, ports)
 
 
 def alkaid_solution(network: SparseNetwork, x: np.ndarray) -> AlkaidSolution:
@@ -234,7 +226,14 @@ def plain_design(network: SparseNetwork, name: str) -> Rival:
         float("nan"),
         0.0,
         "",
-        Ports("x", "y", [in_width] * network.n_in, [out_width] * network.n_out, 2),
+        Ports(
+            "x",
+            "y",
+            [in_width] * network.n_in,
+            [out_width] * network.n_out,
+            [0] * network.n_out,
+            2,
+        ),
     )
 
 
