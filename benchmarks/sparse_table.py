@@ -215,7 +215,7 @@ def _growth(rows: dict[str, Any]) -> list[str]:
 
 def _aims(rows: dict[str, Any]) -> list[str]:
     """Return which aims are met and which rows miss them."""
-    worse, above, off = [], [], []
+    worse, above, off, stopped = [], [], [], []
     compared = 0
     for key, row in _networks(rows):
         a, b = row["sparse"], row.get("alkaid")
@@ -225,9 +225,11 @@ def _aims(rows: dict[str, Any]) -> list[str]:
             off.append(key)
         if not b:
             continue
-        compared += 1
-        if "lut" in b and a["lut"] > LUT_RATIO * b["lut"]:
+        if "lut" not in b:
+            stopped.append(key)
+        elif a["lut"] > LUT_RATIO * b["lut"]:
             worse.append(key)
+        compared += "lut" in b
         dense = key.startswith("dense") or "_0_" in key
         if not dense and a["lut"] >= b["estimate"]:
             above.append(key)
@@ -235,8 +237,9 @@ def _aims(rows: dict[str, Any]) -> list[str]:
     def verdict(missed: list[str]) -> str:
         return "met" if not missed else f"missed by {', '.join(missed)}"
 
+    slow = f" (Yosys was stopped on alkaid's {', '.join(stopped)})" if stopped else ""
     lines = [
-        f"- LUT at most {LUT_RATIO} of alkaid's in Yosys, {compared} rows: {verdict(worse)}.",
+        f"- LUT at most {LUT_RATIO} of alkaid's in Yosys, {compared} rows: {verdict(worse)}{slow}.",
         f"- LUT below alkaid's own estimate on every pruned row: {verdict(above)}.",
         f"- LUT estimate within 15 % of Yosys: {verdict(off)}.",
     ]
