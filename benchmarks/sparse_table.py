@@ -65,8 +65,8 @@ def _grid(columns: str, lines: Iterable[list[object]]) -> list[str]:
 def _cell(part: dict[str, Any] | None, key: str) -> object:
     if not part:
         return "-"
-    if "stopped_after_s" in part:
-        return f"> {part['stopped_after_s']:.0f} s" if key == "lut" else "-"
+    if key == "lut" and "stopped_after_s" in part:
+        return f"> {part['stopped_after_s']:.0f} s"
     return part.get(key, "-")
 
 
