@@ -30,6 +30,7 @@ def table(result: dict[str, Any]) -> str:
 def _head(result: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{k} {v}" for k, v in result["versions"].items())
     clock = result["clock_ns"]
+    load = max(p["load"] for r in result["rows"].values() for p in r.values() if _has_load(p))
     checked = []
     for part, name in (("sparse", "this project's"), ("alkaid", "alkaid's"), ("plain", "plain")):
         found = [row[part] for row in result["rows"].values() if "lut" in row.get(part, {})]
@@ -50,9 +51,13 @@ def _head(result: dict[str, Any]) -> list[str]:
         f"board's {clock:g} ns. Both have registers at both ends and the same latency in cycles; "
         "our number of stages is chosen for the clock, alkaid's logic is cut into as many by its "
         "own pipeliner. s: optimiser seconds, "
-        f"{result['jobs']} rows measured at a time.",
+        f"{result['jobs']} rows measured at a time, the machine's load up to {load:g}.",
         "",
     ]
+
+
+def _has_load(part: object) -> bool:
+    return isinstance(part, dict) and "load" in part
 
 
 def _grid(columns: str, lines: Iterable[list[object]]) -> list[str]:
