@@ -252,7 +252,7 @@ def _lut(n: int, family: Family) -> str:
         cell, init = f"LUT{n}", "INIT"
         pins = [*(f".I{k}(a[{k}])" for k in range(n)), ".O(y)"]
     else:
-        # All 16 bits of it: Yosys reads past the end of a shorter one.
+        # Its INIT always has 16 bits; inputs that are not used see a 0.
         cell, init = "LUT4", "INIT" if n == 4 else f"{{{{{16 >> n}{{{{INIT}}}}}}}}"
         ends = [f"a[{k}]" for k in range(n)] + ["1'b0"] * (4 - n)
         pins = [*(f".{pin}({end})" for pin, end in zip("ABCD", ends, strict=True)), ".Z(y)"]
