@@ -13,8 +13,9 @@ from finn_builds.sparse.truth import bit_column
 
 # Inputs of a LUT that also gives a second output.
 DUAL_INPUTS = 5
-# Inputs that select a bound within the positions of a CCU2C chain, and the inputs from which a
-# comparison is always such a chain.
+# On ECP5: inputs of a LUT, most inputs that select a bound within the positions of a chain, and
+# most inputs of a comparison of which a table is tried.
+CCU2C_LUT = 4
 CCU2C_SELECT = 2
 CCU2C_TABLE = 8
 
@@ -56,10 +57,11 @@ class CompareShape:
 
 def compare_table(bounds: Sequence[int], bits: int) -> int:
     """Return `number >= bounds[select]` as a truth table, the number in the low address bits."""
+    size = 1 << bits
     word = 0
     for at, bound in enumerate(bounds):
-        reached = ((1 << (1 << bits)) - 1) >> min(bound, 1 << bits) << min(bound, 1 << bits)
-        word |= (reached & ((1 << (1 << bits)) - 1)) << (at << bits)
+        missed = min(bound, size)
+        word |= ((1 << size) - (1 << missed)) << (at * size)
     return word
 
 
@@ -71,13 +73,9 @@ def compare_shape(node: Compare, family: Family) -> CompareShape:
     select = sum(f.width for f in node.select)
     bits = node.src.width - skip
     bounds = [b >> skip for b in node.bounds]
-    # A position more says no for bounds that are never reached.
-    never = any(b >> bits for b in bounds)
     columns = [bit_column(bounds, k) for k in range(max(bounds).bit_length())]
-    wide = max(bits, len(columns))
-    k = family.lut_inputs
     if not family.wide:
-        return _compare_on_ccu2c(bounds, skip, bits, select, never)
+        return _compare_on_ccu2c(bounds, columns, skip, bits, select)
     if bits + select <= LUT_INPUTS:
         return CompareShape("table", skip, bits, 0, 1)
     if select < DUAL_INPUTS:
@@ -85,15 +83,17 @@ def compare_shape(node: Compare, family: Family) -> CompareShape:
         n = -(-bits // per)
         return CompareShape("chain", skip, per, n, n)
     if select == DUAL_INPUTS:
-        # All six inputs for "equal"; where not, the bit itself decides.
-        return CompareShape("six", skip, 1, bits + never, bits + never)
+        # All six inputs for "equal"; where not, the bit itself decides. A position more says no
+        # for bounds that are never reached.
+        n = bits + any(b >> bits for b in bounds)
+        return CompareShape("six", skip, 1, n, n)
     # A LUT compares two bits with their bounds.
-    n = -(-wide // 2)
-    return CompareShape("bounds", skip, 2, n, n + sum(lut_count(c, select, k) for c in columns))
+    n = -(-max(bits, len(columns)) // 2)
+    return CompareShape("bounds", skip, 2, n, n + sum(lut_count(c, select) for c in columns))
 
 
 def _compare_on_ccu2c(
-    bounds: Sequence[int], skip: int, bits: int, select: int, never: bool
+    bounds: Sequence[int], columns: Sequence[int], skip: int, bits: int, select: int
 ) -> CompareShape:
     """Return the cheaper of a table and a chain whose positions give "equal" and "greater".
 
@@ -103,14 +103,13 @@ def _compare_on_ccu2c(
     if select == 0:
         kind, per, n, tables = "chain", 2, -(-bits // 2), 0
     elif select <= CCU2C_SELECT:
-        kind, per, n, tables = "chain", 1, bits + never, 0
+        kind, per, n, tables = "chain", 1, bits + any(b >> bits for b in bounds), 0
     else:
-        columns = [bit_column(bounds, k) for k in range(max(bounds).bit_length())]
         kind, per, n = "bounds", 1, max(bits, len(columns))
-        tables = sum(lut_count(c, select, 4) for c in set(columns))
+        tables = sum(lut_count(c, select, CCU2C_LUT) for c in set(columns))
     luts = 2 * -(-(n + 1) // 2) + tables
     if bits + select <= CCU2C_TABLE:
-        table = lut_count(compare_table(bounds, bits), bits + select, 4)
+        table = lut_count(compare_table(bounds, bits), bits + select, CCU2C_LUT)
         if table <= luts:
             return CompareShape("table", skip, bits, 0, table)
     return CompareShape(kind, skip, per, n, luts)
@@ -124,15 +123,10 @@ def chain_luts(chain: Chain, family: Family) -> int:
     return 2 * cells * (1 if chain.pairs else 2)
 
 
-def _bits_over(node: Clip, hi: int) -> int:
-    """Return the bits above those that a clip keeps, of a number up to hi."""
-    return max(0, (max(hi, 0) >> node.shift).bit_length() - node.top.bit_length())
-
-
 def clip_luts(node: Clip, lo: int, hi: int, lut_inputs: int = LUT_INPUTS) -> int:
     """Return the LUTs of a clip of a number in [lo, hi]."""
     bits = node.top.bit_length()
-    over = _bits_over(node, hi)
+    over = max(0, (max(hi, 0) >> node.shift).bit_length() - bits)
     controls = over + (lo < 0)
     if controls == 0:
         return 0
@@ -205,7 +199,7 @@ def delays(graph: Graph, family: Family) -> list[float]:
                 d *= 2  # one chain for the operands, one for the constant
         elif isinstance(node, Table) and not melts[i]:
             bits = sum(f.width for f in node.fields)
-            columns = {bit_column(node.values, k) for k in range(graph.width(i))}
+            columns = {bit_column(node.values, b) for b in range(graph.width(i))}
             d = family.t_lut * max(lut_net(c, bits, k).depth for c in columns)
         elif isinstance(node, Compare):
             d = _compare_delay(node, family)
@@ -220,6 +214,7 @@ def _compare_delay(node: Compare, family: Family) -> float:
     shape = compare_shape(node, family)
     select = sum(f.width for f in node.select)
     if family.wide:
+        # Tables of bounds count as positions too: late rather than early.
         d = family.t_lut if shape.kind == "table" else family.adder(shape.luts)
         return d + family.t_lut * (select >= DUAL_INPUTS)
     if shape.kind == "table":
