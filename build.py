@@ -158,7 +158,7 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _list_boards() -> None:
-    from finn_builds.boards import board_names, load_board
+    from finn_builds.config.boards import board_names, load_board
 
     print(f"{'board':<12}{'part':<25}{'LUT':>8}{'BRAM_18K':>10}{'DSP':>6}{'clock':>10}")
     for name in board_names():
@@ -179,9 +179,9 @@ def _list_steps() -> None:
 
 def _build(args: argparse.Namespace) -> None:
     from finn_builds import build
-    from finn_builds.config import BuildConfig
-    from finn_builds.console import show_summary
-    from finn_builds.progress import reporter
+    from finn_builds.config.build import BuildConfig
+    from finn_builds.report.terminal import show_summary
+    from finn_builds.run.progress import reporter
 
     cfg = BuildConfig(
         board=args.board,
@@ -223,8 +223,8 @@ def main(argv: list[str] | None = None) -> int:
     comparing = words[:1] == ["compare"]
     parser = _compare_parser() if comparing else _parser()
     args = parser.parse_args(words[1:] if comparing else words)
-    from finn_builds.console import show_error
     from finn_builds.errors import UserError, VerificationError
+    from finn_builds.report.terminal import show_error
 
     try:
         if comparing:

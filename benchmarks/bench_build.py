@@ -39,8 +39,8 @@ def simulation_speed(out: Path, frames: int) -> dict[str, float]:
     """Return compile time and simulated frames and cycles per second of a built design."""
     from qonnx.core.modelwrapper import ModelWrapper
 
-    from finn_builds.accelerator import Accelerator
-    from finn_builds.finn_env import prepare_finn
+    from finn_builds.folded.finn_env import prepare_finn
+    from finn_builds.sim.accelerator import Accelerator
     from finn_builds.stitch.design import design_of
 
     with tempfile.TemporaryDirectory() as folder:

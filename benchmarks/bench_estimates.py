@@ -4,7 +4,8 @@
 
 Every network has three layers of 4 to 48 neurons, 2- to 8-bit weights, 2- to 5-bit activations and
 random legal PE and SIMD, in turn for Pynq-Z1 (xc7) and ZCU104 (xcup). The constants of
-``finn_builds/estimates.py`` were fitted with seed 1; other seeds test them. LUTs are those of
+``finn_builds/folded/estimates.py`` were fitted with seed 1; other seeds test them. LUTs are
+those of
 ``report/synth_resources.json``.
 """
 
@@ -24,9 +25,9 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 
 from benchmarks.record import machine, versions, write_result
-from finn_builds.boards import load_board
-from finn_builds.flow.shapes import node_resources
-from finn_builds.folding import divisors
+from finn_builds.config.boards import load_board
+from finn_builds.folded.folding import divisors
+from finn_builds.folded.shapes import node_resources
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist
 from finn_builds.synth.script import options

@@ -28,8 +28,8 @@ import numpy as np
 from benchmarks.record import machine, versions, write_result
 from deploy.packing import Packer, pack
 from finn_builds import tools
-from finn_builds.boards import load_board
-from finn_builds.finn_env import prepare_finn
+from finn_builds.config.boards import load_board
+from finn_builds.folded.finn_env import prepare_finn
 from finn_builds.shell import MemoryTiming, ShellSimulator, ShellSpec, compile_shell
 from finn_builds.shell.simulator import CONTROL, IDMA, ODMA
 from finn_builds.shell.top import CONTROL as CONTROL_MODULE

@@ -107,7 +107,7 @@ class Bench:
     def jets(self, style: str) -> Path:
         """Return the folder of a finished build of the jet tagger, with its measured latency."""
         from finn_builds.api import build
-        from finn_builds.config import BuildConfig
+        from finn_builds.config.build import BuildConfig
 
         out = self.builds / style
         # FINN's DSP packing is not mapped by Yosys to what Vivado makes of it: estimates there.

@@ -129,7 +129,7 @@ def _thresholds(
 
 def built_network(out: Path) -> SparseNetwork:
     """Return the integer network of a finished build in the sparse style."""
-    from finn_builds.finn_env import prepare_finn
+    from finn_builds.folded.finn_env import prepare_finn
 
     prepare_finn(out / "ipgen")
     from qonnx.core.modelwrapper import ModelWrapper

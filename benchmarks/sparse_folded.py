@@ -12,12 +12,12 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.infer_shapes import InferShapes
 
-from finn_builds.accelerator import Accelerator
-from finn_builds.config import BuildConfig
-from finn_builds.finn_env import prepare_finn
-from finn_builds.flow.estimated import layer_cycles, layer_resources
+from finn_builds.config.build import BuildConfig
+from finn_builds.flow.estimate import layer_cycles, layer_resources
 from finn_builds.flow.steps import STEPS
+from finn_builds.folded.finn_env import prepare_finn
 from finn_builds.run.runner import run_steps
+from finn_builds.sim.accelerator import Accelerator
 from finn_builds.sparse.ir import width_of
 from finn_builds.sparse.network import SparseNetwork
 from finn_builds.stitch.design import design_of

@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["BuildConfig", "BuildResult", "UserError", "VerificationError", "build"]
 
 _HOMES = {
-    "BuildConfig": "finn_builds.config",
+    "BuildConfig": "finn_builds.config.build",
     "BuildResult": "finn_builds.api",
     "UserError": "finn_builds.errors",
     "VerificationError": "finn_builds.errors",

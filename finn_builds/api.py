@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finn_builds.config import BuildConfig
+from finn_builds.config.build import BuildConfig
+from finn_builds.files import HOST_FILE, SUMMARY_FILE, read_json
 from finn_builds.flow.steps import STEPS
-from finn_builds.json_files import read_json
-from finn_builds.layout import HOST_FILE, SUMMARY_FILE
-from finn_builds.progress import Reporter
+from finn_builds.run.progress import Reporter
 from finn_builds.run.runner import run_steps
 from finn_builds.run.state import checkpoint
 
@@ -65,7 +64,7 @@ class BuildResult:
     @property
     def reference(self) -> Reference:
         """The QONNX model the build was verified against, ready to execute."""
-        from finn_builds.flow.frontend import reference_from
+        from finn_builds.flow.ingest import reference_from
 
         return reference_from(self.out, checkpoint(self.out, "streamline"))
 

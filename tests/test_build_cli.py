@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 import build as command
-from finn_builds.boards import board_names
-from finn_builds.config import BuildConfig
+from finn_builds.config.boards import board_names
+from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError, VerificationError
 
 

@@ -84,7 +84,7 @@ def _built(row: dict[str, Any], settings: Hardware) -> bool:
 
 def _check(settings: Hardware) -> None:
     try:
-        from finn_builds.boards import load_board
+        from finn_builds.config.boards import load_board
     except ImportError as error:
         raise UserError(
             f"--with-hardware: needs the build side of this project ({error}); install it, or "

@@ -12,10 +12,10 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from finn_builds.config import BuildConfig
-from finn_builds.estimates import Resources
-from finn_builds.flow.shapes import sparse_nodes
-from finn_builds.flow.widen import input_ranges
+from finn_builds.config.build import BuildConfig
+from finn_builds.folded.estimates import Resources
+from finn_builds.folded.shapes import sparse_nodes
+from finn_builds.folded.widen import input_ranges
 
 Layer = TypeVar("Layer")
 
@@ -155,7 +155,7 @@ def _sparse_node(
         "SparseMVAU_rtl",
         inputs,
         [groups[-1][-1].output[0]],
-        domain="finn_builds.custom_op",
+        domain="finn_builds.folded.custom_op",
         backend="fpgadataflow",
         name="SparseMVAU_rtl_0",
         hasThresholds=has,

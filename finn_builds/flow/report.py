@@ -5,11 +5,10 @@ from __future__ import annotations
 from qonnx.core.modelwrapper import ModelWrapper
 
 from deploy.host_model import HostModel
-from finn_builds.config import BuildConfig
-from finn_builds.flow.frontend import labelled_data
+from finn_builds.config.build import BuildConfig
+from finn_builds.files import HOST_FILE, PAGE_DATA_FILE, PAGE_FILE, write_json
+from finn_builds.flow.ingest import labelled_data
 from finn_builds.ingest import model_info
-from finn_builds.json_files import write_json
-from finn_builds.layout import HOST_FILE, PAGE_DATA_FILE, PAGE_FILE
 from finn_builds.report import origin
 from finn_builds.report.content import Origin
 from finn_builds.report.gather import build_report

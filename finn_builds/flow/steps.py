@@ -10,32 +10,32 @@ _VERIFY = (*_DATA, "verify_frames")
 _BOARD = ("board",)
 
 STEPS: tuple[Step, ...] = (
-    Step("finn_builds.flow.frontend:step_tidy_up", reads=(), outputs=("model.onnx",)),
+    Step("finn_builds.flow.ingest:step_tidy_up", reads=(), outputs=("model.onnx",)),
     Step(
-        "finn_builds.flow.frontend:step_qonnx_to_finn",
+        "finn_builds.flow.ingest:step_qonnx_to_finn",
         reads=("input_quant", "input_scale", *_DATA),
         outputs=("host_model.json",),
     ),
     Step(
-        "finn_builds.flow.frontend:step_streamline",
+        "finn_builds.flow.ingest:step_streamline",
         reads=_VERIFY,
         outputs=("report/accuracy.json",),
     ),
-    Step("finn_builds.flow.hardware:step_convert_to_hw", reads=(*_BOARD, "top1")),
-    Step("finn_builds.flow.hardware:step_specialize_layers", reads=_BOARD),
+    Step("finn_builds.flow.convert:step_convert_to_hw", reads=(*_BOARD, "top1")),
+    Step("finn_builds.flow.convert:step_specialize_layers", reads=_BOARD),
     Step(
-        "finn_builds.flow.style:step_choose_style",
+        "finn_builds.flow.choose_style:step_choose_style",
         reads=(*_BOARD, "style", "latency_cycles", "synth_clk_period_ns"),
         outputs=("report/style.json",),
     ),
     Step(
-        "finn_builds.flow.parallelism:step_target_fps_parallelization",
+        "finn_builds.flow.fold:step_target_fps_parallelization",
         reads=(*_BOARD, "target_fps", "synth_clk_period_ns", "folding_config_file"),
         outputs=("auto_folding_config.json",),
     ),
-    Step("finn_builds.flow.parallelism:step_apply_folding_config", reads=("folding_config_file",)),
+    Step("finn_builds.flow.fold:step_apply_folding_config", reads=("folding_config_file",)),
     Step(
-        "finn_builds.flow.estimated:step_generate_estimate_reports",
+        "finn_builds.flow.estimate:step_generate_estimate_reports",
         reads=(*_BOARD, "synth_clk_period_ns"),
         outputs=(
             "report/op_and_param_counts.json",
@@ -45,12 +45,12 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
-        "finn_builds.flow.codegen:step_hw_codegen",
+        "finn_builds.flow.generate:step_hw_codegen",
         reads=(*_BOARD, "synth_clk_period_ns"),
         outputs=("ipgen",),
     ),
     Step(
-        "finn_builds.flow.stitched:step_set_fifo_depths",
+        "finn_builds.flow.stitch:step_set_fifo_depths",
         reads=_BOARD,
         outputs=(
             "final_hw_config.json",
@@ -59,12 +59,12 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
-        "finn_builds.flow.stitched:step_create_stitched_ip",
+        "finn_builds.flow.stitch:step_create_stitched_ip",
         reads=(*_BOARD, "synth_clk_period_ns"),
         outputs=("stitched_ip", "accelerator.json"),
     ),
     Step(
-        "finn_builds.flow.measured:step_measure_rtlsim_performance",
+        "finn_builds.flow.simulate:step_measure_rtlsim_performance",
         reads=(*_VERIFY, "top1", "synth_clk_period_ns", "trace"),
         outputs=(
             "report/verification.json",
@@ -75,23 +75,23 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
-        "finn_builds.flow.synthesis:step_out_of_context_synthesis",
+        "finn_builds.flow.synthesise:step_out_of_context_synthesis",
         reads=(*_BOARD, "synth", "synth_clk_period_ns", "verify_seed"),
         outputs=("report/synth_resources.json",),
     ),
     Step(
-        "finn_builds.flow.deployment:step_make_driver",
+        "finn_builds.flow.deliver:step_make_driver",
         reads=(*_BOARD, "top1"),
         outputs=("driver",),
     ),
     Step(
-        "finn_builds.flow.deployment:step_make_zynq_project",
+        "finn_builds.flow.deliver:step_make_zynq_project",
         reads=(*_BOARD, "synth_clk_period_ns"),
         # Not the whole folder: what Vivado has made beside them stays.
         outputs=("vivado/build.tcl", "vivado/README.md", "vivado/sources"),
     ),
     Step(
-        "finn_builds.flow.deployment:step_synthesize_bitfile",
+        "finn_builds.flow.deliver:step_synthesize_bitfile",
         reads=("bitfile",),
         outputs=(
             "bitfile",
@@ -101,7 +101,7 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
-        "finn_builds.flow.deployment:step_deployment_package",
+        "finn_builds.flow.deliver:step_deployment_package",
         reads=("bitfile", "top1", *_BOARD),
         outputs=(*(f"deploy/{name}" for name in PACKAGE_CONTENTS), "deploy.zip"),
     ),

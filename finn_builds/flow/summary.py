@@ -7,10 +7,16 @@ from typing import Any
 
 from qonnx.core.modelwrapper import ModelWrapper
 
-from finn_builds.config import BuildConfig
-from finn_builds.flow.parallelism import budget_of
-from finn_builds.json_files import read_json, write_json
-from finn_builds.layout import SUMMARY_FILE, SYNTHESIS_FILE, TOOL_KEY, WHOLE_KEY
+from finn_builds.config.build import BuildConfig
+from finn_builds.files import (
+    SUMMARY_FILE,
+    SYNTHESIS_FILE,
+    TOOL_KEY,
+    WHOLE_KEY,
+    read_json,
+    write_json,
+)
+from finn_builds.flow.fold import budget_of
 from finn_builds.synth.counts import FIGURES
 
 

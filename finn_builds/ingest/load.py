@@ -7,8 +7,8 @@ from google.protobuf.message import DecodeError
 from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.errors import UserError
-from finn_builds.external_data import external_tensors
 from finn_builds.ingest.chain import fix_domains
+from finn_builds.ingest.external_data import external_tensors
 
 QUANTIZERS = ("Quant", "IntQuant", "BipolarQuant")
 

@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from deploy.host_model import HostModel
-from finn_builds.frames import LabelledData
 from finn_builds.ingest import IntegerMLP
 from finn_builds.report.content import Classes, Roc
+from finn_builds.verify.frames import LabelledData
 
 #: Points of a curve that are kept: more can't be seen and only make the page larger.
 CURVE_POINTS = 160

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from finn_builds.errors import UserError
-from finn_builds.layout import PAGE_DATA_FILE
+from finn_builds.files import PAGE_DATA_FILE
 from finn_builds.report.design import ESTIMATED, RESOURCES, SYNTHESISED
 from finn_builds.run import state as disk
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from finn_builds.errors import UserError
-from finn_builds.layout import PAGE_FILE
+from finn_builds.files import PAGE_FILE
 from finn_builds.report.compare import Build, Comparison
 from finn_builds.report.compare_table import notes_of, rows_of
 from finn_builds.report.figures import Point, pareto_plot

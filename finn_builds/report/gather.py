@@ -8,16 +8,15 @@ from typing import Any
 from qonnx.core.modelwrapper import ModelWrapper
 
 from deploy.host_model import HostModel
-from finn_builds.boards import Board
-from finn_builds.frames import LabelledData
+from finn_builds.config.boards import Board
+from finn_builds.files import HOST_FILE, SUMMARY_FILE, SYNTHESIS_FILE, read_json
 from finn_builds.ingest import integer_mlp
-from finn_builds.json_files import read_json
-from finn_builds.layout import HOST_FILE, SUMMARY_FILE, SYNTHESIS_FILE
 from finn_builds.report.classes import classes_of
 from finn_builds.report.content import Accuracy, BuildReport, Origin, Timing, Verification
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
 from finn_builds.report.traffic import passages_of, streams_of
 from finn_builds.run import state as disk
+from finn_builds.verify.frames import LabelledData
 
 
 def build_report(

@@ -10,10 +10,10 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from finn_builds.boards import Resources as Device
-from finn_builds.flow.shapes import node_layers
+from finn_builds.config.boards import Resources as Device
+from finn_builds.files import TOOL_KEY, WHOLE_KEY
+from finn_builds.folded.shapes import node_layers
 from finn_builds.ingest import IntegerMLP
-from finn_builds.layout import TOOL_KEY, WHOLE_KEY
 from finn_builds.report.design import RESOURCES, Layer, Node, Part, Synthesis, Use
 
 _KINDS = {

@@ -10,9 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from finn_builds import fingerprint
-from finn_builds.checks import is_path
-from finn_builds.config import BuildConfig
+from finn_builds.config import fingerprint
+from finn_builds.config.build import BuildConfig
+from finn_builds.config.checks import is_path
 
 #: Field of the configuration and the option that sets it.
 OPTIONS = {

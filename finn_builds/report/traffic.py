@@ -9,7 +9,7 @@ from typing import Any
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from finn_builds.flow.shapes import node_layers
+from finn_builds.folded.shapes import node_layers
 from finn_builds.report.design import Passage, Stream
 from finn_builds.report.network import kind_of
 

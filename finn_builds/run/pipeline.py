@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from finn_builds.config.fingerprint import digest
 from finn_builds.errors import UserError
-from finn_builds.fingerprint import digest
 from finn_builds.run import state as disk
 from finn_builds.run.capture import LOG_FILE
 from finn_builds.run.lock import LOCK_FILE
@@ -16,7 +16,7 @@ from finn_builds.run.lock import LOCK_FILE
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
 
-    from finn_builds.config import BuildConfig
+    from finn_builds.config.build import BuildConfig
 
 StepFunction = Callable[["ModelWrapper", "BuildConfig"], "ModelWrapper"]
 

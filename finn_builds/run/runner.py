@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finn_builds.config import DECLARED_FIELDS, BuildConfig
+from finn_builds.config.build import DECLARED_FIELDS, BuildConfig
 from finn_builds.errors import UserError
-from finn_builds.progress import Reporter
 from finn_builds.run import state as disk
 from finn_builds.run.capture import LOG_FILE, captured
 from finn_builds.run.lock import LOCK_FILE, folder_lock
@@ -36,6 +35,7 @@ from finn_builds.run.pipeline import (
     select,
     step_keys,
 )
+from finn_builds.run.progress import Reporter
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper

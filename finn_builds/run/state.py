@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from finn_builds.config.fingerprint import file_digest, tree_digest
 from finn_builds.errors import UserError
-from finn_builds.fingerprint import file_digest, tree_digest
 from finn_builds.run.lock import LOCK_FILE
 
 if TYPE_CHECKING:

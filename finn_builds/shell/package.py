@@ -26,7 +26,7 @@ from deploy.package import (
     RTL,
     VECTORS,
 )
-from finn_builds.boards import Board
+from finn_builds.config.boards import Board
 from finn_builds.shell.spec import ShellSpec
 
 __all__ = ["overlay_description", "write_driver", "write_package"]

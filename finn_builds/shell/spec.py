@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from finn_builds.boards import Board
+from finn_builds.config.boards import Board
 from finn_builds.errors import UserError
 
 __all__ = ["ShellSpec"]

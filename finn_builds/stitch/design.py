@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from finn_builds.streams import StreamFormat
+from finn_builds.stitch.streams import StreamFormat
 
 if TYPE_CHECKING:
     from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from finn_builds.finn_env import rtllib
+from finn_builds.folded.finn_env import rtllib
 from finn_builds.stitch.design import TOP, Design, Stage
 from finn_builds.stitch.rtl_fixes import fixed_source
 from finn_builds.stitch.top import top_text

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from finn_builds.boards import Board
+from finn_builds.config.boards import Board
 from finn_builds.shell.spec import ShellSpec
 
 __all__ = ["ACCELERATOR", "BUILD_SCRIPT", "RESULT", "accelerator_wrapper", "build_tcl"]

@@ -101,7 +101,7 @@ class Made:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     pytest.importorskip("pynq", reason="the driver needs pynq")
     from deploy.host_model import HostModel
-    from finn_builds.boards import load_board
+    from finn_builds.config.boards import load_board
     from finn_builds.shell.package import overlay_description, write_package
 
     build = tmp_path_factory.mktemp("build")

@@ -15,9 +15,9 @@ import numpy as np
 from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 
-from finn_builds.config import BuildConfig
+from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
-from finn_builds.progress import reporter
+from finn_builds.run.progress import reporter
 from finn_builds.run.runner import Step, run_steps
 
 

@@ -12,8 +12,13 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.infer_shapes import InferShapes
 
-from finn_builds.config import BuildConfig
-from finn_builds.flow import codegen, fuse, hardware, parallelism, stitched, style
+from finn_builds.config.build import BuildConfig
+from finn_builds.flow import choose_style as style
+from finn_builds.flow import convert as hardware
+from finn_builds.flow import fold as parallelism
+from finn_builds.flow import fuse
+from finn_builds.flow import generate as codegen
+from finn_builds.flow import stitch as stitched
 from finn_builds.ingest import IntegerMLP, integer_mlp
 from finn_builds.sim.compile import SimDesign, compile_designs
 from finn_builds.sim.simulator import Simulator

@@ -19,7 +19,7 @@ from deploy.measure import throughput_test
 from deploy.package import Package
 from deploy.validate import validate
 from finn_builds import BuildConfig, build
-from finn_builds.flow import style
+from finn_builds.flow import choose_style as style
 from tests.finn_builds.small_network import save_small_network
 from tests.finn_builds.vivado.conftest import fake_vivado, record, tclsh  # noqa: F401
 
@@ -154,7 +154,7 @@ def test_the_zip_holds_the_package_and_runs_under_any_name(results, tmp_path):
 
 def test_equal_builds_give_equal_packages(results, config, tmp_path):
     """Nothing of the time or the place is in a zip."""
-    from finn_builds.flow.deployment import step_deployment_package
+    from finn_builds.flow.deliver import step_deployment_package
 
     settings = replace(config, output_dir=results["sparse"].out).validate()
     digests = set()

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from qonnx.custom_op.registry import getCustomOp
 
-from finn_builds.config import BuildConfig
+from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
-from finn_builds.estimates import MvauShape, Resources, ThresholdShape
-from finn_builds.flow import hardware
+from finn_builds.flow import convert as hardware
+from finn_builds.flow.choose_style import choose, step_choose_style
 from finn_builds.flow.fuse import SparseCost
-from finn_builds.flow.style import choose, step_choose_style
-from finn_builds.folding import FoldedLayer
+from finn_builds.folded.estimates import MvauShape, Resources, ThresholdShape
+from finn_builds.folded.folding import FoldedLayer
 from tests.finn_builds.flow.networks import legal_inputs, simulators, stitch, streamlined
 
 NETWORKS = 30

@@ -2,8 +2,8 @@
 
 import json
 
-from finn_builds.console import summary_table
 from finn_builds.flow.summary import _synthesised
+from finn_builds.report.terminal import summary_table
 
 REPORT = {
     "(top)": {

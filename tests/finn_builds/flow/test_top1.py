@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from deploy.host_model import HostModel
 from finn_builds import tools
-from finn_builds.custom_op.label_select_rtl import key_width, label_select_text
 from finn_builds.errors import UserError
-from finn_builds.estimates import top1
-from finn_builds.flow.top1 import class_keys, output_affine
+from finn_builds.folded.custom_op.label_select_rtl import key_width, label_select_text
+from finn_builds.folded.estimates import top1
+from finn_builds.ingest.top1 import class_keys, output_affine
 from finn_builds.sim.compile import SimDesign, compile_designs
 from finn_builds.sim.simulator import Simulator
 from finn_builds.stitch.sources import RTL
-from finn_builds.streams import StreamFormat
+from finn_builds.stitch.streams import StreamFormat
 
 
 @given(

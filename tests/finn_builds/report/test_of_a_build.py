@@ -13,9 +13,9 @@ import pytest
 
 import build as command
 from finn_builds import BuildConfig, BuildResult, build
-from finn_builds.config import DECLARED_FIELDS
-from finn_builds.progress import Reporter
+from finn_builds.config.build import DECLARED_FIELDS
 from finn_builds.report.origin import OPTIONS, command_line
+from finn_builds.run.progress import Reporter
 from tests.finn_builds.report.browser import assert_renders
 from tests.finn_builds.report.outline import Outline, text_of
 from tests.finn_builds.small_network import SIZES, save_small_network

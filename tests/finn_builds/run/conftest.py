@@ -16,7 +16,7 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
 
     That sources decide is tested with the configuration; fsync guards against power cuts alone.
     """
-    monkeypatch.setattr("finn_builds.config.BuildConfig.environment", lambda self: {})
+    monkeypatch.setattr("finn_builds.config.build.BuildConfig.environment", lambda self: {})
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 

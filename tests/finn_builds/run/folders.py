@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from finn_builds.fingerprint import file_digest
+from finn_builds.config.fingerprint import file_digest
 from finn_builds.run import state as disk
 from finn_builds.run.runner import Step, run_steps
 from tests.finn_builds import toy_build as toy

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from finn_builds.progress import Reporter
+from finn_builds.run.progress import Reporter
 from finn_builds.run.runner import Step, run_steps
 from tests.finn_builds import toy_build as toy
 from tests.finn_builds.run.folders import build

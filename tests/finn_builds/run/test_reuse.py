@@ -63,7 +63,7 @@ class TestReuse:
     ) -> None:
         build(toy_model, tmp_path / "b")
         monkeypatch.setattr(
-            "finn_builds.config.BuildConfig.environment", lambda self: {"sources": "other"}
+            "finn_builds.config.build.BuildConfig.environment", lambda self: {"sources": "other"}
         )
         assert build(toy_model, tmp_path / "b").ran == NAMES
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from finn_builds.boards import load_board
+from finn_builds.config.boards import load_board
 from finn_builds.errors import UserError
 from finn_builds.shell import ShellSpec
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from finn_builds import tools
-from finn_builds.boards import load_board
+from finn_builds.config.boards import load_board
 from finn_builds.shell import MemoryTiming, ShellSpec
 from finn_builds.shell.simulator import CONTROL
 from finn_builds.shell.top import CONTROL as CONTROL_MODULE

@@ -11,12 +11,11 @@ import pytest
 from deploy.packing import padded
 from finn_builds import tools
 from finn_builds.errors import VerificationError
-from finn_builds.flow.gate_level import check_gates
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.lower import Options
 from finn_builds.sparse.network import SparseNetwork
 from finn_builds.stitch.design import Design, Stage
-from finn_builds.streams import StreamFormat
+from finn_builds.stitch.streams import StreamFormat
 from finn_builds.synth.gate_stream import run_words
 from finn_builds.synth.gates import GateSimulator, NotSimulated
 from finn_builds.synth.netlist import Cell, Netlist, from_json
@@ -25,6 +24,7 @@ from finn_builds.synth.script import NETLIST
 from finn_builds.synth.sources import node_ports
 from finn_builds.synth.timing import longest_path
 from finn_builds.synth.yosys import prepare
+from finn_builds.verify.gate_level import check_gates
 from tests.finn_builds.sparse.sparse_networks import pack, random_frames, random_network
 
 SEEDS = {"xc7": range(300, 324), "xcup": range(324, 336), "ecp5": range(336, 348)}

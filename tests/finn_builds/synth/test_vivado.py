@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from finn_builds.config import BuildConfig
+from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
-from finn_builds.flow.synthesis import step_out_of_context_synthesis
+from finn_builds.flow.synthesise import step_out_of_context_synthesis
 from finn_builds.synth import vivado
 from finn_builds.vivado.reports import ReportError
 from tests.finn_builds.flow.networks import stitch, streamlined

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from finn_builds import tools
-from finn_builds.flow.synthesis import yosys_report
+from finn_builds.flow.synthesise import yosys_report
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.family import family_named
 from finn_builds.sparse.network import SparseLayer, SparseNetwork

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from finn_builds.boards import load_board
+from finn_builds.config.boards import load_board
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.vivado.project import write_project
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from finn_builds.config import BuildConfig
+from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.tools import ToolFailed
 from finn_builds.vivado.bitfile import make_bitfile

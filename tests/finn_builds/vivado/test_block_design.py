@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from finn_builds.boards import board_names, load_board
+from finn_builds.config.boards import board_names, load_board
 from finn_builds.vivado.project import needs_licence
 from tests.finn_builds.vivado.conftest import write_build
 

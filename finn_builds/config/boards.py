@@ -1,0 +1,179 @@
+"""The boards a build can aim at, read from ``board_configs/*.yaml``.
+
+A board is one file; adding a board adds one file and changes no code. Files are checked when they
+are read, and a mistake in one is an error that names the file and the key.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from finn_builds.errors import UserError
+
+BOARD_DIR = Path(__file__).resolve().parents[2] / "board_configs"
+
+# What follows from the kind of processing system: Yosys' family, the part's prefixes and the width
+# of its high-performance AXI ports (UG585 chapter 5, UG1085 chapter 35).
+_OF_PS = {
+    "zynq_7000": ("xc7", ("xc7z",), 64),
+    "zynq_ultrascale": ("xcup", ("xczu", "xck"), 128),
+}
+
+
+class Resources(BaseModel):
+    """What a device holds, under FINN's names.
+
+    ``BRAM_18K`` counts half blocks: a 36 Kb block RAM is two.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    LUT: PositiveInt
+    FF: PositiveInt
+    BRAM_18K: NonNegativeInt
+    DSP: NonNegativeInt
+    URAM: NonNegativeInt
+
+
+class Board(BaseModel):
+    """One board: its device, its processing system and the clock to start from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str
+    """Name after ``--board``; equal to the file's name."""
+    part: str
+    """Vivado part, e.g. ``xc7z020clg400-1``."""
+    family: Literal["xc7", "xcup"]
+    """Yosys' name of the device family."""
+    board_part: str | None
+    """Vivado board part, or None where the vendor has none."""
+    ps_type: Literal["zynq_7000", "zynq_ultrascale"]
+    """Kind of processing system."""
+    clock_ns: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """Default clock period of the accelerator in ns."""
+    dma_width: Literal[64, 128]
+    """Width in bits of the AXI port the DMAs use."""
+    axi_control: str
+    """Master port of the processing system that reaches the accelerator's registers."""
+    axi_data: str
+    """Slave port of the processing system through which the DMAs reach the DDR."""
+    ddr_mib: PositiveInt
+    """DDR of the processing system in MiB."""
+    resources: Resources
+    """What the whole device holds."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Board":
+        family, prefixes, width = _OF_PS[self.ps_type]
+        if self.family != family:
+            raise ValueError(f"family: {self.ps_type} is {family}, found {self.family}")
+        if not self.part.startswith(prefixes):
+            wanted = " or ".join(prefixes)
+            raise ValueError(f"part: {self.ps_type} parts begin with {wanted}, found {self.part}")
+        if self.dma_width != width:
+            raise ValueError(f"dma_width: {self.ps_type} has {width}, found {self.dma_width}")
+        return self
+
+
+def board_path(name: str, folder: Path = BOARD_DIR) -> Path:
+    """Return the file that describes a board.
+
+    Parameters
+    ----------
+    name
+        Name of the board, as ``board_names`` lists it.
+    folder
+        Where the board files lie.
+
+    Raises
+    ------
+    UserError
+        The folder holds no such board; the message lists those it holds.
+    """
+    names = board_names(folder)
+    if name not in names:
+        by_lower = {known.lower(): known for known in names}
+        close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+        hint = f"did you mean {by_lower[close[0]]}? " if close else ""
+        raise UserError(
+            f"unknown board {name!r}: {hint}known boards are {', '.join(names)}; choose one"
+        )
+    return folder / f"{name}.yaml"
+
+
+def board_names(folder: Path = BOARD_DIR) -> list[str]:
+    """Return the names of all boards, in alphabetical order."""
+    return sorted((path.stem for path in folder.glob("*.yaml")), key=str.lower)
+
+
+def load_board(name: str, folder: Path = BOARD_DIR) -> Board:
+    """Read and check one board.
+
+    Parameters
+    ----------
+    name
+        Name of the board, as ``board_names`` lists it.
+    folder
+        Where the board files lie.
+
+    Raises
+    ------
+    UserError
+        There is no such board, or its file is not what it should be.
+    """
+    path = board_path(name, folder)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where is not None else ""
+        raise UserError(
+            f"{path}{line}: not a YAML file ({_first_line(error)}); mend it there"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path}: expected one mapping of keys, found {type(content).__name__}; see the other "
+            "files in its folder"
+        )
+    try:
+        board = Board.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_problem(error)}") from error
+    if board.name != name:
+        raise UserError(
+            f"{path}: name: expected the file's name, {name}, found {board.name}; rename one of "
+            "them"
+        )
+    return board
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "problem", None) or error).splitlines()[0]
+
+
+def _first_problem(error: ValidationError) -> str:
+    """Return the first problem as one line: key, what is wrong, what was found."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    match problem["type"]:
+        case "extra_forbidden":
+            known = Resources if key.startswith("resources.") else Board
+            return f"unknown key {key}; known keys are {', '.join(known.model_fields)}; remove it"
+        case "missing":
+            return f"the key {key} is missing; add it, as the other boards have it"
+        case "value_error":  # raised by Board itself: the message begins with the key
+            return str(problem["ctx"]["error"])
+        case _:
+            return f"{key}: {problem['msg']}, found {problem['input']!r}"

@@ -1,0 +1,112 @@
+"""The files that a build reads and the folder that it fills: found, and made absolute."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from brevitas_models import datasets, zoo
+from finn_builds.config.checks import existing_file, is_path
+from finn_builds.config.fingerprint import ROOT
+from finn_builds.errors import UserError
+
+
+def find_model(given: str) -> str:
+    """Return the name of a model of the zoo as it is, or the absolute path of a model's file.
+
+    Raises
+    ------
+    UserError
+        There is neither.
+    """
+    if is_path(given):
+        return str(existing_file("model", given))
+    if given not in zoo.names():
+        raise UserError(
+            f"unknown model {given!r}: the zoo has {', '.join(zoo.names()) or 'none'}; "
+            f"a QONNX file is given by its path, e.g. ./{given}.onnx"
+        )
+    return given
+
+
+def find_data(given: str | None) -> str | None:
+    """Return the name of a data set as it is, or the absolute path of a data file.
+
+    Raises
+    ------
+    UserError
+        There is neither.
+    """
+    if given is None or given in datasets.NAMES:
+        return given
+    if not is_path(given):
+        raise UserError(
+            f"unknown data {given!r}: expected {', '.join(datasets.NAMES)}, or the path "
+            "of a .npz or .csv file; give one of them"
+        )
+    return str(existing_file("data", given))
+
+
+def find_folding(given: str | Path | None) -> Path | None:
+    """Return the absolute path of a folding configuration.
+
+    Raises
+    ------
+    UserError
+        There is no such file, or it holds no JSON object.
+    """
+    if given is None:
+        return None
+    path = existing_file("folding configuration", given)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(
+            f"folding configuration {path}: not a JSON file ({error}); expected FINN's format, "
+            "as auto_folding_config.json of any build has it"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(
+            f"folding configuration {path}: expected an object of node names, "
+            f"found {type(content).__name__}; see auto_folding_config.json of any build"
+        )
+    return path
+
+
+def find_output_dir(given: str | Path, inputs: Iterable[str | Path | None]) -> Path:
+    """Return the absolute path of a build folder, which need not be there yet.
+
+    Parameters
+    ----------
+    given
+        The folder.
+    inputs
+        What the build reads; names of data sets and None are passed over.
+
+    Raises
+    ------
+    UserError
+        A build there would overwrite what is not a build's.
+    """
+    out = Path(given).expanduser().absolute()
+    if out.exists() and not out.is_dir():
+        raise UserError(
+            f"output folder {out}: there is a file of that name; choose another one (--out)"
+        )
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise UserError(
+            f"output folder {out}: a build needs a folder of its own, this one holds the "
+            "present one; choose another (--out)"
+        )
+    for package in ("board_configs", "brevitas_models", "deploy", "finn_builds", "tests"):
+        if out.resolve().is_relative_to(ROOT / package):
+            raise UserError(f"output folder {out} lies among the sources: choose another one")
+    files = [Path(given) for given in inputs if given is not None and is_path(str(given))]
+    for file in files:
+        if file.resolve().is_relative_to(out.resolve()):
+            raise UserError(
+                f"output folder {out} holds the input {file}, which the build would delete: "
+                f"move the file or choose another folder"
+            )
+    return out

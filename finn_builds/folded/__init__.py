@@ -1,0 +1,1 @@
+"""Folded layers: FINN's environment, nodes, types, folding, FIFO depths and estimates."""

@@ -1,0 +1,134 @@
+"""Puts the choice of the class into hardware, exactly."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+
+from deploy.host_model import HostModel, with_dtype
+from finn_builds.errors import UserError
+
+#: Effect of the host's operations on (scale, bias), with the operation's constant.
+_AFFINE = {
+    "add": lambda scale, bias, value: (scale, bias + value),
+    "sub": lambda scale, bias, value: (scale, bias - value),
+    "rsub": lambda scale, bias, value: (-scale, value - bias),
+    "mul": lambda scale, bias, value: (scale * value, bias * value),
+    "div": lambda scale, bias, value: (scale / value, bias / value),
+}
+_ORDER_KEEPING = ("softmax", "log_softmax", "sigmoid")
+
+
+def class_keys(scale: np.ndarray, bias: np.ndarray) -> tuple[int, list[int]]:
+    """Return integers that order classes as ``scale * x + bias`` does, for any integers x.
+
+    With one positive scale for all classes the order is that of ``x + bias / scale``. Write
+    ``bias / scale = n + f`` with an integer n and 0 <= f < 1: two classes compare by ``x + n``
+    first and, where these are equal, by f. The key ``(x + n) * 2**k + rank(f)`` does the same.
+
+    Parameters
+    ----------
+    scale, bias : ndarray of float64, shape (n_classes,)
+        What the host applies to the accumulators.
+
+    Returns
+    -------
+    shift : int
+        k, so that ``2**k`` holds every rank.
+    offsets : list of int
+        ``n * 2**k + rank(f)`` of each class.
+
+    Raises
+    ------
+    UserError
+        When the scales differ or are not positive.
+    """
+    if not (scale > 0).all() or not (scale == scale[0]).all():
+        raise UserError(
+            "--top1 needs one positive scale for all outputs of the last layer; this model scales "
+            f"each class by its own factor ({scale.min():g} to {scale.max():g}). Leave out --top1 "
+            "(the host finds the class), or train the last layer with one scale per tensor."
+        )
+    # As exact fractions: two classes that tie for some x must do so here, too.
+    ratios = [Fraction(float(b)) / Fraction(float(scale[0])) for b in bias]
+    wholes = [math.floor(ratio) for ratio in ratios]
+    rests = [ratio - whole for ratio, whole in zip(ratios, wholes, strict=True)]
+    order = sorted(set(rests))
+    shift = (len(order) - 1).bit_length()
+    ranks = [order.index(rest) for rest in rests]
+    return shift, [(whole << shift) + rank for whole, rank in zip(wholes, ranks, strict=True)]
+
+
+def output_affine(host: HostModel) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale and bias that the host applies to the last integers, in float64.
+
+    Raises
+    ------
+    UserError
+        When the host does more than scale, shift and normalise.
+    """
+    ops = list(host.to_dict()["after"])
+    while ops and ops[-1]["op"] in _ORDER_KEEPING:
+        ops.pop()
+    other = [op["op"] for op in ops if op["op"] not in _AFFINE]
+    if other:
+        raise UserError(
+            f"--top1 can't follow the operation {other[0]!r} behind the last layer: only scales, "
+            "biases and softmax can be moved into hardware. Leave out --top1."
+        )
+    scale, bias = np.ones(host.n_out), np.zeros(host.n_out)
+    for op in ops:
+        scale, bias = _AFFINE[op["op"]](scale, bias, with_dtype(op, np.float64)["value"])
+    return scale, bias
+
+
+def append_label_select(model: ModelWrapper, host: HostModel) -> ModelWrapper:
+    """Append a top-1 node to a graph of hardware nodes.
+
+    Parameters
+    ----------
+    model : ModelWrapper
+        Its output is that of the last layer's accumulators.
+    host : HostModel
+        What the host would do behind them.
+
+    Raises
+    ------
+    UserError
+        There is one output only, or the host does what can't be moved into hardware.
+    """
+    if host.n_out < 2:
+        raise UserError(
+            f"--top1 needs at least two outputs; this model has {host.n_out}: leave it out"
+        )
+    shift, offsets = class_keys(*output_affine(host))
+    old = model.graph.output[0]
+    index_type = DataType[f"UINT{-(-max(1, (host.n_out - 1).bit_length()) // 8) * 8}"]
+    new = helper.make_tensor_value_info("top1_index", TensorProto.FLOAT, [1, 1])
+    node = helper.make_node(
+        "LabelSelect_rtl",
+        [old.name],
+        [new.name],
+        domain="finn_builds.folded.custom_op",
+        backend="fpgadataflow",
+        name="LabelSelect_rtl_0",
+        Labels=host.n_out,
+        PE=1,
+        K=1,
+        inputDataType=model.get_tensor_datatype(old.name).name,
+        outputDataType=index_type.name,
+        numInputVectors=[1],
+        shift=shift,
+        offsets=offsets,
+    )
+    model.graph.value_info.append(old)
+    model.graph.output.remove(old)
+    model.graph.output.append(new)
+    model.graph.node.append(node)
+    model.set_tensor_datatype(new.name, index_type)
+    return model

@@ -1,0 +1,1 @@
+"""Comparison with the reference: frames, integer equality, the mapped netlist, accuracy."""

@@ -1,0 +1,126 @@
+"""The mapped netlist against the QONNX model: what synthesis left is verified, not believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from finn_builds.errors import VerificationError
+from finn_builds.sparse.network import SparseNetwork
+from finn_builds.stitch.design import Design
+from finn_builds.stitch.streams import StreamFormat
+from finn_builds.synth.gate_stream import GateRun, run_words
+from finn_builds.synth.gates import NotSimulated
+from finn_builds.synth.netlist import Netlist, chain
+from finn_builds.verify.exactness import check_equal
+
+#: Random frames for a node that is checked alone.
+NODE_FRAMES = 500
+#: Clocks without any transfer after which a netlist counts as stuck, beside its own latency.
+PATIENCE = 1_000
+
+
+def check_gates(
+    design: Design,
+    netlists: Mapping[str, Netlist],
+    sparse: Mapping[str, tuple[SparseNetwork, StreamFormat, StreamFormat]],
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    latency: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Compare the netlist with the reference under random stalls, whole or by sparse nodes.
+
+    DSP blocks and memories are not simulated at gate level. Of a design that has them the sparse
+    nodes are compared one by one, with random frames, with what they stand for.
+
+    Parameters
+    ----------
+    design : Design
+    netlists : mapping of str to Netlist
+        Of every node of the design, in its order.
+    sparse : mapping of str to (SparseNetwork, StreamFormat, StreamFormat)
+        What each sparse node stands for, and its streams.
+    x, y : ndarray of int, shape (frames, n_in) and (frames, n_out)
+        Verification frames with their expected outputs.
+    latency : int
+        Clocks that a frame may take at most.
+    seed : int
+        Of the stalls and random frames.
+
+    Returns
+    -------
+    dict
+        ``frames`` compared of the whole design, ``mismatches``, and where the whole could not
+        be simulated ``why``, and the frames compared of each sparse node under ``nodes``.
+
+    Raises
+    ------
+    VerificationError
+        On one mismatch, or where words went missing.
+    """
+    idle = 2 * latency + PATIENCE
+    try:
+        run = run_words(
+            chain(list(netlists.values())),
+            design.input.to_beats(x),
+            (design.input.beats, design.output.beats),
+            design.output.width // 8,
+            seed=seed,
+            idle_limit=idle,
+        )
+    except NotSimulated as reason:
+        rng = np.random.default_rng(seed)
+        nodes = {
+            name: _check_node(name, netlists[name], *sparse[name], rng=rng, idle=idle)
+            for name in netlists
+            if name in sparse
+        }
+        return {"frames": 0, "mismatches": 0, "why": str(reason), "nodes": nodes}
+    _check_run(run, y, design.output, "the netlist after synthesis")
+    return {"frames": len(x), "mismatches": 0, "lanes": run.lanes, "clocks": run.clocks}
+
+
+def _check_node(
+    name: str,
+    netlist: Netlist,
+    network: SparseNetwork,
+    into: StreamFormat,
+    out: StreamFormat,
+    *,
+    rng: np.random.Generator,
+    idle: int,
+) -> int:
+    """Compare one sparse node with what it stands for; return the frames, 0 if it can't be."""
+    first = network.layers[0]
+    if into.datatype == "BIPOLAR":
+        x = rng.choice((-1, 1), (NODE_FRAMES, network.n_in))
+    else:
+        x = rng.integers(first.in_lo, first.in_hi + 1, (NODE_FRAMES, network.n_in))
+    try:
+        run = run_words(
+            netlist,
+            into.to_beats(x),
+            (into.beats, out.beats),
+            out.width // 8,
+            seed=int(rng.integers(1 << 31)),
+            idle_limit=idle,
+        )
+    except NotSimulated:
+        return 0
+    _check_run(run, network.evaluate(x), out, f"the netlist of {name} after synthesis")
+    return NODE_FRAMES
+
+
+def _check_run(run: GateRun, expected: np.ndarray, out: StreamFormat, what: str) -> None:
+    """Compare what a netlist gave; words that never came are no zeros."""
+    check_equal(expected, out.from_beats(run.words), what)
+    if run.missing:
+        raise VerificationError(
+            f"{what} gave {run.missing:,} words less than the QONNX model asks for and stood "
+            "still. This is a fault of the flow, not of the model: please report it with the "
+            "model and the command"
+        )

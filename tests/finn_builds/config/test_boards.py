@@ -1,0 +1,165 @@
+"""Boards: the shipped files, their agreement with FINN's tables, and bad files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from finn_builds.config.boards import BOARD_DIR, Board, board_names, load_board
+from finn_builds.errors import UserError
+
+SHIPPED = [
+    "AUP-ZU3",
+    "KV260_SOM",
+    "Pynq-Z1",
+    "Pynq-Z2",
+    "RFSoC2x2",
+    "RFSoC4x2",
+    "Ultra96-V2",
+    "ZCU102",
+    "ZCU104",
+]
+
+# FINN names this board after its memory.
+FINN_NAMES = {"AUP-ZU3": "AUP-ZU3_8GB"}
+
+
+def test_shipped_boards() -> None:
+    assert set(SHIPPED) <= set(board_names())  # more may be added
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_part_and_port_width_are_finns(name: str) -> None:
+    from finn.util.basic import pynq_native_port_width, pynq_part_map
+
+    board = load_board(name)
+    assert board.part == pynq_part_map[FINN_NAMES.get(name, name)]
+    assert board.dma_width == pynq_native_port_width[FINN_NAMES.get(name, name)]
+
+
+@pytest.mark.parametrize("name", [*SHIPPED[:1], *SHIPPED[2:4], *SHIPPED[6:]])
+def test_resources_are_near_finns(name: str) -> None:
+    """FINN rounds; a wrong digit of ours would still show. It has not the other three devices."""
+    from finn.util.platforms import platforms
+
+    finn_name = {**FINN_NAMES, "Ultra96-V2": "Ultra96"}.get(name, name)
+    ours = load_board(name).resources.model_dump()
+    finns = platforms[finn_name]().resource_count_dict["slr0"]
+    assert ours == pytest.approx(finns, rel=0.05)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_figures_agree_with_each_other(name: str) -> None:
+    """Every slice of these families has two flip-flops a LUT, and block RAMs come in pairs."""
+    has = load_board(name).resources
+    assert has.FF == 2 * has.LUT
+    assert has.BRAM_18K % 2 == 0
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_board_part_is_the_boards(name: str) -> None:
+    board_part = load_board(name).board_part
+    assert board_part is not None
+    vendor, board, kind, version = board_part.split(":")
+    assert vendor and kind == "part0" and version.count(".") == 1
+    assert board.replace("-8gb", "").replace("-", "") == name.lower().replace("-", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [("pynq-z1", "Pynq-Z1"), ("ZCU-104", "ZCU104"), ("KV260", "KV260_SOM"), ("Nope", None)],
+)
+def test_unknown_board_names_the_known_ones(given: str, near: str | None) -> None:
+    with pytest.raises(UserError) as error:
+        load_board(given)
+    message = str(error.value)
+    assert message.startswith(f"unknown board {given!r}")
+    assert all(name in message for name in SHIPPED)
+    assert "\n" not in message
+    assert (f"did you mean {near}?" in message) == (near is not None)
+
+
+@pytest.mark.parametrize("name", ["../Pynq-Z1", "README", "", "Pynq-Z1.yaml"])
+def test_only_board_files_are_read(name: str) -> None:
+    with pytest.raises(UserError, match="unknown board"):
+        load_board(name)
+
+
+@pytest.fixture
+def good() -> dict:
+    return yaml.safe_load((BOARD_DIR / "Pynq-Z1.yaml").read_text())
+
+
+def write(folder: Path, content: object, name: str = "Pynq-Z1") -> None:
+    text = content if isinstance(content, str) else yaml.safe_dump(content)
+    (folder / f"{name}.yaml").write_text(text)
+
+
+def test_a_new_board_is_one_file(tmp_path: Path, good: dict) -> None:
+    write(tmp_path, {**good, "name": "Mine", "clock_ns": 8, "board_part": None}, "Mine")
+    assert board_names(tmp_path) == ["Mine"]
+    board = load_board("Mine", tmp_path)
+    assert (board.clock_ns, board.board_part, board.part) == (8.0, None, good["part"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": "red"}, r"unknown key colour; known keys are name, part"),
+        (
+            {"resources": {"LUT": 1, "FF": 2, "BRAM_18K": 0, "DSP": 0}},
+            r"the key resources\.URAM is",
+        ),
+        (
+            {"resources": {"LUT": 1, "FF": 2, "BRAM_18K": 0, "DSP": 0, "URAM": 0, "BRAM": 1}},
+            r"unknown key resources\.BRAM; known keys are LUT",
+        ),
+        ({"clock_ns": 0}, r"clock_ns: Input should be greater than 0, found 0"),
+        ({"clock_ns": float("inf")}, r"clock_ns: Input should be a finite number"),
+        ({"clock_ns": "10"}, r"clock_ns: Input should be a valid number, found '10'"),
+        ({"dma_width": 32}, r"dma_width: Input should be 64 or 128, found 32"),
+        ({"dma_width": 128}, r"dma_width: zynq_7000 has 64, found 128"),
+        ({"family": "xcup"}, r"family: zynq_7000 is xc7, found xcup"),
+        ({"part": "xczu3eg-sbva484-1-i"}, r"part: zynq_7000 parts begin with xc7z, found xczu3eg"),
+        ({"ps_type": "versal"}, r"ps_type: Input should be 'zynq_7000' or"),
+        ({"name": "Other"}, r"name: expected the file's name, Pynq-Z1, found Other"),
+    ],
+)
+def test_bad_value_names_file_and_key(
+    tmp_path: Path, good: dict, change: dict, message: str
+) -> None:
+    write(tmp_path, {**good, **change})
+    with pytest.raises(UserError, match=rf"Pynq-Z1\.yaml: {message}"):
+        load_board("Pynq-Z1", tmp_path)
+
+
+@pytest.mark.parametrize("key", list(Board.model_fields))
+def test_every_key_is_needed(tmp_path: Path, good: dict, key: str) -> None:
+    del good[key]
+    write(tmp_path, good)
+    with pytest.raises(UserError, match=rf"Pynq-Z1\.yaml: the key {key} is missing"):
+        load_board("Pynq-Z1", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [", "line 1: not a YAML file"),
+        ("a: 1\nb: {", "line 2: not a YAML file"),
+        ("- a", "expected one mapping of keys, found list"),
+        ("", "expected one mapping of keys, found NoneType"),
+        ("!!python/object/apply:os.system ['true']", "not a YAML file"),
+    ],
+)
+def test_bad_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    write(tmp_path, text)
+    with pytest.raises(UserError, match=rf"Pynq-Z1\.yaml.*{message}"):
+        load_board("Pynq-Z1", tmp_path)
+
+
+def test_a_board_does_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_board("Pynq-Z1").clock_ns = 1.0  # type: ignore[misc]

@@ -1,0 +1,200 @@
+"""The configuration: what it accepts, completes and refuses, and what a step may read of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from finn.builder.build_dataflow_config import DataflowBuildConfig
+
+from finn_builds.config import build as config_module
+from finn_builds.config import fingerprint as fp
+from finn_builds.config.build import BuildConfig
+from finn_builds.errors import UserError
+from tests.finn_builds.toy_build import make_model
+from tests.finn_builds.toy_build import unchecked as make
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "in" / "my model.onnx"
+    path.parent.mkdir()
+    make_model().save(str(path))
+    return path
+
+
+class TestValidate:
+    def test_defaults_come_from_the_board(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        cfg = make(model).validate()
+        assert cfg.out == tmp_path / "build" / "my_model_Pynq-Z1"
+        assert cfg.synth_clk_period_ns == 10.0
+        assert cfg.fpga_part == "xc7z020clg400-1"
+        assert cfg.model_file == model and cfg.model_name == "my_model"
+        assert not cfg.out.exists()
+        assert make(model, board="KV260_SOM").validate().synth_clk_period_ns == 5.0
+
+    def test_given_values_stay(self, model: Path, tmp_path: Path) -> None:
+        cfg = make(model, synth_clk_period_ns=4, output_dir=str(tmp_path / "o"), target_fps=1000)
+        cfg = cfg.validate()
+        assert (cfg.synth_clk_period_ns, cfg.out, cfg.target_fps) == (4.0, tmp_path / "o", 1000.0)
+
+    def test_again_changes_nothing(self, model: Path) -> None:
+        cfg = make(model, target_fps=100).validate()
+        assert cfg.validate() == cfg
+
+    def test_original_is_left_alone(self, model: Path) -> None:
+        cfg = make(model)
+        cfg.validate()
+        assert cfg == make(model)
+
+    def test_relative_paths_survive_a_change_of_folder(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(model.parent)
+        cfg = make(Path(model.name)).validate()
+        monkeypatch.chdir(tmp_path)
+        assert cfg.model_file is not None and cfg.model_file.is_file()
+
+    def test_finns_steps_can_read_it(self, model: Path, tmp_path: Path) -> None:
+        cfg = make(model, target_fps=1e5, output_dir=tmp_path / "o").validate()
+        assert isinstance(cfg, DataflowBuildConfig)
+        assert cfg._resolve_fpga_part() == "xc7z020clg400-1"
+        assert cfg._resolve_cycles_per_frame() == 1000
+        assert cfg.get_report_directory(create=False) == tmp_path / "o" / "report"
+
+    def test_round_trip_through_json_and_yaml(self, model: Path) -> None:
+        cfg = make(model, target_fps=5.0, trace="vcd")
+        assert BuildConfig.from_json(cfg.to_json()) == cfg
+        assert BuildConfig.from_yaml(cfg.to_yaml()) == cfg
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"board": None}, "no board given"),
+            ({"board": "Nope"}, "unknown board 'Nope'"),
+            ({"fpga_part": "xc7z010clg400-1"}, "fpga_part xc7z010clg400-1: Pynq-Z1 carries xc7z02"),
+            ({"target_fps": 0}, "target_fps: expected a number above 0, found 0"),
+            ({"target_fps": -1.5}, "target_fps: expected a number above 0, found -1.5"),
+            ({"target_fps": float("nan")}, "target_fps: expected a number above 0, found nan"),
+            ({"target_fps": float("inf")}, "target_fps: expected a number above 0, found inf"),
+            ({"target_fps": "100"}, "target_fps: expected a number above 0, found '100'"),
+            ({"target_fps": True}, "target_fps: expected a number above 0, found True"),
+            ({"synth_clk_period_ns": 0}, r"clock period \(ns\): expected a number above 0"),
+            ({"synth_clk_period_ns": 0.2}, "clock period: expected 1 ns or more, found 0.2"),
+            ({"style": "unrolled"}, "style: expected auto or folded or sparse, found 'unrolled'"),
+            ({"trace": "ghw"}, "trace: expected vcd or fst, found 'ghw'"),
+            ({"verify_frames": 0}, "verify_frames: expected a whole number of at least 3, found 0"),
+            ({"verify_frames": 2}, "verify_frames: expected a whole number of at least 3, found 2"),
+            ({"verify_frames": 1.5}, "verify_frames: expected a whole number"),
+            ({"verify_seed": -1}, "verify_seed: expected a whole number of at least 0"),
+            ({"input_quant": "FLOAT32"}, "input_quant: expected INT2 to INT8 or UINT1 to UINT8"),
+            ({"input_quant": "INT1"}, "input_quant: expected"),
+            ({"input_quant": "UINT9"}, "input_quant: expected"),
+            ({"input_scale": 0.5}, "input_scale needs input_quant"),
+            ({"input_quant": "INT8", "input_scale": 0.0}, "input_scale: expected a number above 0"),
+            ({"model": "missing.onnx"}, "model missing.onnx: there is no such file"),
+            ({"model": "."}, "unknown model '.'"),
+            ({"model": "./"}, "this is a folder"),
+            ({"model": "no-such-zoo-model"}, "unknown model 'no-such-zoo-model': the zoo has"),
+            ({"data": "missing.npz"}, "data missing.npz: there is no such file"),
+            ({"data": "cats"}, "unknown data 'cats': expected digits, jets, or the path"),
+            ({"folding_config_file": "missing.json"}, "folding configuration missing.json: there"),
+            ({"force": True, "start_step": "x"}, "force runs every step"),
+            ({"hls_clk_period_ns": 3.0}, "option hls_clk_period_ns has no effect in this flow"),
+            ({"mvau_wwidth_max": 100}, "option mvau_wwidth_max has no effect in this flow"),
+            ({"save_intermediate_models": False}, "option save_intermediate_models has no effect"),
+        ],
+    )
+    def test_mistake_is_named(self, model: Path, options: dict, message: str) -> None:
+        with pytest.raises(UserError, match=message) as error:
+            make(model, **options).validate()
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("text", ["{", "[1]", "\x80"])
+    def test_bad_folding_file(self, model: Path, tmp_path: Path, text: str) -> None:
+        path = tmp_path / "folding.json"
+        path.write_bytes(text.encode("latin-1"))
+        with pytest.raises(UserError, match=r"folding configuration .*/folding\.json: "):
+            make(model, folding_config_file=path).validate()
+
+    def test_a_file_that_may_not_be_read(
+        self, model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not tried by its permissions, which say nothing to root."""
+        monkeypatch.setattr("os.access", lambda path, mode: Path(path) != model)
+        with pytest.raises(UserError, match=r"model .*my model\.onnx: this file may not be read"):
+            make(model).validate()
+
+    def test_output_folder_is_a_file(self, model: Path, tmp_path: Path) -> None:
+        (tmp_path / "f").write_text("")
+        with pytest.raises(UserError, match="there is a file of that name"):
+            make(model, output_dir=tmp_path / "f").validate()
+
+    @pytest.mark.parametrize("out", [".", "..", "/"])
+    def test_output_folder_is_one_we_stand_in(
+        self, model: Path, tmp_path: Path, out: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(UserError, match="a build needs a folder of its own"):
+            make(model, output_dir=out).validate()
+
+    @pytest.mark.parametrize("package", ["finn_builds", "deploy/x", "tests/finn_builds/out"])
+    def test_output_folder_among_the_sources(self, model: Path, package: str) -> None:
+        with pytest.raises(UserError, match="lies among the sources"):
+            make(model, output_dir=fp.ROOT / package).validate()
+
+    @pytest.mark.parametrize("which", ["model", "data", "folding_config_file"])
+    def test_output_folder_holds_an_input(self, model: Path, tmp_path: Path, which: str) -> None:
+        out = tmp_path / "b"
+        (out / "sub").mkdir(parents=True)
+        suffix = {"model": ".onnx", "data": ".npz", "folding_config_file": ".json"}[which]
+        file = out / "sub" / f"input{suffix}"
+        file.write_text("{}")
+        with pytest.raises(UserError, match=r"holds the input .*, which the build would"):
+            make(model, output_dir=out, **{which: str(file)}).validate()
+
+    def test_output_folder_may_be_called_like_a_data_set(
+        self, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        cfg = make(model, data="digits", output_dir="digits").validate()
+        assert cfg.out == tmp_path / "digits"
+
+
+class TestView:
+    def test_reads_what_is_allowed_and_nothing_else(self, model: Path, tmp_path: Path) -> None:
+        heard: list[tuple] = []
+        cfg = make(model, output_dir=tmp_path / "o").validate()
+        view = cfg.view(["board"], lambda *call: heard.append(call), tmp_path / "s")
+        assert isinstance(view, BuildConfig)
+        assert view.board == "Pynq-Z1" and view.board_spec.family == "xc7"
+        assert view.out == tmp_path / "o" and view.force is False
+        view.progress(1, 2, "files")
+        assert heard == [(1, 2, "files")]
+        assert view.scratch == tmp_path / "s"
+        with pytest.raises(RuntimeError, match="only a running step"):
+            assert cfg.scratch
+        for name in ("target_fps", "model", "fpga_part", "synth_clk_period_ns", "verify_seed"):
+            with pytest.raises(RuntimeError, match=rf"reads cfg\.{name} without declaring"):
+                getattr(view, name)
+        with pytest.raises(RuntimeError):
+            view._resolve_cycles_per_frame()
+
+    def test_every_own_field_is_guarded_or_says_how_to_run(self) -> None:
+        own = {item.name for item in dataclasses.fields(BuildConfig)} - {
+            item.name for item in dataclasses.fields(DataflowBuildConfig)
+        }
+        assert own <= config_module.DECLARED_FIELDS | config_module.RUN_FIELDS
+        assert not config_module.DECLARED_FIELDS & config_module.RUN_FIELDS
+
+    def test_progress_is_for_a_running_step_alone(self, model: Path, tmp_path: Path) -> None:
+        cfg = make(model).validate()
+        told: list[tuple[int, int, str]] = []
+        view = cfg.view((), lambda *news: told.append(news), tmp_path)
+        cfg.progress(1, 2, "outside a run: nobody is told")
+        view.progress(2, 2, "files")
+        assert told == [(2, 2, "files")]

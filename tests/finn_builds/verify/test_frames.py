@@ -1,0 +1,119 @@
+"""Verification frames, comparison and accuracy."""
+
+import re
+
+import numpy as np
+import pytest
+
+from deploy.host_model import HostModel
+from finn_builds.errors import UserError, VerificationError
+from finn_builds.verify.accuracy import accuracy_report, share_right
+from finn_builds.verify.exactness import check_equal, mismatching_frames
+from finn_builds.verify.frames import (
+    LabelledData,
+    corner_frames,
+    load_labelled,
+    random_frames,
+    verification_frames,
+)
+
+
+def host(datatype="INT4", low=-7, high=7, n=3, classes=("a", "b")) -> HostModel:
+    return HostModel(
+        {
+            "version": 1,
+            "input": {"name": "x", "shape": [n], "n": n, "datatype": datatype},
+            "before": [],
+            "codes": {"scale": 0.5, "divisor": 1, "zero_point": 0, "min": low, "max": high},
+            "output": {"name": "y", "n": len(classes), "datatype": "INT8", "kind": "logits"},
+            "after": [],
+            "feature_names": [],
+            "class_names": list(classes),
+        }
+    )
+
+
+def test_random_frames_use_every_level_and_no_other():
+    x = random_frames(host(), 400, np.random.default_rng(0))
+    assert sorted(np.unique(x)) == list(range(-7, 8)), "narrow: -8 is not legal"
+    bipolar = random_frames(host("BIPOLAR", -1, 1), 50, np.random.default_rng(0))
+    assert sorted(np.unique(bipolar)) == [-1, 1]
+
+
+def test_corners_hold_each_extreme_alone():
+    corners = corner_frames(host()).tolist()
+    assert [-7, -7, -7] in corners and [7, 7, 7] in corners
+    assert [-7, 7, -7] in corners and [7, -7, 7] in corners
+    assert [7, -7, -7] in corners and [-7, 7, 7] in corners
+
+
+def test_frames_without_data_are_corners_and_random():
+    frames = verification_frames(host(), None, count=100, seed=3)
+    assert frames.x.shape == (100, 3)
+    assert "corners" in frames.source and "random" in frames.source
+    again = verification_frames(host(), None, count=100, seed=3)
+    np.testing.assert_array_equal(frames.x, again.x)
+    assert verification_frames(host(), None, count=2, seed=3).x.shape == (2, 3)
+
+
+@pytest.mark.parametrize(("rows", "says"), [(40, "40 frames of .* and 60 random"), (200, "^100 ")])
+def test_frames_of_data_are_filled_up(rows, says):
+    x = np.random.default_rng(1).normal(size=(rows, 3)).astype(np.float32)
+    data = LabelledData(x, np.zeros(rows, dtype=np.int64), "somewhere", False)
+    frames = verification_frames(host(), data, count=100, seed=0)
+    assert frames.x.shape == (100, 3)
+    assert frames.x.dtype == np.int64
+    assert re.search(says, frames.source)
+    quantised = {tuple(row) for row in host().before(x).tolist()}
+    assert all(tuple(row) in quantised for row in frames.x[: min(rows, 100)].tolist())
+
+
+def test_data_of_another_width_are_refused(tmp_path):
+    path = tmp_path / "d.npz"
+    np.savez(path, X=np.random.default_rng(0).normal(size=(20, 5)), y=np.arange(20) % 2)
+    with pytest.raises(UserError, match=r"takes 3 features, but d .* has 5; give --data"):
+        load_labelled(str(path), host(classes=()), standardise=False, seed=0)
+
+
+def test_standardising_asks_for_what_the_file_lacks(tmp_path):
+    path = tmp_path / "plain.npz"
+    np.savez(path, X=np.eye(4), y=np.arange(4) % 2)
+    with pytest.raises(UserError, match=r"with plain, found neither.*scaler_mean and scaler_scale"):
+        load_labelled(str(path), host(classes=()), standardise=True, seed=0)
+
+
+def test_data_are_standardised_on_request(tmp_path):
+    path = tmp_path / "d.npz"
+    x = np.random.default_rng(0).normal(5, 3, size=(20, 3)).astype(np.float32)
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    np.savez(path, X=x, y=np.arange(20) % 2, scaler_mean=mean, scaler_scale=scale)
+    plain = load_labelled(str(path), host(classes=("0", "1")), standardise=False, seed=0)
+    np.testing.assert_allclose(plain.x, x, rtol=1e-6)
+    found = load_labelled(str(path), host(classes=("0", "1")), standardise=True, seed=0)
+    np.testing.assert_allclose(found.x, (x - mean) / scale, atol=1e-5)
+
+
+def test_the_first_difference_is_named():
+    expected = np.array([[1, 2], [3, 4], [5, 6]])
+    found = np.array([[1, 2], [3, 5], [5, 7]])
+    assert mismatching_frames(expected, found).tolist() == [1, 2]
+    with pytest.raises(VerificationError, match=r"2 of 3 frames.*frame 1.*\[3, 4\].*\[3, 5\]"):
+        check_equal(expected, found, "the RTL")
+    check_equal(expected, expected.copy(), "the RTL")
+
+
+def test_accuracy_and_its_standard_error():
+    share, error = share_right(np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0]))
+    assert share == 0.75
+    assert error == pytest.approx((0.75 * 0.25 / 4) ** 0.5)
+
+
+def test_surrogate_is_said_in_the_report():
+    class Echo:
+        def execute(self, x):
+            return x[:, :2]
+
+    x = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=np.float32)
+    data = LabelledData(x, np.array([0, 1]), "made up", True)
+    report = accuracy_report(host(), Echo(), data)
+    assert (report["accuracy"], report["surrogate"], report["frames"]) == (1.0, True, 2)
