@@ -1,0 +1,139 @@
+"""What must hold of every integer network, as a list; a graph is checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from finn_builds.network.ops import Affine, ArgMax, IntArray, Linear, Requantise, Thresholds
+from finn_builds.network.types import range_of
+
+if TYPE_CHECKING:
+    from finn_builds.network.graph import IntegerNetwork, Node
+
+#: Values beyond this leave no room for the bookkeeping of offsets in int64.
+MAX_MAGNITUDE = 1 << 50
+
+
+def _names(network: IntegerNetwork) -> str | None:
+    """Every tensor has a name of its own, and is made before it is read."""
+    known: set[str] = set()
+    for name in (tensor.name for tensor in network.inputs):
+        if name in known:
+            return f"two tensors are called {name}"
+        known.add(name)
+    for node in network.nodes:
+        missing = [name for name in node.inputs if name not in known]
+        if missing:
+            return f"{node.output.name} reads {missing[0]}, which is not there yet"
+        if node.output.name in known:
+            return f"two tensors are called {node.output.name}"
+        known.add(node.output.name)
+    absent = [name for name in network.outputs if name not in known]
+    return f"the output {absent[0]} is not there" if absent else None
+
+
+def _ends(network: IntegerNetwork) -> str | None:
+    """There is an input, an operation and an output."""
+    if not (network.inputs and network.nodes and network.outputs):
+        return "a network needs an input, an operation and an output"
+    return None
+
+
+def _shapes(network: IntegerNetwork) -> str | None:
+    """Operations fit the vectors at both ends; none of these is empty."""
+    for tensor in network.inputs:
+        if not tensor.size:
+            return f"the input {tensor.name} has no elements"
+    for node in network.nodes:
+        n_in = sum(network.tensor(name).size for name in node.inputs)
+        takes, gives = _sizes(node)
+        if takes != n_in:
+            return f"{node.output.name}: {node.op} takes {takes} elements, found {n_in}"
+        if gives != node.output.size or not gives:
+            return f"{node.output.name}: {node.op} gives {gives}, found {node.output.size}"
+    return None
+
+
+def _sizes(node: Node) -> tuple[int, int]:
+    match node.op:
+        case Linear(weights=weights):
+            return weights.shape[0], weights.shape[1]
+        case Requantise(form=Thresholds(rows=rows)):
+            return len(rows), len(rows)
+        case Requantise(form=Affine(factor=factor)):
+            return len(factor), len(factor)
+        case ArgMax(offsets=offsets):
+            return len(offsets), 1
+        case _:
+            raise TypeError(f"unknown operation {node.op}")
+
+
+def _ascending(network: IntegerNetwork) -> str | None:
+    """Thresholds ascend; factors and shifts are not negative."""
+    for node in network.nodes:
+        match node.op:
+            case Requantise(form=Thresholds(rows=rows)) if (np.diff(rows, axis=1) < 0).any():
+                row = int(np.flatnonzero((np.diff(rows, axis=1) < 0).any(axis=1))[0])
+                return f"{node.output.name}: the thresholds of element {row} do not ascend"
+            case Requantise(form=Affine(factor=factor, shift=shift)) if (
+                (factor < 0).any() or (shift < 0).any()
+            ):
+                return f"{node.output.name}: a factor or a shift is negative"
+            case _:
+                continue
+    return None
+
+
+def _ranges(network: IntegerNetwork) -> str | None:
+    """Ranges are those of the operations, lie within the types, and leave room in int64."""
+    for tensor in network.inputs:
+        found = _outside(tensor.name, tensor.datatype, tensor.low, tensor.high)
+        if found:
+            return found
+    for node in network.nodes:
+        parts = [network.tensor(name) for name in node.inputs]
+        low, high = node.op.range(
+            np.concatenate([part.low for part in parts]),
+            np.concatenate([part.high for part in parts]),
+        )
+        out = node.output
+        if not (np.array_equal(low, out.low) and np.array_equal(high, out.high)):
+            return f"{out.name}: its range is not that of {node.op}"
+        found = _outside(out.name, out.datatype, out.low, out.high)
+        if found:
+            return found
+    return None
+
+
+def _outside(name: str, datatype: str, low: IntArray, high: IntArray) -> str | None:
+    least, most = range_of(datatype)
+    if (low > high).any():
+        return f"{name}: an element has an empty range"
+    if low.min() < least or high.max() > most:
+        return f"{name}: {low.min()}..{high.max()} does not fit {datatype}"
+    if max(-int(low.min()), int(high.max())) >= MAX_MAGNITUDE:
+        return f"{name}: values reach 2^50 or more"
+    return None
+
+
+Rule = Callable[["IntegerNetwork"], "str | None"]
+
+#: In the order in which they are checked: later ones rely on earlier ones.
+RULES: tuple[Rule, ...] = (_ends, _names, _shapes, _ascending, _ranges)
+
+
+def check(network: IntegerNetwork) -> None:
+    """Raise unless every rule holds.
+
+    Raises
+    ------
+    ValueError
+        The first rule that is broken, and where.
+    """
+    for rule in RULES:
+        broken = rule(network)
+        if broken is not None:
+            raise ValueError(f"integer network: {broken}")

@@ -1,0 +1,50 @@
+"""Number types by their QONNX names: BIPOLAR, UINTn, INTn."""
+
+from __future__ import annotations
+
+import re
+
+BIPOLAR = "BIPOLAR"
+
+
+def datatype_for(low: int, high: int) -> str:
+    """Return the smallest UINTn or INTn (two bits at least) that holds a range."""
+    if low >= 0:
+        return f"UINT{max(1, high.bit_length())}"
+    bits = 1 + max((-low - 1).bit_length(), high.bit_length())
+    return f"INT{max(2, bits)}"
+
+
+def signed_datatype_for(low: int, high: int) -> str:
+    """Return the smallest INTn that holds a range; accumulators are signed, whatever they hold."""
+    return datatype_for(min(low, -1), high)
+
+
+def bits_of(datatype: str) -> int:
+    """Return the bits of an element."""
+    return 1 if datatype == BIPOLAR else int(_parts(datatype)[1])
+
+
+def is_signed(datatype: str) -> bool:
+    """Return whether a type has negative values."""
+    return datatype == BIPOLAR or _parts(datatype)[0] == "INT"
+
+
+def range_of(datatype: str) -> tuple[int, int]:
+    """Return the smallest and the largest value of a type."""
+    if datatype == BIPOLAR:
+        return -1, 1
+    bits = bits_of(datatype)
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if is_signed(datatype) else (0, 2**bits - 1)
+
+
+def step_of(datatype: str) -> int:
+    """Return the distance of neighbouring values: 2 for BIPOLAR, else 1."""
+    return 2 if datatype == BIPOLAR else 1
+
+
+def _parts(datatype: str) -> tuple[str, str]:
+    found = re.fullmatch(r"(U?INT)([1-9]\d*)", datatype)
+    if found is None:
+        raise ValueError(f"{datatype!r} is not an integer type")
+    return found[1], found[2]
