@@ -10,7 +10,8 @@ from finn_builds.ingest.chain import Chain, QuantisedConstant, Step
 from finn_builds.ingest.constants import plain, quantizer_attrs, quantizer_constants
 from finn_builds.ingest.elementwise import ELEMENTWISE, FINAL, QUANTIZERS
 from finn_builds.ingest.reading import LAYERS, PASSED, RESHAPES
-from finn_builds.ingest.weights import check_weight, weight_datatype
+from finn_builds.ingest.weights import check_weight
+from finn_builds.network.types import weight_datatype
 
 
 def canonical(chain: Chain) -> Chain:

@@ -14,7 +14,7 @@ from finn_builds.ingest.elementwise import (
     quant_bits,
     quant_levels,
 )
-from finn_builds.ingest.weights import integer_datatype
+from finn_builds.network.types import BIPOLAR, bits_of, datatype_for, range_of, step_of
 
 MAX_ACTIVATION_BITS = 8
 
@@ -153,8 +153,8 @@ def check_activation(quantizer: Step) -> None:
 
 def datatype_levels(datatype: str) -> np.ndarray:
     """Return all values of a QONNX integer datatype, in order, int64."""
-    kind = DataType[datatype]
-    return np.arange(int(kind.min()), int(kind.max()) + 1, 2 if datatype == "BIPOLAR" else 1)
+    low, high = range_of(datatype)
+    return np.arange(low, high + 1, step_of(datatype))
 
 
 def _levels(quantizer: Step) -> np.ndarray:
@@ -201,10 +201,10 @@ def _codes(
     divisor = int(np.gcd.reduce(levels)) or 1
     codes = levels // divisor
     low, high = int(codes.min()), int(codes.max())
-    datatype = integer_datatype(low, high, codes)
+    datatype = BIPOLAR if codes.tolist() == [-1, 1] else datatype_for(low, high)
     zero_point = 0
     # Levels around an offset (an asymmetric quantizer's) cost less counted from the lowest.
-    if max(1, (high - low).bit_length()) < DataType[datatype].bitwidth():
+    if max(1, (high - low).bit_length()) < bits_of(datatype):
         zero_point, low, high = -low, 0, high - low
-        datatype = integer_datatype(low, high)
+        datatype = datatype_for(low, high)
     return Lattice(datatype, low, high, np.asarray(scale), divisor, zero_point, kept, moved)

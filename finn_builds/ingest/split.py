@@ -1,15 +1,20 @@
 """Take what is floating point at both ends of a network out of it, for the host to do."""
 
+from __future__ import annotations
+
 import json
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
-from deploy.host_model import FORMAT_VERSION
+from deploy.host_model import FORMAT_VERSION, HostModel
 from finn_builds.errors import UserError
+from finn_builds.files import HOST_FILE, checkpoint_path, read_json, write_json
 from finn_builds.ingest.accumulators import accumulator_datatype
 from finn_builds.ingest.chain import Chain, Step, read_plain, write_chain
 from finn_builds.ingest.elementwise import operations
@@ -23,17 +28,56 @@ from finn_builds.ingest.sections import (
     sections,
 )
 
-HOST_MODEL = "host_model"
+#: Metadata of the core's checkpoint: the quantiser in front of it, as JSON.
+INPUT_QUANT = "input_quant"
 MODEL_INFO = "prunestream"
 
 
-def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> ModelWrapper:
-    """Return the integer core of a tidied model; the rest becomes its host description.
+@dataclass(frozen=True, eq=False)
+class HostSplit:
+    """A model in two parts: what the host computes, and the core of integers between.
+
+    Attributes
+    ----------
+    core : Chain
+        Input ``global_in`` (1, n_in) and output ``global_out`` (1, n_out), annotated as integers;
+        each MatMul multiplies integers by integers.
+    description : dict
+        The host's part, for ``deploy.host_model.HostModel``.
+    input_quant : InputQuant or None
+        The quantiser that was put in front of the model's first layer.
+    """
+
+    core: Chain
+    description: dict[str, Any]
+    input_quant: InputQuant | None
+
+    @cached_property
+    def host(self) -> HostModel:
+        """What the host computes, ready to execute."""
+        return HostModel.from_dict(self.description)
+
+    def save(self, out: Path, step: str) -> None:
+        """Write the host's part as ``host_model.json`` and the core as a checkpoint."""
+        quant = None if self.input_quant is None else asdict(self.input_quant)
+        core = replace(self.core, metadata={INPUT_QUANT: json.dumps(quant)})
+        write_chain(core).save(str(checkpoint_path(out, step)))
+        write_json(out / HOST_FILE, self.description)
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> HostSplit:
+        """Read what `save` wrote."""
+        core = read_plain(ModelWrapper(str(checkpoint_path(out, step))))
+        quant = json.loads(core.metadata[INPUT_QUANT])
+        return cls(core, read_json(out / HOST_FILE), None if quant is None else InputQuant(**quant))
+
+
+def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> HostSplit:
+    """Separate the integer core of a tidied model from what the host does before and after it.
 
     The core takes the integers that stand for the quantised input. It gives the accumulators of
     the last layer, or, where the network ends in a quantizer of up to 8 bits, that quantizer's
-    integers. What the host does before and after is kept as JSON in the metadata prop
-    ``host_model``, for ``deploy.host_model.HostModel``.
+    integers.
 
     Parameters
     ----------
@@ -41,12 +85,6 @@ def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> Mo
         A tidied model.
     input_quant
         A quantizer for an input that has none.
-
-    Returns
-    -------
-    ModelWrapper
-        Input ``global_in`` (1, n_in) and output ``global_out`` (1, n_out), annotated as integers;
-        each MatMul multiplies integers by integers.
 
     Raises
     ------
@@ -72,10 +110,8 @@ def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> Mo
         lattice = quantised
         after = quantised.from_codes("output", None)
     n_in = parts.layers[0].matmul.constants[0].shape[0]
-    core = Chain("global_in", (1, n_in), into.datatype, "global_out", tuple(steps), chain.metadata)
-    description = _describe(chain, parts, into, core, after)
-    core = replace(core, metadata={**chain.metadata, HOST_MODEL: json.dumps(description)})
-    return write_chain(core)
+    core = Chain("global_in", (1, n_in), into.datatype, "global_out", tuple(steps), {})
+    return HostSplit(core, _describe(chain, parts, into, core, after), input_quant)
 
 
 def quantised_input(chain: Chain, input_quant: InputQuant | None) -> tuple[Chain, Lattice]:
@@ -101,14 +137,6 @@ def require_input(chain: Chain, parts: Sections, lattice: Lattice | None) -> Lat
             "range from"
         )
     return lattice
-
-
-def host_description(model: ModelWrapper) -> dict[str, Any]:
-    """Return the host description that :func:`split_host` left in a model."""
-    text = model.get_metadata_prop(HOST_MODEL)
-    if text is None:
-        raise ValueError("this model has no host description: split_host has not seen it")
-    return json.loads(text)
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Turn the floating point between two integer layers into integer thresholds, exactly.
+"""Turn the floating point between two integer layers into exact integer operations.
 
 Everything between the accumulators of a layer and the integers of the next one is a function f of
 one accumulator per neuron, and monotone. It is therefore given by the smallest accumulator that
@@ -8,21 +8,16 @@ itself is evaluated, in double precision on the integers, and T_k found by bisec
 biases, clips and constant neurons need no cases of their own.
 """
 
-from dataclasses import replace
-
 import numpy as np
-from qonnx.core.modelwrapper import ModelWrapper
 
-from finn_builds.ingest.accumulators import (
-    EXACT_LIMIT,
-    accumulator_datatype,
-    accumulator_ranges,
-    datatype_range,
-)
-from finn_builds.ingest.chain import Step, read_plain, write_chain
+from finn_builds.ingest.accumulators import check_exact
+from finn_builds.ingest.chain import Step
 from finn_builds.ingest.elementwise import direction, evaluate_steps
 from finn_builds.ingest.lattice import datatype_levels
-from finn_builds.ingest.weights import integer_datatype, weight_datatype
+from finn_builds.ingest.split import HostSplit
+from finn_builds.network import IntegerNetwork, Linear, Operation, Requantise, Tensor, Thresholds
+from finn_builds.network import chain as chain_of
+from finn_builds.network.ops import affine_form, full_box
 
 # Accumulators per neuron, besides the thresholds, at which the result is compared.
 CHECKED_PLACES = 65
@@ -32,20 +27,19 @@ class InexactThresholdsError(RuntimeError):
     """Thresholds that do not reproduce the function they stand for: a fault of this program."""
 
 
-def to_thresholds(model: ModelWrapper) -> ModelWrapper:
-    """Return the integer core with its floating point replaced by thresholds.
+def network_of(split: HostSplit) -> IntegerNetwork:
+    """Return the integer core of a model with its floating point replaced by thresholds.
 
     Parameters
     ----------
-    model
-        A core from :func:`.split_host`.
+    split
+        From :func:`.split_host`.
 
     Returns
     -------
-    ModelWrapper
-        MatMul nodes with integer weights and MultiThreshold nodes with integer thresholds,
-        shape (n_out, steps), in turn; all tensors annotated. A neuron whose output falls with
-        its accumulator has its weights negated.
+    IntegerNetwork
+        `Linear` and `Requantise` in turn. A neuron whose output falls with its accumulator has its
+        weights negated.
 
     Raises
     ------
@@ -54,62 +48,40 @@ def to_thresholds(model: ModelWrapper) -> ModelWrapper:
     InexactThresholdsError
         If the thresholds found fail their check.
     """
-    chain = read_plain(model)
-    assert chain.input_datatype is not None
-    steps: list[Step] = []
-    datatype = chain.input_datatype
-    at = [i for i, s in enumerate(chain.steps) if s.op == "MatMul"]
-    for number, (begin, end) in enumerate(zip(at, [*at[1:], len(chain.steps)], strict=True)):
-        matmul, tail = chain.steps[begin], chain.steps[begin + 1 : end]
+    core, codes = split.core, split.description["codes"]
+    assert core.input_datatype is not None
+    ops: list[tuple[str, Operation]] = []
+    datatype = core.input_datatype
+    at = [i for i, s in enumerate(core.steps) if s.op == "MatMul"]
+    for number, (begin, end) in enumerate(zip(at, [*at[1:], len(core.steps)], strict=True)):
+        matmul, tail = core.steps[begin], core.steps[begin + 1 : end]
         weights = matmul.constants[0].astype(np.int64)
-        if not tail:
-            steps.append(_matmul(matmul, number, weights, datatype))
-            break
         # A neuron is flipped, or not, as a whole: levels and all later layers stay as they are.
-        sign = np.where(direction(tail, weights.shape[1]) < 0, -1, 1)
-        weights = weights * sign
-        steps.append(_matmul(matmul, number, weights, datatype))
-        low, high = accumulator_ranges(weights, *datatype_range(datatype))
-        datatype = tail[-1].datatype or ""
-        steps.append(_multithreshold(tail, number, sign, low, high, datatype))
-    return write_chain(replace(chain, steps=tuple(steps)))
+        sign = np.where(direction(tail, weights.shape[1]) < 0, -1, 1) if tail else 1
+        linear = Linear(weights * sign)
+        least, most = linear.range(*full_box(datatype, len(weights)))
+        check_exact(matmul, least, most)
+        ops.append((f"MatMul_{number}", linear))
+        if tail:
+            datatype = tail[-1].datatype or ""
+            ops.append((f"MultiThreshold_{number}", _requantise(tail, sign, least, most, datatype)))
+    n_in = len(core.steps[at[0]].constants[0])
+    # The exact range: a narrow quantiser never gives the lowest value of its type.
+    box = [np.full(n_in, codes[end], dtype=np.int64) for end in ("min", "max")]
+    return chain_of(Tensor(core.input_name, core.input_datatype, box[0], box[1]), ops)
 
 
-def _matmul(step: Step, number: int, weights: np.ndarray, datatype: str) -> Step:
-    return Step(
-        "MatMul",
-        f"MatMul_{number}",
-        (weights.astype(np.float32),),
-        datatype=accumulator_datatype(step, weights, datatype),
-        weight_datatype=weight_datatype(weights),
-    )
-
-
-def _multithreshold(
+def _requantise(
     tail: tuple[Step, ...],
-    number: int,
     sign: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,
     datatype: str,
-) -> Step:
+) -> Requantise:
     levels = datatype_levels(datatype)
-    thresholds = find_thresholds(tail, sign, low, high, levels)
-    assert np.abs(thresholds).max(initial=0) <= EXACT_LIMIT
-    kind = integer_datatype(min(-1, int(thresholds.min())), int(thresholds.max()))
-    return Step(
-        "MultiThreshold",
-        f"MultiThreshold_{number}",
-        (thresholds.astype(np.float32),),
-        {
-            "out_dtype": datatype,
-            "out_scale": float(levels[1] - levels[0]),
-            "out_bias": float(levels[0]),
-            "data_layout": "NC",
-        },
-        datatype=datatype,
-        weight_datatype=kind,
-    )
+    rows = find_thresholds(tail, sign, low, high, levels)
+    form = affine_form(rows, low, high) or Thresholds(rows)
+    return Requantise(form, int(levels[0]), int(levels[1] - levels[0]))
 
 
 def find_thresholds(

@@ -1,7 +1,6 @@
 """Constants behind quantizers as integers and scales."""
 
 import numpy as np
-from qonnx.core.datatype import DataType
 from qonnx.custom_op.general.bipolar_quant import binary_quant
 from qonnx.custom_op.general.intquant import int_quant
 
@@ -9,31 +8,6 @@ from finn_builds.errors import UserError
 from finn_builds.ingest.chain import QuantisedConstant, Step
 
 MAX_WEIGHT_BITS = 8
-
-
-def integer_datatype(low: int, high: int, values: np.ndarray | None = None) -> str:
-    """Return the smallest QONNX integer datatype for a range.
-
-    Parameters
-    ----------
-    low, high
-        The range.
-    values
-        The values themselves, where known: those that are all -1 or +1 are BIPOLAR.
-    """
-    if values is not None and values.size and np.isin(values, (-1, 1)).all() and low < 0 < high:
-        return "BIPOLAR"
-    if low >= 0:
-        bits = max(1, int(high).bit_length())
-        return DataType[f"UINT{bits}"].name
-    bits = 1 + max(int(-low - 1).bit_length(), int(high).bit_length())
-    return f"INT{max(2, bits)}"
-
-
-def weight_datatype(integers: np.ndarray) -> str:
-    """Return the smallest signed datatype for weights; BIPOLAR where all are -1 or +1."""
-    low, high = min(int(integers.min()), -1), int(integers.max())
-    return integer_datatype(low, high, integers if high > 0 else None)
 
 
 def quantise_constant(

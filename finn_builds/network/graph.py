@@ -19,9 +19,10 @@ from finn_builds.network.ops import (
     Requantise,
     Thresholds,
     frozen,
+    full_box,
 )
 from finn_builds.network.rules import check
-from finn_builds.network.types import datatype_for, range_of, signed_datatype_for
+from finn_builds.network.types import datatype_for, signed_datatype_for
 
 FORMAT = 1
 
@@ -47,8 +48,7 @@ class Tensor:
     @classmethod
     def of_type(cls, name: str, datatype: str, size: int) -> Tensor:
         """Return a vector whose elements take every value of a type."""
-        low, high = range_of(datatype)
-        return cls(name, datatype, frozen(np.full(size, low)), frozen(np.full(size, high)))
+        return cls(name, datatype, *full_box(datatype, size))
 
     @property
     def size(self) -> int:
@@ -306,9 +306,7 @@ def chain(source: Tensor, ops: Iterable[tuple[str, Operation]]) -> IntegerNetwor
         low, high = op.range(current.low, current.high)
         match op:
             case Linear():
-                ends = range_of(current.datatype)
-                box = [np.full(current.size, end, dtype=np.int64) for end in ends]
-                lows, highs = op.range(box[0], box[1])
+                lows, highs = op.range(*full_box(current.datatype, current.size))
                 datatype = signed_datatype_for(int(lows.min()), int(highs.max()))
             case Requantise():
                 levels = op.levels

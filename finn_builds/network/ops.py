@@ -12,6 +12,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from finn_builds.network.types import range_of
+
 IntArray: TypeAlias = NDArray[np.int64]
 Box: TypeAlias = tuple[IntArray, IntArray]
 
@@ -24,6 +26,12 @@ def frozen(values: object) -> IntArray:
     array = np.array(values, dtype=np.int64)
     array.flags.writeable = False
     return array
+
+
+def full_box(datatype: str, size: int) -> Box:
+    """Return the range of a vector whose elements take every value of a type."""
+    low, high = range_of(datatype)
+    return frozen(np.full(size, low)), frozen(np.full(size, high))
 
 
 @dataclass(frozen=True, eq=False)

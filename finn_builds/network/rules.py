@@ -78,9 +78,9 @@ def _ascending(network: IntegerNetwork) -> str | None:
             case Requantise(form=Thresholds(rows=rows)) if (np.diff(rows, axis=1) < 0).any():
                 row = int(np.flatnonzero((np.diff(rows, axis=1) < 0).any(axis=1))[0])
                 return f"{node.output.name}: the thresholds of element {row} do not ascend"
-            case Requantise(form=Affine(factor=factor, shift=shift)) if (
-                (factor < 0).any() or (shift < 0).any()
-            ):
+            case Requantise(form=Affine(factor=factor, shift=shift)) if (factor < 0).any() or (
+                shift < 0
+            ).any():
                 return f"{node.output.name}: a factor or a shift is negative"
             case _:
                 continue

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+from numpy.typing import NDArray
+
 BIPOLAR = "BIPOLAR"
 
 
@@ -18,6 +21,14 @@ def datatype_for(low: int, high: int) -> str:
 def signed_datatype_for(low: int, high: int) -> str:
     """Return the smallest INTn that holds a range; accumulators are signed, whatever they hold."""
     return datatype_for(min(low, -1), high)
+
+
+def weight_datatype(weights: NDArray[np.int64]) -> str:
+    """Return the smallest signed type of weights; BIPOLAR where all are -1 or 1, some of them 1."""
+    low, high = int(weights.min()), int(weights.max())
+    if high == 1 and np.isin(weights, (-1, 1)).all():
+        return BIPOLAR
+    return signed_datatype_for(low, high)
 
 
 def bits_of(datatype: str) -> int:

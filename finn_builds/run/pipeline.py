@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
 
 from finn_builds.config.fingerprint import digest
 from finn_builds.errors import UserError
+from finn_builds.files import CHECKPOINTS
 from finn_builds.run import state as disk
 from finn_builds.run.capture import LOG_FILE
 from finn_builds.run.lock import LOCK_FILE
 
 if TYPE_CHECKING:
-    from qonnx.core.modelwrapper import ModelWrapper
-
     from finn_builds.config.build import BuildConfig
 
-StepFunction = Callable[["ModelWrapper", "BuildConfig"], "ModelWrapper"]
+
+class Result(Protocol):
+    """What a step returns: it writes itself to the build folder, and reads itself from there."""
+
+    def save(self, out: Path, step: str) -> None:
+        """Write files that the step owns, or checkpoints ``intermediate_models/<step>.*``."""
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> Self:
+        """Read what `save` wrote."""
+
+
+#: ``step_x(result, ..., cfg) -> result``: the results of earlier steps are found by their types.
+StepFunction = Callable[..., "Result | None"]
 
 TIMES = "report/time_per_step.json"
-
-#: Fields of the configuration on which the model depends that the first step gets.
-LOAD_READS = ("model",)
 
 
 @dataclass(frozen=True)
@@ -62,16 +74,29 @@ class Step:
         return function
 
 
+def class_name(kind: type) -> str:
+    """Return a class as records name it."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def wanted_results(function: StepFunction) -> dict[str, type[Result]]:
+    """Return the parameters of a step but ``cfg``, each with the class of its result."""
+    hints = typing.get_type_hints(function)
+    names = [name for name in inspect.signature(function).parameters if name != "cfg"]
+    untyped = [name for name in names if name not in hints]
+    if untyped:
+        raise TypeError(f"{function.__name__}: the parameter {untyped[0]} has no type")
+    return {name: hints[name] for name in names}
+
+
 def step_keys(steps: Sequence[Step], cfg: BuildConfig) -> list[str]:
     """Return each step's key: the digest of all that decides its result.
 
-    The first links of the chain are the sources, the versions, the folder (checkpoints may hold
-    its path) and the fields that loading the model reads; each step adds its name, what it owns
-    and the fields it reads.
+    The first links of the chain are the sources, the versions and the folder (which reports
+    name); each step adds its name, what it owns and the fields it reads.
     """
     fields = cfg.field_digests()
-    known = {name: fields[name] for name in LOAD_READS}
-    key = digest({"folder": str(cfg.out), "loads": known, **cfg.environment()})
+    key = digest({"folder": str(cfg.out), **cfg.environment()})
     keys = []
     for step in steps:
         read = fields if step.reads is None else {name: fields[name] for name in step.reads}
@@ -120,7 +145,7 @@ def check_ownership(steps: Sequence[Step]) -> None:
     if len(set(names)) != len(names):
         raise ValueError(f"two steps have one name: {names}")
     outputs = [output for step in steps for output in step.outputs]
-    reserved = (TIMES, disk.CHECKPOINTS, disk.STATE_FILE, LOG_FILE, LOCK_FILE)
+    reserved = (TIMES, CHECKPOINTS, disk.STATE_FILE, disk.NEXT, LOG_FILE, LOCK_FILE)
     for index, output in enumerate(outputs):
         others = (*outputs[:index], *outputs[index + 1 :], *reserved)
         if owned(output, others):

@@ -1,48 +1,51 @@
 """Runs an ordered list of steps, each once, and never trusts half-written work.
 
-A step is a plain function ``step_x(model, cfg) -> model``. Only the runner knows about
-checkpoints, timing, resuming, reuse, progress and the log. Its promises:
+A step is a plain function ``step_x(result, ..., cfg) -> result``: it takes results of earlier
+steps, found by their types (of several the last), and returns its own, or nothing. Only the runner
+knows about timing, resuming, reuse, progress and the log. Its promises:
 
 - A step whose inputs did not change is not run again. Its key is the digest of the key before it
   and of what it reads; with the key, the digests of all it wrote must still hold.
-- A step gets its model from the checkpoint before it and a fresh view of the configuration, whether
-  the step before was run or reused. So an interrupted build that is run again gives what an
-  undisturbed one gives.
+- A step gets its results from their files and a fresh view of the configuration, whether the steps
+  before were run or reused. So an interrupted build that is run again gives what an undisturbed
+  one gives.
 - A step is recorded only once all it wrote is on the disk, and the build as whole only after its
-  last step. What belongs to steps that must run again is removed before anything runs.
+  last step.
+- A finished build is replaced as a whole, by one that is finished: until then the next one grows in
+  a folder of its own inside (``.next``), where an interrupted or partial run leaves it.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from finn_builds.config.build import DECLARED_FIELDS, BuildConfig
 from finn_builds.errors import UserError
+from finn_builds.files import CHECKPOINTS, write_text
 from finn_builds.run import state as disk
 from finn_builds.run.capture import LOG_FILE, captured
 from finn_builds.run.lock import LOCK_FILE, folder_lock
 from finn_builds.run.pipeline import (
-    LOAD_READS,
     TIMES,
     Step,
     check_ownership,
+    class_name,
     owned,
     select,
     step_keys,
+    wanted_results,
 )
 from finn_builds.run.progress import Reporter
+from finn_builds.tools import ToolMissing
 
-if TYPE_CHECKING:
-    from qonnx.core.modelwrapper import ModelWrapper
+__all__ = ["RunResult", "Step", "result_of", "run_steps"]
 
-__all__ = ["RunResult", "Step", "run_steps"]
-
-_RUNNERS = (disk.STATE_FILE, disk.SCRATCH, disk.TRASH, LOG_FILE, LOCK_FILE)
+_RUNNERS = (disk.STATE_FILE, disk.SCRATCH, disk.TRASH, disk.NEXT, LOG_FILE, LOCK_FILE)
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,7 @@ class RunResult:
     """What a run did."""
 
     out: Path
-    """The build folder."""
-    checkpoint: Path
-    """The model after the last step of this run."""
+    """The folder with the results: the build folder, or an unfinished next build in it."""
     ran: tuple[str, ...]
     """Steps that were run."""
     reused: tuple[str, ...]
@@ -64,20 +65,23 @@ class RunResult:
     strays: tuple[str, ...]
     """Files that steps wrote without owning them."""
 
-    @property
-    def model(self) -> ModelWrapper:
-        """The model after the last step of this run, read from its checkpoint."""
-        from qonnx.core.modelwrapper import ModelWrapper
 
-        return ModelWrapper(str(self.checkpoint))
+def result_of(out: Path, kind: type[Any]) -> Any:
+    """Return the last result of a class that a build folder holds.
+
+    Raises
+    ------
+    UserError
+        No finished step has returned one.
+    """
+    maker = disk.State.load(out).maker_of(class_name(kind))
+    if maker is None:
+        raise UserError(f"{out} holds no {kind.__name__}: run the build to its end first")
+    return kind.load(out, maker)
 
 
 def run_steps(
-    steps: Sequence[Step],
-    cfg: BuildConfig,
-    load: Callable[[BuildConfig], ModelWrapper],
-    *,
-    reporter: Reporter | None = None,
+    steps: Sequence[Step], cfg: BuildConfig, *, reporter: Reporter | None = None
 ) -> RunResult:
     """Bring a build folder to the state in which all steps are done.
 
@@ -88,8 +92,6 @@ def run_steps(
     cfg
         A validated configuration. ``start_step`` and ``stop_step`` select a range: steps before
         it must be finished, steps after it are left undone.
-    load
-        Returns the model that the first step gets; it may read the fields of ``LOAD_READS``.
     reporter
         Shows the progress; default nothing.
 
@@ -98,10 +100,10 @@ def run_steps(
     UserError
         A step name is unknown, the folder is in use or is not a build folder, steps before
         ``start_step`` are not finished, or a step raised it. A folder that this run has created is
-        removed again.
+        removed again, unless a tool or room on the disk is all that is missing.
     """
     reporter = reporter or Reporter()
-    run = _Run(list(steps), cfg, load, reporter)
+    run = _Run(list(steps), cfg, reporter)
     created = disk.claim(cfg.out)
     try:
         with disk.disk_errors(cfg.out), folder_lock(cfg.out):
@@ -111,7 +113,10 @@ def run_steps(
                     return run.execute()
             except (UserError, KeyboardInterrupt) as error:
                 # A first build that never can succeed, or has not got anywhere, leaves nothing.
-                if first_build and (isinstance(error, UserError) or not run.state.steps):
+                hopeless = isinstance(error, UserError) and not isinstance(
+                    error, ToolMissing | disk.DiskError
+                )
+                if first_build and (hopeless or not run.state.steps):
                     disk.empty(cfg.out)
                 raise
             finally:
@@ -123,16 +128,11 @@ def run_steps(
 class _Run:
     """One run over one locked folder."""
 
-    def __init__(
-        self,
-        steps: list[Step],
-        cfg: BuildConfig,
-        load: Callable[[BuildConfig], ModelWrapper],
-        reporter: Reporter,
-    ) -> None:
+    def __init__(self, steps: list[Step], cfg: BuildConfig, reporter: Reporter) -> None:
         self.steps = steps
+        self.names = [step.name for step in steps]
         self.cfg = cfg
-        self.load = load
+        self.out = cfg.out
         self.reporter = reporter
         self.state = disk.State()
         self.strays: list[str] = []
@@ -143,41 +143,67 @@ class _Run:
 
     def execute(self) -> RunResult:
         """Find what is finished already, and run the rest."""
-        found = disk.State.load(self.cfg.out)
-        if not (self.cfg.out / disk.STATE_FILE).exists():
-            self.state.save(self.cfg.out)  # from here on the folder is known as a build's
-        done = 0 if self.cfg.force else self._count_finished(found)
-        if self.first is not None:
-            self._check_start(done, found)
-            done = self.first
-        names = [step.name for step in self.steps]
-        self.state = disk.State({name: found.steps[name] for name in names[:done]})
-        self.state.complete = found.complete and list(found.steps) == names[:done] == names
+        found, done = self._begin()
+        self.state = disk.State({name: found.steps[name] for name in self.names[:done]})
+        self.state.complete = (
+            found.complete and list(found.steps) == self.names[:done] == self.names
+        )
         end = max(done, self.last + 1)
         if done > 0:
-            self.reporter.reused(done, len(names))
+            self.reporter.reused(done, len(self.names))
         if done < end:
-            with captured(self.cfg.out / LOG_FILE, append=done > 0):
+            with captured(self.out / LOG_FILE, append=done > 0):
                 self._run_from(done, found)
-        elif list(found.steps) != names[:done]:
+        elif list(found.steps) != self.names[:done]:
             self._forget(done, found)  # steps that are damaged, or not in the list any more
-        if len(self.state.steps) == len(names):
+        if len(self.state.steps) == len(self.names):
             self._finish()
         return RunResult(
-            out=self.cfg.out,
-            checkpoint=disk.checkpoint_path(self.cfg.out, names[self.last]),
-            ran=tuple(names[done:end]),
-            reused=tuple(names[:done]),
+            out=self.out,
+            ran=tuple(self.names[done:end]),
+            reused=tuple(self.names[:done]),
             seconds={name: record.seconds for name, record in self.state.steps.items()},
             complete=self.state.complete,
             strays=tuple(self.strays),
         )
 
-    def _count_finished(self, found: disk.State) -> int:
-        """Return how many leading steps need not be run again."""
-        for index, (step, key) in enumerate(zip(self.steps, self.keys, strict=True)):
-            record = found.steps.get(step.name)
-            if record is None or record.key != key or not record.intact(self.cfg.out, step.name):
+    def _begin(self) -> tuple[disk.State, int]:
+        """Choose the folder to work in; return what it holds and its number of finished steps."""
+        final = self.cfg.out
+        if (final / disk.NEXT).is_dir() and disk.State.load(final / disk.NEXT).complete:
+            self._adopt()  # ended while it took the last build's place
+        found = disk.State.load(final)
+        if not (final / disk.STATE_FILE).exists():
+            self.state.save(final)  # from here on the folder is known as a build's
+        done = self._count_finished(final, found)
+        if found.complete and (self.cfg.force or self.first is not None or done < len(self.steps)):
+            found, done = self._begin_next(found, done)
+        else:
+            disk.remove(final, disk.NEXT)
+        if self.cfg.force:
+            done = 0
+        if self.first is not None:
+            self._check_start(done, found)
+            done = self.first
+        return found, done
+
+    def _begin_next(self, found: disk.State, done: int) -> tuple[disk.State, int]:
+        """Go on with the next build of a finished folder, or start it with what can be kept."""
+        self.out = self.cfg.out / disk.NEXT
+        staged = disk.State.load(self.out)
+        ready = self._count_finished(self.out, staged)
+        if ready > done and not self.cfg.force:
+            return staged, ready
+        kept = disk.State({name: found.steps[name] for name in self.names[:done]})
+        disk.start_next(self.cfg.out, kept)
+        # The times of the last build say how long a step will take.
+        return disk.State({**found.steps}), done
+
+    def _count_finished(self, out: Path, found: disk.State) -> int:
+        """Return the number of leading steps that need not be run again."""
+        for index, (name, key) in enumerate(zip(self.names, self.keys, strict=True)):
+            record = found.steps.get(name)
+            if record is None or record.key != key or not record.intact(out):
                 return index
         return len(self.steps)
 
@@ -185,78 +211,77 @@ class _Run:
         assert self.first is not None
         if done >= self.first:
             return
-        missing = self.steps[done].name
+        missing = self.names[done]
         why = "is out of date or damaged" if missing in found.steps else "has not been run"
         raise UserError(
-            f"cannot start at {self.steps[self.first].name}: the step {missing} before it {why} "
+            f"cannot start at {self.names[self.first]}: the step {missing} before it {why} "
             f"in {self.cfg.out}; run without --start-step"
         )
 
     def _run_from(self, done: int, found: disk.State) -> None:
-        from qonnx.core.modelwrapper import ModelWrapper
-
-        out = self.cfg.out
-        if done == 0:  # before anything is removed: the model may be unreadable
-            with disk.scratch(out) as scratch:
-                view = self.cfg.view(LOAD_READS, self.reporter.progress, scratch)
-                model = self.load(view)
         self._forget(done, found)
         for index in range(done, self.last + 1):
             step = self.steps[index]
-            if index > 0:
-                # As a resumed build would get it, whether or not it is at hand.
-                model = disk.checkpoint(out, self.steps[index - 1].name)
             last = found.steps.get(step.name)
             expected = None if last is None else last.seconds
             self.reporter.started(index + 1, len(self.steps), step.name, expected)
             print(f"=== {time.strftime('%Y-%m-%d %H:%M:%S')} {step.name}")
             begin = time.perf_counter()
-            before = _files(out)
-            with disk.scratch(out) as scratch:
-                model = step.load()(model, self._view(index, scratch))
-            if not isinstance(model, ModelWrapper):
-                raise TypeError(f"the step {step.name} returned {type(model).__name__}, no model")
-            path = disk.checkpoint_path(out, step.name)
-            partial = path.with_name(f"{path.name}.tmp")
-            model.save(str(partial))
-            disk.replace(partial, path)
+            before = _files(self.out)
+            kind = self._run_step(index)
             self._check_writes(step, before)
             self._check_inputs()
             seconds = time.perf_counter() - begin
-            record = disk.record(out, step.name, self.keys[index], seconds, step.outputs)
-            self.state.steps[step.name] = record
-            self.state.save(out)
+            self.state.steps[step.name] = disk.record(
+                self.out, step.name, self.keys[index], seconds, kind, step.outputs
+            )
+            self.state.save(self.out)
             self.reporter.finished(index + 1, len(self.steps), step.name, seconds)
+
+    def _run_step(self, index: int) -> str | None:
+        """Run one step, save its result, and return the result's class."""
+        step = self.steps[index]
+        function = step.load()
+        results = {}
+        for parameter, kind in wanted_results(function).items():
+            maker = self.state.maker_of(class_name(kind))
+            if maker is None:
+                raise TypeError(f"the step {step.name} wants a {kind.__name__}, which none returns")
+            # As a resumed build would get it, whether or not it is at hand.
+            results[parameter] = kind.load(self.out, maker)
+        with disk.scratch(self.out) as scratch:
+            result = function(**results, cfg=self._view(index, scratch))
+        if result is None:
+            return None
+        result.save(self.out, step.name)
+        return class_name(type(result))
 
     def _view(self, index: int, scratch: Path) -> BuildConfig:
         """Return the configuration as the step may see it: its reads and those before it."""
-        allowed = set(LOAD_READS)
+        allowed: set[str] = set()
         for step in self.steps[: index + 1]:
             allowed.update(DECLARED_FIELDS if step.reads is None else step.reads)
-        return self.cfg.view(allowed, self.reporter.progress, scratch)
+        return self.cfg.view(allowed, self.reporter.progress, scratch, self.out)
 
     def _forget(self, done: int, found: disk.State) -> None:
         """Record that only the first steps are done; then remove what belongs to any other."""
-        out = self.cfg.out
         self.state.complete = False
-        self.state.save(out)
-        disk.sweep(out)
-        outputs = {TIMES}
-        for step in self.steps[done:]:
-            outputs.update(step.outputs)
-        for name, record in found.steps.items():
-            if name not in self.state.steps:
-                outputs.update(record.outputs)
-        for output in sorted(outputs):
-            disk.remove(out, output)
-        (out / disk.CHECKPOINTS).mkdir(exist_ok=True)
-        kept = {f"{name}.onnx" for name in self.state.steps}
-        for path in (out / disk.CHECKPOINTS).iterdir():
-            if path.name not in kept:
-                disk.remove(out, f"{disk.CHECKPOINTS}/{path.name}")
+        self.state.save(self.out)
+        disk.sweep(self.out)
+        kept = {output for record in self.state.steps.values() for output in record.outputs}
+        for output in sorted(self._owned(found) - kept):
+            disk.remove(self.out, output)
+        (self.out / CHECKPOINTS).mkdir(exist_ok=True)
         for step in self.steps[done:]:
             for output in step.outputs:
-                (out / output).parent.mkdir(parents=True, exist_ok=True)
+                (self.out / output).parent.mkdir(parents=True, exist_ok=True)
+
+    def _owned(self, *states: disk.State) -> set[str]:
+        """Return all that steps own: those of the list, and those that some states record."""
+        listed = {output for step in self.steps for output in step.outputs}
+        recorded = {o for state in states for r in state.steps.values() for o in r.outputs}
+        checkpoints = {name for step in self.names for name in disk.checkpoints_of(self.out, step)}
+        return {TIMES} | listed | recorded | checkpoints
 
     def _check_writes(self, step: Step, before: dict[str, tuple[int, int]]) -> None:
         """Find what a step changed without owning it.
@@ -266,13 +291,13 @@ class _Run:
         RuntimeError
             The step changed another step's output, which would make that one's record untrue.
         """
-        after = _files(self.cfg.out)
-        mine = (*step.outputs, f"{disk.CHECKPOINTS}/{step.name}.onnx")
+        after = _files(self.out)
+        mine = (*step.outputs, *disk.checkpoints_of(self.out, step.name))
         changed = {
             name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
         }
         foreign = sorted(name for name in changed if not owned(name, mine))
-        others = (disk.CHECKPOINTS, *(name for other in self.steps for name in other.outputs))
+        others = (CHECKPOINTS, *(name for other in self.steps for name in other.outputs))
         for name in foreign:
             if owned(name, others):
                 raise RuntimeError(f"the step {step.name} changed {name}, which another step owns")
@@ -297,16 +322,24 @@ class _Run:
             )
 
     def _finish(self) -> None:
-        """Write the times and mark the folder as whole."""
-        out = self.cfg.out
-        if self.state.complete and (out / TIMES).is_file():
-            return
-        times = {f"step_{name}": record.seconds for name, record in self.state.steps.items()}
-        times["total_build_time"] = round(sum(times.values()), 3)
-        (out / TIMES).parent.mkdir(exist_ok=True)
-        disk.write_text(out / TIMES, json.dumps(times, indent=2) + "\n")
-        self.state.complete = True
-        self.state.save(out)
+        """Write the times, mark the folder as whole, and let it take the last build's place."""
+        if not (self.state.complete and (self.out / TIMES).is_file()):
+            times = {f"step_{name}": record.seconds for name, record in self.state.steps.items()}
+            times["total_build_time"] = round(sum(times.values()), 3)
+            (self.out / TIMES).parent.mkdir(exist_ok=True)
+            write_text(self.out / TIMES, json.dumps(times, indent=2) + "\n")
+            self.state.complete = True
+            self.state.save(self.out)
+        if self.out != self.cfg.out:
+            self._adopt()
+
+    def _adopt(self) -> None:
+        final = self.cfg.out
+        next_ = disk.State.load(final / disk.NEXT)
+        self.out = final / disk.NEXT
+        owned_there = self._owned(next_, disk.State.load(final))
+        self.out = final
+        disk.adopt_next(final, sorted({*owned_there, LOG_FILE}))
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:

@@ -17,22 +17,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-from finn_builds.config.fingerprint import file_digest, tree_digest
+from finn_builds.config.fingerprint import tree_digest
 from finn_builds.errors import UserError
+from finn_builds.files import CHECKPOINTS, replace, write_text
 from finn_builds.run.lock import LOCK_FILE
 
-if TYPE_CHECKING:
-    from qonnx.core.modelwrapper import ModelWrapper
-
 STATE_FILE = "build_state.json"
-CHECKPOINTS = "intermediate_models"
-FORMAT = 1
+FORMAT = 2
+
+#: Where the next build grows in the folder of a finished one, until it can take its place.
+NEXT = ".next"
+#: In it: the last build is removed, and what is still there has to move.
+_MOVING = "moving"
 
 SCRATCH = ".scratch-"
 TRASH = ".trash-"
 SWEEPS = 20
+
+
+class DiskError(UserError):
+    """The disk is full or can't be written: the same command goes on once that is mended."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,13 @@ class Record:
     """Digest of everything that decides the step's result."""
     seconds: float
     """How long the step took."""
-    checkpoint: str
-    """SHA-256 of the step's checkpoint."""
+    result: str | None
+    """Class of what the step returned, ``module:name``; None if it returned nothing."""
     outputs: dict[str, str | None]
-    """SHA-256 of each file or folder the step owns; None for one it did not write."""
+    """SHA-256 of each file or folder of the step; None for one it did not write."""
 
-    def intact(self, folder: Path, name: str) -> bool:
-        """Tell whether all that the step wrote is still there, unchanged."""
-        path = checkpoint_path(folder, name)
-        if not path.is_file() or file_digest(path) != self.checkpoint:
-            return False
+    def intact(self, folder: Path) -> bool:
+        """Return whether all that the step wrote is still there, unchanged."""
         return all(_digest(folder / output) == was for output, was in self.outputs.items())
 
 
@@ -81,27 +83,29 @@ class State:
         content = {"format": FORMAT, "complete": self.complete, "steps": steps}
         write_text(folder / STATE_FILE, json.dumps(content, indent=1) + "\n")
 
+    def maker_of(self, result: str) -> str | None:
+        """Return the last step that returned a result of a class, or None."""
+        makers = [name for name, record in self.steps.items() if record.result == result]
+        return makers[-1] if makers else None
 
-def record(folder: Path, name: str, key: str, seconds: float, outputs: tuple[str, ...]) -> Record:
+
+def record(
+    folder: Path, name: str, key: str, seconds: float, result: str | None, outputs: Sequence[str]
+) -> Record:
     """Describe a step that has just finished, from what lies in the folder."""
+    files = [*outputs, *checkpoints_of(folder, name)]
     return Record(
         key=key,
         seconds=round(seconds, 3),
-        checkpoint=file_digest(checkpoint_path(folder, name)),
-        outputs={output: _digest(folder / output) for output in outputs},
+        result=result,
+        outputs={output: _digest(folder / output) for output in files},
     )
 
 
-def checkpoint_path(folder: Path, name: str) -> Path:
-    """Return where the model lies as it was after a step."""
-    return folder / CHECKPOINTS / f"{name}.onnx"
-
-
-def checkpoint(folder: Path, name: str) -> ModelWrapper:
-    """Read the model as it was after a step."""
-    from qonnx.core.modelwrapper import ModelWrapper
-
-    return ModelWrapper(str(checkpoint_path(folder, name)))
+def checkpoints_of(folder: Path, step: str) -> list[str]:
+    """Return the checkpoints of a step, relative to the build folder."""
+    found = sorted((folder / CHECKPOINTS).glob(f"{step}.*"))
+    return [f"{CHECKPOINTS}/{path.name}" for path in found]
 
 
 def is_ours(folder: Path) -> bool:
@@ -109,25 +113,6 @@ def is_ours(folder: Path) -> bool:
     names = {path.name for path in folder.iterdir()}
     runners = {STATE_FILE, f"{STATE_FILE}.tmp", LOCK_FILE}
     return STATE_FILE in names or names <= runners
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it has either its old content or the new one, never a part."""
-    partial = path.with_name(f"{path.name}.tmp")
-    partial.write_text(text, encoding="utf-8")
-    replace(partial, path)
-
-
-def replace(partial: Path, path: Path) -> None:
-    """Bring a finished file to the disk, then under its name."""
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def remove(folder: Path, output: str) -> None:
@@ -208,6 +193,60 @@ def empty(folder: Path) -> None:
     sweep(folder)
 
 
+def start_next(folder: Path, kept: State) -> Path:
+    """Make the folder of the next build in that of a finished one; it begins with some steps.
+
+    Their files are links to those of the finished build: no step changes what another one wrote.
+    """
+    work = folder / NEXT
+    remove(folder, NEXT)
+    work.mkdir()
+    for record in kept.steps.values():
+        for output in record.outputs:
+            source, target = folder / output, work / output
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, copy_function=_link)
+            elif source.exists():
+                _link(source, target)
+    kept.save(work)
+    return work
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target)
+
+
+def adopt_next(folder: Path, owned: Sequence[str]) -> None:
+    """Put the finished next build in the place of the last one.
+
+    Ended in the middle, it is done to its end by the next run: the last build counts as gone from
+    the first moment on, and the next one is there until all of it has moved.
+
+    Parameters
+    ----------
+    folder
+        The build folder.
+    owned
+        All that steps own in either build.
+    """
+    work = folder / NEXT
+    State().save(folder)
+    if not (work / _MOVING).exists():
+        for output in owned:
+            remove(folder, output)
+        write_text(work / _MOVING, "")
+    for output in owned:
+        if (work / output).exists():
+            (folder / output).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(work / output, folder / output)
+    replace(work / STATE_FILE, folder / STATE_FILE)
+    remove(folder, NEXT)
+
+
 def remove_empty(folders: Sequence[Path]) -> None:
     """Remove the folders that this run has made, as far as nothing is in them."""
     for folder in folders:
@@ -228,7 +267,7 @@ def disk_errors(out: Path) -> Iterator[None]:
         refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
         file = Path(str(error.filename))
         if full or (refused and (file.is_relative_to(out) or out.is_relative_to(file))):
-            raise UserError(
+            raise DiskError(
                 f"cannot write to {out}: {error.strerror}; make room there, or choose another "
                 "folder"
             ) from error
