@@ -24,7 +24,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    from brevitas_models import zoo
+    from finn_builds.config.inputs import model_names
 
     parser = _Parser(
         prog="build.py",
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         metavar="NAME|FILE",
         default="jets",
-        help=f"model of the zoo ({', '.join(zoo.names())}), or path of a QONNX file "
+        help=f"model of the zoo ({', '.join(model_names())}), or path of a QONNX file "
         "(default: %(default)s)",
     )
     what.add_argument("--out", metavar="DIR", help="build folder (default: build/<model>_<board>)")

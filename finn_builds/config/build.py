@@ -19,6 +19,7 @@ from typing import Any
 from finn.builder.build_dataflow_config import DataflowBuildConfig
 
 from finn_builds.config import fingerprint as fp
+from finn_builds.config import inputs as files
 from finn_builds.config.boards import Board, board_path, load_board
 from finn_builds.config.checks import choice, integer, is_path, number
 from finn_builds.config.inputs import find_data, find_folding, find_model, find_output_dir
@@ -46,9 +47,6 @@ FINN_FIELDS = frozenset(
 
 #: Fields that say how to run, not what to build: they are in no step's key.
 RUN_FIELDS = frozenset({"force", "output_dir", "progress", "start_step", "stop_step"})
-
-#: Where data sets are kept once they are downloaded (the default of ``datasets.load``).
-DATA_CACHE = Path.home() / ".cache" / "prunestream"
 
 ProgressCallback = Callable[[int, int, str], None]
 
@@ -214,9 +212,9 @@ class BuildConfig(DataflowBuildConfig):
         return float(self.synth_clk_period_ns)
 
     @property
-    def model_file(self) -> Path | None:
-        """The QONNX file, or None for a model of the zoo."""
-        return Path(self.model) if is_path(self.model) else None
+    def model_file(self) -> Path:
+        """The QONNX file."""
+        return files.model_file(self.model)
 
     @property
     def model_name(self) -> str:
@@ -282,11 +280,7 @@ class BuildConfig(DataflowBuildConfig):
 
     def environment(self) -> dict[str, Any]:
         """Return what decides results beside the fields: sources and versions."""
-        of_zoo = self.model_file is None
-        return {
-            "sources": fp.source_digest(fp.SOURCES + (fp.ZOO_SOURCES if of_zoo else ())),
-            "versions": fp.versions(fp.PACKAGES + (fp.ZOO_PACKAGES if of_zoo else ())),
-        }
+        return {"sources": fp.source_digest(), "versions": fp.versions()}
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over all that decides the result of a validated configuration."""
@@ -295,14 +289,13 @@ class BuildConfig(DataflowBuildConfig):
     def _field_digest(self, name: str) -> Any:
         value = getattr(self, name)
         if name == "model":
-            if self.model_file is not None:
-                return fp.model_digest(self.model_file)
-            return fp.source_digest((f"brevitas_models/zoo/{value}.*",))
+            return fp.model_digest(self.model_file)
         if name == "data" and value is not None and is_path(value):
             return {"name": Path(value).name, "content": fp.file_digest(Path(value))}
         if name == "data":
-            # A data set that is named, here or in the model, is read from the cache if it's there.
-            return {"name": value, "cache": fp.tree_digest(DATA_CACHE, "*.npz")}
+            # The data set may be named here or in the model, and what is downloaded changes.
+            known = {set_: fp.file_digest(files.data_file(set_)) for set_ in files.data_names()}
+            return {"name": value, "files": known}
         if name == "board" and value is not None:
             return fp.file_digest(board_path(value))
         if isinstance(value, Path):

@@ -102,7 +102,7 @@ def own_version() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of all that decides what a build gives."""
-    packages = (*fingerprint.PACKAGES, *fingerprint.ZOO_PACKAGES, *_PAGE_PACKAGES)
+    packages = (*fingerprint.PACKAGES, *_PAGE_PACKAGES)
     found = fingerprint.versions(packages)
     return {"prunestream": own_version(), "Python": platform.python_version(), **found}
 
