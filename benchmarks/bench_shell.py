@@ -27,11 +27,11 @@ import numpy as np
 
 from benchmarks.record import machine, versions, write_result
 from deploy.packing import Packer, pack
+from deploy.virtual.simulator import CONTROL, IDMA, ODMA, MemoryTiming, ShellSimulator
 from finn_builds import tools
 from finn_builds.config.boards import load_board
 from finn_builds.folded.finn_env import prepare_finn
-from finn_builds.shell import MemoryTiming, ShellSimulator, ShellSpec, compile_shell
-from finn_builds.shell.simulator import CONTROL, IDMA, ODMA
+from finn_builds.shell import ShellSpec, compile_shell
 from finn_builds.shell.top import CONTROL as CONTROL_MODULE
 from finn_builds.shell.top import IDMA as IDMA_MODULE
 from finn_builds.shell.top import ODMA as ODMA_MODULE

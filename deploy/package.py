@@ -193,7 +193,7 @@ class Package:
 
     def _virtual_board(self, conditions: str) -> object:
         try:
-            from deploy.virtual_board import simulate_package
+            from deploy.virtual.board import simulate_package
         except ImportError as error:
             raise DriverError(
                 "--virtual needs the project's own Python environment, on a host: run it with "

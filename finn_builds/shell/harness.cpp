@@ -28,7 +28,7 @@ constexpr uint64_t kPage = 4096;
 constexpr int kOkay = 0, kDecErr = 3;
 constexpr int kNoAnswer = -1;
 
-// Both are mirrored in simulator.py.
+// Both are mirrored in deploy/virtual/simulator.py.
 enum Setting { kLatency, kJitter, kReadyPermille, kValidPermille, kHung, kSettings };
 enum Count { kCycles, kReadBeats, kWriteBeats, kReadBursts, kWriteBursts, kLastMove, kFirstRequest,
              kLastResponse, kLongestRead, kLongestWrite, kCounts };

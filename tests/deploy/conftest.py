@@ -134,7 +134,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture
 def virtual(made: Made):
     """A virtual board of its own with the tiny accelerator."""
-    from deploy.virtual_board import simulate_package
+    from deploy.virtual.board import simulate_package
 
     board = simulate_package(made.folder, made.description)
     yield board

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finn_builds.shell import ShellSimulator, ShellSpec, compile_shell
-from finn_builds.shell.simulator import IDMA, ODMA
+from deploy.virtual.simulator import IDMA, ODMA, ShellSimulator
+from finn_builds.shell import ShellSpec, compile_shell
 
 # What goes in comes out, each byte inverted: frames of any size. The FIFO is what the ends of real
 # accelerators have too.

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from finn_builds.shell import MemoryTiming, ShellError
-from finn_builds.shell.simulator import CONTROL, IDMA, ODMA
+from deploy.virtual.simulator import CONTROL, IDMA, ODMA, MemoryTiming, ShellError
 
 pytestmark = pytest.mark.slow
 

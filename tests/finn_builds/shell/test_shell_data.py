@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from finn_builds.shell import MemoryTiming
-from finn_builds.shell.simulator import CONTROL
+from deploy.virtual.simulator import CONTROL, MemoryTiming
 
 pytestmark = pytest.mark.slow  # three small compilations, then milliseconds each
 

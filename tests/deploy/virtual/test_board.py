@@ -13,10 +13,10 @@ pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 from pynq import MMIO, Clocks, allocate
 
 from deploy import driver
-from deploy.conditions import Conditions
 from deploy.package import Package
 from deploy.registers import DriverError
-from deploy.virtual_board import VirtualBoard, VirtualBoardError
+from deploy.virtual.board import VirtualBoard, VirtualBoardError
+from deploy.virtual.conditions import Conditions
 
 pytestmark = pytest.mark.slow  # one small compilation
 
@@ -97,7 +97,7 @@ def test_a_stuck_board_costs_no_simulation(overlay, virtual):
 
 
 def test_ultrascale_clocks(made):
-    from deploy.virtual_board import simulate_package
+    from deploy.virtual.board import simulate_package
 
     board = simulate_package(made.folder, {**made.description, "ps_type": "zynq_ultrascale"})
     Clocks.set_device(board)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from finn_builds.shell import ShellError, ShellSimulator, ShellSpec, compile_shell
+from deploy.virtual.simulator import ShellError, ShellSimulator
+from finn_builds.shell import ShellSpec, compile_shell
 from tests.finn_builds.shell.conftest import Bench
 
 pytestmark = pytest.mark.slow  # one small compilation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deploy.registers import DriverError
-from finn_builds.shell import MemoryTiming
+from deploy.virtual.simulator import MemoryTiming
 
 __all__ = ["Conditions"]
 

@@ -22,10 +22,11 @@ from pynq import Clocks
 from pynq.buffer import PynqBuffer
 from pynq.pl_server.device import Device
 
-from deploy.conditions import Conditions
 from deploy.registers import DriverError
-from deploy.virtual_processors import PROCESSORS
-from finn_builds.shell import ShellSimulator, ShellSpec, compile_shell
+from deploy.virtual.conditions import Conditions
+from deploy.virtual.processors import PROCESSORS
+from deploy.virtual.simulator import ShellSimulator
+from finn_builds.shell import ShellSpec, compile_shell
 
 __all__ = ["VirtualBoard", "VirtualBoardError", "simulate_package"]
 

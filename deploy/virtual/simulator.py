@@ -18,7 +18,7 @@ __all__ = ["MemoryTiming", "ShellError", "ShellSimulator"]
 IDMA, ODMA, CONTROL = 0, 1, 2
 DEFAULT_BASE = 0x1000_0000
 
-# By index, as the enumerations Setting and Count of harness.cpp have them.
+# By index, as the enumerations Setting and Count of finn_builds/shell/harness.cpp have them.
 _SETTINGS = ("latency", "jitter", "ready_permille", "valid_permille", "hung")
 _COUNTS = (
     "cycles",
