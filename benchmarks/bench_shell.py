@@ -83,7 +83,7 @@ def run(simulator: ShellSimulator, spec: ShellSpec, frames: int) -> dict[str, fl
     data = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
     simulator.memory[:size] = data
     simulator.memory[half:] = 0
-    simulator.set_sizes(spec)
+    simulator.set_sizes(spec.in_beats, spec.out_beats, spec.in_frame_bytes, spec.out_frame_bytes)
     simulator.clear_counts()
     simulator.write(CONTROL, 0x00, 2)
     for dma, offset in ((ODMA, half), (IDMA, 0)):

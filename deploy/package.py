@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 if __package__:  # in the project's checkout
@@ -42,7 +40,8 @@ CONTENTS = (*DRIVER_FILES, DESCRIPTION, README, VECTORS, CHECKSUMS, NOTEBOOKS, R
 
 FORMAT_VERSION = 1
 _KEYS = (
-    "name", "platform", "ps_type", "fclk_mhz", "io_shape_dict", "host_model", "shell", "top1",
+    "name", "platform", "ps_type", "fclk_mhz", "io_shape_dict", "host_model", "shell",
+    "stitched_ip", "top1",
 )  # fmt: skip
 
 
@@ -156,20 +155,37 @@ class Package:
         except ImportError as error:
             raise DriverError(f"pynq is needed and can't be imported: {error}") from error
         if virtual is not False:
-            board: object = self._virtual_board("" if virtual is True else virtual)
-            path = self.folder / DESCRIPTION  # pynq wants a file; the fabric is in the simulation
-        else:
-            path = bitfile or self.folder / BITFILE / "finn-accel.bit"
-            for file in (path, path.with_suffix(".hwh")):
-                if not file.is_file():
-                    raise DriverError(
-                        f"there is no {file}: make the bitfile with Vivado as the package's "
-                        "README.md tells, or simulate the board with --virtual"
-                    )
-            if not 0 <= device < len(Device.devices):
-                raise DriverError(f"device {device}: pynq has found {len(Device.devices)}")
-            board = Device.devices[device]
-        return self._overlay(path, platform, batch_size, board, timeout_s)
+            conditions = "" if virtual is True else virtual
+            return self._open_virtual(conditions, platform, batch_size, timeout_s)
+        path = bitfile or self.folder / BITFILE / "finn-accel.bit"
+        for file in (path, path.with_suffix(".hwh")):
+            if not file.is_file():
+                raise DriverError(
+                    f"there is no {file}: make the bitfile with Vivado as the package's README.md "
+                    "describes, or simulate the board with --virtual"
+                )
+        if not 0 <= device < len(Device.devices):
+            raise DriverError(f"device {device}: pynq has found {len(Device.devices)}")
+        return self._overlay(path, platform, batch_size, Device.devices[device], timeout_s)
+
+    def _open_virtual(
+        self, conditions: str, platform: str | None, batch_size: int, timeout_s: float
+    ) -> object:
+        try:
+            from deploy.virtual.simulate import simulate_package
+            from deploy.virtual.simulator import VirtualBoardError
+        except ImportError as error:
+            raise DriverError(
+                "--virtual needs the project's own Python environment, on a host: run it with "
+                f"the checkout's .venv/bin/python ({error})"
+            ) from error
+        try:
+            board = simulate_package(self.folder, self.description, conditions)
+            # pynq wants a file; the fabric is in the simulation.
+            path = self.folder / DESCRIPTION
+            return self._overlay(path, platform, batch_size, board, timeout_s)
+        except VirtualBoardError as error:
+            raise DriverError(str(error)) from error
 
     def _overlay(
         self, path: Path, platform: str | None, batch_size: int, board: object, timeout_s: float
@@ -178,42 +194,14 @@ class Package:
             from deploy.driver_base import FINNExampleOverlay
         else:
             from driver_base import FINNExampleOverlay
-        with _told_errors():
-            return FINNExampleOverlay(
-                str(path),
-                platform or self.description["platform"],
-                self.description["io_shape_dict"],
-                batch_size,
-                self.description["fclk_mhz"],
-                board,
-                host_model=self.host_model,
-                top1=self.description["top1"],
-                timeout_s=timeout_s,
-            )
-
-    def _virtual_board(self, conditions: str) -> object:
-        try:
-            from deploy.virtual.board import simulate_package
-        except ImportError as error:
-            raise DriverError(
-                "--virtual needs the project's own Python environment, on a host: run it with "
-                f"the checkout's .venv/bin/python ({error})"
-            ) from error
-        with _told_errors():
-            return simulate_package(self.folder, self.description, conditions)
-
-
-@contextmanager
-def _told_errors() -> Iterator[None]:
-    """Turn the simulation's errors into the driver's.
-
-    Their classes are on the host alone, and this package's own ones are others than the project's
-    when its files run from the package.
-    """
-    try:
-        yield
-    except Exception as error:
-        names = {cls.__name__ for cls in type(error).__mro__}
-        if names & {"DriverError", "VirtualBoardError", "ShellError", "UserError"}:
-            raise DriverError(str(error)) from error
-        raise
+        return FINNExampleOverlay(
+            str(path),
+            platform or self.description["platform"],
+            self.description["io_shape_dict"],
+            batch_size,
+            self.description["fclk_mhz"],
+            board,
+            host_model=self.host_model,
+            top1=self.description["top1"],
+            timeout_s=timeout_s,
+        )

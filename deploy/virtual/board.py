@@ -11,7 +11,6 @@ a board of that clock would measure, without the time that Python itself takes.
 from __future__ import annotations
 
 import ctypes
-import sys
 import warnings
 import weakref
 from pathlib import Path
@@ -22,13 +21,11 @@ from pynq import Clocks
 from pynq.buffer import PynqBuffer
 from pynq.pl_server.device import Device
 
-from deploy.registers import DriverError
 from deploy.virtual.conditions import Conditions
 from deploy.virtual.processors import PROCESSORS
-from deploy.virtual.simulator import ShellSimulator
-from finn_builds.shell import ShellSpec, compile_shell
+from deploy.virtual.simulator import ShellSimulator, VirtualBoardError
 
-__all__ = ["VirtualBoard", "VirtualBoardError", "simulate_package"]
+__all__ = ["VirtualBoard"]
 
 _BLOCKS = {"idma0": 0x4000_0000, "odma0": 0x4001_0000, "control0": 0x4002_0000}
 _RANGE = 0x1_0000
@@ -37,10 +34,6 @@ _ACCESS_NS = 150.0  # of a register through the processor's general-purpose port
 _SKIP_S = 1e-3
 # A design that moves nothing for so many cycles is stuck: time is then skipped, not simulated.
 _STUCK_CYCLES = 200_000
-
-
-class VirtualBoardError(Exception):
-    """The driver did what a board would answer with a bus error or a crash."""
 
 
 class _Buffer(PynqBuffer):
@@ -62,7 +55,7 @@ class VirtualBoard(Device):
     Parameters
     ----------
     library
-        The shell with its accelerator, from ``finn_builds.shell.compile_shell``.
+        See `ShellSimulator`.
     ps_type
         ``zynq_7000`` or ``zynq_ultrascale``.
     memory_bytes
@@ -100,13 +93,11 @@ class VirtualBoard(Device):
         self._processor = PROCESSORS[ps_type]
         self.arch = self._processor.arch
         self._ps_registers = dict(self._processor.registers)
+        conditions = conditions or Conditions()
         self.simulator = ShellSimulator(
-            library,
-            memory_bytes=memory_bytes,
-            seed=conditions.seed if conditions else 0,
-            run_dir=run_dir,
+            library, memory_bytes=memory_bytes, seed=conditions.seed, run_dir=run_dir
         )
-        self.set_conditions(conditions or Conditions())
+        self.set_conditions(conditions)
         self._seconds = 0.0
         self._free = [(0, memory_bytes)]  # (offset, bytes), by offset, without touching neighbours
         self.ip_dict: dict = {}
@@ -128,7 +119,7 @@ class VirtualBoard(Device):
     def set_conditions(self, conditions: Conditions) -> None:
         """Change how memory behaves from now on; the seed is that of the start."""
         simulator = self.simulator
-        simulator.set_timing(conditions.timing)
+        simulator.set_timing(conditions)
         simulator.clear_faults()
         for write, error in ((False, conditions.read_error), (True, conditions.write_error)):
             if error:
@@ -276,42 +267,3 @@ def _ip(name: str, address: int) -> dict:
         "memtype": "REGISTER",
         "bdtype": None,
     }
-
-
-def simulate_package(folder: Path, description: dict, conditions: str = "") -> VirtualBoard:
-    """Return a board with the accelerator of a deployment package, compiled if need be.
-
-    Parameters
-    ----------
-    folder
-        The package; the build's ``stitched_ip`` lies where the description says.
-    description
-        Of the package.
-    conditions
-        How memory behaves, see `Conditions.parse`.
-
-    Raises
-    ------
-    DriverError
-        The accelerator's sources are not there, or the conditions are not understood.
-    """
-    wanted = Conditions.parse(conditions)
-    stitched = (folder / description.get("stitched_ip", "../stitched_ip")).resolve()
-    listing = stitched / "all_verilog_srcs.txt"
-    if not listing.is_file():
-        raise DriverError(
-            f"there is no {listing}: --virtual simulates the accelerator's own sources, so run it "
-            "in the deploy folder of a build"
-        )
-    sources = [stitched / name for name in listing.read_text(encoding="utf-8").split()]
-    spec = ShellSpec(**description["shell"])
-    library = compile_shell(
-        spec, sources, folder.parent / "virtual_board", compiling=_say_that_it_takes_time
-    )
-    return VirtualBoard(
-        library, ps_type=description["ps_type"], conditions=wanted, run_dir=stitched
-    )
-
-
-def _say_that_it_takes_time() -> None:
-    print("compiling the simulated board, once: up to a minute", file=sys.stderr)

@@ -1,9 +1,10 @@
-"""Runs a compiled shell with its accelerator against a model of memory."""
+"""Runs a compiled shell with its accelerator against a model of memory. For the host only."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,9 +12,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from finn_builds.shell.spec import ShellSpec
-
-__all__ = ["MemoryTiming", "ShellError", "ShellSimulator"]
+__all__ = ["MemoryTiming", "ShellSimulator", "VirtualBoardError"]
 
 IDMA, ODMA, CONTROL = 0, 1, 2
 DEFAULT_BASE = 0x1000_0000
@@ -36,8 +35,8 @@ _COUNTS = (
 _RESP = {-1: "no answer", 1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
 
 
-class ShellError(Exception):
-    """The simulated shell broke a rule of its buses, or did not answer."""
+class VirtualBoardError(Exception):
+    """No simulated board can be made, or an access would crash a board."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class MemoryTiming:
     latency
         Cycles from a request to its first answer.
     jitter
-        Up to so many cycles are added, at random.
+        The most cycles that are added to it at random.
     ready, valid
         Probability that memory accepts, and that it offers, something in a cycle.
     """
@@ -63,12 +62,13 @@ class MemoryTiming:
 class ShellSimulator:
     """One simulated board: the shell, its accelerator and memory.
 
-    Time goes on in `step` and in the accesses to registers only.
+    Time goes on only in `step` and in accesses to registers. The simulation is freed by `close` or
+    with the object, but not while an array still shows its memory.
 
     Parameters
     ----------
     library
-        From `finn_builds.shell.compile.compile_shell`.
+        Shared object of the shell with its accelerator.
     memory_bytes
         Size of memory; it answers DECERR outside.
     base
@@ -87,7 +87,7 @@ class ShellSimulator:
 
     Raises
     ------
-    ShellError
+    VirtualBoardError
         The board did not start: a file that the accelerator reads is missing.
     """
 
@@ -104,16 +104,18 @@ class ShellSimulator:
         self._lib = _load(library)
         folder = (run_dir or Path.cwd()).resolve()
         message = ctypes.create_string_buffer(8192)
-        self._handle: int | None = self._lib.ps_new(
+        handle = self._lib.ps_new(
             base, memory_bytes, seed, os.fsencode(folder), message, len(message)
         )
-        if not self._handle:
+        if not handle:
             reason = message.value.decode(errors="replace").strip()
-            raise ShellError(f"the simulated board did not start: {reason}")
+            raise VirtualBoardError(f"the simulated board did not start: {reason}")
         self.base = base
-        self.memory: npt.NDArray[np.uint8] = np.ctypeslib.as_array(
-            self._lib.ps_memory(self._board), (memory_bytes,)
-        )
+        self._handle: int | None = handle
+        # Arrays that show this memory keep the ctypes array alive, and it keeps the simulation.
+        memory = (ctypes.c_uint8 * memory_bytes).from_address(self._lib.ps_memory(handle))
+        weakref.finalize(memory, self._lib.ps_free, handle).atexit = False
+        self.memory: npt.NDArray[np.uint8] = np.ctypeslib.as_array(memory)
         self.set_timing(timing or MemoryTiming())
         self.reset()
 
@@ -129,11 +131,9 @@ class ShellSimulator:
         self.close()
 
     def close(self) -> None:
-        """Free the simulation and its memory; further calls do nothing."""
-        if self._handle:
-            self.memory = np.zeros(0, np.uint8)
-            self._lib.ps_free(self._handle)
-            self._handle = None
+        """End the simulation; calling it again does nothing."""
+        self.memory = np.zeros(0, np.uint8)
+        self._handle = None
 
     @property
     def _board(self) -> int:
@@ -165,11 +165,11 @@ class ShellSimulator:
         """Make memory stop to accept and to answer, or go on where it stopped."""
         self._lib.ps_set(self._board, _SETTINGS.index("hung"), int(hung))
 
-    def set_sizes(self, spec: ShellSpec) -> None:
-        """Set the beats of a frame, for a shell compiled with `runtime_sizes`."""
-        self._lib.ps_sizes(
-            self._board, spec.in_beats, spec.out_beats, spec.in_frame_bytes, spec.out_frame_bytes
-        )
+    def set_sizes(
+        self, in_beats: int, out_beats: int, in_frame_bytes: int, out_frame_bytes: int
+    ) -> None:
+        """Set the size of a frame on either side, for a shell compiled with `runtime_sizes`."""
+        self._lib.ps_sizes(self._board, in_beats, out_beats, in_frame_bytes, out_frame_bytes)
 
     def add_fault(self, low: int, high: int, *, write: bool, resp: int = 2) -> None:
         """Let accesses to addresses from `low` to below `high` be answered with an error.
@@ -189,16 +189,11 @@ class ShellSimulator:
 
         Raises
         ------
-        ShellError
+        VirtualBoardError
             No answer, or one with an error.
         """
-        data = ctypes.c_uint32(0)
-        resp = self._lib.ps_access(
-            self._board, slave, 0, address, ctypes.byref(data), 0, 0, 0, response_delay, patience
-        )
-        if resp:
-            raise ShellError(f"reading register {address:#x} of block {slave}: {_RESP[resp]}")
-        return int(data.value)
+        delays = (0, 0, response_delay)
+        return self._access("reading", slave, address, 0, 0, delays, patience)
 
     def write(
         self,
@@ -216,16 +211,30 @@ class ShellSimulator:
 
         Raises
         ------
-        ShellError
+        VirtualBoardError
             No answer, or one with an error.
         """
+        delays = (data_delay, address_delay, response_delay)
+        self._access("writing", slave, address, value, strobe, delays, patience)
+
+    def _access(
+        self,
+        what: str,
+        slave: int,
+        address: int,
+        value: int,
+        strobe: int,
+        delays: tuple[int, int, int],
+        patience: int,
+    ) -> int:
         data = ctypes.c_uint32(value)
+        writes = int(what == "writing")
         resp = self._lib.ps_access(
-            self._board, slave, 1, address, ctypes.byref(data), strobe, data_delay,
-            address_delay, response_delay, patience,
-        )  # fmt: skip
+            self._board, slave, writes, address, ctypes.byref(data), strobe, *delays, patience
+        )
         if resp:
-            raise ShellError(f"writing register {address:#x} of block {slave}: {_RESP[resp]}")
+            raise VirtualBoardError(f"{what} register {address:#x} of block {slave}: {_RESP[resp]}")
+        return int(data.value)
 
     def counts(self) -> dict[str, int]:
         """Return what has been counted: cycles, beats and bursts of memory, the longest bursts.
@@ -259,7 +268,7 @@ def _load(library: Path) -> ctypes.CDLL:
     for name, result, arguments in (
         ("ps_new", board, [u64, u64, u64, ctypes.c_char_p, ctypes.c_char_p, u64]),
         ("ps_free", None, [board]),
-        ("ps_memory", ctypes.POINTER(ctypes.c_uint8), [board]),
+        ("ps_memory", ctypes.c_void_p, [board]),
         ("ps_set", None, [board, i32, u64]),
         ("ps_count", u64, [board, i32]),
         ("ps_clear_counts", None, [board]),

@@ -8,13 +8,16 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from deploy.virtual.simulator import VirtualBoardError
 from finn_builds import sim, tools
+from finn_builds.errors import UserError
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import TOP, shell_files, shell_sources
 from finn_builds.sim.compile import CXX_FLAGS
 
-__all__ = ["compile_shell"]
+__all__ = ["compile_for_virtual_board", "compile_shell"]
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
 _RUN_DIR = Path(sim.__file__).with_name("run_dir.h")
@@ -98,6 +101,34 @@ def compile_shell(
     os.replace(fresh, library)
     shutil.rmtree(work)
     return library
+
+
+def compile_for_virtual_board(
+    shell: dict[str, Any],
+    accelerator_sources: Sequence[Path],
+    build_dir: Path,
+    compiling: Callable[[], None],
+) -> Path:
+    """Compile the shell of a deployment package: the entry point of `deploy.virtual.simulate`.
+
+    Parameters
+    ----------
+    shell
+        Attributes of a `ShellSpec`.
+    accelerator_sources, build_dir, compiling
+        As for `compile_shell`.
+
+    Raises
+    ------
+    VirtualBoardError
+        A program is missing, or the shell is larger than allowed.
+    """
+    try:
+        return compile_shell(
+            ShellSpec(**shell), accelerator_sources, build_dir, compiling=compiling
+        )
+    except UserError as error:
+        raise VirtualBoardError(str(error)) from error
 
 
 def _compile_units(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from deploy.virtual.simulator import ShellError, ShellSimulator
+from deploy.virtual import simulator
+from deploy.virtual.simulator import ShellSimulator, VirtualBoardError, _load
 from finn_builds.shell import ShellSpec, compile_shell
 from tests.finn_builds.shell.conftest import Bench
 
@@ -32,20 +33,53 @@ endmodule
 """
 
 
-def test_files_that_are_missing_and_a_board_that_is_closed(tmp_path):
-    """Without its weights the board does not start, and closed it does not crash."""
-    spec = ShellSpec("keyed", 1, 1, 1, 1)
-    source = tmp_path / "keyed.v"
+SPEC = ShellSpec("keyed", 1, 1, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keyed")
+    source = folder / "keyed.v"
     source.write_text(KEYED)
-    library = compile_shell(spec, [source], tmp_path / "build")
-    with pytest.raises(ShellError, match=r"did not start: .*key\.dat.*file not found"):
+    return compile_shell(SPEC, [source], folder)
+
+
+def test_files_that_are_missing_and_a_board_that_is_closed(library, tmp_path):
+    """Without its weights the board does not start, and closed it does not crash."""
+    with pytest.raises(VirtualBoardError, match=r"did not start: .*key\.dat.*file not found"):
         ShellSimulator(library, run_dir=tmp_path)
-    with pytest.raises(ShellError, match=r"cannot enter the run folder .*gone"):
+    with pytest.raises(VirtualBoardError, match=r"cannot enter the run folder .*gone"):
         ShellSimulator(library, run_dir=tmp_path / "gone")
     (tmp_path / "key.dat").write_text("5a\n")
     with ShellSimulator(library, run_dir=tmp_path) as sim:
-        bench = Bench(library, spec, lambda x, _: x ^ 0x5A, runtime_sizes=False)
+        bench = Bench(library, SPEC, lambda x, _: x ^ 0x5A, runtime_sizes=False)
         bench.check_run(sim, np.random.default_rng(16), 9)
     with pytest.raises(ValueError, match="has been closed"):
         sim.step(1)
     sim.close()
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_simulation_is_freed_once_nothing_shows_its_memory(
+    library, tmp_path, monkeypatch, closes
+):
+    freed = []
+
+    def load(path):
+        lib = _load(path)
+        free = lib.ps_free
+        lib.ps_free = lambda handle: (freed.append(handle), free(handle))
+        return lib
+
+    monkeypatch.setattr(simulator, "_load", load)
+    (tmp_path / "key.dat").write_text("5a\n")
+    sim = ShellSimulator(library, run_dir=tmp_path)
+    shown = sim.memory[4:8]
+    if closes:
+        sim.close()
+    else:
+        del sim
+    shown[:] = 7
+    assert (shown == 7).all() and not freed
+    del shown
+    assert len(freed) == 1

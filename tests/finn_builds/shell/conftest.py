@@ -108,8 +108,12 @@ class Bench:
     def simulator(self, **options: object) -> ShellSimulator:
         simulator = ShellSimulator(self.library, **options)
         if self.runtime_sizes:
-            simulator.set_sizes(self.spec)
+            self.set_sizes(simulator)
         return simulator
+
+    def set_sizes(self, sim: ShellSimulator) -> None:
+        spec = self.spec
+        sim.set_sizes(spec.in_beats, spec.out_beats, spec.in_frame_bytes, spec.out_frame_bytes)
 
     def start(self, sim: ShellSimulator, frames: int, source: int, target: int) -> None:
         """Write address, frames and start of both DMAs as FINN's driver does."""
