@@ -1,4 +1,4 @@
-"""The folder that goes to a board: its description, its checksums, and the overlay it opens."""
+"""The deployment package on a board: its description, its checksums, and its overlay."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOTEBOOKS = "notebooks"
 RTL = "rtl"
 BITFILE = "bitfile"
 
-#: All that a package may hold, files and folders.
+#: Every file and folder that a package can hold.
 CONTENTS = (*DRIVER_FILES, DESCRIPTION, README, VECTORS, CHECKSUMS, NOTEBOOKS, RTL, BITFILE)
 
 FORMAT_VERSION = 1
@@ -51,19 +51,19 @@ class Package:
     Parameters
     ----------
     folder
-        Where ``overlay.json`` lies.
+        The one with ``overlay.json``.
 
     Attributes
     ----------
     description
-        What ``overlay.json`` says.
+        Content of ``overlay.json``.
     host_model
         The host's part of the network.
 
     Raises
     ------
     DriverError
-        The folder is not a package, or one that this code can't read.
+        The folder is not a package, or one of another format.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -85,7 +85,7 @@ class Package:
             )
         missing = [key for key in _KEYS if key not in self.description]
         if missing:
-            raise DriverError(f"{path} lacks {', '.join(missing)}: copy the package again")
+            raise DriverError(f"{path} does not have {', '.join(missing)}: copy the package again")
         try:
             self.host_model = HostModel.from_dict(self.description["host_model"])
         except HostModelError as error:
@@ -97,7 +97,7 @@ class Package:
         Returns
         -------
         int
-            How many files were compared.
+            The number of files.
 
         Raises
         ------
@@ -140,15 +140,15 @@ class Package:
         device
             Index of the pynq device.
         virtual
-            Simulate the board; for a machine on which the project is installed. A text tells how
-            its memory behaves, such as ``latency=200,ready=0.5`` or ``read_error=slverr``.
+            Simulate the board, on a machine where the project is installed. A text says how its
+            memory behaves, for example ``latency=200,ready=0.5`` or ``read_error=slverr``.
 
         Raises
         ------
         DriverError
             There is no bitfile, no such device, or nothing to simulate.
         """
-        # pynq's own, of each start; nothing a user can do about it.
+        # pynq gives this warning at each start, and a user can't do anything about it.
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         try:
             from pynq import Device
@@ -165,7 +165,9 @@ class Package:
                     "describes, or simulate the board with --virtual"
                 )
         if not 0 <= device < len(Device.devices):
-            raise DriverError(f"device {device}: pynq has found {len(Device.devices)}")
+            raise DriverError(
+                f"device {device}: pynq finds {len(Device.devices)} here, numbered from 0; name one"
+            )
         return self._overlay(path, platform, batch_size, Device.devices[device], timeout_s)
 
     def _open_virtual(

@@ -1,11 +1,11 @@
-"""A board that is not there: a pynq device whose fabric is simulated. For the host only.
+"""A simulated board: a pynq device whose fabric is a Verilator model. For the host only.
 
-The driver that ships runs on it unchanged: pynq's own ``Overlay``, ``allocate``, ``MMIO`` and
-``Clocks`` reach the Verilated shell and the accelerator in it. Buffers have caches as on a board:
-what is not flushed does not reach the DMA, and what it wrote is seen after ``invalidate`` alone.
+The driver runs on it unchanged: pynq's own ``Overlay``, ``allocate``, ``MMIO`` and ``Clocks`` reach
+the Verilated shell and the accelerator in it. Buffers have caches as on a board: the DMA does not
+see data that was not flushed, and the program sees what the DMA wrote only after ``invalidate``.
 
-Time goes on with every access to a register. `now` is the simulated time, which is what a driver on
-a board of that clock would measure, without the time that Python itself takes.
+Time advances with every access to a register. `now` is the simulated time: what a driver on a board
+with this clock would measure, without the time that Python itself takes.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _RANGE = 0x1_0000
 _PAGE = 4096
 _ACCESS_NS = 150.0  # of a register through the processor's general-purpose port
 _SKIP_S = 1e-3
-# A design that moves nothing for so many cycles is stuck: time is then skipped, not simulated.
+# A design that moves nothing for so long is stuck: time is then skipped and not simulated.
 _STUCK_CYCLES = 200_000
 
 
 class _Buffer(PynqBuffer):
-    """pynq's buffer on numpy 2 as well, whose arrays have a read-only ``device`` of their own."""
+    """pynq's buffer for numpy 2 too, whose arrays have a read-only ``device`` of their own."""
 
     @property
     def device(self) -> Device:
-        """The device that has the buffer."""
+        """The device on which the buffer lies."""
         return self.__dict__["_device"]
 
     @device.setter
@@ -68,14 +68,14 @@ class VirtualBoard(Device):
     Attributes
     ----------
     simulator
-        The simulation below, for faults on the bus and for its counts.
+        The simulation itself, for faults on the bus and for its counts.
     """
 
     _probe_priority_ = 9000
 
     @classmethod
     def _probe_(cls) -> list[Device]:
-        """Return nothing: a virtual board is only there when it is made."""
+        """Return nothing: pynq does not find a virtual board, a program makes it."""
         return []
 
     def __init__(
@@ -99,11 +99,11 @@ class VirtualBoard(Device):
         )
         self.set_conditions(conditions)
         self._seconds = 0.0
-        self._free = [(0, memory_bytes)]  # (offset, bytes), by offset, without touching neighbours
+        self._free = [(0, memory_bytes)]  # (offset, bytes), sorted, neighbours merged
         self.ip_dict: dict = {}
         self.timestamp = ""
         self.bitfile_name = ""
-        # pynq keeps the clocks of the first device it has seen.
+        # pynq keeps the clocks of the first device that it used.
         if hasattr(Clocks, "_real_instance"):
             del Clocks._real_instance
 
@@ -117,7 +117,7 @@ class VirtualBoard(Device):
         return self._processor.fclk_mhz(self._ps_registers)
 
     def set_conditions(self, conditions: Conditions) -> None:
-        """Change how memory behaves from now on; the seed is that of the start."""
+        """Change how memory behaves from now on; the seed stays that of the start."""
         simulator = self.simulator
         simulator.set_timing(conditions)
         simulator.clear_faults()
@@ -129,7 +129,7 @@ class VirtualBoard(Device):
                 simulator.add_fault(low, high, write=write, resp=resp)
         simulator.set_hung(conditions.hang)
 
-    # What pynq asks of a device
+    # The interface that pynq expects of a device
 
     def get_bitfile_metadata(self, bitfile_name: str) -> SimpleNamespace:
         """Return what pynq would parse from the hardware handoff file."""
@@ -147,12 +147,12 @@ class VirtualBoard(Device):
         )
 
     def download(self, bitstream: object, parser: object = None) -> None:
-        """Load the bitfile: the fabric starts anew."""
+        """Load the bitfile: the fabric is reset."""
         self.simulator.reset()
         self.post_download(bitstream, parser)
 
     def free_bitstream(self) -> None:
-        """Nothing is kept for a bitfile."""
+        """Do nothing: a bitfile occupies nothing here."""
 
     def read_registers(self, address: int, length: int) -> bytes:
         """Read words at a physical address."""
@@ -176,7 +176,7 @@ class VirtualBoard(Device):
         else:
             raise VirtualBoardError(
                 f"the virtual board's memory of {len(self.simulator.memory)} bytes has no room for "
-                f"a buffer of {size} bytes: make the batch smaller or give it more memory_bytes"
+                f"a buffer of {size} bytes: make the batch smaller, or memory_bytes larger"
             )
         buffer = _Buffer(
             shape,
@@ -195,15 +195,13 @@ class VirtualBoard(Device):
         self.simulator.memory[bo + offset : bo + offset + size] = np.ctypeslib.as_array(data)
 
     def invalidate(self, bo: int, offset: int, virtual_address: int, size: int) -> None:
-        """Let a buffer show what memory holds."""
+        """Read a buffer again from memory."""
         data = (ctypes.c_uint8 * size).from_address(virtual_address)
         np.ctypeslib.as_array(data)[:] = self.simulator.memory[bo + offset : bo + offset + size]
 
     def close(self) -> None:
         """End the simulation."""
         self.simulator.close()
-
-    # Below
 
     def _release(self, offset: int, size: int) -> None:
         merged: list[tuple[int, int]] = []
@@ -238,7 +236,7 @@ class VirtualBoard(Device):
         return result
 
     def _access_processor(self, address: int, value: int | None) -> int:
-        """Access the processor's own registers, of which only the clocks' are there."""
+        """Access the processor's own registers; only those of the clocks are simulated."""
         window = address & ~0xFFFF
         if not any(at & ~0xFFFF == window for at in self._ps_registers):
             if window not in (0xFD1A_0000, 0xF800_0000, 0xFF5E_0000):

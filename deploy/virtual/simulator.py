@@ -50,7 +50,7 @@ class MemoryTiming:
     jitter
         The most cycles that are added to it at random.
     ready, valid
-        Probability that memory accepts, and that it offers, something in a cycle.
+        Probability that memory accepts something in a cycle, and that it offers something.
     """
 
     latency: int = 10
@@ -60,7 +60,7 @@ class MemoryTiming:
 
 
 class ShellSimulator:
-    """One simulated board: the shell, its accelerator and memory.
+    """One simulation: the shell, its accelerator and memory.
 
     Time goes on only in `step` and in accesses to registers. The simulation is freed by `close` or
     with the object, but not while an array still shows its memory.
@@ -70,15 +70,13 @@ class ShellSimulator:
     library
         Shared object of the shell with its accelerator.
     memory_bytes
-        Size of memory; it answers DECERR outside.
+        Size of memory; an access outside it gets DECERR.
     base
-        Its first address.
-    timing
-        How memory behaves.
+        First address of memory.
     seed
         Of all that is random: timing, and what registers hold before reset.
     run_dir
-        Folder that the accelerator's data files are relative to; default the present one.
+        Folder that the accelerator's data files are relative to; default the current one.
 
     Attributes
     ----------
@@ -147,7 +145,7 @@ class ShellSimulator:
         self._lib.ps_reset(self._board, cycles)
 
     def step(self, cycles: int) -> None:
-        """Let time go on."""
+        """Simulate some cycles."""
         self._lib.ps_step(self._board, cycles)
 
     def set_timing(self, timing: MemoryTiming) -> None:
@@ -162,7 +160,7 @@ class ShellSimulator:
             self._lib.ps_set(self._board, _SETTINGS.index(name), value)
 
     def set_hung(self, hung: bool) -> None:
-        """Make memory stop to accept and to answer, or go on where it stopped."""
+        """Make memory stop accepting and answering, or continue where it stopped."""
         self._lib.ps_set(self._board, _SETTINGS.index("hung"), int(hung))
 
     def set_sizes(
@@ -172,14 +170,14 @@ class ShellSimulator:
         self._lib.ps_sizes(self._board, in_beats, out_beats, in_frame_bytes, out_frame_bytes)
 
     def add_fault(self, low: int, high: int, *, write: bool, resp: int = 2) -> None:
-        """Let accesses to addresses from `low` to below `high` be answered with an error.
+        """Answer accesses to addresses from `low` to below `high` with an error.
 
         `resp` is 2 for SLVERR, 3 for DECERR.
         """
         self._lib.ps_fault(self._board, low, high, int(write), resp)
 
     def clear_faults(self) -> None:
-        """Take all faults back."""
+        """Remove all faults."""
         self._lib.ps_clear_faults(self._board)
 
     def read(
@@ -207,7 +205,7 @@ class ShellSimulator:
         response_delay: int = 0,
         patience: int = 10_000,
     ) -> None:
-        """Write a register; the delays hold back data, address and acceptance of the response.
+        """Write a register; the delays, in cycles, hold back data, address and response.
 
         Raises
         ------
@@ -237,19 +235,19 @@ class ShellSimulator:
         return int(data.value)
 
     def counts(self) -> dict[str, int]:
-        """Return what has been counted: cycles, beats and bursts of memory, the longest bursts.
+        """Return the counts: cycles, beats and bursts of memory, the longest bursts.
 
         ``last_move`` is the cycle in which something last moved between shell and memory.
         """
         return {n: int(self._lib.ps_count(self._board, i)) for i, n in enumerate(_COUNTS)}
 
     def clear_counts(self) -> None:
-        """Set all counts to zero but ``cycles`` and ``last_move``."""
+        """Set all counts except ``cycles`` and ``last_move`` to zero."""
         self._lib.ps_clear_counts(self._board)
 
     @property
     def cycle(self) -> int:
-        """Cycles since the board was made."""
+        """Cycles since the start."""
         return int(self._lib.ps_count(self._board, _COUNTS.index("cycles")))
 
     @property
