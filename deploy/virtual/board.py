@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import numpy.typing as npt
 from pynq import Clocks
 from pynq.buffer import PynqBuffer
 from pynq.pl_server.device import Device
@@ -165,7 +166,9 @@ class VirtualBoard(Device):
         for at in range(0, len(data), 4):
             self._access(address + at, int.from_bytes(data[at : at + 4], "little"))
 
-    def allocate(self, shape: tuple[int, ...], dtype: object, **kwargs: object) -> PynqBuffer:
+    def allocate(
+        self, shape: tuple[int, ...], dtype: npt.DTypeLike, **kwargs: object
+    ) -> PynqBuffer:
         """Return a buffer with an address in the simulated memory, aligned to a page."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         room = max(_PAGE, -(-size // _PAGE) * _PAGE)

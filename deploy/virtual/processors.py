@@ -42,4 +42,7 @@ class ZynqUltrascale:
 
 
 #: By ``ps_type`` of the board.
-PROCESSORS = {"zynq_7000": Zynq7000, "zynq_ultrascale": ZynqUltrascale}
+PROCESSORS: dict[str, type[Zynq7000 | ZynqUltrascale]] = {
+    "zynq_7000": Zynq7000,
+    "zynq_ultrascale": ZynqUltrascale,
+}

@@ -1,7 +1,7 @@
 """From a deployment package to a virtual board with its accelerator. For the host only.
 
-Compiling the shell needs the project's build tools, which this package does not import: whoever
-can do it registers a function under the entry point group ``prunestream.simulator``.
+Compiling the shell needs the tools of a build, and ``deploy`` does not import them. The project
+registers its compiler under the entry point group ``prunestream.simulator`` (``setup.cfg``).
 """
 
 from __future__ import annotations

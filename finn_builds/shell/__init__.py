@@ -1,4 +1,4 @@
-"""The shell around an accelerator: two DMAs, soft reset, measurement; its text, compiled or not."""
+"""The shell around an accelerator: DMAs, soft reset, measurement. Its text and its compilation."""
 
 from finn_builds.shell.compile import compile_shell
 from finn_builds.shell.spec import ShellSpec

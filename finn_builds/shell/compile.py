@@ -1,4 +1,4 @@
-"""Compiles a shell with its accelerator to a shared object that `ShellSimulator` runs."""
+"""Compiles a shell with its accelerator to a shared object for `deploy.virtual.simulator`."""
 
 from __future__ import annotations
 
@@ -36,28 +36,26 @@ def compile_shell(
 
     Parameters
     ----------
-    spec
-        Sizes of the shell and name of the accelerator.
     accelerator_sources
         Verilog and SystemVerilog of the accelerator, packages first. Files of the shell itself
-        may be among them.
+        can be among them.
     build_dir
-        Folder for everything that is generated; a library made from the same sources before is
-        used again.
+        Folder for everything that is generated. A library that was made there from the same
+        sources is used again.
     runtime_sizes
         See `finn_builds.shell.top.shell_files`.
     compiling
-        Called before anything is compiled, and not where a library is used again.
+        Called before compiling starts; not called if a library is used again.
 
     Returns
     -------
     pathlib.Path
-        The shared object, named after a digest of all that went into it.
+        The shared object, named after a digest of all its sources and tools.
 
     Raises
     ------
     finn_builds.tools.ToolError
-        g++ or Verilator is missing, or refused a source.
+        g++ or Verilator is missing, or does not accept a source.
     """
     tools.require("g++")
     build_dir = build_dir.resolve()

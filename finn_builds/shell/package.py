@@ -218,8 +218,8 @@ def _readme(description: dict[str, Any]) -> str:
     return f"""\
 # {description["name"]} for {board}
 
-An accelerator, its driver and test vectors. The driver needs Python 3.10, numpy and pynq alone,
-which a PYNQ image has. The clock is set to {clock:g} MHz.
+An accelerator, its driver and test vectors. The driver needs only Python 3.10, numpy and pynq,
+which are part of a PYNQ image. The clock is set to {clock:g} MHz.
 {cycles}
 ## On the board
 Copy the zip to the board and unpack it, then, as root in PYNQ's Python environment:

@@ -1,9 +1,9 @@
 """Text of the shell: plain-Verilog wrappers of its blocks and the top that joins them.
 
-Each block has a wrapper of its own because a block design names registers by cell: the cells are
+Each block has its own wrapper because a block design names registers by cell: the cells are
 ``idma0``, ``odma0`` and ``control0``, and PYNQ finds them under these names. The wrappers are plain
-Verilog, as a module reference in Vivado must be, and carry the sizes as constants. The top joins
-the three with the accelerator exactly as a block design does; it is what is simulated.
+Verilog, as a module reference in Vivado must be, and have the sizes as constants. The top connects
+the three with the accelerator exactly as a block design does. The simulation runs this top.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def write_ports(prefix: str, spec: ShellSpec) -> list[Port]:
 
 
 def _constants(prefix: str, kind: str, spec: ShellSpec) -> str:
-    """Return what never changes about a request: whole words, incrementing, plain data."""
+    """Return the constant signals of a request: whole words, incrementing, plain data."""
     size = spec.word_bytes.bit_length() - 1
     return (
         f"    assign {prefix}_{kind}size = 3'd{size};\n"
@@ -144,7 +144,7 @@ _FIXED = ("size", "burst", "cache", "prot")
 _BUS = "m_axi_gmem"
 _REGS = "s_axi_control"
 
-#: Between axil_slave, which is in every wrapper, and the registers of its block.
+#: Nets between axil_slave, which is in every wrapper, and the registers of its block.
 _REGISTER_NETS = (
     (1, "write"), (5, "write_at"), (32, "write_data"), (1, "hold_writes"), (5, "read_at"),
     (32, "read_data"),
