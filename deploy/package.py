@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 if __package__:  # in the project's checkout
@@ -154,9 +155,26 @@ class Package:
             from pynq import Device
         except ImportError as error:
             raise DriverError(f"pynq is needed and can't be imported: {error}") from error
+        if __package__:
+            from deploy.driver_base import FINNExampleOverlay as overlay_class
+        else:
+            from driver_base import FINNExampleOverlay as overlay_class
+
+        def overlay(path: Path, board: object) -> object:
+            return overlay_class(
+                str(path),
+                platform or self.description["platform"],
+                self.description["io_shape_dict"],
+                batch_size,
+                self.description["fclk_mhz"],
+                board,
+                host_model=self.host_model,
+                top1=self.description["top1"],
+                timeout_s=timeout_s,
+            )
+
         if virtual is not False:
-            conditions = "" if virtual is True else virtual
-            return self._open_virtual(conditions, platform, batch_size, timeout_s)
+            return self._simulated("" if virtual is True else virtual, overlay)
         path = bitfile or self.folder / BITFILE / "finn-accel.bit"
         for file in (path, path.with_suffix(".hwh")):
             if not file.is_file():
@@ -168,11 +186,9 @@ class Package:
             raise DriverError(
                 f"device {device}: pynq finds {len(Device.devices)} here, numbered from 0; name one"
             )
-        return self._overlay(path, platform, batch_size, Device.devices[device], timeout_s)
+        return overlay(path, Device.devices[device])
 
-    def _open_virtual(
-        self, conditions: str, platform: str | None, batch_size: int, timeout_s: float
-    ) -> object:
+    def _simulated(self, conditions: str, overlay: Callable[[Path, object], object]) -> object:
         try:
             from deploy.virtual.simulate import simulate_package
             from deploy.virtual.simulator import VirtualBoardError
@@ -183,27 +199,7 @@ class Package:
             ) from error
         try:
             board = simulate_package(self.folder, self.description, conditions)
-            # pynq wants a file; the fabric is in the simulation.
-            path = self.folder / DESCRIPTION
-            return self._overlay(path, platform, batch_size, board, timeout_s)
+            # pynq wants a file to load; the simulated fabric is in the library.
+            return overlay(self.folder / DESCRIPTION, board)
         except VirtualBoardError as error:
             raise DriverError(str(error)) from error
-
-    def _overlay(
-        self, path: Path, platform: str | None, batch_size: int, board: object, timeout_s: float
-    ) -> object:
-        if __package__:
-            from deploy.driver_base import FINNExampleOverlay
-        else:
-            from driver_base import FINNExampleOverlay
-        return FINNExampleOverlay(
-            str(path),
-            platform or self.description["platform"],
-            self.description["io_shape_dict"],
-            batch_size,
-            self.description["fclk_mhz"],
-            board,
-            host_model=self.host_model,
-            top1=self.description["top1"],
-            timeout_s=timeout_s,
-        )

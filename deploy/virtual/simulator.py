@@ -7,7 +7,6 @@ import os
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -17,20 +16,13 @@ __all__ = ["MemoryTiming", "ShellSimulator", "VirtualBoardError"]
 IDMA, ODMA, CONTROL = 0, 1, 2
 DEFAULT_BASE = 0x1000_0000
 
-# By index, as the enumerations Setting and Count of finn_builds/shell/harness.cpp have them.
-_SETTINGS = ("latency", "jitter", "ready_permille", "valid_permille", "hung")
+# Order of the enumerations Setting and Count in finn_builds/shell/harness.cpp. The first settings
+# are latency, jitter, ready and valid (in per mille).
+_HUNG = 4
 _COUNTS = (
-    "cycles",
-    "read_beats",
-    "write_beats",
-    "read_bursts",
-    "write_bursts",
-    "last_move",
-    "first_request",
-    "last_response",
-    "longest_read",
-    "longest_write",
-)
+    "cycles", "read_beats", "write_beats", "read_bursts", "write_bursts", "last_move",
+    "first_request", "last_response", "longest_read", "longest_write",
+)  # fmt: skip
 # How an access to a register ended badly, by harness.cpp's number for it.
 _RESP = {-1: "no answer", 1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
 
@@ -45,10 +37,8 @@ class MemoryTiming:
 
     Attributes
     ----------
-    latency
-        Cycles from a request to its first answer.
-    jitter
-        The most cycles that are added to it at random.
+    latency, jitter
+        Cycles from a request to its first answer, and the most that are added at random.
     ready, valid
         Probability that memory accepts something in a cycle, and that it offers something.
     """
@@ -120,12 +110,7 @@ class ShellSimulator:
     def __enter__(self) -> ShellSimulator:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -150,18 +135,13 @@ class ShellSimulator:
 
     def set_timing(self, timing: MemoryTiming) -> None:
         """Change how memory behaves from now on."""
-        values = {
-            "latency": timing.latency,
-            "jitter": timing.jitter,
-            "ready_permille": round(timing.ready * 1000),
-            "valid_permille": round(timing.valid * 1000),
-        }
-        for name, value in values.items():
-            self._lib.ps_set(self._board, _SETTINGS.index(name), value)
+        permille = round(timing.ready * 1000), round(timing.valid * 1000)
+        for i, value in enumerate((timing.latency, timing.jitter, *permille)):
+            self._lib.ps_set(self._board, i, value)
 
     def set_hung(self, hung: bool) -> None:
         """Make memory stop accepting and answering, or continue where it stopped."""
-        self._lib.ps_set(self._board, _SETTINGS.index("hung"), int(hung))
+        self._lib.ps_set(self._board, _HUNG, int(hung))
 
     def set_sizes(
         self, in_beats: int, out_beats: int, in_frame_bytes: int, out_frame_bytes: int
@@ -180,21 +160,30 @@ class ShellSimulator:
         """Remove all faults."""
         self._lib.ps_clear_faults(self._board)
 
-    def read(
-        self, slave: int, address: int, *, response_delay: int = 0, patience: int = 10_000
-    ) -> int:
-        """Read a register of one of the three blocks (`IDMA`, `ODMA`, `CONTROL`).
+    def read(self, slave: int, address: int, **how: int) -> int:
+        """Read a register of one of the three blocks (`IDMA`, `ODMA`, `CONTROL`); see `write`."""
+        return self._access(False, slave, address, 0, **how)
+
+    def write(self, slave: int, address: int, value: int, **how: int) -> None:
+        """Write a register.
+
+        Parameters
+        ----------
+        how
+            ``strobe``, default all four bytes; ``data_delay``, ``address_delay`` and
+            ``response_delay``: cycles that hold back the data, the address, and the acceptance of
+            the response; ``patience``: cycles to wait for the response, default 10,000.
 
         Raises
         ------
         VirtualBoardError
-            No answer, or one with an error.
+            There is no answer, or one with an error.
         """
-        delays = (0, 0, response_delay)
-        return self._access("reading", slave, address, 0, 0, delays, patience)
+        self._access(True, slave, address, value, **how)
 
-    def write(
+    def _access(
         self,
+        writes: bool,
         slave: int,
         address: int,
         value: int,
@@ -204,33 +193,14 @@ class ShellSimulator:
         address_delay: int = 0,
         response_delay: int = 0,
         patience: int = 10_000,
-    ) -> None:
-        """Write a register; the delays, in cycles, hold back data, address and response.
-
-        Raises
-        ------
-        VirtualBoardError
-            No answer, or one with an error.
-        """
-        delays = (data_delay, address_delay, response_delay)
-        self._access("writing", slave, address, value, strobe, delays, patience)
-
-    def _access(
-        self,
-        what: str,
-        slave: int,
-        address: int,
-        value: int,
-        strobe: int,
-        delays: tuple[int, int, int],
-        patience: int,
     ) -> int:
         data = ctypes.c_uint32(value)
-        writes = int(what == "writing")
         resp = self._lib.ps_access(
-            self._board, slave, writes, address, ctypes.byref(data), strobe, *delays, patience
-        )
+            self._board, slave, int(writes), address, ctypes.byref(data), strobe, data_delay,
+            address_delay, response_delay, patience,
+        )  # fmt: skip
         if resp:
+            what = "writing" if writes else "reading"
             raise VirtualBoardError(f"{what} register {address:#x} of block {slave}: {_RESP[resp]}")
         return int(data.value)
 
@@ -275,11 +245,7 @@ def _load(library: Path) -> ctypes.CDLL:
         ("ps_sizes", None, [board, u32, u32, u32, u32]),
         ("ps_reset", None, [board, u32]),
         ("ps_step", None, [board, u64]),
-        (
-            "ps_access",
-            i32,
-            [board, u32, i32, u32, ctypes.POINTER(u32), u32, u32, u32, u32, u64],
-        ),
+        ("ps_access", i32, [board, u32, i32, u32, ctypes.POINTER(u32), *[u32] * 4, u64]),
         ("ps_breaches", ctypes.c_char_p, [board]),
     ):
         function = getattr(lib, name)
