@@ -12,7 +12,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALLED := $(VENV)/.installed
 
-.PHONY: build test test-fast lint setup clean
+.PHONY: build test test-fast lint docs setup clean
 
 build: $(INSTALLED)
 	$(PY) build.py --board $(BOARD) $(ARGS)
@@ -27,6 +27,10 @@ lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+# The pages that are made from the code; a test says when one is out of date.
+docs: $(INSTALLED)
+	$(PY) -c 'from finn_builds.config import build, options; print(options.table(build.OPTIONS), end="")' > docs/options.md
 
 setup: $(INSTALLED)
 

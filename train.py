@@ -11,6 +11,8 @@ from typing import NoReturn
 
 from brevitas_models import zoo
 from brevitas_models.errors import UserError
+from deploy.errors import UserError as FileError
+from deploy.tables import read_table
 
 
 class Parser(argparse.ArgumentParser):
@@ -94,6 +96,7 @@ def train(arguments: Sequence[str]) -> None:
         command=record.recorded_command(arguments),
         reporter=Reporter(args.quiet),
         compiled=args.compiled,
+        read_table=read_table,
     )
 
 
@@ -104,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Those of torch and qonnx are about their own insides: nothing a user could act on.
             warnings.simplefilter("ignore")
             train(sys.argv[1:] if arguments is None else arguments)
-    except UserError as error:
+    except (UserError, FileError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:

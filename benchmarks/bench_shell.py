@@ -27,11 +27,11 @@ import numpy as np
 
 from benchmarks.record import machine, versions, write_result
 from deploy.packing import Packer, pack
+from deploy.virtual.simulator import CONTROL, IDMA, ODMA, MemoryTiming, ShellSimulator
 from finn_builds import tools
 from finn_builds.config.boards import load_board
 from finn_builds.folded.finn_env import prepare_finn
-from finn_builds.shell import MemoryTiming, ShellSimulator, ShellSpec, compile_shell
-from finn_builds.shell.simulator import CONTROL, IDMA, ODMA
+from finn_builds.shell import ShellSpec, compile_shell
 from finn_builds.shell.top import CONTROL as CONTROL_MODULE
 from finn_builds.shell.top import IDMA as IDMA_MODULE
 from finn_builds.shell.top import ODMA as ODMA_MODULE
@@ -83,7 +83,7 @@ def run(simulator: ShellSimulator, spec: ShellSpec, frames: int) -> dict[str, fl
     data = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
     simulator.memory[:size] = data
     simulator.memory[half:] = 0
-    simulator.set_sizes(spec)
+    simulator.set_sizes(spec.in_beats, spec.out_beats, spec.in_frame_bytes, spec.out_frame_bytes)
     simulator.clear_counts()
     simulator.write(CONTROL, 0x00, 2)
     for dma, offset in ((ODMA, half), (IDMA, 0)):

@@ -20,12 +20,11 @@ from sklearn.neural_network import MLPClassifier
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import record
-from brevitas_models.datasets import user_files
-from brevitas_models.datasets.fit_surrogate import fit
+from benchmarks.fit_surrogate import fit
 from brevitas_models.datasets.jets_features import CLASSES, FEATURES
 from brevitas_models.datasets.splitting import stratified
 from brevitas_models.datasets.surrogate import Copula
-from brevitas_models.datasets.table import Table
+from deploy.tables import Table, read_table
 
 FRAMES = 60_000
 FOLDS = 5
@@ -49,7 +48,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     machine = record.machine()
-    jets = user_files.read(options.jets, feature_names=FEATURES, class_names=CLASSES)
+    jets = read_table(options.jets, feature_names=FEATURES, class_names=CLASSES)
     everything = np.arange(len(jets.y))
     shipped, crossed = [], []
     for seed in range(options.seeds):

@@ -22,7 +22,7 @@ from brevitas_models import (
     stacked,
     training,
 )
-from brevitas_models.datasets import Dataset, Scaler
+from brevitas_models.datasets import Dataset, ReadTable, Scaler
 from brevitas_models.datasets.folds import fold, with_test_frames
 from brevitas_models.distill import Teacher
 from brevitas_models.errors import UserError
@@ -165,6 +165,7 @@ def run(
     command: str,
     reporter: Reporter,
     compiled: bool = False,
+    read_table: ReadTable | None = None,
 ) -> Path:
     """Train a model as its recipe says, measure it and write all about it into a folder.
 
@@ -186,6 +187,8 @@ def run(
     reporter : Reporter
     compiled : bool
         As in `Experiment`.
+    read_table : ReadTable or None
+        As in `datasets.load`.
 
     Returns
     -------
@@ -202,7 +205,9 @@ def run(
         stacked.check_compiler("--compiled", "leave the option out")
     outputs.check(out, recipe.name)
     chosen = recipe.data
-    data = datasets.load(chosen.dataset, source=chosen.source, seed=chosen.seed)
+    data = datasets.load(
+        chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=read_table
+    )
     reporter.note(f"data: {data.source}")
     ways = recipe.distillation or DistillationSettings()
     asked = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None

@@ -10,22 +10,24 @@ Options are those of FINN's driver. ``--virtual`` simulates the board, on a host
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 from zipfile import BadZipFile
 
 import numpy as np
 
 if __package__:  # in the project's checkout
     from deploy.host_model import HostModelError
-    from deploy.measure import latency_test, summary, throughput_test, write_metrics
+    from deploy.measure import as_text, latency_test, summary, throughput_test
     from deploy.package import Package
     from deploy.registers import DriverError
 else:  # beside this file, as on the board
     from host_model import HostModelError
-    from measure import latency_test, summary, throughput_test, write_metrics
+    from measure import as_text, latency_test, summary, throughput_test
     from package import Package
     from registers import DriverError
 
@@ -43,7 +45,7 @@ def _metrics(text: str) -> Path:
     path = Path(text)
     if path.suffix == ".txt":
         raise argparse.ArgumentTypeError(
-            f"{text} is where the same figures go as text: name the JSON file, such as "
+            f"the same figures are written to {text} as text: name the JSON file, such as "
             f"{path.with_suffix('.json')}"
         )
     return path
@@ -77,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "--metrics",
         type=_metrics,
         default=Path("nw_metrics.json"),
-        help="what was measured, as JSON and beside it as text, default %(default)s",
+        help="the measured figures, as JSON and beside it as text, default %(default)s",
     )
     add("--timeout", type=float, default=10.0, help="seconds a run may take (default 10)")
     add(
@@ -99,11 +101,7 @@ def _load(path: Path) -> np.ndarray:
         data = np.load(path, allow_pickle=False)
     except OSError as error:
         raise DriverError(f"can't read {path}: {error.strerror or error}; {expected}") from error
-    except (
-        ValueError,
-        EOFError,
-        BadZipFile,
-    ) as error:  # numpy's text is about pickles, whatever it is
+    except (ValueError, EOFError, BadZipFile) as error:  # numpy's text always speaks of pickles
         raise DriverError(f"{path} is not a .npy file; {expected}") from error
     if not isinstance(data, np.ndarray):
         data.close()
@@ -112,11 +110,22 @@ def _load(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that gets its name once it is complete; a device is written in place."""
+    target = path.resolve()
+    fresh = target.with_name(target.name + ".part")
+    if target.exists() and not target.is_file():
+        fresh = target
     try:
-        yield
+        with fresh.open("wb") as file:
+            yield file
+        fresh.replace(target)
     except OSError as error:
-        raise DriverError(f"can't write {path}: {error.strerror}; name another file") from error
+        reason = error.strerror or error
+        raise DriverError(f"can't write {path}: {reason}; name another file") from error
+    finally:
+        if fresh != target:
+            fresh.unlink(missing_ok=True)
 
 
 def _execute(overlay: object, data: np.ndarray, arguments: argparse.Namespace) -> None:
@@ -126,7 +135,7 @@ def _execute(overlay: object, data: np.ndarray, arguments: argparse.Namespace) -
         result = overlay.run(data)
     else:
         result = overlay.classify(data)
-    with _writing(arguments.outputfile), arguments.outputfile.open("wb") as file:
+    with _writing(arguments.outputfile) as file:
         np.save(file, result)
     print(f"{len(result)} frames: {arguments.outputfile}")
 
@@ -150,10 +159,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         test = throughput_test if arguments.exec_mode == "throughput_test" else latency_test
         metrics = test(overlay, repeats=arguments.repeats, description=package.description)
-        with _writing(arguments.metrics):
-            files = write_metrics(metrics, arguments.metrics)
+        text_file = arguments.metrics.with_suffix(".txt")
+        texts = {arguments.metrics: json.dumps(metrics, indent=2), text_file: as_text(metrics)}
+        for path, text in texts.items():
+            with _writing(path) as file:
+                file.write((text + "\n").encode())
         print(summary(metrics))
-        print(f"all figures {files[0]}, {files[1]}")
+        print(f"all figures {', '.join(map(str, texts))}")
         return 0
     except (DriverError, HostModelError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,7 +1,7 @@
 """An accelerator on a board: FINN's overlay class, with time-outs, measurement and raw features.
 
-Needs numpy and pynq alone and runs on Python 3.10. Input and output DMA have FINN's register map;
-the block ``control0`` beside them resets the accelerator and measures it in clock cycles.
+Needs only numpy and pynq and runs on Python 3.10. The DMAs have FINN's register map. The block
+``control0`` beside them resets the accelerator and measures it in clock cycles.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ else:  # beside this file, as on the board
 
 __all__ = ["FINNExampleOverlay"]
 
-CLOCK_TOLERANCE = 1e-3  # crystals are not rounder than that
+CLOCK_TOLERANCE = 1e-3  # relative: boards have crystals of 33.333 MHz and the like
 CLOCK_TRIES = 100
-ERROR_POLL_S = 1e-3  # a run this long is asked for errors on the bus as well
+ERROR_POLL_S = 1e-3  # after this time a run is also checked for errors on the bus
 
 
 class FINNExampleOverlay(StreamForms, Overlay):
@@ -43,7 +43,7 @@ class FINNExampleOverlay(StreamForms, Overlay):
     batch_size
         Frames the buffers hold.
     fclk_mhz
-        Clock to set, in MHz; 0 leaves the clock as it is.
+        Clock to set; 0 leaves the clock as it is.
     device
         pynq device; default the active one.
     download
@@ -51,14 +51,14 @@ class FINNExampleOverlay(StreamForms, Overlay):
     host_model
         The host's part of the network, for :meth:`run` and :meth:`classify`.
     top1
-        The accelerator gives the class of a frame and nothing else.
+        The accelerator gives only the class of a frame.
     timeout_s
         Seconds a run may take.
 
     Raises
     ------
     DriverError
-        The bitfile is of another accelerator, or the clock can't be had.
+        The bitfile is of another accelerator, or the board can't make the clock.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class FINNExampleOverlay(StreamForms, Overlay):
     ) -> None:
         if platform != "zynq-iodma":
             raise DriverError(
-                f"platform {platform!r}: this driver knows zynq-iodma alone; pass that"
+                f"platform {platform!r}: this driver knows only zynq-iodma; pass that"
             )
         super().__init__(
             bitfile_name, download=True if download is None else download, device=device
@@ -87,7 +87,7 @@ class FINNExampleOverlay(StreamForms, Overlay):
         self.host_model = host_model
         self.top1 = top1
         self.timeout_s = timeout_s
-        # A simulated board tells its own time; a real one is timed by the processor's clock.
+        # A simulated board has its own time; a real one is timed with the processor's clock.
         self.now = getattr(self.device, "now", time.perf_counter)
         names_in = io_shape_dict.get("input_dma_name", ["idma0"])
         names_out = io_shape_dict.get("output_dma_name", ["odma0"])
@@ -100,19 +100,19 @@ class FINNExampleOverlay(StreamForms, Overlay):
         self._packers = {}
         self.ibuf_packed_device: list = []
         self.obuf_packed_device: list = []
-        self._frames = 0  # of the run under way
+        self._frames = 0  # of the current run
         self._started = self.now()
         self.batch_size = batch_size
 
     @property
     def batch_size(self) -> int:
-        """Frames that the buffers hold; setting it makes new buffers."""
+        """Frames that the buffers hold; setting it allocates new buffers."""
         return self._batch_size
 
     @batch_size.setter
     def batch_size(self, value: int) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise DriverError(f"batch_size must be an integer from 1, not {value!r}; change it")
+            raise DriverError(f"batch_size must be an integer of 1 or more, not {value!r}")
         self._batch_size = int(value)
         self.ibuf_packed_device = [
             allocate(shape=self.ishape_packed(i), dtype=np.uint8, target=self.device)
@@ -129,21 +129,21 @@ class FINNExampleOverlay(StreamForms, Overlay):
         self.ibuf_packed_device[ind].flush()
 
     def copy_output_data_from_device(self, data: np.ndarray, ind: int = 0) -> None:
-        """Copy as many packed results as `data` holds from the buffer the DMA writes."""
+        """Fill `data` with packed results from the buffer that the DMA writes."""
         self.obuf_packed_device[ind].invalidate()
         data[:] = self.obuf_packed_device[ind][: len(data)]
 
     # Running
 
     def execute_on_buffers(self, asynch: bool = False, batch_size: int | None = None) -> None:
-        """Run what lies in the input buffers.
+        """Run the frames that are in the input buffers.
 
         Parameters
         ----------
         asynch
             Return at once; :meth:`wait_until_finished` waits.
         batch_size
-            Frames to run; default all the buffers hold.
+            Frames to run; default all that the buffers hold.
 
         Raises
         ------
@@ -153,14 +153,14 @@ class FINNExampleOverlay(StreamForms, Overlay):
         frames = self.batch_size if batch_size is None else batch_size
         if not 0 <= frames <= self.batch_size:
             raise DriverError(
-                f"{frames} frames: the buffers hold {self.batch_size}; set batch_size to as many"
+                f"{frames} frames: the buffers hold {self.batch_size}; set batch_size to {frames}"
             )
         if not self.shell.ready():
             raise DriverError("a DMA is not ready for a run:\n" + self.status())
         self.shell.clear_meter()
         self._frames = frames
         for dma, buffer in zip(
-            (*self.odma, *self.idma),  # outputs first, so that no result has to wait
+            (*self.odma, *self.idma),  # outputs first, so that no result waits
             (*self.obuf_packed_device, *self.ibuf_packed_device),
             strict=True,
         ):
@@ -200,7 +200,7 @@ class FINNExampleOverlay(StreamForms, Overlay):
         return DriverError(f"{what}\n{story}\n{after}")
 
     def execute(self, input_npy: np.ndarray) -> np.ndarray:
-        """Run integers (frames, ...) of any number of frames and return the integers that come.
+        """Run integers (frames, ...), any number of frames, and return the integers that come out.
 
         Returns
         -------
@@ -222,12 +222,12 @@ class FINNExampleOverlay(StreamForms, Overlay):
         Raises
         ------
         DriverError
-            The accelerator gives classes, there is no host model, or see :meth:`execute`.
+            The accelerator gives only classes, there is no host model, or see :meth:`execute`.
         """
         host = self._host()
         if self.top1:
             raise DriverError(
-                "this accelerator gives the class alone: use classify(), or build without --top1"
+                "this accelerator gives only the class: use classify(), or build without --top1"
             )
         return host.after(self._integers(features).reshape(-1, host.n_out))
 
@@ -254,11 +254,11 @@ class FINNExampleOverlay(StreamForms, Overlay):
     # State of the board
 
     def soft_reset(self) -> None:
-        """Bring DMAs and accelerator back to the state after power-on."""
+        """Reset the DMAs and the accelerator to their state after power-on."""
         self.shell.soft_reset(self.now)
 
     def counters(self) -> dict:
-        """Return what the accelerator measured of the last run; see ``Shell.counters``."""
+        """Return what the accelerator measured in the last run; see ``Shell.counters``."""
         return self.shell.counters()
 
     def status(self) -> str:
@@ -266,12 +266,14 @@ class FINNExampleOverlay(StreamForms, Overlay):
         return self.shell.status()
 
     def _set_clock(self, fclk_mhz: float) -> float:
-        """Set the fastest clock the board has that is not above `fclk_mhz`, and read it back."""
+        """Set the board's fastest clock that is not above `fclk_mhz`, and read it back."""
         wanted = float(fclk_mhz)
         actual = float(Clocks.fclk0_mhz)
         for _ in range(CLOCK_TRIES if fclk_mhz else 0):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that it is the nearest is looked at here
+                warnings.simplefilter(
+                    "ignore"
+                )  # pynq warns of a clock that differs: it is checked here
                 Clocks.fclk0_mhz = wanted
             actual = float(Clocks.fclk0_mhz)
             if actual <= fclk_mhz * (1 + CLOCK_TOLERANCE):

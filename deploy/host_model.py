@@ -1,12 +1,12 @@
 """The part of a network that runs on the host: before the first and after the last integer.
 
-An accelerator takes integers and gives integers. Standardising and quantising the raw features,
-and scaling, biasing or normalising what comes back, is floating point and stays on the host. A
-build writes that part down as a small dictionary (``host_model.json``); :class:`HostModel`
-executes it with numpy alone, on the board as well as on the machine that verifies the build.
+An accelerator takes integers and gives integers. Standardising and quantising the raw features, and
+scaling, biasing or normalising the results, is floating point and stays on the host. A build
+describes that part in a small dictionary (``host_model.json``). :class:`HostModel` executes it with
+only numpy, on the board and on the machine that verifies the build.
 
-Arithmetic is float32, operation by operation in the order of the QONNX graph, so the integers
-:meth:`HostModel.before` gives are those of the graph itself. :func:`evaluate` is the one
+Arithmetic is float32, operation by operation in the order of the QONNX graph, so
+:meth:`HostModel.before` returns the integers of the graph itself. :func:`evaluate` is the only
 definition of every elementwise operation; it works in the precision of its argument.
 """
 
@@ -21,7 +21,7 @@ OUTPUT_KINDS = ("logits", "probabilities", "levels", "argmax")
 
 
 class HostModelError(ValueError):
-    """Data that the host's part of the network can't take, or a description it can't read."""
+    """Wrong data for the host's part of the network, or a description of another format."""
 
 
 def _round_half_up(x: np.ndarray) -> np.ndarray:
@@ -127,7 +127,7 @@ _EVALUATE = {
     "log_softmax": _log_softmax,
 }
 
-# Operations that leave the order of a frame's outputs alone: a class is found without them.
+# Operations that keep the order of a frame's outputs: the class does not depend on them.
 _ORDER_KEEPING = ("softmax", "log_softmax", "sigmoid")
 
 _CONSTANTS = ("value", "scale", "zero_point", "min", "max")
@@ -141,17 +141,17 @@ def evaluate(op: dict, x: np.ndarray) -> np.ndarray:
     op
         ``{"op": name, ...}`` with constants of the dtype of `x`, scalar or of shape (features,).
     x
-        Shape (frames, features), float32 or float64: the precision the operation is done in.
+        Shape (frames, features), float32 or float64; the result has the same precision.
 
     Raises
     ------
     HostModelError
-        If the operation is not known.
+        The operation is not known.
     """
     if op["op"] not in _EVALUATE:
         raise HostModelError(
-            f"the host model has an operation '{op['op']}' that is not known here: use the driver "
-            "that came with the accelerator"
+            f"the host model has an operation '{op['op']}' that this code does not know: use the "
+            "driver of the accelerator's own package"
         )
     return _EVALUATE[op["op"]](op, x)
 
@@ -172,13 +172,13 @@ class HostModel:
     input_name, input_shape
         Name of the model's input and the shape of one frame, without the batch.
     n_in, n_out
-        Integers per frame that go into and come out of the accelerator.
+        Integers per frame into and out of the accelerator.
     input_datatype, output_datatype
         QONNX names of the types of these integers, such as ``UINT4`` or ``INT20``.
     kind
-        What :meth:`after` gives: one of ``OUTPUT_KINDS``.
+        The kind of output of :meth:`after`: one of ``OUTPUT_KINDS``.
     feature_names, class_names
-        From the model file; empty where it names none.
+        From the model file; empty if it has no names.
     """
 
     def __init__(self, description: dict) -> None:
@@ -187,7 +187,7 @@ class HostModel:
             if version != FORMAT_VERSION:
                 raise HostModelError(
                     f"this host model has format version {version}; this code reads version "
-                    f"{FORMAT_VERSION}: use the driver that came with the accelerator"
+                    f"{FORMAT_VERSION}: use the driver of the accelerator's own package"
                 )
             into, out = description["input"], description["output"]
             self.input_name: str = into["name"]
@@ -212,8 +212,8 @@ class HostModel:
         if unknown or self.kind not in OUTPUT_KINDS:
             what = f"operation '{unknown[0]}'" if unknown else f"output kind '{self.kind}'"
             raise HostModelError(
-                f"the host model has an {what} that is not known here: use the driver that came "
-                "with the accelerator"
+                f"the host model has an {what} that this code does not know: use the driver of "
+                "the accelerator's own package"
             )
         self.feature_names: tuple[str, ...] = tuple(description.get("feature_names") or ())
         self.class_names: tuple[str, ...] = tuple(description.get("class_names") or ())
@@ -256,18 +256,18 @@ class HostModel:
         Raises
         ------
         HostModelError
-            If the shape or type is wrong, or a value is NaN or not one the model takes.
+            The shape or type is wrong, or a value is NaN or outside the model's input type.
         """
         y = self._front(x)
-        with np.errstate(invalid="ignore", over="ignore"):  # NaN is refused below
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN is an error below
             for op in self._before:
                 y = evaluate(op, y)
             codes = np.rint(y / np.float32(self._codes["scale"]))
         if np.isnan(codes).any():
             row, column = np.argwhere(np.isnan(codes))[0]
             raise HostModelError(
-                f"frame {row}, feature {self._feature(column)} becomes NaN on its way to the "
-                "accelerator: its value is not one the model can take, replace or drop it"
+                f"frame {row}, feature {self._feature(column)} becomes NaN in front of the "
+                "accelerator: the model can't take its value, replace or drop it"
             )
         return codes.astype(np.int64) // self._codes["divisor"] + self._codes["zero_point"]
 
@@ -323,7 +323,7 @@ class HostModel:
                 + " or ".join(expected)
                 + ": reshape it"
             )
-        with np.errstate(over="ignore"):  # too large for float32 is infinite, and saturates
+        with np.errstate(over="ignore"):  # too large for float32: infinite, and saturates
             x = x.reshape(len(x), self.n_in).astype(np.float32)
         if np.isnan(x).any():
             row, column = np.argwhere(np.isnan(x))[0]
@@ -336,7 +336,7 @@ class HostModel:
         return x
 
     def _check_values(self, x: np.ndarray) -> None:
-        """Refuse what is not of the integer type that the model declares for its input."""
+        """Check that values are of the integer type that the model declares for its input."""
         low, high = self.input_values["min"], self.input_values["max"]
         bad = (x != np.rint(x)) | (x < low) | (x > high)
         if self.input_values["datatype"] == "BIPOLAR":

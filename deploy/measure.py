@@ -1,26 +1,27 @@
-"""Throughput and latency of an overlay, with FINN's key names and the accelerator's own counts."""
+"""Throughput and latency of an overlay, under FINN's key names and with the accelerator's counts.
+
+`overlay` is always a ``FINNExampleOverlay``, `description` that of its package.
+"""
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 __all__ = [
-    "latency_test", "pace", "power_test", "summary", "throughput_test", "timing", "write_metrics",
+    "as_text", "latency_test", "pace", "power_test", "summary", "throughput_test", "timing",
 ]  # fmt: skip
 
 PERCENTILES = (1, 5, 50, 95, 99)
-# Frames that come within so much of the memory port's limit come as fast as it lets them.
+# An interval up to this factor above the memory port's limit is set by the port.
 PORT_BOUND = 1.05
+ZYNQ_7000 = {"word_bytes": 8}  # the memory port, where no description gives another
 
 
 def _timed(overlay: object, repeats: int, frames: int) -> np.ndarray:
-    """Return how long each of some runs took, in seconds."""
+    """Return the time of each run in seconds."""
     seconds = np.empty(repeats)
     for i in range(repeats):
         began = overlay.now()
@@ -38,14 +39,8 @@ def _percentiles(seconds: np.ndarray) -> dict:
     }
 
 
-def _milliseconds(function: Callable, *arguments: object) -> tuple[float, object]:
-    began = time.perf_counter()
-    result = function(*arguments)
-    return (time.perf_counter() - began) * 1e3, result
-
-
 def _random_input(overlay: object, frames: int) -> np.ndarray:
-    """Return integers of the whole range of the input's type, the same each time."""
+    """Return random integers of the input's type, the same ones in each call."""
     shape = (frames, *overlay.ishape_normal()[1:])
     low, high = overlay.input_range()
     return np.random.default_rng(0).integers(low, high, shape, dtype=np.int64, endpoint=True)
@@ -56,12 +51,10 @@ def timing(overlay: object, single: dict, batch: dict, port_bytes: int) -> dict:
 
     Parameters
     ----------
-    overlay
-        A ``FINNExampleOverlay``.
     single, batch
-        ``counters`` of a run of one frame and of a run of many, and ``cycles``, how long each took.
+        ``counters`` of a run of one frame and of a run of many, with ``cycles``, the run's length.
     port_bytes
-        What the memory port moves in a cycle.
+        Bytes that the memory port moves in a cycle.
 
     Returns
     -------
@@ -69,10 +62,10 @@ def timing(overlay: object, single: dict, batch: dict, port_bytes: int) -> dict:
         In clock cycles. ``latency_cycles``: a single frame, from its first beat into the
         accelerator to its last beat out. ``interval_cycles``: from frame to frame.
         ``pace_set_by`` says whether that interval is the accelerator's own (``accelerator``) or
-        whether the memory port could not keep it busy (``memory port``): then it is the number of
-        beats that a frame takes, and the accelerator's own interval is no shorter.
+        whether the memory port could not keep it busy (``memory port``). In the second case it is
+        the number of beats that a frame takes, and the accelerator's own interval is not shorter.
         ``shell_latency_cycles`` and ``shell_interval_cycles`` are what register accesses, reads,
-        writes and the port's limit add, so that the sums are what a user waits for.
+        writes and the port's limit add. The sums are what a user waits for.
     """
     latency = single["latency_last_cycles"]
     own = pace(overlay, batch, port_bytes)
@@ -98,12 +91,12 @@ def _frame_bytes(shape: tuple) -> int:
 
 
 def _counted(overlay: object, seconds: float) -> dict:
-    """Return the counters of the run before with its length in cycles."""
+    """Return the counters of the last run with its length in cycles."""
     return {**overlay.counters(), "cycles": round(seconds * overlay.fclk_mhz * 1e6)}
 
 
 def _one_frame(overlay: object, repeats: int, warmup: int) -> tuple[np.ndarray, dict]:
-    """Run a single frame a few times; return the times in seconds and the last run's counters."""
+    """Run a single frame `repeats` times; return the times in seconds and the last counters."""
     packed = overlay.pack_input(overlay.fold_input(_random_input(overlay, 1)))
     overlay.copy_input_data_to_device(packed)
     _timed(overlay, warmup, 1)
@@ -118,59 +111,53 @@ def throughput_test(
 
     Parameters
     ----------
-    overlay
-        A ``FINNExampleOverlay``.
-    repeats
-        Runs that are timed; the metrics are of the median.
-    warmup
-        Runs before that are not.
-    description
-        The package's, so that the result tells what the build had measured, too.
+    repeats, warmup
+        The number of runs that are timed, and of runs before them that are not. The metrics are
+        those of the median run.
 
     Returns
     -------
     dict
-        FINN's keys; ``runtime_percentiles[ms]``; what :func:`timing` gives; ``built``, latency and
+        FINN's keys; ``runtime_percentiles[ms]``; the keys of :func:`timing`; ``built``, latency and
         interval as the build measured them; ``accelerator``, its own counts of the last run in
-        clock cycles; ``shell_cycles``, the cycles of the median run in which the accelerator was
-        not at work: register accesses, the first read and the last write; ``power[W]`` where the
-        board has sensors. The steps on the host are timed by its clock, runs by the overlay's.
+        clock cycles; ``shell_cycles``, the cycles of the median run in which the accelerator did
+        not work: register accesses, the first read and the last write; ``power[W]`` where the
+        board has sensors. Steps on the host are timed with its clock, runs with the overlay's.
     """
     frames = overlay.batch_size
+    steps = {}
+
+    def step(name: str, data: np.ndarray) -> np.ndarray:
+        began = time.perf_counter()
+        result = getattr(overlay, name)(data)
+        steps[f"{name}[ms]"] = (time.perf_counter() - began) * 1e3
+        return result
+
     _, single = _one_frame(overlay, 5, 1)
-    fold_ms, folded = _milliseconds(overlay.fold_input, _random_input(overlay, frames))
-    pack_ms, packed = _milliseconds(overlay.pack_input, folded)
-    copy_in_ms, _ = _milliseconds(overlay.copy_input_data_to_device, packed)
+    packed = step("pack_input", step("fold_input", _random_input(overlay, frames)))
+    step("copy_input_data_to_device", packed)
     _timed(overlay, warmup, frames)
     seconds = _timed(overlay, repeats, frames)
     median = float(np.median(seconds))
     counters = overlay.counters()
     batch = _counted(overlay, median)
     out = np.empty(overlay.oshape_packed(), np.uint8)
-    copy_out_ms, _ = _milliseconds(overlay.copy_output_data_from_device, out)
-    unpack_ms, unpacked = _milliseconds(overlay.unpack_output, out)
-    unfold_ms, _ = _milliseconds(overlay.unfold_output, unpacked)
+    step("copy_output_data_from_device", out)
+    step("unfold_output", step("unpack_output", out))
     result = {
         "runtime[ms]": median * 1e3,
         "throughput[images/s]": frames / median,
         "DRAM_in_bandwidth[MB/s]": packed.nbytes / median / 1e6,
         "DRAM_out_bandwidth[MB/s]": out.nbytes / median / 1e6,
-        "fclk[mhz]": overlay.fclk_mhz,
-        "fclk_built[mhz]": _asked_mhz(overlay, description),
         "batch_size": frames,
-        "fold_input[ms]": fold_ms,
-        "pack_input[ms]": pack_ms,
-        "copy_input_data_to_device[ms]": copy_in_ms,
-        "copy_output_data_from_device[ms]": copy_out_ms,
-        "unpack_output[ms]": unpack_ms,
-        "unfold_output[ms]": unfold_ms,
+        **steps,
         "runtime_percentiles[ms]": _percentiles(seconds),
-        "repeats": repeats,
-        "simulated": hasattr(overlay.device, "now"),
+        **_conditions(overlay, repeats, description),
     }
     if counters:
         if frames > 1 and "latency_last_cycles" in single:
-            result |= timing(overlay, single, batch, _port_bytes(description))
+            shell = (description or {}).get("shell", ZYNQ_7000)
+            result |= timing(overlay, single, batch, shell["word_bytes"])
         result["built"] = _built(description)
         result["accelerator"] = counters
         result["shell_cycles"] = batch["cycles"] - counters["span_cycles"]
@@ -183,14 +170,7 @@ def throughput_test(
 def latency_test(
     overlay: object, *, repeats: int = 200, warmup: int = 10, description: dict | None = None
 ) -> dict:
-    """Run single frames and return how long each takes, from the start to the result in memory.
-
-    Parameters
-    ----------
-    overlay
-        A ``FINNExampleOverlay``.
-    repeats, warmup, description
-        As for :func:`throughput_test`.
+    """Run single frames and return the time of one, from the start to the result in memory.
 
     Returns
     -------
@@ -203,10 +183,7 @@ def latency_test(
     result = {
         "latency[ms]": float(np.median(seconds) * 1e3),
         "latency_percentiles[ms]": _percentiles(seconds),
-        "fclk[mhz]": overlay.fclk_mhz,
-        "fclk_built[mhz]": _asked_mhz(overlay, description),
-        "repeats": repeats,
-        "simulated": hasattr(overlay.device, "now"),
+        **_conditions(overlay, repeats, description),
     }
     if single:
         result["latency_cycles"] = single["latency_last_cycles"]
@@ -217,39 +194,40 @@ def latency_test(
     return result
 
 
-def _port_bytes(description: dict | None) -> int:
-    """Return the width of the memory port; without a description that of Zynq-7000."""
-    return 8 if description is None else description["shell"]["word_bytes"]
-
-
-def _asked_mhz(overlay: object, description: dict | None) -> float:
-    return overlay.fclk_mhz if description is None else description["fclk_mhz"]
+def _conditions(overlay: object, repeats: int, description: dict | None) -> dict:
+    """Return under which conditions a test measures."""
+    return {
+        "fclk[mhz]": overlay.fclk_mhz,
+        "fclk_built[mhz]": (description or {}).get("fclk_mhz", overlay.fclk_mhz),
+        "repeats": repeats,
+        "simulated": hasattr(overlay.device, "now"),
+    }
 
 
 def _built(description: dict | None) -> dict:
-    return {} if description is None else description.get("expected", {})
+    return (description or {}).get("expected", {})
 
 
 def power_test(overlay: object, *, seconds: float = 1.0) -> dict:
-    """Return the power of each rail that has a sensor, without and with the accelerator at work.
+    """Return the power of each rail that has a sensor, with the accelerator idle and at work.
 
     Parameters
     ----------
     overlay
-        A ``FINNExampleOverlay`` with a full batch in its buffers.
+        With a full batch in its buffers.
     seconds
         Time to sample for, once idle and once at work.
 
     Returns
     -------
     dict
-        By rail: ``idle`` and ``active``, means in W. Empty on a board without such sensors, as
-        PYNQ-Z1 and PYNQ-Z2 are.
+        By rail: ``idle`` and ``active``, means in W. Empty on a board without such sensors, for
+        example PYNQ-Z1 and PYNQ-Z2.
     """
     from pynq import get_rails
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pynq's on a board without the library of sensors
+        warnings.simplefilter("ignore")  # pynq warns on a board without the sensors' library
         found = get_rails()
     rails = {name: rail.power for name, rail in found.items() if rail.power is not None}
     if not rails:
@@ -300,7 +278,7 @@ def summary(metrics: dict) -> str:
     asked = metrics["fclk_built[mhz]"]
     if mhz < asked * 0.999:
         lines.append(
-            f"clock       {mhz:g} MHz: the board's fastest not above the {asked:g} asked for"
+            f"clock       {mhz:g} MHz: the board's fastest that is not above {asked:g} MHz"
         )
     for rail, power in metrics.get("power[W]", {}).items():
         lines.append(
@@ -311,30 +289,12 @@ def summary(metrics: dict) -> str:
     return "\n".join(lines)
 
 
-def write_metrics(metrics: dict, path: Path) -> list[Path]:
-    """Write metrics as JSON, and beside it as text, one figure per line.
-
-    Parameters
-    ----------
-    metrics
-        From :func:`throughput_test` or :func:`latency_test`.
-    path
-        Of the JSON file; the other one ends in ``.txt`` instead.
-
-    Returns
-    -------
-    list of Path
-        The two files.
-    """
-    text_path = path.with_suffix(".txt")
+def as_text(metrics: dict) -> str:
+    """Return metrics as text, one figure a line."""
     lines = []
     for key, value in metrics.items():
         if isinstance(value, dict):
             lines += [f"{key}.{name}: {part}" for name, part in value.items()]
         else:
             lines.append(f"{key}: {value}")
-    for target, text in ((path, json.dumps(metrics, indent=2)), (text_path, "\n".join(lines))):
-        fresh = target.with_name(target.name + ".part")
-        fresh.write_text(text + "\n", encoding="utf-8")
-        fresh.replace(target)
-    return [path, text_path]
+    return "\n".join(lines)

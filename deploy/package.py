@@ -1,12 +1,11 @@
-"""The folder that goes to a board: its description, its checksums, and the overlay it opens."""
+"""The deployment package on a board: its description, its checksums, and its overlay."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 if __package__:  # in the project's checkout
@@ -37,12 +36,13 @@ NOTEBOOKS = "notebooks"
 RTL = "rtl"
 BITFILE = "bitfile"
 
-#: All that a package may hold, files and folders.
+#: Every file and folder that a package can hold.
 CONTENTS = (*DRIVER_FILES, DESCRIPTION, README, VECTORS, CHECKSUMS, NOTEBOOKS, RTL, BITFILE)
 
 FORMAT_VERSION = 1
 _KEYS = (
-    "name", "platform", "ps_type", "fclk_mhz", "io_shape_dict", "host_model", "shell", "top1",
+    "name", "platform", "ps_type", "fclk_mhz", "io_shape_dict", "host_model", "shell",
+    "stitched_ip", "top1",
 )  # fmt: skip
 
 
@@ -52,19 +52,19 @@ class Package:
     Parameters
     ----------
     folder
-        Where ``overlay.json`` lies.
+        The one with ``overlay.json``.
 
     Attributes
     ----------
     description
-        What ``overlay.json`` says.
+        Content of ``overlay.json``.
     host_model
         The host's part of the network.
 
     Raises
     ------
     DriverError
-        The folder is not a package, or one that this code can't read.
+        The folder is not a package, or one of another format.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,7 +86,7 @@ class Package:
             )
         missing = [key for key in _KEYS if key not in self.description]
         if missing:
-            raise DriverError(f"{path} lacks {', '.join(missing)}: copy the package again")
+            raise DriverError(f"{path} does not have {', '.join(missing)}: copy the package again")
         try:
             self.host_model = HostModel.from_dict(self.description["host_model"])
         except HostModelError as error:
@@ -98,7 +98,7 @@ class Package:
         Returns
         -------
         int
-            How many files were compared.
+            The number of files.
 
         Raises
         ------
@@ -141,45 +141,27 @@ class Package:
         device
             Index of the pynq device.
         virtual
-            Simulate the board; for a machine on which the project is installed. A text tells how
-            its memory behaves, such as ``latency=200,ready=0.5`` or ``read_error=slverr``.
+            Simulate the board, on a machine where the project is installed. A text says how its
+            memory behaves, for example ``latency=200,ready=0.5`` or ``read_error=slverr``.
 
         Raises
         ------
         DriverError
             There is no bitfile, no such device, or nothing to simulate.
         """
-        # pynq's own, of each start; nothing a user can do about it.
+        # pynq gives this warning at each start, and a user can't do anything about it.
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         try:
             from pynq import Device
         except ImportError as error:
             raise DriverError(f"pynq is needed and can't be imported: {error}") from error
-        if virtual is not False:
-            board: object = self._virtual_board("" if virtual is True else virtual)
-            path = self.folder / DESCRIPTION  # pynq wants a file; the fabric is in the simulation
-        else:
-            path = bitfile or self.folder / BITFILE / "finn-accel.bit"
-            for file in (path, path.with_suffix(".hwh")):
-                if not file.is_file():
-                    raise DriverError(
-                        f"there is no {file}: make the bitfile with Vivado as the package's "
-                        "README.md tells, or simulate the board with --virtual"
-                    )
-            if not 0 <= device < len(Device.devices):
-                raise DriverError(f"device {device}: pynq has found {len(Device.devices)}")
-            board = Device.devices[device]
-        return self._overlay(path, platform, batch_size, board, timeout_s)
-
-    def _overlay(
-        self, path: Path, platform: str | None, batch_size: int, board: object, timeout_s: float
-    ) -> object:
         if __package__:
-            from deploy.driver_base import FINNExampleOverlay
+            from deploy.driver_base import FINNExampleOverlay as overlay_class
         else:
-            from driver_base import FINNExampleOverlay
-        with _told_errors():
-            return FINNExampleOverlay(
+            from driver_base import FINNExampleOverlay as overlay_class
+
+        def overlay(path: Path, board: object) -> object:
+            return overlay_class(
                 str(path),
                 platform or self.description["platform"],
                 self.description["io_shape_dict"],
@@ -191,29 +173,33 @@ class Package:
                 timeout_s=timeout_s,
             )
 
-    def _virtual_board(self, conditions: str) -> object:
+        if virtual is not False:
+            return self._simulated("" if virtual is True else virtual, overlay)
+        path = bitfile or self.folder / BITFILE / "finn-accel.bit"
+        for file in (path, path.with_suffix(".hwh")):
+            if not file.is_file():
+                raise DriverError(
+                    f"there is no {file}: make the bitfile with Vivado as the package's README.md "
+                    "describes, or simulate the board with --virtual"
+                )
+        if not 0 <= device < len(Device.devices):
+            raise DriverError(
+                f"device {device}: pynq finds {len(Device.devices)} here, numbered from 0; name one"
+            )
+        return overlay(path, Device.devices[device])
+
+    def _simulated(self, conditions: str, overlay: Callable[[Path, object], object]) -> object:
         try:
-            from deploy.virtual_board import simulate_package
+            from deploy.virtual.simulate import simulate_package
+            from deploy.virtual.simulator import VirtualBoardError
         except ImportError as error:
             raise DriverError(
                 "--virtual needs the project's own Python environment, on a host: run it with "
                 f"the checkout's .venv/bin/python ({error})"
             ) from error
-        with _told_errors():
-            return simulate_package(self.folder, self.description, conditions)
-
-
-@contextmanager
-def _told_errors() -> Iterator[None]:
-    """Turn the simulation's errors into the driver's.
-
-    Their classes are on the host alone, and this package's own ones are others than the project's
-    when its files run from the package.
-    """
-    try:
-        yield
-    except Exception as error:
-        names = {cls.__name__ for cls in type(error).__mro__}
-        if names & {"DriverError", "VirtualBoardError", "ShellError", "UserError"}:
+        try:
+            board = simulate_package(self.folder, self.description, conditions)
+            # pynq wants a file to load; the simulated fabric is in the library.
+            return overlay(self.folder / DESCRIPTION, board)
+        except VirtualBoardError as error:
             raise DriverError(str(error)) from error
-        raise

@@ -1,7 +1,7 @@
 """Integers to the bytes of a stream and back: element 0 in the least significant bits.
 
-Needs numpy alone and runs on the board (Python 3.10). The simulator uses the same functions, so
-what the board sends is what was verified.
+Needs only numpy and runs on the board (Python 3.10). The build's simulation packs with the same
+functions, so the board sends what was verified.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _UINT8 = np.dtype(np.uint8)
 
 
 def padded(bits: int) -> int:
-    """Return a number of bits rounded up to whole bytes, still in bits: the width of TDATA."""
+    """Return `bits` rounded up to whole bytes, in bits: the width of TDATA."""
     return -(-bits // 8) * 8
 
 
@@ -32,7 +32,7 @@ def packed_bytes(elems: int, bits: int) -> int:
 
 
 def value_range(bits: int, signed: bool) -> tuple[int, int]:
-    """Return the least and the greatest integer of `bits` bits (two's complement if signed)."""
+    """Return the smallest and the largest integer of `bits` bits (two's complement if signed)."""
     _check_bits(bits)
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 
@@ -97,13 +97,13 @@ def pack(values: npt.ArrayLike, bits: int, signed: bool) -> npt.NDArray[np.uint8
 
 
 class Packer:
-    """Packs batches of one shape, one after another: `pack` without what it prepares.
+    """Packs batches of one shape, one after another: `pack`, with its preparation done once.
 
-    Elements of 2 or 4 bits that fill whole bytes are folded, all of a byte at once. A bias makes
-    them 0 to 2^bits - 1, so that one search for the greatest byte checks the range on both sides. A
-    multiplication brings the elements of a little-endian word together in its highest byte; what it
-    leaves below does not overlap. The bias inverts the sign bits and no others: they are inverted
-    back. The memory for that is kept, so one packer serves one thread.
+    Elements of 2 or 4 bits that fill whole bytes are folded, all elements of a byte at once. A bias
+    makes them 0 to 2^bits - 1, so one search for the greatest byte checks both ends of the range. A
+    multiplication moves the elements of a little-endian word into its highest byte; the products
+    below it do not overlap. The bias inverts only the sign bits, and they are inverted back at the
+    end. The packer keeps its working memory, so use one packer per thread.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def _check_integers(array: npt.NDArray[np.generic]) -> None:
 
 def _check_range(array: npt.NDArray[np.integer], bits: int, signed: bool) -> None:
     low, high = value_range(bits, signed)
-    # The extremes by their places: numpy finds these in half the time that min() and max() take.
+    # By their indices: argmin() and argmax() take half the time of min() and max().
     if array.size and (array.item(array.argmin()) < low or array.item(array.argmax()) > high):
         row, column = np.argwhere((array < low) | (array > high))[0]
         kind = "signed" if signed else "unsigned"
@@ -243,7 +243,7 @@ def _word_bytes(bits: int) -> int:
 
 
 def _group(bits: int) -> tuple[int, int]:
-    """Return how many elements fill whole bytes exactly, and how many bytes those are."""
+    """Return the smallest number of elements that fills whole bytes, and these bytes."""
     group = 8 // gcd(bits, 8)
     return group, group * bits // 8
 
@@ -259,7 +259,7 @@ def _overlaps(elems: int, bits: int) -> Iterator[tuple[int, int, int]]:
 def _unpack_words(
     data: npt.NDArray[np.uint8], elems: int, bits: int, word: np.dtype[np.unsignedinteger]
 ) -> npt.NDArray[np.unsignedinteger]:
-    """Unpack rows of bytes into (n, elems) words; bits above `bits` are left over."""
+    """Unpack rows of bytes into (n, elems) words; the bits above `bits` are garbage."""
     group, group_bytes = _group(bits)
     n, whole = len(data), elems // group
     words = np.empty((n, elems), word)
@@ -274,7 +274,7 @@ def _unpack_words(
 
 
 def _folds(elems: int, bits: int) -> bool:
-    """Say whether a `Packer` folds such beats."""
+    """Say whether a `Packer` folds beats of this kind."""
     return bits in (2, 4) and elems * bits % 8 == 0
 
 
@@ -314,7 +314,7 @@ def _spread(
     """Unpack whole bytes of elements of 2 or 4 bits, a byte's elements at once."""
     folding = _folding(bits, signed)
     words = (data ^ folding.signs).astype(folding.word, order="C")
-    # Halve what lies together: the upper half of a field moves up to a byte or two of its own.
+    # Split each field in two: its upper half moves to one or two bytes of its own.
     if bits == 2:
         words |= words << 12
     words |= words << (8 - bits)
@@ -345,7 +345,7 @@ def _pack_groups(
 def _unpack_groups(
     data: npt.NDArray[np.uint8], bits: int, out: npt.NDArray[np.unsignedinteger]
 ) -> None:
-    """Unpack (n, groups, bytes) into (n, groups, elems); bits above `bits` are left over."""
+    """Unpack (n, groups, bytes) into (n, groups, elems); the bits above `bits` are garbage."""
     started = -1
     for element, byte, shift in _overlaps(out.shape[2], bits):
         column = data[:, :, byte].astype(out.dtype)

@@ -1,6 +1,6 @@
-"""The registers of the shell: two kinds of DMA with FINN's map, and the block that measures.
+"""The registers of the shell: the DMAs, with FINN's register map, and the block that measures.
 
-Works on whatever has ``read(offset)`` and ``write(offset, value)``, as pynq's IP drivers have.
+Blocks are objects with ``read(offset)`` and ``write(offset, value)``, as pynq's IP drivers are.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RESET_PATIENCE_S = 1.0
 
 
 class DriverError(Exception):
-    """The accelerator, its board or its data are not as they should be: what, and what to do."""
+    """The accelerator, its board or its data are wrong; says what to do."""
 
 
 class Shell:
@@ -46,14 +46,14 @@ class Shell:
     idma, odma
         Input and output DMAs.
     control
-        The block ``control0``, or None in a bitfile of FINN's own that has none.
+        The block ``control0``; None for a bitfile made by FINN, which does not have it.
     """
 
     def __init__(self, idma: Sequence, odma: Sequence, control: object = None) -> None:
         self.idma, self.odma, self.control = idma, odma, control
 
     def check(self, in_bytes: Sequence[int], out_bytes: Sequence[int]) -> None:
-        """Make sure that the blocks are those of the accelerator with these bytes per frame.
+        """Check that the blocks are those of an accelerator with these bytes per frame.
 
         Raises
         ------
@@ -63,75 +63,79 @@ class Shell:
         if self.control is None:
             return
         if self.control.read(IDENTITY_AT) != IDENTITY:
-            raise DriverError("control0 does not answer as the shell does: wrong bitfile?")
+            raise DriverError(
+                "control0 does not have the shell's identity: load the bitfile of this package"
+            )
         for name, dmas, sizes in (("input", self.idma, in_bytes), ("output", self.odma, out_bytes)):
             for dma, expected in zip(dmas, sizes, strict=False):
                 found = dma.read(FRAME_BYTES)
                 if found != expected:
                     raise DriverError(
-                        f"the bitfile has {name} frames of {found} bytes where the description "
-                        f"says {expected}: the two are of different builds"
+                        f"the bitfile has {name} frames of {found} bytes, the description "
+                        f"{expected}: the two are of different builds, copy both from one"
                     )
 
     def start(self, dma: object, address: int, frames: int) -> None:
-        """Start a DMA on a buffer at a physical address."""
+        """Start a DMA on a buffer with this physical address."""
         dma.write(ADDRESS_LOW, address & 0xFFFFFFFF)
         dma.write(ADDRESS_HIGH, address >> 32)
         dma.write(FRAMES, frames)
         dma.write(CONTROL, START)
 
     def is_done(self, dma: object) -> bool:
-        """Say whether the run of a DMA has ended well."""
+        """Say whether the run of a DMA has ended without an error."""
         return bool(dma.read(CONTROL) & DONE)
 
     def ready(self) -> bool:
-        """Say whether every DMA is idle and without error, and no soft reset is under way."""
+        """Say whether every DMA is idle and without an error, and no soft reset is active."""
         if self.control is not None and self.control.read(CONTROL) & SOFT_RESET:
             return False
         dmas = (*self.odma, *self.idma)
         return all(dma.read(CONTROL) & IDLE for dma in dmas) and not self.has_failed()
 
     def has_failed(self) -> bool:
-        """Say whether the bus gave a DMA an error."""
+        """Say whether a DMA got an error from the bus."""
         if self.control is None:
             return False
         return any(dma.read(STATUS) & RESPONSE_MASK for dma in (*self.idma, *self.odma))
 
     def clear_meter(self) -> None:
-        """Begin a new measurement; only between runs."""
+        """Start a new measurement. Call it only between runs."""
         if self.control is not None:
             self.control.write(CONTROL, CLEAR_METER)
 
     def soft_reset(self, now: Callable[[], float]) -> None:
-        """Bring DMAs and accelerator back to the state after power-on.
+        """Reset the DMAs and the accelerator to their state after power-on.
 
         Parameters
         ----------
         now
-            Gives the time in seconds.
+            Returns the time in seconds.
 
         Raises
         ------
         DriverError
-            The memory bus keeps an answer back; only loading the bitfile again helps.
+            The memory bus does not answer; only loading the bitfile again helps.
         """
         if self.control is None:
-            raise DriverError("this bitfile has no control0 to reset it: load it again")
+            raise DriverError(
+                "this bitfile has no control0, which resets it: load the bitfile again"
+            )
         self.control.write(CONTROL, SOFT_RESET)
         began = now()
         while self.control.read(CONTROL) & SOFT_RESET:
             if now() - began > RESET_PATIENCE_S:
                 raise DriverError(
-                    "the soft reset does not end: the memory bus keeps an answer back. "
+                    "the soft reset does not end: the memory bus does not answer. "
                     "Load the bitfile again"
                 )
 
     def counters(self) -> dict[str, float]:
-        """Return what the accelerator measured of the last run, in clock cycles.
+        """Return what the accelerator measured in the last run, in clock cycles.
 
-        Its own latency and interval, apart from the DMAs and the processor. Keys are those of
-        ``METER`` and ``interval_cycles``, the mean. An empty dict without a meter; no latencies
-        if more frames were under way than the meter follows.
+        These are its own figures, without the DMAs and the processor: the keys of ``METER``, and
+        ``interval_cycles``, the mean. The dict is empty without a meter, and has no latencies if
+        more frames were under way than the meter follows.
         """
         if self.control is None:
             return {}

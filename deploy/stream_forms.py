@@ -1,6 +1,6 @@
 """The two streams of an accelerator as FINN describes them: types, shapes, integers to bytes.
 
-Needs numpy alone and runs on Python 3.10.
+Needs only numpy and runs on Python 3.10.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ def parse_datatype(name: str) -> tuple[int, bool]:
     Raises
     ------
     DriverError
-        It is the name of something else.
+        It is not such a type.
     """
     known = {"BINARY": (1, False), "TERNARY": (2, True)}
     if name in known:
         return known[name]
     match = re.fullmatch(r"(U?)INT([1-9]\d*)", name)
     if not match:
-        raise DriverError(f"datatype {name}: expected BINARY, TERNARY, INT<n> or UINT<n>; give one")
+        raise DriverError(f"datatype {name}: expected BINARY, TERNARY, INT<n> or UINT<n>")
     return int(match[2]), not match[1]
 
 
 class StreamForms:
-    """The part of FINN's overlay class that tells what goes over the streams, and packs it.
+    """The part of FINN's overlay class that describes the streams and packs data for them.
 
     A batch has three forms: *normal*, integers (frames, ...) as the network sees them; *folded*,
     integers (frames, beats, elements per beat); *packed*, bytes (frames, beats, bytes per beat).
@@ -45,7 +45,7 @@ class StreamForms:
     Attributes
     ----------
     batch_size
-        Frames of the shapes that are told.
+        Frames of the shapes that are returned.
     """
 
     batch_size: int
@@ -61,7 +61,7 @@ class StreamForms:
         return self._io_shape_dict["odt"][ind]
 
     def input_range(self, ind: int = 0) -> tuple[int, int]:
-        """Return the least and the greatest integer that input `ind` takes."""
+        """Return the smallest and the largest integer that input `ind` takes."""
         return value_range(*parse_datatype(self.idt(ind)))
 
     def _shape(self, key: str, ind: int) -> tuple[int, ...]:
@@ -120,8 +120,8 @@ class StreamForms:
         low, high = self.input_range(ind)
         if data.min() < low or data.max() > high:
             raise DriverError(
-                f"input goes from {data.min()} to {data.max()}; {self.idt(ind)} from {low} to "
-                f"{high}: clip or quantise it"
+                f"input has values from {data.min()} to {data.max()}; expected {self.idt(ind)} "
+                f"from {low} to {high}: clip or quantise it"
             )
         return data.reshape(len(data), *self.ishape_folded(ind)[1:])
 
@@ -142,5 +142,5 @@ class StreamForms:
         return unpack(data, elements, bits, signed).reshape(frames, beats, elements)
 
     def unfold_output(self, obuf_folded: np.ndarray, ind: int = 0) -> np.ndarray:
-        """Reshape beats into results as the network gives them."""
+        """Reshape beats into the shape of the network's output."""
         return obuf_folded.reshape(len(obuf_folded), *self.oshape_normal(ind)[1:])

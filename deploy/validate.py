@@ -3,7 +3,7 @@
     python validate.py            on the board
     python validate.py --virtual  on a host with the project
 
-Exit code 0 if all agree, 1 if not, 2 if it could not be tried.
+Exit code 0 if all agree, 1 if not, 2 if the check could not run.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def validate(package: Package, overlay: object) -> dict:
     Returns
     -------
     dict
-        ``frames``; ``features``, how many of them are given as raw features too, and of these
-        ``input_mismatches``, whose integers into the accelerator differ from those of the build;
-        ``mismatches``, frames whose integers out of it do;
-        ``class_mismatches``; ``latency_cycles``, ``interval_cycles`` and ``pace_set_by`` of the
-        accelerator, see ``measure.timing``; ``accelerator``, its own counts of the last batch in
-        clock cycles; ``built``, what the build measured in simulation.
+        ``frames``; ``features``, the number of them that have raw features too;
+        ``input_mismatches``, frames with raw features whose integers into the accelerator differ
+        from those of the build; ``mismatches``, frames whose integers out of the accelerator
+        differ; ``class_mismatches``; ``latency_cycles``, ``interval_cycles`` and ``pace_set_by`` of
+        the accelerator, see ``measure.timing``; ``accelerator``, its own counts of the last batch
+        in clock cycles; ``built``, latency and interval from the build's simulation.
 
     Raises
     ------

@@ -14,22 +14,23 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np
 
+from finn_builds.network import IntegerNetwork, Linear, Requantise, Tensor, Thresholds, chain
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.family import XC7
 from finn_builds.sparse.ir import Compare, Concat, Field, Graph, Input, Sum, Table, operands
 from finn_builds.sparse.lower import lower
-from finn_builds.sparse.network import SparseLayer, SparseNetwork
 
 PICTURE = Path(__file__).resolve().parent / "img" / "sparse_example.svg"
 BOX, HIGH, GAP_X, GAP_Y, EDGE, LANE = 176, 62, 34, 14, 12, 4
 FILL = {Input: "#e8eef7", Sum: "#fdf0d5", Table: "#e3f1e0", Compare: "#f3e3ef", Concat: "#eeeeee"}
 
 
-def example() -> SparseNetwork:
+def example() -> IntegerNetwork:
     """Return the network of the worked example: four inputs of 4 bits, three neurons."""
     weights = np.array([[1, 2, 1], [-3, -6, 0], [5, 10, -2], [0, 1, 0]])
     thresholds = np.array([[-21, -5, 11], [-40, 7, 30], [2, 3, 4]])
-    return SparseNetwork((SparseLayer(weights, thresholds, 0, 1, -8, 7),), "example")
+    counted = Requantise(Thresholds(thresholds))
+    return chain(Tensor.of_type("x", "INT4", 4), [("sums", Linear(weights)), ("codes", counted)])
 
 
 def name(graph: Graph, node: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,14 +79,7 @@ def load_source(cfg: BuildConfig) -> ModelWrapper:
     """Return the QONNX model a configuration names: a file, or a model of the zoo."""
     from finn_builds.ingest import load_model
 
-    if cfg.model_file is not None:
-        return load_model(cfg.model_file)
-    from brevitas_models import zoo
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{cfg.model}.onnx"
-        zoo.export(cfg.model, path)
-        return load_model(path)
+    return load_model(cfg.model_file)
 
 
 def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResult:

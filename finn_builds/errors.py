@@ -1,6 +1,6 @@
 """The errors a build can end with, and the exit code of each."""
 
-from brevitas_models.errors import UserError
+from deploy.errors import UserError
 
 __all__ = ["UserError", "VerificationError"]
 

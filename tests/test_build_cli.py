@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import build as command
+import prunestream
 from finn_builds.config.boards import board_names
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError, VerificationError
@@ -53,7 +55,7 @@ class TestMistakes:
             (["--board", "Pynq-Z1", "--model", "nope"], "unknown model 'nope'"),
             (["--board", "Pynq-Z1", "--target-fps", "-1"], "target_fps: expected a number above 0"),
             (["--board", "Pynq-Z1", "--target-fps", "x"], "--target-fps: invalid float value: 'x'"),
-            (["--board", "Pynq-Z1", "--clock-ns", "0"], "clock period (ns): expected a number"),
+            (["--board", "Pynq-Z1", "--clock-ns", "0"], "(--clock-ns): expected 1 ns or more"),
             (
                 ["--board", "Pynq-Z1", "--style", "x"],
                 "style: expected auto or folded or sparse, found 'x'",
@@ -251,3 +253,59 @@ def test_choosing_what_to_do_imports_no_passes(repo: Path) -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == "imported:\n"
+
+
+def test_without_the_environment_one_line_names_the_command(repo: Path) -> None:
+    """``-S`` leaves out the installed packages, as a Python without them would be."""
+    argv = [sys.executable, "-S", str(repo / "build.py"), "--board", "Pynq-Z1"]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(
+        r"error: the Python package \w+ is not installed for .*: use `make build BOARD=Pynq-Z1` "
+        r"or, once that has run, `\.venv/bin/python build\.py`\n",
+        done.stderr,
+    )
+
+
+class TestPrunestream:
+    def test_is_the_same_build(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert prunestream.main(["build", "--list-boards"]) == 0
+        own = capsys.readouterr().out
+        assert command.main(["--list-boards"]) == 0
+        assert capsys.readouterr().out == own
+
+    @pytest.mark.parametrize(
+        ("argv", "message"),
+        [
+            ([], "error: the following arguments are required: command (see --help)\n"),
+            (["bild"], "error: argument command: invalid choice: 'bild' (choose from 'build', "),
+            (["build"], "error: --board is missing"),
+            (["compare"], "error: the following arguments are required: DIR"),
+            (["build", "--board", "Nope"], "error: unknown board 'Nope'"),
+        ],
+    )
+    def test_mistakes(
+        self, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+    ) -> None:
+        try:
+            code = prunestream.main(argv)
+        except SystemExit as leaving:
+            code = leaving.code
+        assert code == 2
+        assert capsys.readouterr().err.startswith(message)
+
+    def test_help_is_in_its_own_name(self, capsys: pytest.CaptureFixture[str]) -> None:
+        for argv in (["build", "--help"], ["compare", "--help"]):
+            with pytest.raises(SystemExit):
+                prunestream.main(argv)
+            assert capsys.readouterr().out.startswith(f"usage: prunestream {argv[0]} ")
+
+    def test_a_module_of_ours_that_is_missing_is_a_bug(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(words: object, prog: str) -> None:
+            import finn_builds.no_such_module  # noqa: F401
+
+        monkeypatch.setitem(prunestream.COMMANDS, "build", fail)
+        with pytest.raises(ModuleNotFoundError):
+            prunestream.main(["build"])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from brevitas_models.files import write_atomic
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -68,15 +72,13 @@ class Dataset:
         The frames are made up from statistics: an accuracy on them says nothing about real data
         and must never be shown as if it did.
     x_train, x_val, x_test : (n, n_features) float32
-        Raw features. Training and validation sets are empty where a file was loaded only to be
-        measured on (``test_only``).
+        Raw features.
     y_train, y_val, y_test : (n,) int64
         Index in `class_names`.
     feature_names, class_names : tuple of str
         In the order of the columns, and of the label indices.
-    scaler : Scaler or None
-        Recorded with the data, else fitted on the training frames. None if there is neither,
-        which happens with ``test_only`` alone.
+    scaler : Scaler
+        Recorded with the data, else fitted on the training frames.
     """
 
     name: str
@@ -90,7 +92,7 @@ class Dataset:
     y_test: Labels
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
-    scaler: Scaler | None
+    scaler: Scaler
 
     @property
     def n_features(self) -> int:
@@ -101,3 +103,30 @@ class Dataset:
     def n_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    def write_test_set(self, path: Path, frames: int | None = None) -> None:
+        """Write the test set as a ``.npz`` for builds, with the scaler and all that is known.
+
+        Parameters
+        ----------
+        path : Path
+            ``.npz``; whole or not there at all.
+        frames : int or None
+            Only that many, the first; None: all.
+        """
+        total, source = len(self.y_test), self.source
+        if frames is not None and frames < total:
+            source += f"; the first {frames:,} of {total:,} test frames"
+        content = io.BytesIO()
+        np.savez_compressed(
+            content,
+            x_test=self.x_test[:frames],
+            y_test=self.y_test[:frames].astype(np.uint16),
+            feature_names=self.feature_names,
+            classes=self.class_names,
+            scaler_mean=self.scaler.mean,
+            scaler_scale=self.scaler.scale,
+            source=source,
+            surrogate=self.surrogate,
+        )
+        write_atomic(path, content.getvalue())

@@ -22,5 +22,4 @@ def table() -> Table:
         y=bunch.target.astype(np.int64),
         feature_names=tuple(bunch.feature_names),
         class_names=tuple(str(name) for name in bunch.target_names),
-        where=lambda row: f"digit {row}",
     )

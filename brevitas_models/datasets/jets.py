@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from brevitas_models.datasets import jets_openml, jets_zenodo, surrogate, user_files
+from brevitas_models.datasets import jets_openml, jets_zenodo, surrogate
 from brevitas_models.datasets.jets_features import CLASSES, FEATURES
-from brevitas_models.datasets.table import Table
+from brevitas_models.datasets.table import ReadTable, TableLike
 from brevitas_models.errors import UserError
 
 SOURCES = ("openml", "zenodo", "surrogate")
@@ -21,8 +21,8 @@ def table(
     seed: int,
     cache_dir: Path,
     data_dir: Path | None,
-    test_only: bool = False,
-) -> Table:
+    read_table: ReadTable,
+) -> TableLike:
     """Return jets from one of the places they are to be had.
 
     Parameters
@@ -37,8 +37,8 @@ def table(
         Of the surrogate's frames.
     cache_dir, data_dir : Path
         See `source`.
-    test_only : bool
-        See `user_files.read`.
+    read_table : ReadTable
+        Reads a ``.npz`` or ``.csv`` file.
 
     Raises
     ------
@@ -69,10 +69,9 @@ def table(
     path = Path(source)
     if path.is_dir():
         return jets_zenodo.table(path)
-    if path.suffix.lower() not in user_files.SUFFIXES:
+    if not path.suffix:
         raise UserError(
             f"jets: unknown source {source!r}; expected {', '.join(SOURCES)}, or the path of a "
             f".npz or .csv file."
         )
-    found = user_files.read(path, feature_names=FEATURES, class_names=CLASSES, test_only=test_only)
-    return found.renamed("jets")
+    return read_table(path, feature_names=FEATURES, class_names=CLASSES)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from brevitas_models.datasets.base import Features, Labels
-from brevitas_models.datasets.jets_features import CLASSES, FEATURES
-from brevitas_models.datasets.table import Table, check_features, check_names, find_columns
+from brevitas_models.datasets.jets_features import CLASSES, FEATURES, find_columns, finite
+from brevitas_models.datasets.table import Table
 from brevitas_models.errors import UserError
 
 PATTERN = "jetImage_7_*p_*.h5"
@@ -38,21 +38,15 @@ def table(folder: Path) -> Table:
             f"3602254. Unpack them there, or give the folder that they are in."
         )
     xs, ys = zip(*(_read(path) for path in paths), strict=True)
-    starts = np.cumsum([0, *[len(y) for y in ys]])
-
-    def where(row: int) -> str:
-        part = int(np.searchsorted(starts, row, side="right")) - 1
-        return _where(paths[part], row - int(starts[part]))
-
+    y = np.concatenate(ys)
     files = f"{len(paths)} file{'s' * (len(paths) != 1)}"
     return Table(
         name="jets",
-        source=f"Zenodo record 3602254, {starts[-1]:,} real jets of {files} jetImage_7_*.h5",
+        source=f"Zenodo record 3602254, {len(y):,} real jets of {files} jetImage_7_*.h5",
         x=np.concatenate(xs),
-        y=np.concatenate(ys),
+        y=y,
         feature_names=FEATURES,
         class_names=CLASSES,
-        where=where,
     )
 
 
@@ -87,7 +81,12 @@ def _read(path: Path) -> tuple[Features, Labels]:
             f"{path}: jets is {jets.dtype} of shape {np.shape(jets)}; expected numbers of shape "
             f"(n, number of names)."
         )
-    names = check_names(list(np.ravel(raw_names)), jets.shape[1], f"{path}, jetFeatureNames")
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in raw_names.ravel()]
+    if len(names) != jets.shape[1]:
+        raise UserError(
+            f"{path}: jetFeatureNames holds {len(names)} names for {jets.shape[1]} columns; "
+            "expected one for each. Download the file again."
+        )
     features = find_columns(names, [f"j_{name}" for name in FEATURES], str(path))
     labels = find_columns(names, [f"j_{name}" for name in CLASSES], str(path))
     hot = jets[:, labels]
@@ -99,5 +98,5 @@ def _read(path: Path) -> tuple[Features, Labels]:
             f"{_where(path, row)}: the label is {values}; expected one 1 and otherwise 0. "
             "Download the file again."
         )
-    x = check_features(jets[:, features], FEATURES, lambda row: _where(path, row))
+    x = finite(jets[:, features], lambda row: _where(path, row))
     return x, hot.argmax(axis=1).astype(np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brevitas_models.datasets.base import Dataset, Features, Labels, Scaler
-from brevitas_models.datasets.table import Table
+from brevitas_models.datasets.table import TableLike
 from brevitas_models.errors import UserError
 
 VALIDATION_SHARE = 0.1
@@ -17,7 +17,7 @@ TEST_SHARE = 0.2
 Rows = npt.NDArray[np.intp]
 
 
-def split(table: Table, seed: int) -> Dataset:
+def split(table: TableLike, seed: int) -> Dataset:
     """Split a table into a `Dataset`.
 
     - A table with splits of its own keeps them, row for row; a missing validation set is taken
@@ -45,9 +45,8 @@ def split(table: Table, seed: int) -> Dataset:
         parts = stratified(table.y[kept], (VALIDATION_SHARE, TEST_SHARE), rng)
         train, val, test = (kept[part] for part in parts)
         notes.append(f"split {len(train):,} : {len(val):,} : {len(test):,} by seed {seed}")
-    scaler = table.scaler
-    if scaler is None and len(train):
-        scaler = Scaler.fit(table.x[train])
+    recorded = table.scaler
+    scaler = Scaler(recorded.mean, recorded.scale) if recorded else Scaler.fit(table.x[train])
     return Dataset(
         name=table.name,
         source="; ".join([table.source, *notes]),
@@ -105,12 +104,10 @@ def _keys(x: Features) -> npt.NDArray[np.void]:
     return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
 
 
-def _own_parts(table: Table, rng: np.random.Generator) -> tuple[Rows, Rows, Rows, list[str]]:
+def _own_parts(table: TableLike, rng: np.random.Generator) -> tuple[Rows, Rows, Rows, list[str]]:
     assert table.parts is not None
     n_train, n_val, n_test = table.parts
     train, val, test = np.split(np.arange(len(table.y)), np.cumsum([n_train, n_val]))
-    if not n_train:
-        return train, val, test, [f"{n_test:,} rows, all of them test set"]
     notes = []
     if not n_val:
         _require_rows(table, table.y[train], 2, "one each to train and validate on")
@@ -125,7 +122,7 @@ def _own_parts(table: Table, rng: np.random.Generator) -> tuple[Rows, Rows, Rows
     return train, val, test, notes
 
 
-def _require_rows(table: Table, y: Labels, least: int, why: str) -> None:
+def _require_rows(table: TableLike, y: Labels, least: int, why: str) -> None:
     counts = np.bincount(y, minlength=len(table.class_names))
     if len(counts) < 2:
         raise UserError(
@@ -136,6 +133,5 @@ def _require_rows(table: Table, y: Labels, least: int, why: str) -> None:
         name, count = table.class_names[int(counts.argmin())], int(counts.min())
         raise UserError(
             f"{table.source}: class {name!r} has {count} usable row{'s' * (count != 1)}; at least "
-            f"{least} needed ({why}). Add rows, leave the class out, or load the data as a test "
-            f"set only."
+            f"{least} needed ({why}). Add rows, or leave the class out."
         )

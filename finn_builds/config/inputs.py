@@ -6,10 +6,38 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from brevitas_models import datasets, zoo
 from finn_builds.config.checks import existing_file, is_path
 from finn_builds.config.fingerprint import ROOT
 from finn_builds.errors import UserError
+
+#: The models that ship with the project and the test sets of their data sets, as files.
+ZOO = ROOT / "brevitas_models" / "zoo"
+
+#: Where a test set that training has downloaded lies, under the name of its data set.
+DATA_CACHE = Path.home() / ".cache" / "prunestream"
+
+
+def model_names() -> list[str]:
+    """Return the names of the models of the zoo, in alphabetical order."""
+    return sorted(file.stem for file in ZOO.glob("*.onnx"))
+
+
+def data_names() -> list[str]:
+    """Return the names of the data sets that come with the project, in alphabetical order."""
+    return sorted(file.stem for file in ZOO.glob("*.npz"))
+
+
+def model_file(given: str) -> Path:
+    """Return the QONNX file of a model given as `find_model` returns it."""
+    return Path(given) if is_path(given) else ZOO / f"{given}.onnx"
+
+
+def data_file(given: str) -> Path:
+    """Return the file of data given as `find_data` returns them; real data win over shipped."""
+    if is_path(given):
+        return Path(given)
+    downloaded = DATA_CACHE / f"{given}.npz"
+    return downloaded if downloaded.is_file() else ZOO / downloaded.name
 
 
 def find_model(given: str) -> str:
@@ -22,9 +50,9 @@ def find_model(given: str) -> str:
     """
     if is_path(given):
         return str(existing_file("model", given))
-    if given not in zoo.names():
+    if given not in model_names():
         raise UserError(
-            f"unknown model {given!r}: the zoo has {', '.join(zoo.names()) or 'none'}; "
+            f"unknown model {given!r}: the zoo has {', '.join(model_names()) or 'none'}; "
             f"a QONNX file is given by its path, e.g. ./{given}.onnx"
         )
     return given
@@ -38,11 +66,11 @@ def find_data(given: str | None) -> str | None:
     UserError
         There is neither.
     """
-    if given is None or given in datasets.NAMES:
+    if given is None or given in data_names():
         return given
     if not is_path(given):
         raise UserError(
-            f"unknown data {given!r}: expected {', '.join(datasets.NAMES)}, or the path "
+            f"unknown data {given!r}: expected {', '.join(data_names())}, or the path "
             "of a .npz or .csv file; give one of them"
         )
     return str(existing_file("data", given))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from qonnx.core.modelwrapper import ModelWrapper
 
-from brevitas_models import datasets
 from deploy.host_model import HostModel
 from finn_builds.config.build import BuildConfig
+from finn_builds.config.inputs import data_file, data_names
 from finn_builds.errors import UserError
 from finn_builds.files import HOST_FILE, REFERENCE_FILE, write_json
 from finn_builds.ingest import (
@@ -116,9 +116,9 @@ def labelled_data(host: HostModel, model: ModelWrapper, cfg: BuildConfig) -> Lab
     that come with the project are looked up by such a name.
     """
     name = cfg.data or model_info(model).get("dataset")
-    if not name or (cfg.data is None and name not in datasets.NAMES):
+    if name is None or (cfg.data is None and name not in data_names()):
         return None
-    return load_labelled(name, host, standardise=cfg.standardise, seed=cfg.verify_seed)
+    return load_labelled(data_file(name), host, standardise=cfg.standardise)
 
 
 def _scale_from_data(model: ModelWrapper, cfg: BuildConfig) -> float:

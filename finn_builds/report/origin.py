@@ -7,34 +7,11 @@ import shlex
 import time
 from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from finn_builds.config import fingerprint
-from finn_builds.config.build import BuildConfig
-from finn_builds.config.checks import is_path
-
-#: Field of the configuration and the option that sets it.
-OPTIONS = {
-    "board": "--board",
-    "model": "--model",
-    "output_dir": "--out",
-    "synth_clk_period_ns": "--clock-ns",
-    "target_fps": "--target-fps",
-    "folding_config_file": "--folding",
-    "style": "--style",
-    "latency_cycles": "--latency-cycles",
-    "data": "--data",
-    "standardise": "--standardise",
-    "input_quant": "--input-quant",
-    "input_scale": "--input-scale",
-    "top1": "--top1",
-    "bitfile": "--bitfile",
-    "synth": "--synth",
-    "verify_frames": "--verify-frames",
-    "verify_seed": "--seed",
-    "trace": "--trace",
-}
+from finn_builds.config.build import OPTIONS, RUN, BuildConfig
+from finn_builds.config.options import command_words
 
 #: What plots and scores; they decide nothing of the hardware.
 _PAGE_PACKAGES = ("matplotlib", "scikit-learn")
@@ -45,31 +22,18 @@ def command_line(cfg: BuildConfig) -> str:
 
     It is meant for the folder of the checkout, with the environment that ``make`` sets up there.
     """
-    words = [".venv/bin/python", "build.py"]
-    plain = BuildConfig()
     defaults = {
+        **{item.name: item.default for item in OPTIONS},
         "synth_clk_period_ns": cfg.board_spec.clock_ns,
         "output_dir": cfg.default_out.absolute(),
     }
-    for name, option in OPTIONS.items():
-        value = getattr(cfg, name)
-        named = name in ("board", "model")
-        if not named and value == defaults.get(name, getattr(plain, name)):
-            continue
-        words.append(option)
-        if not isinstance(value, bool):
-            words.append(_text(value))
-    return shlex.join(words)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
-    path = Path(str(value))
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        text = str(path.relative_to(Path.cwd()))
-        return text if is_path(text) else f"./{text}"  # alone, it would be taken for a name
-    return str(value)
+    given = {
+        item.name: getattr(cfg, item.name)
+        for item in OPTIONS
+        if item.group != RUN and getattr(cfg, item.name) != defaults[item.name]
+    }
+    words = command_words(OPTIONS, {**given, "board": cfg.board, "model": cfg.model})
+    return shlex.join([".venv/bin/python", "build.py", *words])
 
 
 def training_note(trained: Mapping[str, Any]) -> str:
@@ -102,7 +66,7 @@ def own_version() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of all that decides what a build gives."""
-    packages = (*fingerprint.PACKAGES, *fingerprint.ZOO_PACKAGES, *_PAGE_PACKAGES)
+    packages = (*fingerprint.PACKAGES, *_PAGE_PACKAGES)
     found = fingerprint.versions(packages)
     return {"prunestream": own_version(), "Python": platform.python_version(), **found}
 

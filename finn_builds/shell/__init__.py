@@ -1,15 +1,11 @@
-"""The shell around an accelerator: two DMAs, soft reset, measurement; its text and simulation."""
+"""The shell around an accelerator: DMAs, soft reset, measurement. Its text and its compilation."""
 
 from finn_builds.shell.compile import compile_shell
-from finn_builds.shell.simulator import MemoryTiming, ShellError, ShellSimulator
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import TOP, shell_files, shell_sources
 
 __all__ = [
     "TOP",
-    "MemoryTiming",
-    "ShellError",
-    "ShellSimulator",
     "ShellSpec",
     "compile_shell",
     "shell_files",

@@ -1,4 +1,4 @@
-"""Compiles a shell with its accelerator to a shared object that `ShellSimulator` runs."""
+"""Compiles a shell with its accelerator to a shared object for `deploy.virtual.simulator`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from deploy.virtual.simulator import VirtualBoardError
 from finn_builds import sim, tools
+from finn_builds.errors import UserError
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import TOP, shell_files, shell_sources
 from finn_builds.sim.compile import CXX_FLAGS
 
-__all__ = ["compile_shell"]
+__all__ = ["compile_for_virtual_board", "compile_shell"]
 
 _HARNESS = Path(__file__).with_name("harness.cpp")
 _RUN_DIR = Path(sim.__file__).with_name("run_dir.h")
@@ -33,28 +36,26 @@ def compile_shell(
 
     Parameters
     ----------
-    spec
-        Sizes of the shell and name of the accelerator.
     accelerator_sources
         Verilog and SystemVerilog of the accelerator, packages first. Files of the shell itself
-        may be among them.
+        can be among them.
     build_dir
-        Folder for everything that is generated; a library made from the same sources before is
-        used again.
+        Folder for everything that is generated. A library that was made there from the same
+        sources is used again.
     runtime_sizes
         See `finn_builds.shell.top.shell_files`.
     compiling
-        Called before anything is compiled, and not where a library is used again.
+        Called before compiling starts; not called if a library is used again.
 
     Returns
     -------
     pathlib.Path
-        The shared object, named after a digest of all that went into it.
+        The shared object, named after a digest of all its sources and tools.
 
     Raises
     ------
     finn_builds.tools.ToolError
-        g++ or Verilator is missing, or refused a source.
+        g++ or Verilator is missing, or does not accept a source.
     """
     tools.require("g++")
     build_dir = build_dir.resolve()
@@ -98,6 +99,34 @@ def compile_shell(
     os.replace(fresh, library)
     shutil.rmtree(work)
     return library
+
+
+def compile_for_virtual_board(
+    shell: dict[str, Any],
+    accelerator_sources: Sequence[Path],
+    build_dir: Path,
+    compiling: Callable[[], None],
+) -> Path:
+    """Compile the shell of a deployment package: the entry point of `deploy.virtual.simulate`.
+
+    Parameters
+    ----------
+    shell
+        Attributes of a `ShellSpec`.
+    accelerator_sources, build_dir, compiling
+        As for `compile_shell`.
+
+    Raises
+    ------
+    VirtualBoardError
+        A program is missing, or the shell is larger than allowed.
+    """
+    try:
+        return compile_shell(
+            ShellSpec(**shell), accelerator_sources, build_dir, compiling=compiling
+        )
+    except UserError as error:
+        raise VirtualBoardError(str(error)) from error
 
 
 def _compile_units(

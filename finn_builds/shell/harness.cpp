@@ -2,10 +2,10 @@
 //
 // One object is one board: the verilated top, an AXI4 memory with latency, back-pressure and faults,
 // an AXI4-Lite master for the three register blocks, and watchers that note every breach of the
-// protocol by the shell. Time only goes on inside ps_step and ps_access.
+// protocol by the shell. Time advances only inside ps_step and ps_access.
 //
 // Every cycle: inputs are set and settle with the clock low; handshakes are read; the clock rises;
-// the models move on. Ports are plain little-endian memory, so widths do not matter here.
+// the models advance. Ports are plain little-endian memory, so widths do not matter here.
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -28,7 +28,7 @@ constexpr uint64_t kPage = 4096;
 constexpr int kOkay = 0, kDecErr = 3;
 constexpr int kNoAnswer = -1;
 
-// Both are mirrored in simulator.py.
+// Both are mirrored in deploy/virtual/simulator.py.
 enum Setting { kLatency, kJitter, kReadyPermille, kValidPermille, kHung, kSettings };
 enum Count { kCycles, kReadBeats, kWriteBeats, kReadBursts, kWriteBursts, kLastMove, kFirstRequest,
              kLastResponse, kLongestRead, kLongestWrite, kCounts };
@@ -391,7 +391,7 @@ private:
 
 }  // namespace
 
-// Verilator's, which would only print: a memory without its contents is no warning.
+// Replaces Verilator's, which only prints: a memory without its contents is an error here.
 void vl_warn(const char* filename, int linenum, const char*, const char* message) VL_MT_UNSAFE {
     const std::string text = std::string(filename ? filename : "") + ":" + std::to_string(linenum)
                              + ": " + message;

@@ -44,26 +44,23 @@ def overlay_description(
     top1: bool = False,
     expected: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what the driver has to know, as JSON types.
+    """Return the content of ``overlay.json``, which the driver reads.
 
     Parameters
     ----------
-    name
-        Of the build.
     accelerator
         ``accelerator.json`` of the build: ``top``, ``clock_ns`` and the two streams.
     host_model
         ``host_model.json`` of the build.
-    board
-        Where it runs.
     top1
         The accelerator gives the class of a frame instead of the network's integers.
     expected
         ``latency_cycles`` and ``interval_cycles`` as measured in the build.
     """
     into, out = accelerator["input"], accelerator["output"]
+    expected = expected or {}
     under_way = 32
-    if expected and expected.get("interval_cycles"):
+    if expected.get("interval_cycles"):
         under_way = int(expected["latency_cycles"] / expected["interval_cycles"]) + 16
     spec = ShellSpec.for_board(
         board,
@@ -95,19 +92,14 @@ def overlay_description(
         "stitched_ip": RTL,
         "top1": top1,
         "host_model": host_model,
-        "expected": expected or {},
+        "expected": expected,
     }
 
 
 def write_driver(folder: Path, description: dict[str, Any]) -> None:
-    """Write the driver's files and the description they read.
+    """Write the driver's files and the description they read, from `overlay_description`.
 
-    Parameters
-    ----------
-    folder
-        Where to; files of these names are replaced, others are left alone.
-    description
-        From `overlay_description`.
+    Files of these names are replaced, others are left alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in DRIVER_FILES:
@@ -132,10 +124,8 @@ def write_package(
     Parameters
     ----------
     folder
-        Of the package. What a package holds is replaced; other files, such as what a driver has
+        Of the package. The files of a package are replaced. Other files, such as what a driver has
         measured, are left alone and are not part of the zip, which is written beside the folder.
-    description
-        From `overlay_description`.
     inputs
         Test vectors: integers (frames, n_in) into the accelerator.
     outputs
@@ -143,8 +133,8 @@ def write_package(
     rtl
         The accelerator's sources, ``stitched_ip`` of the build, for the virtual board.
     features, labels
-        Raw features and classes of the first frames of `inputs`, so that the host's steps are
-        checked too and the accuracy can be told.
+        Raw features and classes of the first frames of `inputs`: with them the host's steps are
+        checked too, and the notebook shows the accuracy.
     bitfile
         ``.bit`` with its ``.hwh`` beside it, if there is one.
 
@@ -168,10 +158,8 @@ def write_package(
         "outputs": outputs,
         "classes": classes,
     }
-    if features is not None:
-        vectors["features"] = features
-    if labels is not None:
-        vectors["labels"] = labels
+    optional = {"features": features, "labels": labels}
+    vectors |= {name: array for name, array in optional.items() if array is not None}
     np.savez_compressed(folder / VECTORS, allow_pickle=False, **vectors)
     if bitfile is not None:
         (folder / BITFILE).mkdir()
@@ -194,7 +182,7 @@ def _remove(path: Path) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the files of a package in a fixed order, without those that are not part of it."""
+    """Return the package's own files in a fixed order."""
     found: list[Path] = []
     for name in CONTENTS:
         path = folder / name
@@ -217,26 +205,21 @@ def _archive(folder: Path, files: list[Path]) -> Path:
 
 
 def _readme(description: dict[str, Any]) -> str:
-    """Return the text that tells what a package is and how to use it.
-
-    Parameters
-    ----------
-    description
-        From `overlay_description`.
-    """
+    """Return the text that says what a package is and how to use it."""
     board, clock = description["board"], description["fclk_mhz"]
     expected = description["expected"]
     cycles = ""
     if expected:
         cycles = (
-            f"In simulation the accelerator itself took {expected['latency_cycles']} clock cycles "
-            f"for a frame and one frame every {expected['interval_cycles']:g}.\n"
+            f"In the build's simulation the accelerator itself took {expected['latency_cycles']} "
+            "clock cycles for one frame, and gave a frame every "
+            f"{expected['interval_cycles']:g} cycles.\n"
         )
     return f"""\
 # {description["name"]} for {board}
 
-An accelerator, its driver and test vectors. The driver needs Python 3.10, numpy and pynq alone,
-which a PYNQ image has. The clock is set to {clock:g} MHz.
+An accelerator, its driver and test vectors. The driver needs only Python 3.10, numpy and pynq,
+which are part of a PYNQ image. The clock is set to {clock:g} MHz.
 {cycles}
 ## On the board
 Copy the zip to the board and unpack it, then, as root in PYNQ's Python environment:
@@ -245,15 +228,15 @@ Copy the zip to the board and unpack it, then, as root in PYNQ's Python environm
     python driver.py --exec_mode throughput_test --batchsize 1000
     python driver.py --inputfile features.npy --outputfile classes.npy
 
-`python driver.py --help` tells the rest; `notebooks/board.ipynb` does the same in Jupyter.
+`python driver.py --help` lists all options; `notebooks/board.ipynb` does the same in Jupyter.
 
 The bitfile is `{BITFILE}/finn-accel.bit` with `finn-accel.hwh` beside it. If they are not here, the
 package was built without Vivado: run the build folder's `vivado/build.tcl` in Vivado as its README
-tells, and copy the two files to `{BITFILE}/`.
+describes, and copy the two files to `{BITFILE}/`.
 
 ## Without a board
-Where the project's Python environment is, `--virtual` simulates the board with the accelerator in
-it, from the sources in `{RTL}/`:
+On a machine with the project's Python environment, `--virtual` simulates the board and the
+accelerator in it, from the sources in `{RTL}/`:
 
     path/to/checkout/.venv/bin/python validate.py --virtual
 """

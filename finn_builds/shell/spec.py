@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, PositiveInt
+from pydantic.dataclasses import dataclass
 
 from finn_builds.config.boards import Board
 from finn_builds.errors import UserError
@@ -12,15 +14,25 @@ __all__ = ["ShellSpec"]
 
 _MOST_BEAT_BYTES = 4096
 _MOST_BEATS = 65535  # the meter counts the beats of a frame with 16 bits
-_PAGE = 4096  # bytes: no burst of AXI may cross a boundary of so many
+_PAGE = 4096  # bytes: a burst of AXI must not cross a multiple of it
 
 # Per kind of processing system: bits of an address, longest read and write burst in words.
 # The HP ports of Zynq-7000 are AXI3, whose bursts end at 16 words and whose addresses have 32 bits
-# (UG585 chapter 5); those of Zynq UltraScale+ are AXI4. Writes gather a whole burst before they ask
-# for it, so a longer one begins later: bursts of 256 words on UltraScale+ were measured to take
-# 1,000 frames of 16 bytes from 93 % of the bus to 76 %, for 1,500 LUTs more (benchmarks/
-# bench_shell.py). `write_burst` may be set up to the protocol's limit nevertheless.
+# (UG585 chapter 5); those of Zynq UltraScale+ are AXI4. The output DMA gathers a whole burst before
+# it requests the write, so a longer burst begins later: with bursts of 256 words on UltraScale+,
+# 1,000 frames of 16 bytes reach 76 % of the bus instead of 93 %, for 1,500 LUTs more (measured with
+# benchmarks/bench_shell.py). `write_burst` can still be set up to the protocol's limit.
 _OF_PS = {"zynq_7000": (32, 16, 16), "zynq_ultrascale": (40, 256, 16)}
+
+
+def _power_of_two(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError(f"must be a power of two, not {value}")
+    return value
+
+
+_PowerOfTwo = Annotated[int, AfterValidator(_power_of_two)]
+_Burst = Annotated[_PowerOfTwo, Field(ge=2, le=256)]
 
 
 @dataclass(frozen=True)
@@ -42,9 +54,9 @@ class ShellSpec:
     read_burst, write_burst
         Longest burst in words.
     pending
-        Bursts that each DMA may have under way.
+        The number of bursts that each DMA can have under way.
     tracked
-        Frames under way in the accelerator at once whose latency is still measured.
+        The number of frames under way in the accelerator up to which latency is measured.
 
     Raises
     ------
@@ -54,21 +66,19 @@ class ShellSpec:
         Another attribute is out of range.
     """
 
-    accelerator: str
-    in_bytes: int
-    out_bytes: int
-    in_beats: int
-    out_beats: int
-    word_bytes: int = 8
-    addr_bits: int = 32
-    read_burst: int = 16
-    write_burst: int = 16
-    pending: int = 8
-    tracked: int = 64
+    accelerator: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+    in_bytes: PositiveInt
+    out_bytes: PositiveInt
+    in_beats: PositiveInt
+    out_beats: PositiveInt
+    word_bytes: Annotated[_PowerOfTwo, Field(ge=4, le=128)] = 8
+    addr_bits: Annotated[int, Field(ge=16, le=64)] = 32
+    read_burst: _Burst = 16
+    write_burst: _Burst = 16
+    pending: Annotated[int, Field(ge=1, le=255)] = 8
+    tracked: Annotated[_PowerOfTwo, Field(ge=2, le=65536)] = 64
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z_]\w*", self.accelerator):
-            raise ValueError(f"accelerator must be a module's name, not {self.accelerator!r}")
         for side, layer, size, beats in (
             ("input", "first", self.in_bytes, self.in_beats),
             ("output", "last", self.out_bytes, self.out_beats),
@@ -84,60 +94,28 @@ class ShellSpec:
                     f"the shell moves at most {_MOST_BEATS} beats per frame, and the accelerator's "
                     f"{side} has {beats}: fold the {layer} layer less"
                 )
-        for name, low, high in (
-            ("in_bytes", 1, _MOST_BEAT_BYTES),
-            ("out_bytes", 1, _MOST_BEAT_BYTES),
-            ("in_beats", 1, _MOST_BEATS),
-            ("out_beats", 1, _MOST_BEATS),
-            ("word_bytes", 4, 128),
-            ("addr_bits", 16, 64),
-            ("read_burst", 2, 256),
-            ("write_burst", 2, 256),
-            ("pending", 1, 255),
-            ("tracked", 2, 65536),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be {low} to {high}, not {value}")
-        for name in ("word_bytes", "read_burst", "write_burst", "tracked"):
-            value = getattr(self, name)
-            if value & (value - 1):
-                raise ValueError(f"{name} must be a power of two, not {value}")
-        for name in ("read_burst", "write_burst"):
-            if getattr(self, name) * self.word_bytes > _PAGE:
-                raise ValueError(f"{name} of {getattr(self, name)} words crosses 4 KiB")
+        longest = max(self.read_burst, self.write_burst)
+        if longest * self.word_bytes > _PAGE:
+            raise ValueError(f"a burst of {longest} words of {self.word_bytes} bytes crosses 4 KiB")
 
     @classmethod
     def for_board(
-        cls,
-        board: Board,
-        accelerator: str,
-        *,
-        in_bytes: int,
-        out_bytes: int,
-        in_beats: int,
-        out_beats: int,
-        frames_under_way: int = 32,
+        cls, board: Board, accelerator: str, *, frames_under_way: int = 32, **streams: int
     ) -> ShellSpec:
         """Return the shell for an accelerator on a board.
 
         Parameters
         ----------
-        board
-            Gives the width of the bus and its protocol.
-        accelerator, in_bytes, out_bytes, in_beats, out_beats
-            As the attributes.
         frames_under_way
-            How many frames the accelerator can hold at once: about latency / interval and what
-            its FIFOs hold. Twice as many are tracked.
+            The number of frames that the accelerator can hold at once: about latency / interval,
+            and what its FIFOs hold. Twice that number is tracked.
+        streams
+            ``in_bytes``, ``out_bytes``, ``in_beats``, ``out_beats``.
         """
         addr_bits, read_burst, write_burst = _OF_PS[board.ps_type]
         return cls(
-            accelerator=accelerator,
-            in_bytes=in_bytes,
-            out_bytes=out_bytes,
-            in_beats=in_beats,
-            out_beats=out_beats,
+            accelerator,
+            **streams,
             word_bytes=board.dma_width // 8,
             addr_bits=addr_bits,
             read_burst=read_burst,

@@ -1,9 +1,9 @@
 """Text of the shell: plain-Verilog wrappers of its blocks and the top that joins them.
 
-Each block has a wrapper of its own because a block design names registers by cell: the cells are
+Each block has its own wrapper because a block design names registers by cell: the cells are
 ``idma0``, ``odma0`` and ``control0``, and PYNQ finds them under these names. The wrappers are plain
-Verilog, as a module reference in Vivado must be, and carry the sizes as constants. The top joins
-the three with the accelerator exactly as a block design does; it is what is simulated.
+Verilog, as a module reference in Vivado must be, and have the sizes as constants. The top connects
+the three with the accelerator exactly as a block design does. The simulation runs this top.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def write_ports(prefix: str, spec: ShellSpec) -> list[Port]:
 
 
 def _constants(prefix: str, kind: str, spec: ShellSpec) -> str:
-    """Return what never changes about a request: whole words, incrementing, plain data."""
+    """Return the constant signals of a request: whole words, incrementing, plain data."""
     size = spec.word_bytes.bit_length() - 1
     return (
         f"    assign {prefix}_{kind}size = 3'd{size};\n"
@@ -144,7 +144,7 @@ _FIXED = ("size", "burst", "cache", "prot")
 _BUS = "m_axi_gmem"
 _REGS = "s_axi_control"
 
-#: Between axil_slave, which is in every wrapper, and the registers of its block.
+#: Nets between axil_slave, which is in every wrapper, and the registers of its block.
 _REGISTER_NETS = (
     (1, "write"), (5, "write_at"), (32, "write_data"), (1, "hold_writes"), (5, "read_at"),
     (32, "read_data"),
@@ -206,12 +206,8 @@ def _control(spec: ShellSpec, *, runtime_sizes: bool) -> str:
         *stream_ports("s_axis_out", spec.out_bytes),
         *_flip(stream_ports("m_axis_out", spec.out_bytes)),
     ]
-    side = [
-        ("output", 1, "stop"),
-        ("output", 1, "clear"),
-        ("input", 1, "idma_quiet"),
-        ("input", 1, "odma_quiet"),
-    ]
+    side = [("output", 1, name) for name in ("stop", "clear")]
+    side += [("input", 1, f"{dma}_quiet") for dma in ("idma", "odma")]
     sizes = [("input", 16, "in_beats"), ("input", 16, "out_beats")] if runtime_sizes else []
     ports = [*axil_ports(_REGS), *streams, *side, *sizes]
     pairs = [("ap_clk", "ap_clk"), ("ap_rst_n", "ap_rst_n")]
@@ -256,14 +252,9 @@ def _top(spec: ShellSpec, *, runtime_sizes: bool) -> str:
         ports += [("input", 32, "in_frame_bytes"), ("input", 32, "out_frame_bytes")]
     side = ("stop", "clear", "idma_quiet", "odma_quiet", "accelerator_rst_n")
     wires = [(1, name) for name in side]
-    for link, num_bytes in (
-        ("read", spec.in_bytes),
-        ("in", spec.in_bytes),
-        ("out", spec.out_bytes),
-        ("written", spec.out_bytes),
-    ):
-        wires += [(8 * num_bytes, f"{link}_tdata"), (1, f"{link}_tvalid")]
-        wires += [(1, f"{link}_tready")]
+    for link in ("read", "in", "out", "written"):
+        num_bytes = spec.in_bytes if link in ("read", "in") else spec.out_bytes
+        wires += [(bits, name) for _, bits, name in stream_ports(link, num_bytes)]
 
     def stream(port: str, net: str) -> list[tuple[str, str]]:
         return [(f"{port}_t{x}", f"{net}_t{x}") for x in ("data", "valid", "ready")]
@@ -273,26 +264,26 @@ def _top(spec: ShellSpec, *, runtime_sizes: bool) -> str:
         registers = [(n, n.replace(_REGS, f"s_axi_{name}")) for _, _, n in axil_ports(_REGS)]
         return f"    {module} {name} (\n{_connect([*clock, *registers, *pairs])}\n    );\n"
 
-    idma = [("stop", "stop"), ("clear", "clear"), ("quiet", "idma_quiet")]
-    idma += [(n, n.replace(_BUS, "m_axi_idma0")) for _, _, n in read_ports(_BUS, spec)]
-    idma += stream("m_axis_0", "read")
-    odma = [("stop", "stop"), ("clear", "clear"), ("quiet", "odma_quiet")]
-    odma += [(n, n.replace(_BUS, "m_axi_odma0")) for _, _, n in write_ports(_BUS, spec)]
-    odma += stream("s_axis_0", "written")
+    def dma(name: str, bus: Sequence[Port], port: str, net: str, side: str) -> str:
+        pairs = [("stop", "stop"), ("clear", "clear"), ("quiet", f"{name}_quiet")]
+        pairs += [(n, n.replace(_BUS, f"m_axi_{name}0")) for _, _, n in bus]
+        pairs += stream(port, net)
+        if runtime_sizes:
+            pairs.append(("frame_bytes", f"{side}_frame_bytes"))
+        return cell(f"prunestream_{name}", f"{name}0", pairs)
+
     control = [(n, n) for n in side]
     control += [*stream("s_axis_in", "read"), *stream("m_axis_in", "in")]
     control += [*stream("s_axis_out", "out"), *stream("m_axis_out", "written")]
     if runtime_sizes:
-        idma.append(("frame_bytes", "in_frame_bytes"))
-        odma.append(("frame_bytes", "out_frame_bytes"))
         control += [("in_beats", "in_beats"), ("out_beats", "out_beats")]
     accelerator = [("ap_clk", "ap_clk"), ("ap_rst_n", "accelerator_rst_n")]
     accelerator += [*stream("s_axis_0", "in"), *stream("m_axis_0", "out")]
     return (
         _HEAD.format(what="Shell with its accelerator.", name=TOP, ports=_declare(ports))
         + "".join(f"    wire {_range(bits)}{name};\n" for bits, name in wires)
-        + cell(IDMA, "idma0", idma)
-        + cell(ODMA, "odma0", odma)
+        + dma("idma", read_ports(_BUS, spec), "m_axis_0", "read", "in")
+        + dma("odma", write_ports(_BUS, spec), "s_axis_0", "written", "out")
         + cell(CONTROL, "control0", control)
         + f"    {spec.accelerator} accelerator0 (\n{_connect(accelerator)}\n    );\n"
         + _TAIL
@@ -304,8 +295,6 @@ def shell_files(spec: ShellSpec, *, runtime_sizes: bool = False) -> dict[str, st
 
     Parameters
     ----------
-    spec
-        Sizes.
     runtime_sizes
         Make the size of a frame an input of the top instead of a constant (for tests of the shell,
         so that one compilation serves all sizes).

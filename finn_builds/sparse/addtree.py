@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from finn_builds.network.ops import IntArray
 from finn_builds.sparse.ir import Builder, Term
-from finn_builds.sparse.network import IntArray
 
 # Partners that are tried for the smallest term of a sum.
 PARTNERS = 7

@@ -1,24 +1,45 @@
-"""Sparse layers in, a pipelined stream of Verilog out: all passes in one call."""
+"""Layers of an integer network in, a pipelined stream of Verilog out: all passes in one call."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
+from finn_builds.network import IntegerNetwork
+from finn_builds.network.types import bits_of
 from finn_builds.sparse.cost import Cost, estimate
 from finn_builds.sparse.emit import emit_core
 from finn_builds.sparse.family import Family, family_named
-from finn_builds.sparse.ir import Graph, width_of
+from finn_builds.sparse.ir import Graph
 from finn_builds.sparse.lower import Options, lower
-from finn_builds.sparse.network import SparseNetwork
 from finn_builds.sparse.schedule import Pipeline, pipeline
+from finn_builds.sparse.stages import layer_stages
 from finn_builds.sparse.stream import emit_stream
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What one layer takes.
+
+    Attributes
+    ----------
+    name : str
+        Name of the layer's accumulators.
+    luts : int
+    latency : int
+        Clocks that it adds.
+    """
+
+    name: str
+    luts: int
+    latency: int
 
 
 @dataclass(frozen=True)
 class CompiledNetwork:
     """A network as hardware.
 
-    Parameters
+    Attributes
     ----------
     name : str
         Module name of the streaming top; the datapath is `<name>_core`.
@@ -26,17 +47,30 @@ class CompiledNetwork:
     combinational : Graph
         The operators without registers.
     pipeline : Pipeline
-        The datapath: a register at its input, none at its output (the shell's is behind it).
-    in_width, out_width : int
-        Bits of an input and an output element of the streams.
+        The datapath: a register at its input, none at its output, which the shell has.
+    in_datatype, out_datatype : str
+        QONNX names of the streams' elements.
+    layers : tuple of str
+        Names of the layers' accumulators.
     """
 
     name: str
     family: Family
     combinational: Graph
     pipeline: Pipeline
-    in_width: int
-    out_width: int
+    in_datatype: str
+    out_datatype: str
+    layers: tuple[str, ...]
+
+    @property
+    def in_width(self) -> int:
+        """Bits of an element of the input stream."""
+        return bits_of(self.in_datatype)
+
+    @property
+    def out_width(self) -> int:
+        """Bits of an element of the output stream."""
+        return bits_of(self.out_datatype)
 
     @property
     def latency(self) -> int:
@@ -53,6 +87,21 @@ class CompiledNetwork:
             flip_flops=core.flip_flops + 2 * out_bits + self.pipeline.latency + 2,
         )
 
+    def layer_costs(self) -> tuple[LayerCost, ...]:
+        """Return what each layer takes within the datapath.
+
+        Clocks are counted from where the layer in front ends to where this one ends. Their sum is
+        the latency less the clock of the shell; the LUTs are those of `cost` less the shell's.
+        """
+        graph = self.pipeline.graph
+        luts = [0] * len(self.layers)
+        for layer, own in zip(graph.layers, estimate(graph, self.family).per_node, strict=True):
+            if layer is not None:
+                luts[layer] += own
+        ends = [0, *layer_stages(graph, len(self.layers))[:-1], self.pipeline.latency]
+        clocks = [b - a for a, b in itertools.pairwise(ends)]
+        return tuple(map(LayerCost, self.layers, luts, clocks))
+
     def files(self) -> dict[str, str]:
         """Return the Verilog, `{file name: text}`; the top is the module `name`."""
         graph = self.pipeline.graph
@@ -63,40 +112,47 @@ class CompiledNetwork:
 
 
 def compile_network(
-    network: SparseNetwork,
+    network: IntegerNetwork,
+    name: str,
     family: str = "xc7",
     clock_ns: float | None = None,
     latency: int | None = None,
-    in_width: int | None = None,
-    out_width: int | None = None,
+    in_datatype: str | None = None,
+    out_datatype: str | None = None,
     options: Options | None = None,
 ) -> CompiledNetwork:
     """Turn a network into a pipelined stream.
 
     Parameters
     ----------
-    network : SparseNetwork
+    network : IntegerNetwork
+        A chain of `Linear`, each with or without a `Requantise` after it.
+    name : str
+        Prefix of the emitted modules; a Verilog identifier.
     family : str
         `xc7`, `xcup` or `ecp5`.
     clock_ns : float, optional
         Clock period to pipeline for.
     latency : int, optional
         Clocks from input to output to pipeline for instead.
-    in_width, out_width : int, optional
-        Bits of a stream element; by default the fewest that hold the range.
+    in_datatype, out_datatype : str, optional
+        QONNX names of the streams' elements, by default the network's own. An element of a BIPOLAR
+        stream is one bit, 0 for -1 and 1 for 1.
     options : Options, optional
         Effort of the optimiser.
 
     Raises
     ------
     UserError
-        If the family is unknown, or the clock or latency cannot be had.
+        If the family is unknown, or no pipeline can be that fast or that short.
+    ValueError
+        If the network is of another form, its values do not fit the elements of a stream, or the
+        name is not an identifier.
     """
+    if not (name.isidentifier() and name.isascii()):
+        raise ValueError(f"expected a Verilog identifier as name, found {name!r}")
     target = family_named(family)
-    graph = lower(network, target, options)
-    first, last = network.layers[0], network.layers[-1]
-    in_width = in_width or max(1, width_of(first.in_lo, first.in_hi))
-    out_width = out_width or max(1, width_of(*last.output_range()))
+    graph = lower(network, target, options, in_datatype, out_datatype)
     piped = pipeline(
         graph,
         target,
@@ -105,4 +161,12 @@ def compile_network(
         register_outputs=False,
         behind_ns=target.t_lut,  # the shell chooses between the newest frame and a waiting one
     )
-    return CompiledNetwork(network.name, target, graph, piped, in_width, out_width)
+    return CompiledNetwork(
+        name,
+        target,
+        graph,
+        piped,
+        in_datatype or network.input.datatype,
+        out_datatype or network.output.datatype,
+        tuple(layer.name for layer in network.layers()),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from finn_builds.network.ops import IntArray
 from finn_builds.sparse.ir import (
     Clip,
     Compare,
@@ -16,7 +17,6 @@ from finn_builds.sparse.ir import (
     Sum,
     Table,
 )
-from finn_builds.sparse.network import IntArray
 
 
 def _bits(values: list[IntArray], fields: tuple[Field, ...], n: int) -> IntArray:

@@ -18,7 +18,10 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class Input:
-    """Element `index` of the input frame plus `bias`: `2^(width-1)` if it is signed, else 0."""
+    """Element `index` of the input frame plus `bias`: `2^(width-1)` if it is signed, else 0.
+
+    An element is what the stream carries: of a bipolar stream a bit, 0 for -1.
+    """
 
     index: int
     width: int
@@ -141,6 +144,8 @@ class Graph:
         The node of each element of the output frame.
     labels : tuple of str
         What each node is to the network, e.g. `l1_n7_acc`; empty where nothing is known.
+    layers : tuple of int or None
+        The network's layer that each node was built for; None for inputs and constants.
     n_in : int
         Elements of the input frame.
     """
@@ -149,6 +154,7 @@ class Graph:
     ranges: tuple[tuple[int, int], ...]
     outputs: tuple[int, ...]
     labels: tuple[str, ...]
+    layers: tuple[int | None, ...]
     n_in: int
 
     def width(self, node: int) -> int:
@@ -176,13 +182,21 @@ class Graph:
 
 
 class Builder:
-    """Builds a graph node by node; equal nodes are one node, constants fold away."""
+    """Builds a graph node by node; equal nodes are one node, constants fold away.
+
+    Attributes
+    ----------
+    layer : int or None
+        The network's layer that the next nodes are built for.
+    """
 
     def __init__(self, n_in: int) -> None:
         self.n_in = n_in
         self.nodes: list[Node] = []
         self.ranges: list[tuple[int, int]] = []
         self.labels: list[str] = []
+        self.layers: list[int | None] = []
+        self.layer: int | None = None
         self._ids: dict[Node, int] = {}
 
     def _add(self, node: Node, lo: int, hi: int, label: str) -> int:
@@ -195,6 +209,7 @@ class Builder:
         self.nodes.append(node)
         self.ranges.append((lo, hi))
         self.labels.append(label)
+        self.layers.append(None if isinstance(node, Const | Input) else self.layer)
         return len(self.nodes) - 1
 
     def width(self, node: int) -> int:
@@ -293,11 +308,13 @@ class Builder:
         """Return `src` one clock later; a constant needs no register."""
         if isinstance(self.nodes[src], Const):
             return src
+        self.layer = self.layers[src]
         return self._add(Reg(src), *self.ranges[src], self.labels[src])
 
-    def copy(self, node: Node, range_: tuple[int, int], label: str) -> int:
-        """Return a node taken over from another graph, its operands already renumbered."""
-        return self._add(node, *range_, label)
+    def copy(self, node: Node, graph: Graph, index: int) -> int:
+        """Return node `index` of another graph as `node`, its operands already renumbered."""
+        self.layer = graph.layers[index]
+        return self._add(node, *graph.ranges[index], graph.labels[index])
 
     def whole(self, src: int) -> Field:
         """Return all bits of a node as a field."""
@@ -306,7 +323,12 @@ class Builder:
     def finish(self, outputs: Iterable[int]) -> Graph:
         """Return the graph of what the outputs depend on."""
         whole = Graph(
-            tuple(self.nodes), tuple(self.ranges), tuple(outputs), tuple(self.labels), self.n_in
+            tuple(self.nodes),
+            tuple(self.ranges),
+            tuple(outputs),
+            tuple(self.labels),
+            tuple(self.layers),
+            self.n_in,
         )
         return drop_dead(whole)
 
@@ -341,5 +363,6 @@ def drop_dead(graph: Graph) -> Graph:
         tuple(graph.ranges[i] for i in at),
         tuple(at[o] for o in graph.outputs),
         tuple(graph.labels[i] for i in at),
+        tuple(graph.layers[i] for i in at),
         graph.n_in,
     )

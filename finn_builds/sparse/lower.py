@@ -7,12 +7,14 @@ from math import gcd
 
 import numpy as np
 
+from finn_builds.network import IntegerNetwork, Layer, Tensor
+from finn_builds.network.ops import IntArray
+from finn_builds.network.types import BIPOLAR, range_of
 from finn_builds.sparse.addtree import Operand, SumBuilder
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.ir import Builder, Graph
+from finn_builds.sparse.ir import Builder, Field, Graph
 from finn_builds.sparse.lutnet import table_luts
-from finn_builds.sparse.network import IntArray, SparseLayer, SparseNetwork
 from finn_builds.sparse.neurons import Neuron, Value, on_node, operands_of
 from finn_builds.sparse.share import SharedSums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, cheapest_sums
@@ -38,19 +40,80 @@ class Options:
     restarts: int = 12
 
 
-def lower(network: SparseNetwork, family: Family, options: Options | None = None) -> Graph:
-    """Return the operator graph of a network, without pipeline registers."""
+def lower(
+    network: IntegerNetwork,
+    family: Family,
+    options: Options | None = None,
+    in_datatype: str | None = None,
+    out_datatype: str | None = None,
+) -> Graph:
+    """Return the operator graph of a network, without pipeline registers.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+        A chain of `Linear`, each with or without a `Requantise` after it.
+    family : Family
+    options : Options, optional
+    in_datatype, out_datatype : str, optional
+        QONNX names of the streams' elements, by default the network's own. An element of a BIPOLAR
+        stream is one bit, 0 for -1 and 1 for 1.
+
+    Raises
+    ------
+    ValueError
+        The network is of another form, or its values do not fit the elements of a stream.
+    """
+    layers = network.layers()
+    if len(network.nodes) != sum(1 + (layer.requantise is not None) for layer in layers):
+        raise ValueError(f"expected a chain of Linear and Requantise, found\n{network}")
+    in_datatype = in_datatype or network.input.datatype
+    out_datatype = out_datatype or network.output.datatype
+    for tensor, datatype in ((network.input, in_datatype), (network.output, out_datatype)):
+        _check_stream(tensor, datatype)
     options = options or Options()
-    first = network.layers[0]
-    builder = Builder(network.n_in)
-    values = []
-    for i in range(network.n_in):
-        node = builder.input(i, first.in_lo, first.in_hi)
-        values.append(Value(node, 1, first.in_lo - builder.ranges[node][0]))
-    for k, layer in enumerate(network.layers):
+    builder = Builder(network.input.size)
+    values = _inputs(builder, network.input, in_datatype)
+    for k, layer in enumerate(layers):
+        builder.layer = k
         values = _Layer(builder, values, layer, family, options, f"l{k}").build()
+    if out_datatype == BIPOLAR:
+        values = [_bit(value) for value in values]
     outputs = [_materialise(builder, v, family, f"y{j}") for j, v in enumerate(values)]
     return builder.finish(outputs)
+
+
+def _check_stream(tensor: Tensor, datatype: str) -> None:
+    low, high = range_of(datatype)
+    least, most = tensor.bounds
+    only_bipolar = datatype == BIPOLAR and tensor.datatype != BIPOLAR
+    if only_bipolar or least < low or most > high:
+        raise ValueError(f"expected a stream whose elements hold {tensor}, found {datatype}")
+
+
+def _inputs(builder: Builder, tensor: Tensor, datatype: str) -> list[Value]:
+    """Return the elements of the input as unsigned nodes."""
+    values = []
+    for i, (lo, hi) in enumerate(zip(tensor.low.tolist(), tensor.high.tolist(), strict=True)):
+        if lo == hi:
+            values.append(Value(builder.const(0), 1, lo))
+        elif datatype == BIPOLAR:
+            values.append(Value(builder.input(i, 0, 1), 2, -1))
+        elif tensor.datatype == BIPOLAR:
+            # Of -1 and 1 in two's complement the sign bit says it all; it is flipped in the node.
+            sign = Field(builder.input(i, lo, hi), 1, 1)
+            values.append(Value(builder.concat([sign], f"x{i}_sign"), 2, -1))
+        else:
+            node = builder.input(i, lo, hi)
+            values.append(Value(node, 1, lo - builder.ranges[node][0]))
+    return values
+
+
+def _bit(value: Value) -> Value:
+    """Return a bipolar element as its bit."""
+    if value.scale % 2:
+        raise ValueError("expected a bipolar output to be made by a Requantise of step 2")
+    return Value(value.node, value.scale // 2, (value.offset + 1) // 2)
 
 
 class _Layer:
@@ -60,7 +123,7 @@ class _Layer:
         self,
         builder: Builder,
         values: list[Value],
-        layer: SparseLayer,
+        layer: Layer,
         family: Family,
         options: Options,
         prefix: str,
@@ -75,9 +138,9 @@ class _Layer:
                 row_of[v.node] = len(self.sources)
                 self.sources.append(v.node)
         matrix = np.zeros((len(self.sources), layer.n_out), dtype=np.int64)
-        const = np.zeros(layer.n_out, dtype=np.int64)
+        const = layer.linear.bias.copy()
         for i, v in enumerate(values):
-            w = layer.weights[i]
+            w = layer.linear.weights[i]
             const += w * v.offset
             lo, hi = builder.ranges[v.node]
             if lo == hi:
@@ -86,20 +149,25 @@ class _Layer:
                 matrix[row_of[v.node]] += w * v.scale
         self.ranges = [builder.ranges[s] for s in self.sources]
         self.widths = [builder.width(s) for s in self.sources]
+        self.rows: IntArray | None = None
+        if layer.requantise is not None:
+            sums = layer.accumulators
+            self.rows = layer.requantise.form.thresholds(sums.low, sums.high)
         self.neurons = [self._neuron(matrix[:, j], int(const[j]), j) for j in range(layer.n_out)]
 
     def _neuron(self, column: IntArray, const: int, j: int) -> Neuron:
-        if self.layer.thresholds is None:
+        if self.rows is None:
             return Neuron(column, None, 0, const)
+        row = self.rows[j].tolist()
         g = gcd(*(int(c) for c in column)) or 1
         column = column // g
         lo = sum(int(c) * r[int(c < 0)] for c, r in zip(column, self.ranges, strict=True))
         hi = sum(int(c) * r[int(c > 0)] for c, r in zip(column, self.ranges, strict=True))
-        bounds = [-((const - int(t)) // g) for t in self.layer.thresholds[j]]
+        bounds = [-((const - t) // g) for t in row]
         always, rest = reachable(bounds, lo, hi)
         if not rest:
             column = np.zeros_like(column)
-        raw = tuple(int(t) - const for t in self.layer.thresholds[j])[always : always + len(rest)]
+        raw = tuple(t - const for t in row[always : always + len(rest)])
         return Neuron(column, tuple(rest), always, 0, g, raw)
 
     def build(self) -> list[Value]:
@@ -121,8 +189,9 @@ class _Layer:
 
     def _value(self, node: int, scale: int, offset: int) -> Value:
         """Return a count of thresholds as an output value."""
-        step, bias = self.layer.out_step, self.layer.out_bias
-        return Value(node, step * scale, bias + step * offset)
+        counted = self.layer.requantise
+        assert counted is not None
+        return Value(node, counted.step * scale, counted.bias + counted.step * offset)
 
     # --- a whole neuron as one truth table -------------------------------------------------
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from finn_builds.network.ops import IntArray
 from finn_builds.sparse.addtree import Operand, SumBuilder
-from finn_builds.sparse.network import IntArray
 
 
 @dataclass(frozen=True)

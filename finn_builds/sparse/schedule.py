@@ -187,7 +187,7 @@ def _with_registers(graph: Graph, stages: list[int], last: int) -> Graph:
             if not isinstance(node, Input | Const)
             else node
         )
-        at[i] = builder.copy(moved, graph.ranges[i], graph.labels[i])
+        at[i] = builder.copy(moved, graph, i)
     return builder.finish([delayed(o, last - stages[o]) for o in graph.outputs])
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from alkaid.cmvm import cmvm_solve
 
-from finn_builds.sparse.network import IntArray
+from finn_builds.network.ops import IntArray
 
 # One term of a sum: symbol, left shift, sign.
 SignedTerm = tuple[int, int, int]

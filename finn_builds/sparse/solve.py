@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from finn_builds.sparse.network import IntArray
+from finn_builds.network.ops import IntArray
 from finn_builds.sparse.refine import Weigher, refine
 from finn_builds.sparse.share import SharedSums, SignedTerm, alkaid_sums, greedy_sums, plain_sums
 

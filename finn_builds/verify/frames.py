@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from deploy.host_model import HostModel
+from deploy.tables import read_table
 from finn_builds.errors import UserError
 
 
@@ -54,36 +56,31 @@ class Frames:
     labels: np.ndarray | None = None
 
 
-def load_labelled(name: str, host: HostModel, *, standardise: bool, seed: int) -> LabelledData:
-    """Load the test set of a data set by name or file, in the order of a model's inputs.
+def load_labelled(path: Path, host: HostModel, *, standardise: bool) -> LabelledData:
+    """Load the test set of a data file, in the order of a model's inputs.
 
     Parameters
     ----------
-    name : str
-        Name of a data set, or path of a ``.npz`` or ``.csv`` file.
+    path : Path
+        A ``.npz`` or ``.csv`` file.
     host : HostModel
         Says which features and classes the model has, in which order.
     standardise : bool
         Subtract the mean of the training data and divide by their standard deviation first, for
-        models that take standardised features. A file brings both.
-    seed : int
-        For data sets that are drawn or split at random.
+        models that take standardised features. The file brings both.
 
     Raises
     ------
     UserError
         When the data do not suit the model.
     """
-    from brevitas_models.datasets import load
-
-    data = load(
-        name,
-        seed=seed,
-        test_only=True,
+    data = read_table(
+        path,
         feature_names=host.feature_names or None,
         class_names=host.class_names or None,
+        test_only=True,
     )
-    x = data.x_test
+    x = data.x
     if standardise:
         if data.scaler is None:
             raise UserError(
@@ -99,14 +96,12 @@ def load_labelled(name: str, host: HostModel, *, standardise: bool, seed: int) -
             "give --data with the features the model was trained on"
         )
     outputs = max(2, host.n_out)
-    if data.y_test.max(initial=0) >= outputs:
+    if data.y.max(initial=0) >= outputs:
         raise UserError(
-            f"the data have labels up to {data.y_test.max()}, but the model has {host.n_out} "
+            f"the data have labels up to {data.y.max()}, but the model has {host.n_out} "
             "outputs; give --data with the classes the model was trained on"
         )
-    return LabelledData(
-        x.reshape(len(x), *host.input_shape), data.y_test, data.source, data.surrogate
-    )
+    return LabelledData(x.reshape(len(x), *host.input_shape), data.y, data.source, data.surrogate)
 
 
 def verification_frames(

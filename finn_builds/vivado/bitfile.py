@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from finn_builds import tools
-from finn_builds.errors import UserError
 from finn_builds.vivado import reports
 from finn_builds.vivado.block_design import BUILD_SCRIPT, RESULT
-from finn_builds.vivado.project import how_to_run
 
-__all__ = ["BIT", "BITFILE_DIR", "LOG", "RESOURCES", "TIMING", "make_bitfile", "require_vivado"]
+__all__ = ["BIT", "BITFILE_DIR", "LOG", "RESOURCES", "TIMING", "make_bitfile"]
 
 BITFILE_DIR = "bitfile"
 BIT = "finn-accel.bit"
@@ -22,27 +20,6 @@ HWH = "finn-accel.hwh"
 LOG = "report/vivado.log"
 RESOURCES = "report/post_synth_resources.json"
 TIMING = "report/post_route_timing.rpt"
-
-
-def require_vivado(folder: str) -> None:
-    """Make sure that there is a Vivado before anything is built.
-
-    Parameters
-    ----------
-    folder
-        The build folder, for the message.
-
-    Raises
-    ------
-    UserError
-        There is none; the message says what to run where.
-    """
-    if shutil.which("vivado") is None:
-        raise UserError(
-            "--bitfile needs `vivado` on the search path, and there is none. Build without "
-            "--bitfile; then, on a machine with Vivado (2020.2 or newer) and a copy of the build "
-            f"folder:\n{how_to_run(folder)}".rstrip()
-        )
 
 
 def make_bitfile(out: Path, project: Path, scratch: Path) -> None:

@@ -134,9 +134,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 @pytest.fixture
 def virtual(made: Made):
     """A virtual board of its own with the tiny accelerator."""
-    from deploy.virtual_board import simulate_package
+    from deploy.virtual.simulate import simulate_package
+    from finn_builds.shell.compile import compile_for_virtual_board
 
-    board = simulate_package(made.folder, made.description)
+    board = simulate_package(made.folder, made.description, compile_shell=compile_for_virtual_board)
     yield board
     board.close()
 

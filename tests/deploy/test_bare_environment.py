@@ -1,7 +1,11 @@
-"""The files that go to a board need Python 3.10, numpy and pynq and nothing else."""
+"""The files of ``deploy/`` itself need Python 3.10, numpy and pynq and nothing else.
+
+``deploy/virtual/`` is for the host, and no package carries it.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,8 +15,10 @@ import numpy
 import pytest
 
 from deploy.package import DRIVER_FILES
+from tests.deploy.conftest import HOST
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+BOARD_FILES = sorted(path.name for path in DEPLOY.glob("*.py"))
 
 # Importing pynq must be enough for the driver's files; nothing of it is called on import.
 PYNQ = """\
@@ -24,12 +30,17 @@ def allocate(*args, **kwargs): ...
 def get_rails(): return {}
 """
 
+DESCRIPTION = {
+    **dict.fromkeys(("name", "platform", "ps_type", "io_shape_dict", "shell", "stitched_ip"), ""),
+    **{"version": 1, "fclk_mhz": 100.0, "top1": False, "host_model": HOST},
+}
+
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the driver's files, numpy and a stub of pynq."""
     folder = tmp_path_factory.mktemp("bare")
-    for name in DRIVER_FILES:
+    for name in BOARD_FILES:
         (folder / name).write_text((DEPLOY / name).read_text())
     (folder / "pynq.py").write_text(PYNQ)
     packages = Path(numpy.__file__).resolve().parents[1]
@@ -47,7 +58,7 @@ def run(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, cwd=folder, env=environment)
 
 
-@pytest.mark.parametrize("name", DRIVER_FILES)
+@pytest.mark.parametrize("name", BOARD_FILES)
 def test_every_file_imports_with_numpy_and_pynq_alone(bare, name):
     done = run(bare, f"import {name.removesuffix('.py')}")
     assert done.returncode == 0, done.stderr
@@ -57,6 +68,19 @@ def test_the_environment_is_bare(bare):
     for name in ("deploy", "finn_builds", "onnx", "scipy"):
         done = run(bare, f"import {name}")
         assert "ModuleNotFoundError" in done.stderr, f"{name} was found: the test shows nothing"
+
+
+def test_a_package_has_board_files_alone():
+    assert set(DRIVER_FILES) <= set(BOARD_FILES)
+
+
+def test_a_board_has_no_simulated_board(bare, tmp_path):
+    """What the simulation needs is missing: one message says where it runs."""
+    (tmp_path / "overlay.json").write_text(json.dumps(DESCRIPTION))
+    argv = ["--virtual", "--exec_mode", "latency_test", "--package", str(tmp_path)]
+    done = run(bare, f"import driver; sys.exit(driver.main({argv!r}))")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --virtual needs the project's own Python environment")
 
 
 def test_a_driver_without_its_package_says_what_to_do(bare):
@@ -84,5 +108,5 @@ def test_nothing_is_newer_than_python_3_10(tmp_path):
     newer = tmp_path / "newer.py"
     newer.write_text("import tomllib\n")
     assert needed(newer).returncode == 1, "the check must see what 3.10 lacks"
-    done = needed(*(DEPLOY / name for name in DRIVER_FILES))
+    done = needed(*(DEPLOY / name for name in BOARD_FILES))
     assert done.returncode == 0, done.stdout

@@ -207,7 +207,7 @@ def test_top1_gives_classes_and_refuses_scores(made, virtual):
         host_model=HostModel.from_dict(made.description["host_model"]),
         top1=True,
     )
-    with pytest.raises(DriverError, match="class alone"):
+    with pytest.raises(DriverError, match="only the class"):
         overlay.run(made.features)
     classes = np.array([[3], [0], [5]])
     assert overlay.classes(classes).tolist() == [3, 0, 5]

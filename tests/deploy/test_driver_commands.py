@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -63,6 +64,34 @@ def test_a_file_that_can_t_be_written_is_told(made, tmp_path, capsys, option):
     argv += ["--exec_mode", "throughput_test"] if option == "--metrics" else []
     assert driver.main(argv) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: can't write")
+
+
+def test_a_file_that_can_t_be_completed_leaves_the_old_one(made, tmp_path, capsys, monkeypatch):
+    np.save(tmp_path / "x.npy", made.features)
+    (tmp_path / "y.npy").write_bytes(b"of before")
+
+    def half(file, _):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", half)
+    argv = ["--virtual", "--package", str(made.folder), "--inputfile", str(tmp_path / "x.npy")]
+    assert driver.main([*argv, "--outputfile", str(tmp_path / "y.npy")]) == 2
+    assert "No space left on device; name another file" in capsys.readouterr().err
+    assert (tmp_path / "y.npy").read_bytes() == b"of before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.npy", "y.npy"]
+
+
+def test_a_device_is_written_and_not_replaced(made, tmp_path):
+    """As root, /dev/null would be gone."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    argv = ["--virtual", "--package", str(made.folder), "--metrics", str(tmp_path / "pipe")]
+    argv += ["--exec_mode", "latency_test", "--repeats", "1"]
+    assert driver.main(argv) == 0
+    assert b"latency_cycles" in os.read(reader, 1 << 16)
+    os.close(reader)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pipe", "pipe.txt"]
 
 
 def test_metrics_do_not_overwrite_each_other(made, tmp_path, capsys):

@@ -76,6 +76,6 @@ def test_from_training_to_the_board(tmp_path):
 def test_the_board_s_notebook_says_where_it_must_be_run(tmp_path):
     shutil.copy(NOTEBOOKS / "board.ipynb", tmp_path)
     with pytest.raises(
-        nbclient.exceptions.CellExecutionError, match="is no deployment package: set PACKAGE"
+        nbclient.exceptions.CellExecutionError, match="is not a deployment package: set PACKAGE"
     ):
         run(tmp_path / "board.ipynb", tmp_path, {"VIRTUAL": "True"})

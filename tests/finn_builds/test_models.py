@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from brevitas_models import zoo
 from finn_builds import BuildConfig, UserError, build
+from finn_builds.config.inputs import model_names
 from tests.finn_builds.report.browser import assert_renders
 from tests.finn_builds.report.outline import Outline, text_of
 
@@ -68,7 +68,7 @@ def test_default_build_of_the_jet_tagger(tmp_path, style, interval):
 
 @pytest.mark.parametrize("name", ["digits"])
 def test_other_models_of_the_zoo(name, tmp_path):
-    assert name in zoo.names()
+    assert name in model_names()
     result = build(
         BuildConfig(
             board="ZCU104",

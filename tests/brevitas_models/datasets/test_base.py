@@ -10,6 +10,8 @@ from brevitas_models.datasets.base import Scaler
 from brevitas_models.datasets.splitting import duplicates, split, stratified
 from brevitas_models.datasets.table import Table
 from brevitas_models.errors import UserError
+from deploy.errors import UserError as FileError
+from deploy.tables import read_table
 
 # The same examples in every run, however busy the machine is.
 RELIABLE = settings(deadline=None, derandomize=True, max_examples=60)
@@ -33,7 +35,6 @@ def make_table(x, y, **keywords):
         y=np.asarray(y, np.int64),
         feature_names=tuple(f"x{i}" for i in range(x.shape[1])),
         class_names=tuple(str(i) for i in range(max(y) + 1)),
-        where=lambda row: f"row {row}",
         **keywords,
     )
 
@@ -138,3 +139,23 @@ def test_a_missing_validation_set_is_taken_from_the_training_rows_only():
     assert sorted(np.concatenate([data.x_train, data.x_val])[:, 0]) == list(range(0, 40, 2))
     np.testing.assert_array_equal(data.x_test, x[20:])
     assert np.bincount(data.y_val).tolist() == [1, 1]
+
+
+def test_a_written_test_set_is_what_a_build_reads(tmp_path):
+    rng = np.random.default_rng(0)
+    data = split(make_table(rng.normal(size=(100, 3)), [0, 1] * 50, surrogate=True), 0)
+    data.write_test_set(tmp_path / "all.npz")
+    found = read_table(tmp_path / "all.npz", test_only=True)
+    np.testing.assert_array_equal(found.x, data.x_test)
+    np.testing.assert_array_equal(found.y, data.y_test)
+    np.testing.assert_array_equal(found.scaler.mean, data.scaler.mean)
+    np.testing.assert_array_equal(found.scaler.scale, data.scaler.scale)
+    assert (found.feature_names, found.class_names) == (data.feature_names, data.class_names)
+    assert (found.source, found.surrogate) == (data.source, True)
+    data.write_test_set(tmp_path / "some.npz", frames=5)
+    some = read_table(tmp_path / "some.npz", test_only=True)
+    np.testing.assert_array_equal(some.x, data.x_test[:5])
+    assert some.source == f"{data.source}; the first 5 of 20 test frames"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.npz", "some.npz"]
+    with pytest.raises(FileError, match="x_train and y_train missing"):
+        read_table(tmp_path / "all.npz")

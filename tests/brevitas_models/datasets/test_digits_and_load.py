@@ -8,6 +8,8 @@ import pytest
 
 from brevitas_models.datasets import load
 from brevitas_models.errors import UserError
+from deploy.errors import UserError as FileError
+from deploy.tables import read_table
 
 
 def test_digits_are_complete_and_split_the_same_in_every_class():
@@ -43,40 +45,51 @@ def test_the_seed_alone_decides_the_split():
     assert not np.array_equal(one.x_test, other.x_test)
 
 
-def test_only_to_be_measured_on_digits_keep_their_test_set():
-    np.testing.assert_array_equal(load("digits", test_only=True).x_test, load("digits").x_test)
+@pytest.fixture
+def file(tmp_path):
+    x = np.arange(160, dtype=np.float32).reshape(40, 4)
+    np.savez(tmp_path / "mine.npz", X=x, y=np.arange(40) % 2, scaler_mean=x[0], scaler_scale=x[1])
+    return tmp_path / "mine.npz"
 
 
-def test_columns_and_classes_come_in_the_wanted_order():
-    plain = load("digits")
-    features = plain.feature_names[::-1]
-    classes = ("9", *plain.class_names[:-1])
-    turned = load("digits", feature_names=features, class_names=classes)
-    assert turned.feature_names == features and turned.class_names == classes
-    names = [plain.class_names[y] for y in load("digits").y_test]
-    # Another numbering of the classes splits them in another order: compare as sets of frames.
-    known = {row.tobytes(): y for row, y in zip(plain.x_test, names, strict=True)}
-    known |= {
-        row.tobytes(): plain.class_names[y]
-        for row, y in zip(plain.x_train, plain.y_train, strict=True)
-    }
-    known |= {
-        row.tobytes(): plain.class_names[y] for row, y in zip(plain.x_val, plain.y_val, strict=True)
-    }
-    for row, y in zip(turned.x_test, turned.y_test, strict=True):
-        assert known[np.ascontiguousarray(row[::-1]).tobytes()] == classes[y]
+def test_a_file_is_read_by_the_reader_given_and_split(file):
+    data, raw = load(file, read_table=read_table), np.load(file)
+    assert data.name == "mine" and "mine.npz" in data.source and not data.surrogate
+    assert [len(y) for y in (data.y_train, data.y_val, data.y_test)] == [28, 4, 8]
+    everything = np.concatenate([data.x_train, data.x_val, data.x_test])
+    np.testing.assert_array_equal(np.sort(everything, axis=0), raw["X"])
+    np.testing.assert_array_equal(data.scaler.mean, raw["scaler_mean"])
+    np.testing.assert_allclose(data.scaler.inverse(data.scaler.transform(raw["X"])), raw["X"])
+
+
+def test_a_file_needs_a_reader(file):
+    with pytest.raises(UserError, match=r"mine.npz: .* expected read_table=.*, found none"):
+        load(file)
+    with pytest.raises(UserError, match=r"mine.npz: .* expected read_table="):
+        load("jets", source=str(file))
+
+
+def test_a_file_that_cannot_be_split(tmp_path):
+    path = tmp_path / "few.npz"
+    np.savez(path, X=np.eye(6), y=[0, 0, 0, 2, 2, 2])
+    with pytest.raises(UserError, match=r"few.npz .*class '1' has 0 usable rows"):
+        load(path, read_table=read_table)
+
+
+def test_errors_of_the_reader_pass_through(tmp_path):
+    with pytest.raises(FileError, match=r"missing.npz: can't be read .*No such file"):
+        load(tmp_path / "missing.npz", read_table=read_table)
+    with pytest.raises(FileError, match=r"data.parquet: expected a file .*\.npz or \.csv"):
+        load("data.parquet", read_table=read_table)
 
 
 @pytest.mark.parametrize(
     ("arguments", "keywords", "message"),
     [
         (["jet"], {}, "no data set 'jet'.*digits, jets.*'jets' meant"),
-        (["data.parquet"], {}, r"\.npz or \.csv"),
-        (["missing.npz"], {}, "missing.npz: can't be read .*No such file"),
+        (["data"], {}, r"\.npz or \.csv"),
         (["digits"], {"source": "openml"}, "only be chosen for jets"),
         (["digits"], {"seed": -1}, "seed is -1"),
-        (["digits"], {"feature_names": ["pixel_0_0", "pixel_9_9"]}, "feature pixel_9_9 missing"),
-        (["digits"], {"class_names": ["0", "1"]}, "label is '2'; expected one of 0, 1"),
     ],
 )
 def test_a_wrong_request_ends_with_one_message(arguments, keywords, message):

@@ -11,6 +11,8 @@ import pytest
 from brevitas_models.datasets import jets_openml, load
 from brevitas_models.datasets.jets_features import CLASSES, FEATURES
 from brevitas_models.errors import UserError
+from deploy.errors import UserError as FileError
+from deploy.tables import read_table
 
 N = 60
 
@@ -67,7 +69,30 @@ def test_openml_is_asked_once_and_then_at_hand(openml, tmp_path):
     for data in (again, default):
         assert data.source == first.source
         np.testing.assert_array_equal(data.x_train, first.x_train)
-    assert [path.name for path in tmp_path.iterdir()] == ["jets_openml_42468.npz"]
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == ["jets.npz", "jets_openml_42468.npz"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_openml_leaves_the_test_set_of_seed_0_for_builds(openml, tmp_path, seed):
+    """After the download, and where only the jets of an earlier one are there."""
+    load("jets", source="openml", cache_dir=tmp_path, seed=seed)
+    wanted = load("jets", cache_dir=tmp_path)
+    for _ in range(2):
+        kept = read_table(tmp_path / "jets.npz", test_only=True)
+        np.testing.assert_array_equal(kept.x, wanted.x_test)
+        np.testing.assert_array_equal(kept.y, wanted.y_test)
+        np.testing.assert_array_equal(kept.scaler.mean, wanted.scaler.mean)
+        assert kept.source == wanted.source and not kept.surrogate
+        (tmp_path / "jets.npz").unlink()
+        load("jets", cache_dir=tmp_path)
+
+
+def test_the_download_is_a_file_of_the_reader(openml, tmp_path):
+    load("jets", source="openml", cache_dir=tmp_path)
+    found = read_table(jets_openml.cached(tmp_path))
+    assert (found.feature_names, found.class_names) == (FEATURES, CLASSES)
+    assert found.x.shape == (N, 16)
 
 
 def test_openml_exact_duplicates_are_dropped_and_counted(openml, tmp_path):
@@ -120,9 +145,13 @@ def test_openml_unexpected_answers(openml, tmp_path, kind, message):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_spoiled_copy_is_named(openml, tmp_path):
+def test_a_spoiled_copy_is_named(openml, jets, tmp_path):
+    x, y = jets[0][:, :3], np.zeros(N, np.uint8)
     jets_openml.cached(tmp_path).write_bytes(b"half a download")
-    with pytest.raises(UserError, match=r"can't be read.*remove it to load it anew"):
+    with pytest.raises(UserError, match=r"can't be read.*remove it to load it again"):
+        load("jets", source="openml", cache_dir=tmp_path)
+    np.savez(jets_openml.cached(tmp_path), X=x, y=y, feature_names=FEATURES[:3], classes=CLASSES)
+    with pytest.raises(UserError, match=r"expected 16 features .*zlogz, .*remove it to load it"):
         load("jets", source="openml", cache_dir=tmp_path)
 
 
@@ -236,12 +265,14 @@ def test_jets_of_a_file(tmp_path, jets):
     lines = [",".join([*FEATURES[::-1], "class"])]
     lines += [",".join([*map(repr, row[::-1].tolist()), k]) for row, k in zip(x, y, strict=True)]
     (tmp_path / "mine.csv").write_text("\n".join(lines))
-    data = load("jets", source=str(tmp_path / "mine.csv"), test_only=True)
+    data = load("jets", source=str(tmp_path / "mine.csv"), read_table=read_table)
     assert data.name == "jets" and "mine.csv" in data.source
-    np.testing.assert_array_equal(data.x_test, x.astype(np.float32))
-    assert [CLASSES[label] for label in data.y_test] == y.tolist()
+    known = {row.astype(np.float32).tobytes(): label for row, label in zip(x, y, strict=True)}
+    assert len(data.y_test) == 10
+    for row, label in zip(data.x_test, data.y_test, strict=True):
+        assert known[row.tobytes()] == CLASSES[label]
     np.savez(tmp_path / "mine.npz", X=x, y=y)
-    unnamed = load("jets", source=str(tmp_path / "mine.npz"), test_only=True)
+    unnamed = load("jets", source=str(tmp_path / "mine.npz"), read_table=read_table)
     np.testing.assert_array_equal(unnamed.y_test, data.y_test)
     assert "does not name its features" in unnamed.source
 
@@ -249,11 +280,11 @@ def test_jets_of_a_file(tmp_path, jets):
 def test_jets_of_a_file_that_has_other_features(tmp_path, jets):
     x, y = jets
     np.savez(tmp_path / "mine.npz", X=x[:, :15], y=y)
-    with pytest.raises(UserError, match="15 features without feature_names; expected these 16"):
-        load("jets", source=str(tmp_path / "mine.npz"))
+    with pytest.raises(FileError, match="15 features without feature_names; expected these 16"):
+        load("jets", source=str(tmp_path / "mine.npz"), read_table=read_table)
     np.savez(tmp_path / "mine.npz", X=x[:, :15], y=y, feature_names=FEATURES[:15])
-    with pytest.raises(UserError, match="feature multiplicity missing"):
-        load("jets", source=str(tmp_path / "mine.npz"))
+    with pytest.raises(FileError, match="feature multiplicity missing"):
+        load("jets", source=str(tmp_path / "mine.npz"), read_table=read_table)
 
 
 @pytest.mark.parametrize(
@@ -272,15 +303,15 @@ def test_wrong_sources(keywords, message):
 def test_real_jets(shared_data):
     path = shared_data / "jets_real_dev.npz"
     raw = np.load(path)
-    data = load(path, test_only=True, feature_names=FEATURES, class_names=CLASSES)
-    np.testing.assert_array_equal(data.x_test, raw["X"])
-    np.testing.assert_array_equal(data.y_test, raw["y"])
+    data = read_table(path, test_only=True, feature_names=FEATURES, class_names=CLASSES)
+    np.testing.assert_array_equal(data.x, raw["X"])
+    np.testing.assert_array_equal(data.y, raw["y"])
     np.testing.assert_allclose(data.scaler.mean, raw["scaler_mean"], rtol=1e-6)
     np.testing.assert_allclose(data.scaler.scale, raw["scaler_scale"], rtol=1e-6)
     assert "scaler recorded" in data.source and not data.surrogate
-    split = load("jets", source=str(path))
+    split = load("jets", source=str(path), read_table=read_table)
     assert [len(y) for y in (split.y_train, split.y_val, split.y_test)] == [350, 51, 100]
-    z = data.scaler.transform(data.x_test)
+    z = data.scaler.transform(data.x)
     # The recorded scaler is of 664,000 jets; 501 of them differ by their standard error.
     assert np.abs(z.mean(axis=0)).max() < 5 / np.sqrt(501)
     assert np.abs(z.std(axis=0) - 1).max() < 0.3

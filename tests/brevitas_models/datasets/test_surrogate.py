@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from brevitas_models.datasets import fit_surrogate, load, user_files
+from benchmarks import fit_surrogate
+from brevitas_models.datasets import load
 from brevitas_models.datasets.jets_features import CLASSES, FEATURES
 from brevitas_models.datasets.surrogate import SIZES, STATISTICS, Copula
+from deploy.tables import read_table
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +122,7 @@ def test_statistics_of_known_rows_are_found_again(tmp_path):
     x = x + np.sqrt(1 - correlation) * rng.normal(size=(n, 16))
     x[:, 2] = 5
     np.savez(tmp_path / "d.npz", X=x + y[:, None], y=y, feature_names=FEATURES, classes=CLASSES)
-    table = user_files.read(tmp_path / "d.npz")
+    table = read_table(tmp_path / "d.npz")
     copula = fit_surrogate.fit(table, "nothing", "nothing")
     assert "of 2,500 jets of nothing; scaler of these jets" in str(copula.origin)
     drawn, labels = copula.draw(30_000, np.random.default_rng(0))
@@ -135,7 +137,7 @@ def test_real_jets_are_told_apart_by_what_is_learnt_on_the_surrogate(shared_data
     """A quick quadratic classifier; chance is 20 %, a network gets about 70 %."""
     from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 
-    real = load(shared_data / "jets_real_dev.npz", test_only=True)
+    real = read_table(shared_data / "jets_real_dev.npz", test_only=True)
     classifier = QuadraticDiscriminantAnalysis(reg_param=0.05)
     classifier.fit(data.scaler.transform(data.x_train), data.y_train)
-    assert classifier.score(data.scaler.transform(real.x_test), real.y_test) > 0.55
+    assert classifier.score(data.scaler.transform(real.x), real.y) > 0.55

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from finn_builds.config import build as config_module
 from finn_builds.config import fingerprint as fp
+from finn_builds.config import inputs
 from finn_builds.config.boards import BOARD_DIR
 from tests.finn_builds.toy_build import make_model
 from tests.finn_builds.toy_build import unchecked as make
@@ -169,9 +170,9 @@ def test_real_sources_and_versions_are_found(model: Path) -> None:
 def test_downloaded_data_count(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config_module, "DATA_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(inputs, "DATA_CACHE", tmp_path / "cache")
     cfg = make(model, data="jets").validate()
     first = cfg.fingerprint()
     (tmp_path / "cache").mkdir()
-    np.savez(tmp_path / "cache" / "jets_openml_42468.npz", x=np.ones(2))
+    np.savez(tmp_path / "cache" / "jets.npz", x=np.ones(2))
     assert cfg.fingerprint() != first

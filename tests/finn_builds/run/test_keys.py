@@ -16,7 +16,7 @@ from tests.finn_builds.run.folders import NAMES, build, contents, fresh
 
 FIELDS = {
     "verify_seed": st.integers(0, 3),
-    "verify_frames": st.integers(1, 3),
+    "verify_frames": st.integers(3, 5),
     "top1": st.booleans(),
     "trace": st.sampled_from([None, "vcd", "fst"]),
 }
@@ -53,7 +53,7 @@ def test_every_field_decides_when_none_are_named(toy_model: Path, tmp_path: Path
         "folding_config_file": folding,
         "data": "digits",
         "standardise": True,
-        "verify_frames": 2,
+        "verify_frames": 20,
         "verify_seed": 1,
         "style": "folded",
         "input_quant": "INT8",

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finn_builds.shell import ShellSimulator, ShellSpec, compile_shell
-from finn_builds.shell.simulator import IDMA, ODMA
+from deploy.virtual.simulator import IDMA, ODMA, ShellSimulator
+from finn_builds.shell import ShellSpec, compile_shell
 
 # What goes in comes out, each byte inverted: frames of any size. The FIFO is what the ends of real
 # accelerators have too.
@@ -108,8 +108,12 @@ class Bench:
     def simulator(self, **options: object) -> ShellSimulator:
         simulator = ShellSimulator(self.library, **options)
         if self.runtime_sizes:
-            simulator.set_sizes(self.spec)
+            self.set_sizes(simulator)
         return simulator
+
+    def set_sizes(self, sim: ShellSimulator) -> None:
+        spec = self.spec
+        sim.set_sizes(spec.in_beats, spec.out_beats, spec.in_frame_bytes, spec.out_frame_bytes)
 
     def start(self, sim: ShellSimulator, frames: int, source: int, target: int) -> None:
         """Write address, frames and start of both DMAs as FINN's driver does."""

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from finn_builds.shell import MemoryTiming, ShellError
-from finn_builds.shell.simulator import CONTROL, IDMA, ODMA
+from deploy.virtual.simulator import CONTROL, IDMA, ODMA, MemoryTiming, VirtualBoardError
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +66,7 @@ def test_partial_writes_are_refused_and_change_nothing(folded):
     with folded.simulator() as sim:
         sim.write(IDMA, 0x10, 0x12345678)
         for strobe in range(15):
-            with pytest.raises(ShellError, match="SLVERR"):
+            with pytest.raises(VirtualBoardError, match="SLVERR"):
                 sim.write(IDMA, 0x10, 0, strobe=strobe)
         assert sim.read(IDMA, 0x10) == 0x12345678
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from finn_builds.shell import MemoryTiming
-from finn_builds.shell.simulator import CONTROL
+from deploy.virtual.simulator import CONTROL, MemoryTiming
 
 pytestmark = pytest.mark.slow  # three small compilations, then milliseconds each
 
@@ -20,7 +19,7 @@ def test_every_frame_size(request, bus):
     with shell.simulator(memory_bytes=1 << 16) as sim:
         for size in range(1, 301):
             bench = shell.sized(size)
-            sim.set_sizes(bench.spec)
+            bench.set_sizes(sim)
             for timing in (CALM, ROUGH):
                 sim.set_timing(timing)
                 source, target = (int(v) for v in rng.integers(0, 64, 2))
@@ -109,7 +108,7 @@ def test_random_runs(narrow, wide, folded):
                 sim.set_timing(timing)
                 sized = bench.sized(int(rng.integers(1, 40))) if bench.runtime_sizes else bench
                 if bench.runtime_sizes:
-                    sim.set_sizes(sized.spec)
+                    sized.set_sizes(sim)
                 most = 16000 // max(sized.spec.in_frame_bytes, sized.spec.out_frame_bytes)
                 sized.check_run(
                     sim,

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.virtual.simulator import CONTROL, MemoryTiming
 from finn_builds import tools
 from finn_builds.config.boards import load_board
-from finn_builds.shell import MemoryTiming, ShellSpec
-from finn_builds.shell.simulator import CONTROL
+from finn_builds.shell import ShellSpec
 from finn_builds.shell.top import CONTROL as CONTROL_MODULE
 from finn_builds.shell.top import IDMA as IDMA_MODULE
 from finn_builds.shell.top import ODMA as ODMA_MODULE

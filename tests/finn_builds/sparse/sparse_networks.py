@@ -6,61 +6,96 @@ import itertools
 
 import numpy as np
 
-from finn_builds.sparse.network import SparseLayer, SparseNetwork
+from finn_builds.network import IntegerNetwork, Linear, Operation, Requantise, Tensor, chain
+from finn_builds.network.ops import Thresholds, affine_form
+from finn_builds.network.types import BIPOLAR, datatype_for, step_of
 
 
-def random_network(rng: np.random.Generator, name: str = "net", most: int = 9) -> SparseNetwork:
-    """Return a network of 1 to 3 layers: any sparsity, width, thresholds and output mapping."""
+def layers(source: Tensor, *parameters: tuple) -> IntegerNetwork:
+    """Return layers one after another, each (weights, rows of thresholds or None, bias, step)."""
+    ops: list[tuple[str, Operation]] = []
+    for k, (weights, rows, *codes) in enumerate(parameters):
+        ops.append((f"a{k}", Linear(weights)))
+        if rows is not None:
+            ops.append((f"q{k}", Requantise(Thresholds(rows), *codes)))
+    return chain(source, ops)
+
+
+def elements(low: int, high: int, size: int) -> Tensor:
+    """Return an input of that many elements, each within the same range."""
+    ends = np.full(size, low), np.full(size, high)
+    return Tensor("x", datatype_for(low, high), *ends)
+
+
+def random_network(rng: np.random.Generator, most: int = 9) -> IntegerNetwork:
+    """Return 1 to 3 layers of any sparsity, width, bias, form of thresholds and output codes."""
     sizes = [int(n) for n in rng.integers(1, most + 1, rng.integers(2, 5))]
-    lo, hi = _input_range(rng)
-    layers = []
+    source = _input(rng, sizes[0])
+    ops: list[tuple[str, Operation]] = []
+    low, high = source.low, source.high
     for k, (n, m) in enumerate(itertools.pairwise(sizes)):
         bits = int(rng.integers(1, 9))
         w = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), (n, m))
         w[rng.random((n, m)) < rng.choice((0.0, 0.3, 0.7, 0.95, 1.0))] = 0
+        linear = Linear(w, rng.integers(-20, 21, m) if rng.random() < 0.5 else None)
+        ops.append((f"a{k}", linear))
         if k == len(sizes) - 2 and rng.random() < 0.5:
-            layers.append(SparseLayer(w, None, 0, 1, lo, hi))
             break
-        thresholds = _thresholds(rng, SparseLayer(w, None, 0, 1, lo, hi))
-        bias, step = int(rng.integers(-9, 10)), int(rng.choice((1, 1, 2, 3, -1)))
-        layers.append(SparseLayer(w, thresholds, bias, step, lo, hi))
-        lo, hi = layers[-1].output_range()
-    return SparseNetwork(tuple(layers), name)
+        low, high = linear.range(low, high)
+        counted = _requantise(rng, low, high)
+        ops.append((f"q{k}", counted))
+        low, high = counted.range(low, high)
+    return chain(source, ops)
 
 
-def _input_range(rng: np.random.Generator) -> tuple[int, int]:
+def _input(rng: np.random.Generator, size: int) -> Tensor:
     bits = int(rng.integers(1, 9))
-    kind = rng.integers(4)
-    if kind == 0:
-        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    if kind == 1:
-        return 0, (1 << bits) - 1
-    if kind == 2:
-        return -1, 1
-    lo = int(rng.integers(-40, 40))
-    return lo, lo + int(rng.integers(0, 60))
+    match rng.integers(5):
+        case 0:
+            return Tensor.of_type("x", f"INT{bits + 1}", size)
+        case 1:
+            return Tensor.of_type("x", f"UINT{bits}", size)
+        case 2:
+            return Tensor.of_type("x", BIPOLAR, size)
+        case 3:
+            low = int(rng.integers(-40, 40))
+            return elements(low, low + int(rng.integers(0, 60)), size)
+        case _:
+            low = rng.integers(-9, 9, size)
+            high = low + rng.integers(0, 12, size)
+            return Tensor("x", datatype_for(int(low.min()), int(high.max())), low, high)
 
 
-def _thresholds(rng: np.random.Generator, layer: SparseLayer) -> np.ndarray:
-    steps = int(rng.choice((1, 2, 3, 5, 7, 15, 31)))
+def _requantise(rng: np.random.Generator, low: np.ndarray, high: np.ndarray) -> Requantise:
+    """Return thresholds about a range, as an added constant, shift and clip where that is exact."""
+    bipolar = rng.random() < 0.2
+    steps = 1 if bipolar else int(rng.choice((1, 2, 3, 5, 7, 15, 31)))
     rows = []
-    for j in range(layer.n_out):
-        lo, hi = layer.accumulator_range(j)
+    for lo, hi in zip(low.tolist(), high.tolist(), strict=True):
         span = hi - lo + 4
         if rng.random() < 0.5:
             step = 1 << int(rng.integers(0, max(1, (span // steps).bit_length() + 1)))
             rows.append(lo + int(rng.integers(-2, span)) // 2 + step * np.arange(steps))
         else:
             rows.append(np.sort(rng.integers(lo - 3, hi + 4, steps)))
-    return np.array(rows, dtype=np.int64)
+    codes = (-1, 2) if bipolar else (int(rng.integers(-9, 10)), int(rng.choice((1, 1, 2, 3))))
+    return Requantise(affine_form(np.array(rows), low, high) or Thresholds(rows), *codes)
 
 
-def random_frames(rng: np.random.Generator, network: SparseNetwork, n: int) -> np.ndarray:
+def random_frames(rng: np.random.Generator, network: IntegerNetwork, n: int) -> np.ndarray:
     """Return random frames, the extreme ones among them."""
-    first = network.layers[0]
-    x = rng.integers(first.in_lo, first.in_hi + 1, (n, network.n_in))
-    x[0], x[1] = first.in_lo, first.in_hi
+    source = network.input
+    step = step_of(source.datatype)
+    x = source.low + step * rng.integers(
+        0, (source.high - source.low) // step + 1, (n, source.size)
+    )
+    x[0], x[1] = source.low, source.high
     return x
+
+
+def on_stream(values: np.ndarray, datatype: str) -> np.ndarray:
+    """Return elements as a stream carries them: bipolar ones as bits."""
+    return (values + 1) // 2 if datatype == BIPOLAR else values
 
 
 def pack(frames: np.ndarray, width: int) -> np.ndarray:

@@ -8,15 +8,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finn_builds.errors import UserError
+from finn_builds.network import IntegerNetwork, Linear, Requantise, Tensor, Thresholds, chain
+from finn_builds.network.types import BIPOLAR
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import delays, estimate
 from finn_builds.sparse.family import FAMILIES, XC7
 from finn_builds.sparse.interpret import evaluate
-from finn_builds.sparse.ir import Reg, width_of
+from finn_builds.sparse.ir import Const, Graph, Input, Reg, operands, width_of
 from finn_builds.sparse.lower import Options, lower
-from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.sparse.schedule import pipeline
-from tests.finn_builds.sparse.sparse_networks import random_frames, random_network
+from tests.finn_builds.sparse.sparse_networks import (
+    layers,
+    on_stream,
+    random_frames,
+    random_network,
+)
+
+
+def same(graph: Graph, network: IntegerNetwork, x: np.ndarray) -> bool:
+    """Return whether a graph on the network's own streams gives the network's integers."""
+    found = evaluate(graph, on_stream(x, network.input.datatype))
+    return np.array_equal(found, on_stream(network.execute(x), network.output.datatype))
 
 
 @settings(max_examples=60, deadline=None)
@@ -26,7 +38,7 @@ def test_lowered_graph_is_the_network(seed: int, family: str, level: bool) -> No
     network = random_network(rng)
     x = random_frames(rng, network, 300)
     graph = lower(network, FAMILIES[family], Options(by_level=level, restarts=1))
-    assert np.array_equal(evaluate(graph, x), network.evaluate(x))
+    assert same(graph, network, x)
 
 
 @settings(max_examples=40, deadline=None)
@@ -37,16 +49,49 @@ def test_pipeline_keeps_meaning_and_balance(seed: int, clock_ns: float) -> None:
     x = random_frames(rng, network, 100)
     graph = lower(network, XC7, Options(restarts=0))
     piped = pipeline(graph, XC7, clock_ns=clock_ns)
-    assert np.array_equal(evaluate(piped.graph, x), network.evaluate(x))
+    assert same(piped.graph, network, x)
     assert piped.stage_ns <= clock_ns + 1e-6
     assert estimate(piped.graph, XC7).luts == estimate(graph, XC7).luts
     assert _delays_agree(piped.graph, piped.latency)
 
 
-def _delays_agree(graph, latency: int) -> bool:
-    """Return whether every path from an input crosses the same registers up to every node."""
-    from finn_builds.sparse.ir import Const, Input, operands
+@pytest.mark.parametrize("out_datatype", [BIPOLAR, "INT2"])
+@pytest.mark.parametrize("in_datatype", [BIPOLAR, "INT2"])
+def test_bipolar_elements_are_bits_whatever_carries_them(
+    in_datatype: str, out_datatype: str
+) -> None:
+    """Of two bits that carry -1 or 1 only the sign is looked at, so both forms cost the same."""
+    rng = np.random.default_rng(4)
+    weights = [2 * rng.integers(0, 2, shape) - 1 for shape in ((12, 8), (8, 3))]
+    rows = [rng.integers(-4, 5, (n, 1)) for n in (8, 3)]
+    first, second = ((w, t, -1, 2) for w, t in zip(weights, rows, strict=True))
+    network = layers(Tensor.of_type("x", BIPOLAR, 12), first, second)
+    assert network.output.datatype == BIPOLAR
+    x = random_frames(rng, network, 200)
+    graph = lower(network, XC7, None, in_datatype, out_datatype)
+    found = evaluate(graph, on_stream(x, in_datatype))
+    assert np.array_equal(found, on_stream(network.execute(x), out_datatype))
+    design = compile_network(network, "net", "xc7", 10.0, None, in_datatype, out_datatype)
+    bits = {BIPOLAR: 1, "INT2": 2}
+    assert (design.in_width, design.out_width) == (bits[in_datatype], bits[out_datatype])
+    least = estimate(lower(network, XC7), XC7).luts
+    assert least <= estimate(graph, XC7).luts <= least + 3 * (out_datatype == "INT2")
 
+
+def test_a_bias_costs_nothing_where_thresholds_take_it_in() -> None:
+    rng = np.random.default_rng(5)
+    w, bias = rng.integers(-7, 8, (9, 6)), rng.integers(-50, 51, 6)
+    rows = np.sort(rng.integers(-60, 60, (6, 3)), axis=1)
+    source = Tensor.of_type("x", "INT4", 9)
+    graphs = []
+    for linear, counted in ((Linear(w), rows), (Linear(w, bias), rows + bias[:, None])):
+        ops = [("a", linear), ("q", Requantise(Thresholds(counted)))]
+        graphs.append(lower(chain(source, ops), XC7))
+    assert graphs[0] == graphs[1]
+
+
+def _delays_agree(graph: Graph, latency: int) -> bool:
+    """Return whether every path from an input crosses the same registers up to every node."""
     depth: list[int | None] = []
     for node in graph.nodes:
         if isinstance(node, Const):
@@ -64,7 +109,7 @@ def _delays_agree(graph, latency: int) -> bool:
 def test_asked_latency_is_met() -> None:
     rng = np.random.default_rng(7)
     w = rng.integers(-7, 8, (12, 6))
-    network = SparseNetwork((SparseLayer(w, None, 0, 1, -8, 7),))
+    network = layers(Tensor.of_type("x", "INT4", 12), (w, None))
     graph = lower(network, XC7)
     slow, fast = (pipeline(graph, XC7, latency=n) for n in (2, 4))
     assert (slow.latency, fast.latency) == (2, 4)
@@ -83,12 +128,11 @@ def test_any_latency_is_exact(seed: int, latency: int, family: str) -> None:
     assert piped.latency == latency
     assert _delays_agree(piped.graph, latency)
     x = random_frames(rng, network, 50)
-    assert np.array_equal(evaluate(piped.graph, x), network.evaluate(x))
+    assert same(piped.graph, network, x)
 
 
 def test_a_latency_below_the_ends_is_refused() -> None:
-    layer = SparseLayer(np.ones((2, 2), dtype=np.int64), None, 0, 1, 0, 3)
-    graph = lower(SparseNetwork((layer,)), XC7)
+    graph = lower(layers(Tensor.of_type("x", "UINT2", 2), (np.ones((2, 2)), None)), XC7)
     with pytest.raises(UserError, match="at least 2 cycles"):
         pipeline(graph, XC7, latency=1)
 
@@ -99,7 +143,7 @@ def test_registers_are_fewer_than_as_soon_as_possible() -> None:
 
     rng = np.random.default_rng(3)
     w = rng.integers(-7, 8, (16, 16)) * (rng.random((16, 16)) < 0.5)
-    graph = lower(SparseNetwork((SparseLayer(w, None, 0, 1, 0, 15),)), XC7)
+    graph = lower(layers(Tensor.of_type("x", "UINT4", 16), (w, None)), XC7)
     budget = 4.0
     stages, _ = schedule._as_soon_as_possible(graph, delays(graph, XC7), budget)
     last = max(stages[o] for o in graph.outputs)
@@ -112,45 +156,43 @@ def test_registers_are_fewer_than_as_soon_as_possible() -> None:
 
 @pytest.mark.parametrize("thresholds", [None, [[0, 3], [-5, 1], [9, 9]]])
 def test_empty_layers(thresholds: list[list[int]] | None) -> None:
-    w = np.zeros((4, 3), dtype=np.int64)
-    t = None if thresholds is None else np.array(thresholds)
-    first = SparseLayer(w, t, 0 if t is None else -1, 1, -8, 7)
-    lo, hi = first.output_range()
-    second = SparseLayer(np.array([[2], [0], [-3]]), None, 0, 1, lo, hi)
-    network = SparseNetwork((first, second))
+    first = (np.zeros((4, 3)), thresholds, -1 if thresholds else 0)
+    second = (np.array([[2], [0], [-3]]), None)
+    network = layers(Tensor.of_type("x", "INT4", 4), first, second)
     x = np.random.default_rng(0).integers(-8, 8, (20, 4))
     graph = pipeline(lower(network, XC7), XC7, clock_ns=10).graph
-    assert np.array_equal(evaluate(graph, x), network.evaluate(x))
+    assert same(graph, network, x)
     assert estimate(graph, XC7).luts == 0
 
 
 def test_single_neuron_and_single_input() -> None:
-    layer = SparseLayer(np.array([[3]]), np.array([[-4, 0, 5]]), 2, 3, -8, 7)
-    network = SparseNetwork((layer,))
+    network = layers(Tensor.of_type("x", "INT4", 1), ([[3]], [[-4, 0, 5]], 2, 3))
     x = np.arange(-8, 8)[:, None]
-    assert np.array_equal(evaluate(lower(network, XC7), x), network.evaluate(x))
+    assert same(lower(network, XC7), network, x)
 
 
 def test_unseen_low_bits_are_not_computed() -> None:
     """Thresholds that are all multiples of 16 do not see a term below 16 that cannot carry."""
     w = np.array([[16], [16], [16], [16], [16], [16]])
     t = 16 * np.arange(1, 8)[None]
-    with_small = SparseLayer(np.vstack([w, [[1]]]), t, 0, 1, 0, 15)
-    without = SparseLayer(w, t, 0, 1, 0, 15)
-    costs = [estimate(lower(SparseNetwork((la,)), XC7), XC7).luts for la in (with_small, without)]
+    costs = []
+    for weights in (np.vstack([w, [[1]]]), w):
+        network = layers(Tensor.of_type("x", "UINT4", len(weights)), (weights, t))
+        costs.append(estimate(lower(network, XC7), XC7).luts)
     assert costs[0] == costs[1]
 
 
 def test_refuses_what_cannot_be() -> None:
-    w = np.ones((2, 2), dtype=np.int64)
-    with pytest.raises(UserError, match="ascending"):
-        SparseLayer(w, np.array([[3, 1], [0, 1]]), 0, 1, 0, 3)
-    with pytest.raises(UserError, match=r"shape \(2, n_steps\)"):
-        SparseLayer(w, np.array([[3, 4]]), 0, 1, 0, 3)
-    layer = SparseLayer(w, None, 0, 1, 0, 3)
-    with pytest.raises(UserError, match="layer 1"):
-        SparseNetwork((layer, layer))
-    graph = lower(SparseNetwork((layer,)), XC7)
+    network = layers(Tensor.of_type("x", "UINT2", 2), (np.ones((2, 2)), None))
+    with pytest.raises(ValueError, match="Verilog identifier"):
+        compile_network(network, "a-b", clock_ns=10.0)
+    for streams in ({"in_datatype": "UINT1"}, {"out_datatype": "UINT2"}, {"in_datatype": BIPOLAR}):
+        with pytest.raises(ValueError, match="expected a stream whose elements hold"):
+            compile_network(network, "net", clock_ns=10.0, **streams)
+    twice = chain(network.input, [(name, Requantise(Thresholds([[1]] * 2))) for name in "ab"])
+    with pytest.raises(ValueError, match="chain of Linear and Requantise"):
+        lower(twice, XC7)
+    graph = lower(network, XC7)
     with pytest.raises(UserError, match="slower clock"):
         pipeline(graph, XC7, clock_ns=0.5)
     with pytest.raises(UserError, match="either a clock"):
@@ -173,15 +215,15 @@ def test_widths_hold_the_range_and_no_bit_more(low: int, span: int) -> None:
 
 @pytest.mark.parametrize("value", [-5, -4, -1, 0, 3, 4])
 def test_constant_outputs_are_emitted_in_the_bits_they_need(value: int) -> None:
-    layer = SparseLayer(np.zeros((3, 2), int), np.zeros((2, 0), int), value, 1, -8, 7)
-    design = compile_network(SparseNetwork((layer,), "constant"), clock_ns=10.0)
+    network = layers(Tensor.of_type("x", "INT4", 3), (np.zeros((3, 2)), np.zeros((2, 0)), value))
+    design = compile_network(network, "constant", clock_ns=10.0)
     assert design.files()
     assert np.all(evaluate(design.pipeline.graph, np.zeros((4, 3), int)) == value)
 
 
 def test_a_clock_without_room_behind_the_last_operator_gets_a_register_there() -> None:
     """What lies behind the outputs moves to a stage of its own, one clock later."""
-    network = SparseNetwork((SparseLayer(np.ones((3, 1), int), None, 0, 1, -128, 127),), "sum")
+    network = layers(Tensor.of_type("x", "INT8", 3), (np.ones((3, 1)), None))
     graph = lower(network, XC7)
     slowest = max(delays(graph, XC7))
     tight, roomy = (slowest + XC7.t_reg + share * XC7.t_lut for share in (0.5, 1.0))
@@ -194,4 +236,4 @@ def test_a_clock_without_room_behind_the_last_operator_gets_a_register_there() -
     assert fits.latency == bare.latency and fits.stage_ns == pytest.approx(roomy)
     x = random_frames(np.random.default_rng(0), network, 50)
     for piped in (found, fits):
-        assert np.array_equal(evaluate(piped.graph, x), network.evaluate(x))
+        assert same(piped.graph, network, x)

@@ -10,28 +10,41 @@ import pytest
 
 from deploy.packing import padded
 from finn_builds import tools
+from finn_builds.network import IntegerNetwork
 from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.cells import cell_files
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.family import ECP5, XC7, XCUP, Family
 from finn_builds.sparse.lower import Options
-from finn_builds.sparse.network import SparseNetwork
-from tests.finn_builds.sparse.sparse_networks import pack, random_frames, random_network
+from tests.finn_builds.sparse.sparse_networks import (
+    on_stream,
+    pack,
+    random_frames,
+    random_network,
+)
 
 SEEDS = range(200)
 FAMILIES = ("xc7", "xc7", "xcup", "ecp5")
 
 
 @cache
-def _compiled(seed: int) -> tuple[SparseNetwork, CompiledNetwork]:
+def _compiled(seed: int) -> tuple[IntegerNetwork, CompiledNetwork]:
     rng = np.random.default_rng(seed)
-    network = random_network(rng, f"net{seed}", most=int(rng.choice((4, 8, 24))))
+    network = random_network(rng, most=int(rng.choice((4, 8, 24))))
     clock = float(rng.choice((6.0, 12.0, 50.0)))
     options = Options(restarts=int(seed % 10 == 0))
     family = FAMILIES[seed % 4]
     clock *= 1.5 if family == "ecp5" else 1.0  # its LUTs are slower and see less at once
-    compiled = compile_network(network, family, clock_ns=clock, options=options)
+    compiled = compile_network(network, f"net{seed}", family, clock_ns=clock, options=options)
     return network, compiled
+
+
+def _beats(
+    network: IntegerNetwork, compiled: CompiledNetwork, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return frames and their results as the streams carry them."""
+    y = on_stream(network.execute(x), compiled.out_datatype)
+    return pack(on_stream(x, compiled.in_datatype), compiled.in_width), pack(y, compiled.out_width)
 
 
 def _write(files: dict[str, str], folder: Path) -> list[Path]:
@@ -50,11 +63,11 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network, compiled = _compiled(seed)
         designs.append(
             SimDesign(
-                network.name,
-                _write(compiled.files(), folder / network.name),
-                network.name,
-                padded(network.n_in * compiled.in_width),
-                padded(network.n_out * compiled.out_width),
+                compiled.name,
+                _write(compiled.files(), folder / compiled.name),
+                compiled.name,
+                padded(network.input.size * compiled.in_width),
+                padded(network.output.size * compiled.out_width),
             )
         )
     return compile_designs(designs, build_dir=folder / "build")
@@ -66,8 +79,8 @@ def test_verilator(library: Path, tmp_path: Path, seed: int) -> None:
     network, compiled = _compiled(seed)
     rng = np.random.default_rng([seed, 1])
     x = random_frames(rng, network, 400)
-    beats, expected = pack(x, compiled.in_width), pack(network.evaluate(x), compiled.out_width)
-    with Simulator(library, tmp_path, design=network.name, randomise=seed) as simulator:
+    beats, expected = _beats(network, compiled, x)
+    with Simulator(library, tmp_path, design=compiled.name, randomise=seed) as simulator:
         free = simulator.run(beats, len(beats), drain=50)
         stalled = simulator.run(beats, len(beats), stall_in=0.4, stall_out=0.5, seed=seed, drain=50)
     assert np.array_equal(free.outputs, expected)
@@ -116,19 +129,16 @@ def test_icarus_agrees(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng([seed, 1])
     x = random_frames(rng, network, 100)
     sources = [p.name for p in _write(compiled.files(), tmp_path)]
-    for name, frames, width in (
-        ("x.hex", x, compiled.in_width),
-        ("y.hex", network.evaluate(x), compiled.out_width),
-    ):
-        lines = [bytes(reversed(beat.tobytes())).hex() for beat in pack(frames, width)]
+    for name, beats in zip(("x.hex", "y.hex"), _beats(network, compiled, x), strict=True):
+        lines = [bytes(reversed(beat.tobytes())).hex() for beat in beats]
         (tmp_path / name).write_text("\n".join(lines) + "\n")
     (tmp_path / "tb.v").write_text(
         TESTBENCH.format(
-            name=network.name,
+            name=compiled.name,
             n=len(x),
             seed=seed,
-            ib=padded(network.n_in * compiled.in_width),
-            ob=padded(network.n_out * compiled.out_width),
+            ib=padded(network.input.size * compiled.in_width),
+            ob=padded(network.output.size * compiled.out_width),
             limit=100_000,
         )
     )

@@ -13,10 +13,13 @@ pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 from pynq import MMIO, Clocks, allocate
 
 from deploy import driver
-from deploy.conditions import Conditions
 from deploy.package import Package
 from deploy.registers import DriverError
-from deploy.virtual_board import VirtualBoard, VirtualBoardError
+from deploy.virtual.board import VirtualBoard
+from deploy.virtual.conditions import Conditions
+from deploy.virtual.simulate import simulate_package
+from deploy.virtual.simulator import VirtualBoardError
+from finn_builds.shell.compile import compile_for_virtual_board
 
 pytestmark = pytest.mark.slow  # one small compilation
 
@@ -97,9 +100,8 @@ def test_a_stuck_board_costs_no_simulation(overlay, virtual):
 
 
 def test_ultrascale_clocks(made):
-    from deploy.virtual_board import simulate_package
-
-    board = simulate_package(made.folder, {**made.description, "ps_type": "zynq_ultrascale"})
+    description = {**made.description, "ps_type": "zynq_ultrascale"}
+    board = simulate_package(made.folder, description, compile_shell=compile_for_virtual_board)
     Clocks.set_device(board)
     assert Clocks.fclk0_mhz == pytest.approx(99.999)
     Clocks.fclk0_mhz = 300.0

@@ -2,10 +2,10 @@
 
 The shipped file is made by::
 
-    python -m brevitas_models.datasets.fit_surrogate JETS.npz \
+    python benchmarks/fit_surrogate.py JETS.npz \
         --scaler-origin "the 664,000 jets of its training set"
 
-where JETS.npz holds 501 jets of OpenML 42468, as `user_files` reads them.
+where JETS.npz holds 501 jets of OpenML 42468, as `deploy.tables` reads them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from brevitas_models.datasets import user_files
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from brevitas_models.datasets.base import Scaler
 from brevitas_models.datasets.jets_features import CLASSES, FEATURES
 from brevitas_models.datasets.jets_openml import TITLE
 from brevitas_models.datasets.surrogate import STATISTICS, Copula
-from brevitas_models.datasets.table import Table
-from brevitas_models.errors import UserError
+from brevitas_models.datasets.table import TableLike
+from deploy.errors import UserError
+from deploy.tables import read_table
 
 LEVELS = np.linspace(0.02, 0.98, 25)
 CUT = (0.005, 0.995)
@@ -35,7 +37,7 @@ LEAST_ROWS = 50
 Matrix = npt.NDArray[np.float64]
 
 
-def fit(table: Table, origin: str, scaler_origin: str) -> Copula:
+def fit(table: TableLike, origin: str, scaler_origin: str) -> Copula:
     """Return the statistics of labelled rows.
 
     Nothing of a single row is kept. A quantile is the estimate of Harrell and Davis (Biometrika
@@ -45,7 +47,7 @@ def fit(table: Table, origin: str, scaler_origin: str) -> Copula:
 
     Parameters
     ----------
-    table : Table
+    table : TableLike
         With a recorded scaler, or the scaler is that of these rows.
     origin : str
         What data set the rows are from.
@@ -138,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        table = user_files.read(options.jets, feature_names=FEATURES, class_names=CLASSES)
+        table = read_table(options.jets, feature_names=FEATURES, class_names=CLASSES)
         fit(table, options.origin, options.scaler_origin).write(options.out)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The processors of a virtual board: their registers for the fabric's clock. For the host only."""
+"""The processors of the simulated boards: registers of the fabric's clock. For the host only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Zynq7000:
 
     @staticmethod
     def fclk_mhz(read: dict[int, int]) -> float:
-        """Return the fabric's clock that the registers, by address, ask for."""
+        """Return the fabric's clock that these register values, by address, set."""
         control = read[0xF800_0170]
         pll = 50.0 * (read[0xF800_0108] >> 12 & 0x7F)
         return pll / ((control >> 8 & 0x3F) * (control >> 20 & 0x3F))
@@ -35,11 +35,14 @@ class ZynqUltrascale:
 
     @staticmethod
     def fclk_mhz(read: dict[int, int]) -> float:
-        """Return the fabric's clock that the registers, by address, ask for."""
+        """Return the fabric's clock that these register values, by address, set."""
         control, pll = read[0xFF5E_00C0], read[0xFF5E_0020]
         mhz = 33.333 * (pll >> 8 & 0x7F) / (2 if pll >> 16 & 1 else 1)
         return mhz / ((control >> 8 & 0x3F) * (control >> 16 & 0x3F))
 
 
 #: By ``ps_type`` of the board.
-PROCESSORS = {"zynq_7000": Zynq7000, "zynq_ultrascale": ZynqUltrascale}
+PROCESSORS: dict[str, type[Zynq7000 | ZynqUltrascale]] = {
+    "zynq_7000": Zynq7000,
+    "zynq_ultrascale": ZynqUltrascale,
+}

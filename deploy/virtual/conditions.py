@@ -1,11 +1,10 @@
-"""How the memory of a virtual board behaves: what follows ``--virtual``. For the host only."""
+"""How the memory of a virtual board behaves: the value of ``--virtual``. For the host only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deploy.registers import DriverError
-from finn_builds.shell import MemoryTiming
+from deploy.virtual.simulator import MemoryTiming, VirtualBoardError
 
 __all__ = ["Conditions"]
 
@@ -13,15 +12,13 @@ _RESPONSES = {"slverr": 2, "decerr": 3}
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """How the simulated memory behaves, as ``--virtual`` takes it.
+class Conditions(MemoryTiming):
+    """How the simulated memory behaves.
 
     Attributes
     ----------
-    latency, jitter
-        Clock cycles from a request to its first answer, and the most that is added at random.
-    ready, valid
-        Probability that memory accepts, and that it offers, something in a cycle.
+    latency, jitter, ready, valid
+        See `MemoryTiming`.
     seed
         Of all that is random.
     read_error, write_error
@@ -33,8 +30,6 @@ class Conditions:
 
     latency: int = 30
     jitter: int = 10
-    ready: float = 1.0
-    valid: float = 1.0
     seed: int = 0
     read_error: tuple[int, int | None] | None = None
     write_error: tuple[int, int | None] | None = None
@@ -42,14 +37,14 @@ class Conditions:
 
     @classmethod
     def parse(cls, text: str) -> Conditions:
-        """Read ``name=value`` pairs with commas between them; an empty text is an easy memory.
+        """Read ``name=value`` pairs with commas between them; an empty text gives the defaults.
 
         For example ``latency=200,jitter=100,ready=0.3,valid=0.5,seed=7``,
         ``read_error=slverr`` or ``write_error=decerr@4096``; ``hang`` has no value.
 
         Raises
         ------
-        DriverError
+        VirtualBoardError
             A name or value that is not understood.
         """
         values: dict[str, object] = {}
@@ -58,17 +53,12 @@ class Conditions:
             try:
                 values[name] = _READ[name](value)
             except (KeyError, ValueError) as error:
-                raise DriverError(
+                raise VirtualBoardError(
                     f"--virtual {pair}: expected latency=CYCLES, jitter=CYCLES, ready=0..1, "
                     "valid=0..1, seed=N, read_error= or write_error=slverr|decerr[@BYTE], or hang, "
                     "with commas between them"
                 ) from error
         return cls(**values)  # type: ignore[arg-type]
-
-    @property
-    def timing(self) -> MemoryTiming:
-        """What the simulator takes."""
-        return MemoryTiming(self.latency, self.jitter, self.ready, self.valid)
 
 
 def _count(text: str) -> int:

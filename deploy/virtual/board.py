@@ -1,53 +1,48 @@
-"""A board that is not there: a pynq device whose fabric is simulated. For the host only.
+"""A simulated board: a pynq device whose fabric is a Verilator model. For the host only.
 
-The driver that ships runs on it unchanged: pynq's own ``Overlay``, ``allocate``, ``MMIO`` and
-``Clocks`` reach the Verilated shell and the accelerator in it. Buffers have caches as on a board:
-what is not flushed does not reach the DMA, and what it wrote is seen after ``invalidate`` alone.
+The driver runs on it unchanged: pynq's own ``Overlay``, ``allocate``, ``MMIO`` and ``Clocks`` reach
+the Verilated shell and the accelerator in it. Buffers have caches as on a board: the DMA does not
+see data that was not flushed, and the program sees what the DMA wrote only after ``invalidate``.
 
-Time goes on with every access to a register. `now` is the simulated time, which is what a driver on
-a board of that clock would measure, without the time that Python itself takes.
+Time advances with every access to a register. `now` is the simulated time: what a driver on a board
+with this clock would measure, without the time that Python itself takes.
 """
 
 from __future__ import annotations
 
 import ctypes
-import sys
 import warnings
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import numpy.typing as npt
 from pynq import Clocks
 from pynq.buffer import PynqBuffer
 from pynq.pl_server.device import Device
 
-from deploy.conditions import Conditions
-from deploy.registers import DriverError
-from deploy.virtual_processors import PROCESSORS
-from finn_builds.shell import ShellSimulator, ShellSpec, compile_shell
+from deploy.virtual.conditions import Conditions
+from deploy.virtual.processors import PROCESSORS
+from deploy.virtual.simulator import ShellSimulator, VirtualBoardError
 
-__all__ = ["VirtualBoard", "VirtualBoardError", "simulate_package"]
+__all__ = ["VirtualBoard"]
 
 _BLOCKS = {"idma0": 0x4000_0000, "odma0": 0x4001_0000, "control0": 0x4002_0000}
 _RANGE = 0x1_0000
 _PAGE = 4096
 _ACCESS_NS = 150.0  # of a register through the processor's general-purpose port
 _SKIP_S = 1e-3
-# A design that moves nothing for so many cycles is stuck: time is then skipped, not simulated.
+# A design that moves nothing for so long is stuck: time is then skipped and not simulated.
 _STUCK_CYCLES = 200_000
 
 
-class VirtualBoardError(Exception):
-    """The driver did what a board would answer with a bus error or a crash."""
-
-
 class _Buffer(PynqBuffer):
-    """pynq's buffer on numpy 2 as well, whose arrays have a read-only ``device`` of their own."""
+    """pynq's buffer for numpy 2 too, whose arrays have a read-only ``device`` of their own."""
 
     @property
     def device(self) -> Device:
-        """The device that has the buffer."""
+        """The device on which the buffer lies."""
         return self.__dict__["_device"]
 
     @device.setter
@@ -61,7 +56,7 @@ class VirtualBoard(Device):
     Parameters
     ----------
     library
-        The shell with its accelerator, from ``finn_builds.shell.compile_shell``.
+        See `ShellSimulator`.
     ps_type
         ``zynq_7000`` or ``zynq_ultrascale``.
     memory_bytes
@@ -74,14 +69,14 @@ class VirtualBoard(Device):
     Attributes
     ----------
     simulator
-        The simulation below, for faults on the bus and for its counts.
+        The simulation itself, for faults on the bus and for its counts.
     """
 
     _probe_priority_ = 9000
 
     @classmethod
     def _probe_(cls) -> list[Device]:
-        """Return nothing: a virtual board is only there when it is made."""
+        """Return nothing: pynq does not find a virtual board, a program makes it."""
         return []
 
     def __init__(
@@ -99,19 +94,17 @@ class VirtualBoard(Device):
         self._processor = PROCESSORS[ps_type]
         self.arch = self._processor.arch
         self._ps_registers = dict(self._processor.registers)
+        conditions = conditions or Conditions()
         self.simulator = ShellSimulator(
-            library,
-            memory_bytes=memory_bytes,
-            seed=conditions.seed if conditions else 0,
-            run_dir=run_dir,
+            library, memory_bytes=memory_bytes, seed=conditions.seed, run_dir=run_dir
         )
-        self.set_conditions(conditions or Conditions())
+        self.set_conditions(conditions)
         self._seconds = 0.0
-        self._free = [(0, memory_bytes)]  # (offset, bytes), by offset, without touching neighbours
+        self._free = [(0, memory_bytes)]  # (offset, bytes), sorted, neighbours merged
         self.ip_dict: dict = {}
         self.timestamp = ""
         self.bitfile_name = ""
-        # pynq keeps the clocks of the first device it has seen.
+        # pynq keeps the clocks of the first device that it used.
         if hasattr(Clocks, "_real_instance"):
             del Clocks._real_instance
 
@@ -125,9 +118,9 @@ class VirtualBoard(Device):
         return self._processor.fclk_mhz(self._ps_registers)
 
     def set_conditions(self, conditions: Conditions) -> None:
-        """Change how memory behaves from now on; the seed is that of the start."""
+        """Change how memory behaves from now on; the seed stays that of the start."""
         simulator = self.simulator
-        simulator.set_timing(conditions.timing)
+        simulator.set_timing(conditions)
         simulator.clear_faults()
         for write, error in ((False, conditions.read_error), (True, conditions.write_error)):
             if error:
@@ -137,7 +130,7 @@ class VirtualBoard(Device):
                 simulator.add_fault(low, high, write=write, resp=resp)
         simulator.set_hung(conditions.hang)
 
-    # What pynq asks of a device
+    # The interface that pynq expects of a device
 
     def get_bitfile_metadata(self, bitfile_name: str) -> SimpleNamespace:
         """Return what pynq would parse from the hardware handoff file."""
@@ -155,12 +148,12 @@ class VirtualBoard(Device):
         )
 
     def download(self, bitstream: object, parser: object = None) -> None:
-        """Load the bitfile: the fabric starts anew."""
+        """Load the bitfile: the fabric is reset."""
         self.simulator.reset()
         self.post_download(bitstream, parser)
 
     def free_bitstream(self) -> None:
-        """Nothing is kept for a bitfile."""
+        """Do nothing: a bitfile occupies nothing here."""
 
     def read_registers(self, address: int, length: int) -> bytes:
         """Read words at a physical address."""
@@ -173,7 +166,9 @@ class VirtualBoard(Device):
         for at in range(0, len(data), 4):
             self._access(address + at, int.from_bytes(data[at : at + 4], "little"))
 
-    def allocate(self, shape: tuple[int, ...], dtype: object, **kwargs: object) -> PynqBuffer:
+    def allocate(
+        self, shape: tuple[int, ...], dtype: npt.DTypeLike, **kwargs: object
+    ) -> PynqBuffer:
         """Return a buffer with an address in the simulated memory, aligned to a page."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         room = max(_PAGE, -(-size // _PAGE) * _PAGE)
@@ -184,7 +179,7 @@ class VirtualBoard(Device):
         else:
             raise VirtualBoardError(
                 f"the virtual board's memory of {len(self.simulator.memory)} bytes has no room for "
-                f"a buffer of {size} bytes: make the batch smaller or give it more memory_bytes"
+                f"a buffer of {size} bytes: make the batch smaller, or memory_bytes larger"
             )
         buffer = _Buffer(
             shape,
@@ -203,15 +198,13 @@ class VirtualBoard(Device):
         self.simulator.memory[bo + offset : bo + offset + size] = np.ctypeslib.as_array(data)
 
     def invalidate(self, bo: int, offset: int, virtual_address: int, size: int) -> None:
-        """Let a buffer show what memory holds."""
+        """Read a buffer again from memory."""
         data = (ctypes.c_uint8 * size).from_address(virtual_address)
         np.ctypeslib.as_array(data)[:] = self.simulator.memory[bo + offset : bo + offset + size]
 
     def close(self) -> None:
         """End the simulation."""
         self.simulator.close()
-
-    # Below
 
     def _release(self, offset: int, size: int) -> None:
         merged: list[tuple[int, int]] = []
@@ -246,7 +239,7 @@ class VirtualBoard(Device):
         return result
 
     def _access_processor(self, address: int, value: int | None) -> int:
-        """Access the processor's own registers, of which only the clocks' are there."""
+        """Access the processor's own registers; only those of the clocks are simulated."""
         window = address & ~0xFFFF
         if not any(at & ~0xFFFF == window for at in self._ps_registers):
             if window not in (0xFD1A_0000, 0xF800_0000, 0xFF5E_0000):
@@ -275,42 +268,3 @@ def _ip(name: str, address: int) -> dict:
         "memtype": "REGISTER",
         "bdtype": None,
     }
-
-
-def simulate_package(folder: Path, description: dict, conditions: str = "") -> VirtualBoard:
-    """Return a board with the accelerator of a deployment package, compiled if need be.
-
-    Parameters
-    ----------
-    folder
-        The package; the build's ``stitched_ip`` lies where the description says.
-    description
-        Of the package.
-    conditions
-        How memory behaves, see `Conditions.parse`.
-
-    Raises
-    ------
-    DriverError
-        The accelerator's sources are not there, or the conditions are not understood.
-    """
-    wanted = Conditions.parse(conditions)
-    stitched = (folder / description.get("stitched_ip", "../stitched_ip")).resolve()
-    listing = stitched / "all_verilog_srcs.txt"
-    if not listing.is_file():
-        raise DriverError(
-            f"there is no {listing}: --virtual simulates the accelerator's own sources, so run it "
-            "in the deploy folder of a build"
-        )
-    sources = [stitched / name for name in listing.read_text(encoding="utf-8").split()]
-    spec = ShellSpec(**description["shell"])
-    library = compile_shell(
-        spec, sources, folder.parent / "virtual_board", compiling=_say_that_it_takes_time
-    )
-    return VirtualBoard(
-        library, ps_type=description["ps_type"], conditions=wanted, run_dir=stitched
-    )
-
-
-def _say_that_it_takes_time() -> None:
-    print("compiling the simulated board, once: up to a minute", file=sys.stderr)

@@ -1,43 +1,34 @@
-"""Runs a compiled shell with its accelerator against a model of memory."""
+"""Runs a compiled shell with its accelerator against a model of memory. For the host only."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
-from finn_builds.shell.spec import ShellSpec
-
-__all__ = ["MemoryTiming", "ShellError", "ShellSimulator"]
+__all__ = ["MemoryTiming", "ShellSimulator", "VirtualBoardError"]
 
 IDMA, ODMA, CONTROL = 0, 1, 2
 DEFAULT_BASE = 0x1000_0000
 
-# By index, as the enumerations Setting and Count of harness.cpp have them.
-_SETTINGS = ("latency", "jitter", "ready_permille", "valid_permille", "hung")
+# Order of the enumerations Setting and Count in finn_builds/shell/harness.cpp. The first settings
+# are latency, jitter, ready and valid (in per mille).
+_HUNG = 4
 _COUNTS = (
-    "cycles",
-    "read_beats",
-    "write_beats",
-    "read_bursts",
-    "write_bursts",
-    "last_move",
-    "first_request",
-    "last_response",
-    "longest_read",
-    "longest_write",
-)
+    "cycles", "read_beats", "write_beats", "read_bursts", "write_bursts", "last_move",
+    "first_request", "last_response", "longest_read", "longest_write",
+)  # fmt: skip
 # How an access to a register ended badly, by harness.cpp's number for it.
 _RESP = {-1: "no answer", 1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
 
 
-class ShellError(Exception):
-    """The simulated shell broke a rule of its buses, or did not answer."""
+class VirtualBoardError(Exception):
+    """No simulated board can be made, or an access would crash a board."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +37,10 @@ class MemoryTiming:
 
     Attributes
     ----------
-    latency
-        Cycles from a request to its first answer.
-    jitter
-        Up to so many cycles are added, at random.
+    latency, jitter
+        Cycles from a request to its first answer, and the most that are added at random.
     ready, valid
-        Probability that memory accepts, and that it offers, something in a cycle.
+        Probability that memory accepts something in a cycle, and that it offers something.
     """
 
     latency: int = 10
@@ -61,24 +50,23 @@ class MemoryTiming:
 
 
 class ShellSimulator:
-    """One simulated board: the shell, its accelerator and memory.
+    """One simulation: the shell, its accelerator and memory.
 
-    Time goes on in `step` and in the accesses to registers only.
+    Time goes on only in `step` and in accesses to registers. The simulation is freed by `close` or
+    with the object, but not while an array still shows its memory.
 
     Parameters
     ----------
     library
-        From `finn_builds.shell.compile.compile_shell`.
+        Shared object of the shell with its accelerator.
     memory_bytes
-        Size of memory; it answers DECERR outside.
+        Size of memory; an access outside it gets DECERR.
     base
-        Its first address.
-    timing
-        How memory behaves.
+        First address of memory.
     seed
         Of all that is random: timing, and what registers hold before reset.
     run_dir
-        Folder that the accelerator's data files are relative to; default the present one.
+        Folder that the accelerator's data files are relative to; default the current one.
 
     Attributes
     ----------
@@ -87,7 +75,7 @@ class ShellSimulator:
 
     Raises
     ------
-    ShellError
+    VirtualBoardError
         The board did not start: a file that the accelerator reads is missing.
     """
 
@@ -104,36 +92,31 @@ class ShellSimulator:
         self._lib = _load(library)
         folder = (run_dir or Path.cwd()).resolve()
         message = ctypes.create_string_buffer(8192)
-        self._handle: int | None = self._lib.ps_new(
+        handle = self._lib.ps_new(
             base, memory_bytes, seed, os.fsencode(folder), message, len(message)
         )
-        if not self._handle:
+        if not handle:
             reason = message.value.decode(errors="replace").strip()
-            raise ShellError(f"the simulated board did not start: {reason}")
+            raise VirtualBoardError(f"the simulated board did not start: {reason}")
         self.base = base
-        self.memory: npt.NDArray[np.uint8] = np.ctypeslib.as_array(
-            self._lib.ps_memory(self._board), (memory_bytes,)
-        )
+        self._handle: int | None = handle
+        # Arrays that show this memory keep the ctypes array alive, and it keeps the simulation.
+        memory = (ctypes.c_uint8 * memory_bytes).from_address(self._lib.ps_memory(handle))
+        weakref.finalize(memory, self._lib.ps_free, handle).atexit = False
+        self.memory: npt.NDArray[np.uint8] = np.ctypeslib.as_array(memory)
         self.set_timing(timing or MemoryTiming())
         self.reset()
 
     def __enter__(self) -> ShellSimulator:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Free the simulation and its memory; further calls do nothing."""
-        if self._handle:
-            self.memory = np.zeros(0, np.uint8)
-            self._lib.ps_free(self._handle)
-            self._handle = None
+        """End the simulation; calling it again does nothing."""
+        self.memory = np.zeros(0, np.uint8)
+        self._handle = None
 
     @property
     def _board(self) -> int:
@@ -147,61 +130,60 @@ class ShellSimulator:
         self._lib.ps_reset(self._board, cycles)
 
     def step(self, cycles: int) -> None:
-        """Let time go on."""
+        """Simulate some cycles."""
         self._lib.ps_step(self._board, cycles)
 
     def set_timing(self, timing: MemoryTiming) -> None:
         """Change how memory behaves from now on."""
-        values = {
-            "latency": timing.latency,
-            "jitter": timing.jitter,
-            "ready_permille": round(timing.ready * 1000),
-            "valid_permille": round(timing.valid * 1000),
-        }
-        for name, value in values.items():
-            self._lib.ps_set(self._board, _SETTINGS.index(name), value)
+        permille = round(timing.ready * 1000), round(timing.valid * 1000)
+        for i, value in enumerate((timing.latency, timing.jitter, *permille)):
+            self._lib.ps_set(self._board, i, value)
 
     def set_hung(self, hung: bool) -> None:
-        """Make memory stop to accept and to answer, or go on where it stopped."""
-        self._lib.ps_set(self._board, _SETTINGS.index("hung"), int(hung))
+        """Make memory stop accepting and answering, or continue where it stopped."""
+        self._lib.ps_set(self._board, _HUNG, int(hung))
 
-    def set_sizes(self, spec: ShellSpec) -> None:
-        """Set the beats of a frame, for a shell compiled with `runtime_sizes`."""
-        self._lib.ps_sizes(
-            self._board, spec.in_beats, spec.out_beats, spec.in_frame_bytes, spec.out_frame_bytes
-        )
+    def set_sizes(
+        self, in_beats: int, out_beats: int, in_frame_bytes: int, out_frame_bytes: int
+    ) -> None:
+        """Set the size of a frame on either side, for a shell compiled with `runtime_sizes`."""
+        self._lib.ps_sizes(self._board, in_beats, out_beats, in_frame_bytes, out_frame_bytes)
 
     def add_fault(self, low: int, high: int, *, write: bool, resp: int = 2) -> None:
-        """Let accesses to addresses from `low` to below `high` be answered with an error.
+        """Answer accesses to addresses from `low` to below `high` with an error.
 
         `resp` is 2 for SLVERR, 3 for DECERR.
         """
         self._lib.ps_fault(self._board, low, high, int(write), resp)
 
     def clear_faults(self) -> None:
-        """Take all faults back."""
+        """Remove all faults."""
         self._lib.ps_clear_faults(self._board)
 
-    def read(
-        self, slave: int, address: int, *, response_delay: int = 0, patience: int = 10_000
-    ) -> int:
-        """Read a register of one of the three blocks (`IDMA`, `ODMA`, `CONTROL`).
+    def read(self, slave: int, address: int, **how: int) -> int:
+        """Read a register of one of the three blocks (`IDMA`, `ODMA`, `CONTROL`); see `write`."""
+        return self._access(False, slave, address, 0, **how)
+
+    def write(self, slave: int, address: int, value: int, **how: int) -> None:
+        """Write a register.
+
+        Parameters
+        ----------
+        how
+            ``strobe``, default all four bytes; ``data_delay``, ``address_delay`` and
+            ``response_delay``: cycles that hold back the data, the address, and the acceptance of
+            the response; ``patience``: cycles to wait for the response, default 10,000.
 
         Raises
         ------
-        ShellError
-            No answer, or one with an error.
+        VirtualBoardError
+            There is no answer, or one with an error.
         """
-        data = ctypes.c_uint32(0)
-        resp = self._lib.ps_access(
-            self._board, slave, 0, address, ctypes.byref(data), 0, 0, 0, response_delay, patience
-        )
-        if resp:
-            raise ShellError(f"reading register {address:#x} of block {slave}: {_RESP[resp]}")
-        return int(data.value)
+        self._access(True, slave, address, value, **how)
 
-    def write(
+    def _access(
         self,
+        writes: bool,
         slave: int,
         address: int,
         value: int,
@@ -211,36 +193,31 @@ class ShellSimulator:
         address_delay: int = 0,
         response_delay: int = 0,
         patience: int = 10_000,
-    ) -> None:
-        """Write a register; the delays hold back data, address and acceptance of the response.
-
-        Raises
-        ------
-        ShellError
-            No answer, or one with an error.
-        """
+    ) -> int:
         data = ctypes.c_uint32(value)
         resp = self._lib.ps_access(
-            self._board, slave, 1, address, ctypes.byref(data), strobe, data_delay,
+            self._board, slave, int(writes), address, ctypes.byref(data), strobe, data_delay,
             address_delay, response_delay, patience,
         )  # fmt: skip
         if resp:
-            raise ShellError(f"writing register {address:#x} of block {slave}: {_RESP[resp]}")
+            what = "writing" if writes else "reading"
+            raise VirtualBoardError(f"{what} register {address:#x} of block {slave}: {_RESP[resp]}")
+        return int(data.value)
 
     def counts(self) -> dict[str, int]:
-        """Return what has been counted: cycles, beats and bursts of memory, the longest bursts.
+        """Return the counts: cycles, beats and bursts of memory, the longest bursts.
 
         ``last_move`` is the cycle in which something last moved between shell and memory.
         """
         return {n: int(self._lib.ps_count(self._board, i)) for i, n in enumerate(_COUNTS)}
 
     def clear_counts(self) -> None:
-        """Set all counts to zero but ``cycles`` and ``last_move``."""
+        """Set all counts except ``cycles`` and ``last_move`` to zero."""
         self._lib.ps_clear_counts(self._board)
 
     @property
     def cycle(self) -> int:
-        """Cycles since the board was made."""
+        """Cycles since the start."""
         return int(self._lib.ps_count(self._board, _COUNTS.index("cycles")))
 
     @property
@@ -259,7 +236,7 @@ def _load(library: Path) -> ctypes.CDLL:
     for name, result, arguments in (
         ("ps_new", board, [u64, u64, u64, ctypes.c_char_p, ctypes.c_char_p, u64]),
         ("ps_free", None, [board]),
-        ("ps_memory", ctypes.POINTER(ctypes.c_uint8), [board]),
+        ("ps_memory", ctypes.c_void_p, [board]),
         ("ps_set", None, [board, i32, u64]),
         ("ps_count", u64, [board, i32]),
         ("ps_clear_counts", None, [board]),
@@ -268,11 +245,7 @@ def _load(library: Path) -> ctypes.CDLL:
         ("ps_sizes", None, [board, u32, u32, u32, u32]),
         ("ps_reset", None, [board, u32]),
         ("ps_step", None, [board, u64]),
-        (
-            "ps_access",
-            i32,
-            [board, u32, i32, u32, ctypes.POINTER(u32), u32, u32, u32, u32, u64],
-        ),
+        ("ps_access", i32, [board, u32, i32, u32, ctypes.POINTER(u32), *[u32] * 4, u64]),
         ("ps_breaches", ctypes.c_char_p, [board]),
     ):
         function = getattr(lib, name)

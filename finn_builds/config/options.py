@@ -1,0 +1,228 @@
+"""An option of a build, described once.
+
+`option` describes a field of ``BuildConfig``: type and range, default, help, group and flag. The
+command line, the messages about wrong values, the table in ``docs/options.md`` and the command on
+the report page are all made from this description.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from annotated_types import Ge, Gt
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from finn_builds.config.checks import is_path
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    group: str,
+    flag: str | None,
+    metavar: str | None = None,
+    unset: str | None = None,
+    expected: str | None = None,
+    **limits: Any,
+) -> Any:
+    """Describe one field.
+
+    Parameters
+    ----------
+    default
+        Value where none is given.
+    help
+        What the option does, as ``--help`` and the table show it.
+    group
+        Heading under which it is shown.
+    flag
+        Option of the command line, or None for a field that Python alone sets.
+    metavar
+        Name of the value in ``--help``; by default the choices, or the type's own.
+    unset
+        What a default of None means.
+    expected
+        The allowed values in words; by default from type and limits.
+    **limits
+        Of the value, as ``pydantic.Field`` takes them: ``gt``, ``ge``, ``pattern``.
+    """
+    words: dict[str, Any] = {
+        "group": group,
+        "flag": flag,
+        "metavar": metavar,
+        "unset": unset,
+        "expected": expected,
+    }
+    return Field(default, description=help, json_schema_extra={"option": words}, **limits)
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of one field of a configuration."""
+
+    name: str
+    """The field's name; FINN's where FINN has the field."""
+    kind: type
+    """``bool``, ``int``, ``float`` or ``str``."""
+    choices: tuple[str, ...]
+    """All allowed values, where they are a list."""
+    default: Any
+    help: str
+    group: str
+    flag: str | None
+    metavar: str | None
+    unset: str | None
+    expected: str
+    """The allowed values in words."""
+
+    @property
+    def called(self) -> str:
+        """The name in messages: that of the field, and the flag where it is another word."""
+        plain = self.flag in (None, "--" + self.name.replace("_", "-"))
+        return self.name if plain else f"{self.name} ({self.flag})"
+
+    @property
+    def default_text(self) -> str:
+        """The default in words, empty for a switch that is off."""
+        if self.default is None:
+            return self.unset or ""
+        return "" if self.kind is bool else str(self.default)
+
+
+def options_of(config: type) -> tuple[Option, ...]:
+    """Return the options of a pydantic dataclass whose fields are made with `option`."""
+    fields: dict[str, FieldInfo] = config.__pydantic_fields__  # type: ignore[attr-defined]
+    return tuple(_option(name, info) for name, info in fields.items())
+
+
+def _option(name: str, info: FieldInfo) -> Option:
+    extra: Any = info.json_schema_extra
+    words = extra["option"]
+    kind: Any = info.annotation
+    while typing.get_origin(kind) in (typing.Union, types.UnionType, typing.Annotated):
+        kind = typing.get_args(kind)[0]  # what stands beside it is None, or a path given as Path
+    choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+    kind = str if choices else kind
+    assert kind in (bool, int, float, str), f"{name}: {kind}"
+    metavar = words["metavar"] or "|".join(choices) or None
+    expected = words["expected"] or _expected(kind, choices, info.metadata)
+    return Option(
+        name=name,
+        kind=kind,
+        choices=choices,
+        default=info.default,
+        help=info.description or "",
+        **{**words, "metavar": metavar, "expected": expected},
+    )
+
+
+def _expected(kind: type, choices: Sequence[str], limits: Iterable[Any]) -> str:
+    if choices:
+        return " or ".join(choices)
+    words = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}[kind]
+    for limit in limits:
+        if isinstance(limit, Gt):
+            words += f" above {limit.gt}"
+        elif isinstance(limit, Ge):
+            words += f" of at least {limit.ge}"
+    return words
+
+
+def fault(error: ValidationError, options: Sequence[Option], foreign: Iterable[str] = ()) -> str:
+    """Return what is wrong with the first wrong value, in one line.
+
+    Parameters
+    ----------
+    error
+        As pydantic raises it.
+    options
+        The options there are.
+    foreign
+        FINN's fields that this flow does not read: a setting without effect would mislead.
+    """
+    problem = error.errors(include_url=False)[0]
+    name = str(problem["loc"][0])
+    described = {item.name: item for item in options}
+    if name in described:
+        item = described[name]
+        return f"{item.called}: expected {item.expected}, found {problem['input']!r}; change it"
+    if name in foreign:
+        return f"FINN's option {name} has no effect in this flow: leave it out"
+    near = difflib.get_close_matches(name, described, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{name}: no such option; {hint}Known are {', '.join(described)}"
+
+
+def add_arguments(parser: argparse.ArgumentParser, options: Sequence[Option]) -> None:
+    """Add the options to a command line; those that are not given do not appear in its result."""
+    groups: dict[str, Any] = {}
+    for item in options:
+        if item.flag is None:
+            continue
+        if item.group not in groups:
+            groups[item.group] = parser.add_argument_group(item.group)
+        text = f"{item.help} (default: {item.default_text})" if item.default_text else item.help
+        how: dict[str, Any] = (
+            {"action": "store_true"}
+            if item.kind is bool
+            else {"type": item.kind, "metavar": item.metavar}
+        )
+        groups[item.group].add_argument(
+            item.flag,
+            dest=item.name,
+            default=argparse.SUPPRESS,
+            help=text.replace("%", "%%"),
+            **how,
+        )
+
+
+def command_words(options: Sequence[Option], values: typing.Mapping[str, Any]) -> list[str]:
+    """Return options of the command line that give some values, with their flags."""
+    words = []
+    for item in options:
+        if item.flag is None or item.name not in values:
+            continue
+        words.append(item.flag)
+        if item.kind is not bool:
+            words.append(_text(values[item.name]))
+    return words
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    path = Path(str(value))
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        text = str(path.relative_to(Path.cwd()))
+        return text if is_path(text) else f"./{text}"  # alone, it would be taken for a name
+    return str(value)
+
+
+def table(options: Sequence[Option]) -> str:
+    """Return the page ``docs/options.md``: a Markdown table for each group of options."""
+    lines = [
+        "# Options of a build",
+        "",
+        "`make docs` writes this page from `finn_builds/config/build.py`.",
+        "",
+    ]
+    for group in dict.fromkeys(item.group for item in options):
+        lines += [f"## {group.capitalize()}", "| option | in Python | value | meaning |"]
+        lines += ["|---|---|---|---|"]
+        for item in options:
+            if item.group != group:
+                continue
+            flag = "-" if item.flag is None else f"`{item.flag}`"
+            text = item.help + (f"; default: {item.default_text}" if item.default_text else "")
+            lines.append(f"| {flag} | `{item.name}` | {item.expected} | {text} |")
+        lines.append("")
+    return "\n".join(lines).replace("<", "&lt;")
