@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import HOST_FILE, SUMMARY_FILE, read_json
+from finn_builds.files import SUMMARY_FILE, read_json
 from finn_builds.flow.steps import STEPS
 from finn_builds.run.progress import Reporter
-from finn_builds.run.runner import run_steps
-from finn_builds.run.state import checkpoint
+from finn_builds.run.runner import result_of, run_steps
 
 if TYPE_CHECKING:
-    from qonnx.core.modelwrapper import ModelWrapper
-
     from deploy.host_model import HostModel
-    from finn_builds.ingest import IntegerMLP, Reference
+    from finn_builds.ingest import Reference
+    from finn_builds.network import IntegerNetwork
 
 
 @dataclass(frozen=True)
@@ -56,30 +54,27 @@ class BuildResult:
     @property
     def host(self) -> HostModel:
         """What the host computes before and after the accelerator."""
-        from deploy.host_model import HostModel
+        from finn_builds.ingest import HostSplit
 
-        return HostModel.from_json(self.out / HOST_FILE)
+        split: HostSplit = result_of(self.out, HostSplit)
+        return split.host
 
     @property
     def reference(self) -> Reference:
         """The QONNX model the build was verified against, ready to execute."""
-        from finn_builds.flow.ingest import reference_from
+        from finn_builds.ingest import HostSplit, Reference, Tidied
 
-        return reference_from(self.out, checkpoint(self.out, "streamline"))
+        split: HostSplit = result_of(self.out, HostSplit)
+        tidied: Tidied = result_of(self.out, Tidied)
+        return Reference(tidied.model, input_quant=split.input_quant)
 
     @property
-    def network(self) -> IntegerMLP:
-        """The verified integer network in numpy."""
-        from finn_builds.ingest import integer_mlp
+    def network(self) -> IntegerNetwork:
+        """The verified integer network: it executes and prints itself."""
+        from finn_builds.verify.streamlined import Streamlined
 
-        return integer_mlp(checkpoint(self.out, "streamline"))
-
-
-def load_source(cfg: BuildConfig) -> ModelWrapper:
-    """Return the QONNX model a configuration names: a file, or a model of the zoo."""
-    from finn_builds.ingest import load_model
-
-    return load_model(cfg.model_file)
+        streamlined: Streamlined = result_of(self.out, Streamlined)
+        return streamlined.network
 
 
 def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResult:
@@ -105,6 +100,6 @@ def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResu
         A form of the network differs from the QONNX model.
     """
     cfg = config.validate()
-    result = run_steps(STEPS, cfg, load_source, reporter=reporter)
-    summary = read_json(cfg.out / SUMMARY_FILE) if result.complete else {}
-    return BuildResult(cfg.out, summary, result.ran, result.reused, result.seconds)
+    result = run_steps(STEPS, cfg, reporter=reporter)
+    summary = read_json(result.out / SUMMARY_FILE) if result.complete else {}
+    return BuildResult(result.out, summary, result.ran, result.reused, result.seconds)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
 
 #: The QONNX model as it was given, tidied: the reference of every comparison.
 REFERENCE_FILE = "model.onnx"
@@ -15,6 +18,23 @@ HOST_FILE = "host_model.json"
 
 #: Frames of the verification with their expected outputs.
 VECTORS_FILE = "verification_frames.npz"
+
+#: How often the network is right.
+ACCURACY_FILE = "report/accuracy.json"
+
+#: The style of every layer and why.
+STYLE_FILE = "report/style.json"
+
+#: What the hardware was compared with, and how fast it is.
+VERIFICATION_FILE = "report/verification.json"
+PERFORMANCE_FILE = "report/rtlsim_performance.json"
+
+#: Estimates of the blocks of the stitched design.
+ESTIMATES_FILE = "report/estimate_layer_resources_final.json"
+
+#: The stitched sources, and what a frame looks like on their streams.
+STITCHED_DIR = "stitched_ip"
+ACCELERATOR_FILE = "accelerator.json"
 
 #: Headline figures.
 SUMMARY_FILE = "report/summary.json"
@@ -68,3 +88,15 @@ def write_json(path: Path, content: object) -> None:
     """Write a JSON file, indented, with a newline at its end; its folder is made if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_record(path: Path, kind: type[Record]) -> Record:
+    """Return the dataclass that a JSON file describes."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind).validate_json(path.read_bytes())
+
+
+def write_record(path: Path, record: object) -> None:
+    """Write a dataclass as a JSON file: its fields by their names."""
+    write_json(path, asdict(record))  # type: ignore[call-overload]

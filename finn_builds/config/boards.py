@@ -31,6 +31,10 @@ _OF_PS = {
 }
 
 
+#: Shares of a board's resources that a network may be estimated at.
+BUDGET_SHARE = {"LUT": 0.70, "DSP": 0.80, "BRAM_18K": 0.80}
+
+
 class Resources(BaseModel):
     """What a device holds, under FINN's names.
 
@@ -73,6 +77,12 @@ class Board(BaseModel):
     """DDR of the processing system in MiB."""
     resources: Resources
     """What the whole device holds."""
+
+    @property
+    def budget(self) -> dict[str, float]:
+        """The limits that a default build keeps to, by resource name."""
+        amounts = self.resources.model_dump()
+        return {name: share * amounts[name] for name, share in BUDGET_SHARE.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Board":

@@ -295,7 +295,14 @@ class BuildConfig:
 
     @property
     def out(self) -> Path:
-        """The build folder; set once the configuration is validated."""
+        """The folder that the build fills; set once the configuration is validated.
+
+        A step may get another one than ``output_dir``: the next build of a finished folder grows
+        apart from it.
+        """
+        working: Path | None = self.__dict__.get("_out")
+        if working is not None:
+            return working
         if self.output_dir is None:
             raise ValueError("call validate() first")
         return Path(self.output_dir)
@@ -322,7 +329,7 @@ class BuildConfig:
         return folder
 
     def view(
-        self, allowed: Iterable[str], progress: ProgressCallback, scratch: Path
+        self, allowed: Iterable[str], progress: ProgressCallback, scratch: Path, out: Path
     ) -> BuildConfig:
         """Return a copy for one step, which may read the allowed fields and no others.
 
@@ -337,11 +344,14 @@ class BuildConfig:
             What the step's ``cfg.progress`` calls.
         scratch
             The step's ``cfg.scratch``.
+        out
+            The step's ``cfg.out``.
         """
         view = copy.copy(self)
         view.__dict__["_progress"] = progress
         view.__dict__["_allowed"] = frozenset(allowed)
         view.__dict__["_scratch"] = scratch
+        view.__dict__["_out"] = out
         view.__class__ = _View
         return view
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from qonnx.core.modelwrapper import ModelWrapper
-
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import HOST_FILE, VECTORS_FILE, read_json
+from finn_builds.ingest import HostSplit
 from finn_builds.shell.package import overlay_description, write_driver, write_package
 from finn_builds.shell.spec import ShellSpec
-from finn_builds.vivado.bitfile import BIT, BITFILE_DIR, RESOURCES, make_bitfile
+from finn_builds.stitch.sources import Stitched
+from finn_builds.verify.simulated import Simulated
+from finn_builds.verify.streamlined import Streamlined
+from finn_builds.vivado.bitfile import BIT, BITFILE_DIR, Placed, make_bitfile
 from finn_builds.vivado.project import write_project
 
 #: The driver alone, as FINN lays it out, and the folder that goes to the board.
@@ -23,24 +23,26 @@ PROJECT_DIR = "vivado"
 _MOST_VECTORS = 1000
 
 
-def step_make_driver(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
+def step_make_driver(
+    split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
+) -> None:
     """Write ``driver/``: the driver's files and the description of this accelerator for them."""
-    write_driver(cfg.out / DRIVER_DIR, _description(cfg))
-    return model
+    write_driver(cfg.out / DRIVER_DIR, _description(split, stitched, simulated, cfg))
 
 
-def step_make_zynq_project(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
+def step_make_zynq_project(
+    split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
+) -> None:
     """Write ``vivado/``: all that Vivado needs beside ``stitched_ip/`` to make the bitfile."""
     write_project(
         cfg.out / PROJECT_DIR,
-        ShellSpec(**_description(cfg)["shell"]),
+        ShellSpec(**_description(split, stitched, simulated, cfg)["shell"]),
         cfg.board_spec,
         clock_ns=cfg.clock_ns,
     )
-    return model
 
 
-def step_synthesize_bitfile(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
+def step_synthesize_bitfile(cfg: BuildConfig) -> Placed | None:
     """Run Vivado on the project and collect bitfile, handoff, timing and utilisation.
 
     Does nothing without ``bitfile``.
@@ -50,42 +52,53 @@ def step_synthesize_bitfile(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapp
     ToolFailed
         Vivado stopped with an error; its log is told.
     """
-    if cfg.bitfile:
-        cfg.progress(0, 1, "vivado: half an hour or more")
-        make_bitfile(cfg.out, cfg.out / PROJECT_DIR, cfg.scratch)
-    return model
+    if not cfg.bitfile:
+        return None
+    cfg.progress(0, 1, "vivado: half an hour or more")
+    return make_bitfile(cfg.out, cfg.out / PROJECT_DIR, cfg.scratch)
 
 
-def step_deployment_package(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
+def step_deployment_package(
+    streamlined: Streamlined,
+    split: HostSplit,
+    stitched: Stitched,
+    simulated: Simulated,
+    placed: Placed | None,
+    cfg: BuildConfig,
+) -> None:
     """Write ``deploy/`` and ``deploy.zip``, which need nothing else on the board.
 
     The bitfile is in it if there is one and Vivado says that it keeps its timing.
     """
-    with np.load(cfg.out / VECTORS_FILE, allow_pickle=False) as saved:
-        vectors = {name: saved[name][:_MOST_VECTORS] for name in saved.files}
+    vectors = streamlined.vectors
+    features, labels = vectors.features, vectors.labels
     bitfile = None
-    if cfg.bitfile and read_json(cfg.out / RESOURCES)["timing"]["met"]:
+    if placed is not None and placed.timing_met:
         bitfile = cfg.out / BITFILE_DIR / BIT
     write_package(
         cfg.out / DEPLOY_DIR,
-        _description(cfg),
-        vectors["x"],
-        vectors["y"],
+        _description(split, stitched, simulated, cfg),
+        vectors.x[:_MOST_VECTORS],
+        vectors.y[:_MOST_VECTORS],
         rtl=cfg.out / "stitched_ip",
-        features=vectors.get("features"),
-        labels=vectors.get("labels"),
+        features=None if features is None else features[:_MOST_VECTORS],
+        labels=None if labels is None else labels[:_MOST_VECTORS],
         bitfile=bitfile,
     )
-    return model
 
 
-def _description(cfg: BuildConfig) -> dict[str, Any]:
-    measured = read_json(cfg.out / "report/rtlsim_performance.json")
+def _description(
+    split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
+) -> dict[str, Any]:
+    measured = simulated.performance
     return overlay_description(
         f"{cfg.model_name}_{cfg.board_spec.name}",
-        read_json(cfg.out / "accelerator.json"),
-        read_json(cfg.out / HOST_FILE),
+        stitched.description(),
+        split.description,
         cfg.board_spec,
         top1=cfg.top1,
-        expected={key: measured[key] for key in ("latency_cycles", "interval_cycles")},
+        expected={
+            "latency_cycles": measured.latency_cycles,
+            "interval_cycles": measured.interval_cycles,
+        },
     )

@@ -1,61 +1,59 @@
-"""Folding: how many multiplications of a layer happen side by side."""
+"""Folding: the number of multiplications of a layer that happen side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from onnx import NodeProto
-from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from finn_builds.config.boards import Board
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.files import read_json, write_json
-from finn_builds.folded.estimates import Resources
 from finn_builds.folded.finn_env import prepare_finn
 from finn_builds.folded.folding import NetworkFolding, divisors, fastest, for_target
-from finn_builds.folded.shapes import folded_layers, sparse_nodes
+from finn_builds.folded.graph import FoldedLayers
+from finn_builds.folded.shapes import folded_layers
+from finn_builds.stitch.blocks import MVAU, THRESHOLDING, TOP1
+from finn_builds.style.hardware import hardware_of
+from finn_builds.style.styles import Styles
+from finn_builds.verify.streamlined import Streamlined
 
-#: Shares of a board's resources that a network may be estimated at.
-BUDGET_SHARE = {"LUT": 0.70, "DSP": 0.80, "BRAM_18K": 0.80}
-
-#: What folding sets, by op type, and the attribute that each must divide.
+#: What folding sets, by kind of block, and the attribute that each must divide.
 _FOLDING_ATTRIBUTES = {
-    "MVAU_rtl": {"PE": "MH", "SIMD": "MW"},
-    "Thresholding_rtl": {"PE": "NumChannels"},
-    "LabelSelect_rtl": {"PE": "Labels"},
+    MVAU: {"PE": "MH", "SIMD": "MW"},
+    THRESHOLDING: {"PE": "NumChannels"},
 }
 
 
-def budget_of(board: Board) -> dict[str, float]:
-    """Return the limits that a default build keeps to, by resource name."""
-    amounts = board.resources.model_dump()
-    return {name: share * amounts[name] for name, share in BUDGET_SHARE.items()}
-
-
-def step_target_fps_parallelization(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
+def step_target_fps_parallelization(
+    folded: FoldedLayers, streamlined: Streamlined, styles: Styles, cfg: BuildConfig
+) -> FoldedLayers:
     """Fold for the asked frame rate, or as fast as fits the board's budget.
 
     Writes ``auto_folding_config.json`` in FINN's format. A folding file of the user's takes the
     place of this choice in the next step.
     """
-    prepare_finn(cfg.out / "ipgen")
+    part, budget = cfg.board_spec.part, cfg.board_spec.budget
+    if folded.runs:
+        prepare_finn(cfg.scratch)
     if cfg.folding_config_file is None:
-        layers = folded_layers(model, cfg.board_spec.part)
-        budget = budget_of(cfg.board_spec)
-        for node in sparse_nodes(model):
-            budget["LUT"] -= getCustomOp(node).get_nodeattr("lutEstimate")
+        layers = [layer for run in folded.runs for layer in folded_layers(run.model, part)]
+        for node in styles.nodes:
+            budget["LUT"] -= node.block.resources.LUT
         if not layers:
             _check_rate(cfg)
-            folding = NetworkFolding({}, 1, Resources())
         elif cfg.target_fps is None:
-            folding = fastest(layers, budget)
+            _apply(folded, fastest(layers, budget))
         else:
-            folding = for_target(layers, budget, fps=cfg.target_fps, clock_ns=cfg.clock_ns)
-        _apply(model, folding)
-    write_json(cfg.out / "auto_folding_config.json", folding_config(model))
-    return model
+            _apply(folded, for_target(layers, budget, fps=cfg.target_fps, clock_ns=cfg.clock_ns))
+    hardware = hardware_of(streamlined.network, styles, folded, part)
+    config: dict[str, object] = {"Defaults": {}}
+    config |= {block.name: dict(block.folding) for block in hardware.blocks if block.folding}
+    write_json(cfg.out / "auto_folding_config.json", config)
+    return folded
 
 
 def _check_rate(cfg: BuildConfig) -> None:
@@ -69,35 +67,22 @@ def _check_rate(cfg: BuildConfig) -> None:
         )
 
 
-def _apply(model: ModelWrapper, folding: NetworkFolding) -> None:
-    pe = threshold_pe = 1
-    for node in model.graph.node:
+def _apply(folded: FoldedLayers, folding: NetworkFolding) -> None:
+    threshold_pe = 1
+    for node in (node for run in folded.runs for node in run.model.graph.node):
         op = getCustomOp(node)
-        if node.op_type == "MVAU_rtl":
+        if node.op_type == MVAU:
             layer = folding.layers[node.name]
-            pe, threshold_pe = layer.pe, layer.threshold_pe
-            op.set_nodeattr("PE", pe)
+            threshold_pe = layer.threshold_pe
+            op.set_nodeattr("PE", layer.pe)
             op.set_nodeattr("SIMD", layer.simd)
-        elif node.op_type == "Thresholding_rtl":
+        else:
             op.set_nodeattr("PE", threshold_pe)
-        elif node.op_type == "SparseMVAU_rtl":
-            pe = op.get_nodeattr("numOutputs")  # all results at once
-        elif node.op_type == "LabelSelect_rtl":
-            op.set_nodeattr("PE", pe)  # as many a beat as come out of the layer before
 
 
-def folding_config(model: ModelWrapper) -> dict[str, dict[str, object]]:
-    """Return the folding of a graph in FINN's JSON format."""
-    config: dict[str, dict[str, object]] = {"Defaults": {}}
-    for node in model.graph.node:
-        op = getCustomOp(node)
-        names = _FOLDING_ATTRIBUTES.get(node.op_type)
-        if names is not None:
-            config[node.name] = {name: op.get_nodeattr(name) for name in names}
-    return config
-
-
-def step_apply_folding_config(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
+def step_apply_folding_config(
+    folded: FoldedLayers, streamlined: Streamlined, styles: Styles, cfg: BuildConfig
+) -> FoldedLayers:
     """Apply a folding file in FINN's format, after checking every entry.
 
     Raises
@@ -106,19 +91,22 @@ def step_apply_folding_config(model: ModelWrapper, cfg: BuildConfig) -> ModelWra
         When the file names a node that is not there or has no folding, or gives a PE or SIMD
         that does not divide the layer.
     """
-    prepare_finn(cfg.out / "ipgen")
     if cfg.folding_config_file is None:
-        return model
+        return folded
+    if folded.runs:
+        prepare_finn(cfg.scratch)
     path = Path(cfg.folding_config_file)
-    config = read_json(path)
-    nodes = {node.name: node for node in model.graph.node}
-    for name, values in config.items():
+    nodes = {node.name: node for run in folded.runs for node in run.model.graph.node}
+    hardware = hardware_of(streamlined.network, styles, folded, cfg.board_spec.part)
+    names = [block.name for block in hardware.blocks]
+    classes = streamlined.network.head
+    for name, values in read_json(path).items():
         if name == "Defaults" or name.startswith("StreamingFIFO"):
             continue
-        if name not in nodes:
+        if name not in names:
             raise UserError(
                 f"the folding file {path} names {name!r}, which is not in the network; "
-                f"its nodes are {', '.join(nodes)}; "
+                f"its nodes are {', '.join(names)}; "
                 "rename or remove it"
             )
         if not isinstance(values, dict):
@@ -126,26 +114,35 @@ def step_apply_folding_config(model: ModelWrapper, cfg: BuildConfig) -> ModelWra
                 f"{path}: {name} should map names to numbers, found {values!r}; write "
                 'e.g. {"PE": 2, "SIMD": 4}'
             )
-        _set_folding(nodes[name], values, path)
-    return model
+        if name in nodes:
+            _set_folding(nodes[name], values, path)
+        elif classes is not None and name.startswith(TOP1):
+            if "PE" in values:
+                _check_divides(name, "PE", values, "Labels", len(classes.offsets), path)
+                folded = replace(folded, top1_pe=values["PE"])
+        else:
+            raise UserError(
+                f"{path}: {name} has no folding: expected folded layers only, found one of sparse "
+                "logic, which takes a frame every clock; remove it, or build with --style folded"
+            )
+    return folded
 
 
-def _set_folding(node: NodeProto, values: dict[str, object], path: Path) -> None:
+def _set_folding(node: NodeProto, values: Mapping[str, object], path: Path) -> None:
     """Check and set the folding attributes of one node; other attributes are left alone."""
     op = getCustomOp(node)
-    extents = _FOLDING_ATTRIBUTES.get(node.op_type)
-    if extents is None:
+    for name, extent in _FOLDING_ATTRIBUTES[node.op_type].items():
+        if name in values:
+            _check_divides(node.name, name, values, extent, op.get_nodeattr(extent), path)
+            op.set_nodeattr(name, values[name])
+
+
+def _check_divides(
+    node: str, name: str, values: Mapping[str, object], extent: str, size: int, path: Path
+) -> None:
+    value = values[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value not in divisors(size):
         raise UserError(
-            f"{path}: {node.name} has no folding: expected folded layers only, found one of sparse "
-            "logic, which takes a frame every clock; remove it, or build with --style folded"
+            f"{path}: {node} has {name} = {value!r}, which must divide {extent} = "
+            f"{size}; possible are {', '.join(map(str, divisors(size)))}"
         )
-    for name, extent_name in extents.items():
-        if name not in values:
-            continue
-        extent, value = op.get_nodeattr(extent_name), values[name]
-        if not isinstance(value, int) or isinstance(value, bool) or value not in divisors(extent):
-            raise UserError(
-                f"{path}: {node.name} has {name} = {value!r}, which must divide {extent_name} = "
-                f"{extent}; possible are {', '.join(map(str, divisors(extent)))}"
-            )
-        op.set_nodeattr(name, value)

@@ -1,46 +1,145 @@
-"""The build as a page: ``report.html``, and the same figures as ``report/report.json``."""
+"""The build in figures, ``report/summary.json``, and as a page, ``report.html``."""
 
 from __future__ import annotations
 
-from qonnx.core.modelwrapper import ModelWrapper
+from typing import Any
 
-from deploy.host_model import HostModel
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import HOST_FILE, PAGE_DATA_FILE, PAGE_FILE, write_json
-from finn_builds.flow.ingest import labelled_data
-from finn_builds.ingest import model_info
+from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_json
+from finn_builds.ingest import HostSplit, Tidied, model_info
 from finn_builds.report import origin
 from finn_builds.report.content import Origin
 from finn_builds.report.gather import build_report
 from finn_builds.report.page import build_page
+from finn_builds.report.summary import Summary
+from finn_builds.run.state import State
+from finn_builds.stitch.blocks import Hardware
+from finn_builds.style.styles import Styles
+from finn_builds.synth.counts import FIGURES
+from finn_builds.synth.report import Synthesised
+from finn_builds.verify.simulated import Simulated
+from finn_builds.verify.streamlined import Streamlined
+from finn_builds.vivado.bitfile import Placed
 
 
-def step_report(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
+def step_summary(
+    streamlined: Streamlined,
+    hardware: Hardware,
+    simulated: Simulated,
+    synthesised: Synthesised | None,
+    placed: Placed | None,
+    cfg: BuildConfig,
+) -> Summary:
+    """Gather the headline figures of a build, each said to be measured or estimated."""
+    board, accuracy = cfg.board_spec, streamlined.accuracy
+    verification, performance = simulated.verification, simulated.performance
+    return Summary(
+        {
+            "model": cfg.model_name,
+            "board": board.name,
+            "part": board.part,
+            "clock_ns": cfg.clock_ns,
+            "accuracy": accuracy and accuracy.accuracy,
+            "accuracy_standard_error": accuracy and accuracy.standard_error,
+            "accuracy_without_input_quantizer": accuracy
+            and accuracy.accuracy_without_input_quantizer,
+            "accuracy_frames": accuracy and accuracy.frames,
+            "accuracy_source": accuracy and accuracy.source,
+            "accuracy_surrogate": accuracy and accuracy.surrogate,
+            "frames_verified": verification.frames,
+            "mismatches": verification.mismatches,
+            "latency_cycles": performance.latency_cycles,
+            "latency_ns": performance.latency_ns,
+            "interval_cycles": performance.interval_cycles,
+            "fps": performance.fps,
+            "timing_kind": performance.kind,
+            "resources": {**hardware.resources()["total"], "kind": "estimated"},
+            **_synthesised(synthesised),
+            **_placed(placed),
+            "budget": board.budget,
+            "device": board.resources.model_dump(),
+            "out_dir": str(cfg.output_dir),
+            "files": [
+                "report.html",
+                "stitched_ip",
+                "report",
+                "deploy.zip",
+                "vivado",
+                "host_model.json",
+                "accelerator.json",
+                "model.onnx",
+            ],
+        }
+    )
+
+
+def _synthesised(found: Synthesised | None) -> dict[str, Any]:
+    """Return what the synthesis tool found for the whole design, or why it found nothing."""
+    if found is None:
+        return {"synthesised": None}
+    top, tool = found.top, found.tool
+    if "why" in top:
+        return {"synthesised": None, "not_synthesised": top["why"]}
+    return {
+        "synthesised": {
+            **{name: top[name] for name in FIGURES if name in top},
+            "kind": f"{tool['name']} {tool['version']}, {tool['stage']}",
+        },
+        "netlist_frames_verified": (top.get("gate_level") or {}).get("frames"),
+        "logic_depth": top["logic_depth"],
+        "critical_path_ns": top["critical_path_ns"],
+        "critical_path_kind": tool["critical_path"],
+    }
+
+
+def _placed(found: Placed | None) -> dict[str, Any]:
+    """Return what came of the bitfile, if one was asked for."""
+    if found is None:
+        return {"bitfile": None}
+    slack = found.report["timing"]["WNS"]
+    said = f"bitfile/finn-accel.bit, slack {slack} ns (Vivado {found.report['tool']['version']})"
+    if not found.timing_met:
+        said = (
+            f"misses its timing (slack {slack} ns) and is not in the package: build again with a "
+            "longer --clock-ns"
+        )
+    return {"bitfile": said, "timing_met": found.timing_met}
+
+
+def step_report(
+    tidied: Tidied,
+    split: HostSplit,
+    streamlined: Streamlined,
+    styles: Styles,
+    hardware: Hardware,
+    simulated: Simulated,
+    synthesised: Synthesised | None,
+    cfg: BuildConfig,
+) -> None:
     """Write the page of the build and its figures."""
-    host = HostModel.from_json(cfg.out / HOST_FILE)
     cfg.progress(0, 3, "gathering")
+    seconds = {name: done.seconds for name, done in State.load(cfg.out).steps.items()}
     report = build_report(
-        cfg.out,
-        model,
+        cfg.model_name,
         cfg.board_spec,
-        labelled_data(host, model, cfg),
-        _origin(model, cfg),
-        top1=cfg.top1,
+        split.host,
+        streamlined,
+        styles,
+        hardware,
+        simulated,
+        synthesised,
+        seconds,
+        Origin(
+            command=origin.command_line(cfg),
+            seeds={"verification and data": cfg.verify_seed},
+            versions=origin.versions(),
+            sources=cfg.environment()["sources"],
+            date=origin.now(),
+            trained=origin.training_note(model_info(tidied.model)),
+        ),
     )
     cfg.progress(1, 3, "drawing")
     page = build_page(report)
     cfg.progress(2, 3, "writing")
     (cfg.out / PAGE_FILE).write_text(page, encoding="utf-8")
     write_json(cfg.out / PAGE_DATA_FILE, report.as_json())
-    return model
-
-
-def _origin(model: ModelWrapper, cfg: BuildConfig) -> Origin:
-    return Origin(
-        command=origin.command_line(cfg),
-        seeds={"verification and data": cfg.verify_seed},
-        versions=origin.versions(),
-        sources=cfg.environment()["sources"],
-        date=origin.now(),
-        trained=origin.training_note(model_info(model)),
-    )

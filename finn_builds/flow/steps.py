@@ -6,11 +6,10 @@ from deploy.package import CONTENTS as PACKAGE_CONTENTS
 from finn_builds.run.pipeline import Step
 
 _DATA = ("data", "standardise", "verify_seed")
-_VERIFY = (*_DATA, "verify_frames")
 _BOARD = ("board",)
 
 STEPS: tuple[Step, ...] = (
-    Step("finn_builds.flow.ingest:step_tidy_up", reads=(), outputs=("model.onnx",)),
+    Step("finn_builds.flow.ingest:step_tidy_up", reads=("model",), outputs=("model.onnx",)),
     Step(
         "finn_builds.flow.ingest:step_qonnx_to_finn",
         reads=("input_quant", "input_scale", *_DATA),
@@ -18,22 +17,25 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.ingest:step_streamline",
-        reads=_VERIFY,
-        outputs=("report/accuracy.json",),
+        reads=(*_DATA, "verify_frames", "top1"),
+        outputs=("report/accuracy.json", "verification_frames.npz"),
     ),
-    Step("finn_builds.flow.convert:step_convert_to_hw", reads=(*_BOARD, "top1")),
-    Step("finn_builds.flow.convert:step_specialize_layers", reads=_BOARD),
     Step(
         "finn_builds.flow.choose_style:step_choose_style",
         reads=(*_BOARD, "style", "latency_cycles", "synth_clk_period_ns"),
-        outputs=("report/style.json",),
+        outputs=("report/style.json", "ipgen/sparse"),
     ),
+    Step("finn_builds.flow.convert:step_convert_to_hw", reads=_BOARD),
+    Step("finn_builds.flow.convert:step_specialize_layers", reads=_BOARD),
     Step(
         "finn_builds.flow.fold:step_target_fps_parallelization",
         reads=(*_BOARD, "target_fps", "synth_clk_period_ns", "folding_config_file"),
         outputs=("auto_folding_config.json",),
     ),
-    Step("finn_builds.flow.fold:step_apply_folding_config", reads=("folding_config_file",)),
+    Step(
+        "finn_builds.flow.fold:step_apply_folding_config",
+        reads=(*_BOARD, "folding_config_file"),
+    ),
     Step(
         "finn_builds.flow.estimate:step_generate_estimate_reports",
         reads=(*_BOARD, "synth_clk_period_ns"),
@@ -47,7 +49,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "finn_builds.flow.generate:step_hw_codegen",
         reads=(*_BOARD, "synth_clk_period_ns"),
-        outputs=("ipgen",),
+        outputs=("ipgen/nodes",),
     ),
     Step(
         "finn_builds.flow.stitch:step_set_fifo_depths",
@@ -65,11 +67,10 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.simulate:step_measure_rtlsim_performance",
-        reads=(*_VERIFY, "top1", "synth_clk_period_ns", "trace"),
+        reads=("verify_seed", "trace"),
         outputs=(
             "report/verification.json",
             "report/rtlsim_performance.json",
-            "verification_frames.npz",
             "trace.vcd",
             "trace.fst",
         ),
@@ -106,7 +107,7 @@ STEPS: tuple[Step, ...] = (
         outputs=(*(f"deploy/{name}" for name in PACKAGE_CONTENTS), "deploy.zip"),
     ),
     Step(
-        "finn_builds.flow.summary:step_summary",
+        "finn_builds.flow.report:step_summary",
         reads=(*_BOARD, "model", "synth_clk_period_ns"),
         outputs=("report/summary.json",),
     ),

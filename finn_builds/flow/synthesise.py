@@ -1,4 +1,4 @@
-"""Figures of a synthesis tool for the stitched design and each of its nodes."""
+"""Figures of a synthesis tool for the stitched design and each of its blocks."""
 
 from __future__ import annotations
 
@@ -6,41 +6,32 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
-
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import (
-    SYNTHESIS_FILE,
-    TOOL_KEY,
-    VECTORS_FILE,
-    WHOLE_KEY,
-    read_json,
-    write_json,
-)
-from finn_builds.flow.estimate import layer_cycles
-from finn_builds.folded.finn_env import prepare_finn
-from finn_builds.folded.shapes import node_layers, sparse_nodes
+from finn_builds.files import STITCHED_DIR, TOOL_KEY, WHOLE_KEY
 from finn_builds.sparse.family import Family, family_named
-from finn_builds.stitch.design import Design, design_of
-from finn_builds.stitch.streams import StreamFormat
+from finn_builds.stitch.blocks import SPARSE, Hardware
+from finn_builds.stitch.sources import stitched_sources
+from finn_builds.style.styles import Styles
 from finn_builds.synth import vivado
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist, by_layer, chain
+from finn_builds.synth.report import Synthesised
 from finn_builds.synth.script import options
 from finn_builds.synth.timing import SOURCE, longest_path
 from finn_builds.synth.yosys import NotSynthesised, synthesise_design, version
 from finn_builds.verify.gate_level import check_gates
+from finn_builds.verify.streamlined import Streamlined
 
 
-def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> ModelWrapper:
+def step_out_of_context_synthesis(
+    streamlined: Streamlined, styles: Styles, hardware: Hardware, cfg: BuildConfig
+) -> Synthesised | None:
     """Write ``report/synth_resources.json``: Vivado's figures where it is installed, else Yosys'.
 
-    Every node is synthesised alone; the whole design is the nodes' netlists joined. A node that
+    Every block is synthesised alone; the whole design is the blocks' netlists joined. A block that
     could not be synthesised in the time it has says why, and then there are no figures of the
-    whole. Beside each stand the estimates of ``estimate_layer_resources_final.json``. What Yosys
-    made is compared with the QONNX model, under random stalls, as far as it can be simulated.
+    whole. Beside each stand the estimates. What Yosys made is compared with the QONNX model, under
+    random stalls, as far as it can be simulated.
 
     Does nothing with ``synth="none"``.
 
@@ -55,18 +46,17 @@ def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> Mode
     if tool == "auto":
         tool = "yosys" if shutil.which("vivado") is None else "vivado"
     if tool == "none":
-        return model
-    prepare_finn(cfg.out / "ipgen")
-    design = design_of(model)
-    folder = cfg.out / "stitched_ip"
-    names = (folder / "all_verilog_srcs.txt").read_text().split()
-    names += sorted(path.name for path in folder.glob("*.dat"))
+        return None
+    design = hardware.design
+    folder = cfg.out / STITCHED_DIR
+    names = stitched_sources(folder) + sorted(path.name for path in folder.glob("*.dat"))
     stitched = {name: (folder / name).read_text() for name in names}
-    estimated = read_json(cfg.out / "report" / "estimate_layer_resources_final.json")
+    estimated = hardware.resources()
+    board = cfg.board_spec
     if tool == "vivado":
         cfg.progress(0, 1, "vivado")
         report = vivado.synthesise(
-            design, stitched, cfg.board_spec.part, cfg.clock_ns, cfg.scratch / "vivado"
+            design, stitched, board.part, cfg.clock_ns, cfg.scratch / "vivado"
         )
     else:
         cfg.progress(0, len(design.stages), "yosys")
@@ -74,41 +64,41 @@ def step_out_of_context_synthesis(model: ModelWrapper, cfg: BuildConfig) -> Mode
             design,
             stitched,
             {name: node["LUT"] for name, node in estimated.items()},
-            cfg.board_spec.family,
+            board.family,
             cfg.scratch,
             progress=lambda done, total: cfg.progress(done, total, "yosys"),
         )
-        layers = node_layers(model)
-        first_layers = {node.name: layers[node.name][0] - 1 for node in sparse_nodes(model)}
-        report = yosys_report(netlists, family_named(cfg.board_spec.family), first_layers)
+        first_layers = {b.name: b.layers[0] - 1 for b in hardware.blocks if b.kind == SPARSE}
+        report = yosys_report(netlists, family_named(board.family), first_layers)
         if "why" not in report[WHOLE_KEY]:
             cfg.progress(1, 1, "comparing the netlist with the model")
-            report[WHOLE_KEY]["gate_level"] = _check_gates(model, cfg, design, netlists)
+            report[WHOLE_KEY]["gate_level"] = _check_gates(
+                streamlined, styles, hardware, netlists, cfg.verify_seed
+            )
     for name, node in estimated.items():
         report[WHOLE_KEY if name == "total" else name]["estimate"] = node
-    write_json(cfg.out / SYNTHESIS_FILE, report)
-    return model
+    return Synthesised(report)
 
 
 def _check_gates(
-    model: ModelWrapper,
-    cfg: BuildConfig,
-    design: Design,
+    streamlined: Streamlined,
+    styles: Styles,
+    hardware: Hardware,
     netlists: Mapping[str, Netlist | NotSynthesised],
+    seed: int,
 ) -> dict[str, Any]:
+    layers = streamlined.network.layers()
     sparse = {}
-    for node in sparse_nodes(model):
-        op = getCustomOp(node)
-        ends = (
-            StreamFormat(op.get_input_datatype().name, op.get_nodeattr("numInputs"), 1),
-            StreamFormat(op.get_output_datatype().name, op.get_nodeattr("numOutputs"), 1),
-        )
-        sparse[node.name] = (op.network(op.initializers(model)), *ends)
-    with np.load(cfg.out / VECTORS_FILE) as vectors:
-        x, y = vectors["x"], vectors["y"]
+    for node in styles.nodes:
+        block = node.block
+        members = layers[block.layers[0] - 1 : block.layers[-1]]
+        sparse[block.name] = (streamlined.network.part(members), block.input, block.output)
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
-    latency = sum(layer_cycles(model).values())
-    return check_gates(design, known, sparse, x, y, latency=latency, seed=cfg.verify_seed)
+    vectors = streamlined.vectors
+    latency = sum(hardware.cycles().values())
+    return check_gates(
+        hardware.design, known, sparse, vectors.x, vectors.y, latency=latency, seed=seed
+    )
 
 
 def yosys_report(

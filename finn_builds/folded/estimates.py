@@ -11,39 +11,13 @@ Yosys' counts of random foldings (``benchmarks/results/estimates.md``).
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
+
+from finn_builds.stitch.blocks import Resources
 
 #: Depth in words from which a weight memory is put into block RAM.
 BRAM_FROM_DEPTH = 128
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Resources of one node or of a whole design.
-
-    Attributes
-    ----------
-    LUT, DSP, BRAM_18K, URAM : float
-        Number of each; LUT counts LUT6 sites, also those used as memory or shift register.
-    """
-
-    LUT: float = 0.0
-    DSP: float = 0.0
-    BRAM_18K: float = 0.0
-    URAM: float = 0.0
-
-    def __add__(self, other: Resources) -> Resources:
-        """Return the sum, resource by resource."""
-        return Resources(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
-
-    def rounded(self) -> dict[str, int]:
-        """Return whole numbers, rounded up, under FINN's names."""
-        return {name: math.ceil(value) for name, value in asdict(self).items()}
-
-
-def _values(resources: Resources) -> tuple[float, ...]:
-    return (resources.LUT, resources.DSP, resources.BRAM_18K, resources.URAM)
 
 
 @dataclass(frozen=True)
@@ -192,18 +166,3 @@ def width_converter(in_bits: int, out_bits: int) -> Resources:
     if in_bits < out_bits:
         return Resources(LUT=in_bits + 19)
     return Resources(LUT=1.5 * in_bits + 8 + 10 * math.log2(in_bits / out_bits))
-
-
-def fifo(width: int, depth: int) -> Resources:
-    """Return the cost of ``stream_fifo``: shift registers up to 32 words deep, then LUTRAM."""
-    if depth == 0:
-        return Resources()
-    if depth <= 1024:
-        return Resources(LUT=width * math.ceil(depth / 32) + 10)
-    return Resources(LUT=40, BRAM_18K=math.ceil(width / 36) * math.ceil(depth / 512))
-
-
-def top1(labels: int, pe: int, width: int) -> Resources:
-    """Return the cost of the argmax block: a comparator and two selectors per element."""
-    index = max(1, (labels - 1).bit_length())
-    return Resources(LUT=pe * (1.5 * width + index) + 2 * width + 20)

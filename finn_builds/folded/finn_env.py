@@ -9,6 +9,7 @@ it costs seconds, so while the ops are imported an inert module stands in for it
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import sys
 import types
@@ -69,6 +70,6 @@ def prepare_finn(work_dir: Path) -> None:
 
 def rtllib() -> Path:
     """Return the folder of FINN's RTL sources."""
-    from finn.util.settings import get_settings
-
-    return Path(get_settings().finn_rtllib)
+    found = importlib.util.find_spec("finn")
+    assert found is not None and found.submodule_search_locations is not None
+    return Path(found.submodule_search_locations[0]) / "finn-rtllib"

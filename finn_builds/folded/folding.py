@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from finn_builds.errors import UserError
-from finn_builds.folded.estimates import MvauShape, Resources, ThresholdShape, width_converter
+from finn_builds.folded.estimates import MvauShape, ThresholdShape, width_converter
+from finn_builds.stitch.blocks import Resources
 
 
 @dataclass(frozen=True)

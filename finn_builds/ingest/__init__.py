@@ -15,12 +15,13 @@ from finn_builds.ingest.load import load_model
 from finn_builds.ingest.reference import Reference
 from finn_builds.ingest.split import HostSplit, model_info, split_host
 from finn_builds.ingest.thresholds import network_of
-from finn_builds.ingest.tidy import tidy
+from finn_builds.ingest.tidy import Tidied, tidy
 
 __all__ = [
     "HostSplit",
     "InputQuant",
     "Reference",
+    "Tidied",
     "calibrate_scale",
     "load_model",
     "model_info",

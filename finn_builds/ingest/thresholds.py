@@ -57,7 +57,7 @@ def network_of(split: HostSplit) -> IntegerNetwork:
         matmul, tail = core.steps[begin], core.steps[begin + 1 : end]
         weights = matmul.constants[0].astype(np.int64)
         # A neuron is flipped, or not, as a whole: levels and all later layers stay as they are.
-        sign = np.where(direction(tail, weights.shape[1]) < 0, -1, 1) if tail else 1
+        sign = np.where(direction(tail, weights.shape[1]) < 0, -1, 1)
         linear = Linear(weights * sign)
         least, most = linear.range(*full_box(datatype, len(weights)))
         check_exact(matmul, least, most)

@@ -6,9 +6,13 @@ weights (annotated with their datatype), each followed by a Mul with the weights
 arithmetic is otherwise that of the model.
 """
 
+from __future__ import annotations
+
 import copy
 import logging
 from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +24,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
 from finn_builds.errors import UserError
+from finn_builds.files import REFERENCE_FILE
 from finn_builds.ingest.canonical import canonical
 from finn_builds.ingest.chain import write_chain
 from finn_builds.ingest.load import check_valid
@@ -27,6 +32,22 @@ from finn_builds.ingest.reading import check_operators, dynamic_nodes, read_chec
 from finn_builds.ingest.sections import check_sections
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """A model in the plain form: the reference of every comparison, ``model.onnx``."""
+
+    model: ModelWrapper
+
+    def save(self, out: Path, step: str) -> None:
+        """Write the model."""
+        self.model.save(str(out / REFERENCE_FILE))
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> Tidied:
+        """Read what `save` wrote."""
+        return cls(ModelWrapper(str(out / REFERENCE_FILE)))
 
 
 def tidy(model: ModelWrapper) -> ModelWrapper:

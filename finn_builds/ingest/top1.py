@@ -6,12 +6,10 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from onnx import TensorProto, helper
-from qonnx.core.datatype import DataType
-from qonnx.core.modelwrapper import ModelWrapper
 
 from deploy.host_model import HostModel, with_dtype
 from finn_builds.errors import UserError
+from finn_builds.network import ArgMax
 
 #: Effect of the host's operations on (scale, bias), with the operation's constant.
 _AFFINE = {
@@ -87,15 +85,13 @@ def output_affine(host: HostModel) -> tuple[np.ndarray, np.ndarray]:
     return scale, bias
 
 
-def append_label_select(model: ModelWrapper, host: HostModel) -> ModelWrapper:
-    """Append a top-1 node to a graph of hardware nodes.
+def head_of(host: HostModel) -> ArgMax:
+    """Return the choice of the class as an integer operation.
 
     Parameters
     ----------
-    model : ModelWrapper
-        Its output is that of the last layer's accumulators.
     host : HostModel
-        What the host would do behind them.
+        What the host would do after the network.
 
     Raises
     ------
@@ -107,28 +103,4 @@ def append_label_select(model: ModelWrapper, host: HostModel) -> ModelWrapper:
             f"--top1 needs at least two outputs; this model has {host.n_out}: leave it out"
         )
     shift, offsets = class_keys(*output_affine(host))
-    old = model.graph.output[0]
-    index_type = DataType[f"UINT{-(-max(1, (host.n_out - 1).bit_length()) // 8) * 8}"]
-    new = helper.make_tensor_value_info("top1_index", TensorProto.FLOAT, [1, 1])
-    node = helper.make_node(
-        "LabelSelect_rtl",
-        [old.name],
-        [new.name],
-        domain="finn_builds.folded.custom_op",
-        backend="fpgadataflow",
-        name="LabelSelect_rtl_0",
-        Labels=host.n_out,
-        PE=1,
-        K=1,
-        inputDataType=model.get_tensor_datatype(old.name).name,
-        outputDataType=index_type.name,
-        numInputVectors=[1],
-        shift=shift,
-        offsets=offsets,
-    )
-    model.graph.value_info.append(old)
-    model.graph.output.remove(old)
-    model.graph.output.append(new)
-    model.graph.node.append(node)
-    model.set_tensor_datatype(new.name, index_type)
-    return model
+    return ArgMax(shift, offsets)

@@ -6,26 +6,23 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from deploy.host_model import HostModel
-from finn_builds.ingest import IntegerMLP
 from finn_builds.report.content import Classes, Roc
-from finn_builds.verify.frames import LabelledData
+from finn_builds.verify.streamlined import Answers
 
 #: Points of a curve that are kept: more can't be seen and only make the page larger.
 CURVE_POINTS = 160
 
 
-def classes_of(host: HostModel, network: IntegerMLP, data: LabelledData) -> Classes:
-    """Execute the verified integer network on labelled data.
+def classes_of(host: HostModel, answers: Answers) -> Classes:
+    """Return how the network's answers to labelled data compare with the labels.
 
     Parameters
     ----------
     host : HostModel
         What the host computes before and after.
-    network : IntegerMLP
-        The network that the hardware was verified against.
-    data : LabelledData
+    answers : Answers
     """
-    integers = network.execute(host.before(data.x))
+    integers = answers.integers
     found = host.classify(integers)
     count = max(2, host.n_out)
     names = host.class_names if len(host.class_names) == count else ()
@@ -34,16 +31,16 @@ def classes_of(host: HostModel, network: IntegerMLP, data: LabelledData) -> Clas
     rocs = [
         roc
         for index, name in enumerate(names)
-        if (roc := one_against_all(name, data.y == index, values[:, index])) is not None
+        if (roc := one_against_all(name, answers.labels == index, values[:, index])) is not None
     ]
     return Classes(
         names=names,
-        confusion=confusion_matrix(data.y, found, labels=range(count)),
+        confusion=confusion_matrix(answers.labels, found, labels=range(count)),
         rocs=tuple(rocs[-1:] if host.n_out == 1 else rocs),
         scores=scores,
-        frames=len(data.y),
-        source=data.source,
-        surrogate=data.surrogate,
+        frames=len(answers.labels),
+        source=answers.source,
+        surrogate=answers.surrogate,
     )
 
 

@@ -6,130 +6,108 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto
-from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
 
 from finn_builds.config.boards import Resources as Device
-from finn_builds.files import TOOL_KEY, WHOLE_KEY
-from finn_builds.folded.shapes import node_layers
-from finn_builds.ingest import IntegerMLP
+from finn_builds.network import IntegerNetwork
+from finn_builds.network.types import weight_datatype
 from finn_builds.report.design import RESOURCES, Layer, Node, Part, Synthesis, Use
+from finn_builds.stitch.blocks import (
+    FIFO,
+    MVAU,
+    SPARSE,
+    THRESHOLDING,
+    TOP1,
+    WIDTH_CONVERTER,
+    Block,
+    Hardware,
+)
+from finn_builds.style.styles import StyledLayer, Styles
+from finn_builds.synth.report import Synthesised
 
 _KINDS = {
-    "SparseMVAU_rtl": "sparse layers",
-    "MVAU_rtl": "matrix-vector unit",
-    "Thresholding_rtl": "thresholds",
-    "StreamingDataWidthConverter_rtl": "width converter",
-    "StreamingFIFO_rtl": "FIFO",
-    "LabelSelect_rtl": "top-1",
+    MVAU: "matrix-vector unit",
+    THRESHOLDING: "thresholds",
+    WIDTH_CONVERTER: "width converter",
+    TOP1: "top-1",
 }
 
 
-def kind_of(node: NodeProto) -> str:
-    """Return what a hardware node is, in words."""
-    if node.op_type == "StreamingFIFO_rtl":
-        return f"FIFO of {getCustomOp(node).get_nodeattr('depth')}"
-    if node.op_type == "SparseMVAU_rtl":
-        count = len(getCustomOp(node).get_nodeattr("hasThresholds"))
+def kind_of(block: Block) -> str:
+    """Return what a block is, in words."""
+    if block.kind == FIFO:
+        return f"FIFO of {block.stage.depth}"
+    if block.kind == SPARSE:
+        count = len(block.layers)
         return f"{count} sparse layers" if count > 1 else "sparse layer"
-    return _KINDS.get(node.op_type, node.op_type)
+    return _KINDS.get(block.kind, block.kind)
 
 
-def layers_of(
-    network: IntegerMLP, model: ModelWrapper, chosen: Sequence[Mapping[str, Any]]
-) -> tuple[Layer, ...]:
-    """Return the layers of a network and the hardware that each became.
-
-    Parameters
-    ----------
-    network : IntegerMLP
-        The streamlined network.
-    model : ModelWrapper
-        The hardware graph.
-    chosen : sequence of dict
-        ``layers`` of ``report/style.json``.
-    """
-    nodes = {node.name: node for node in model.graph.node}
+def layers_of(network: IntegerNetwork, hardware: Hardware, styles: Styles) -> tuple[Layer, ...]:
+    """Return the layers of a network and the hardware that each became."""
     main = {
-        layer: name
-        for name, layers in reversed(node_layers(model).items())
-        for layer in layers  # reversed: the MVAU wins over the thresholding behind it
+        number: block
+        for block in reversed(hardware.blocks)
+        for number in block.layers  # reversed: the MVAU wins over the thresholding after it
     }
     made = []
-    for number, (layer, choice) in enumerate(zip(network.layers, chosen, strict=True), 1):
-        node = nodes[main[number]]
-        op = getCustomOp(node)
-        folded = node.op_type == "MVAU_rtl"
-        fan_in = np.count_nonzero(layer.weights, axis=0)
-        sparse = choice.get("as_sparse")
+    for number, (layer, style) in enumerate(zip(network.layers(), styles.layers, strict=True), 1):
+        block = main[number]
+        weights, folding = layer.linear.weights, block.folding
+        fan_in = np.count_nonzero(weights, axis=0)
+        alone = style.as_sparse
         made.append(
             Layer(
-                n_in=layer.weights.shape[0],
-                n_out=layer.weights.shape[1],
-                input_type=layer.input_datatype,
-                weight_type=layer.weight_datatype,
-                accumulator_type=layer.accumulator_datatype,
-                output_type=layer.output_datatype,
-                steps=0 if layer.thresholds is None else layer.thresholds.shape[1],
+                n_in=layer.n_in,
+                n_out=layer.n_out,
+                input_type=layer.input.datatype,
+                weight_type=weight_datatype(weights),
+                accumulator_type=layer.accumulators.datatype,
+                output_type=layer.output.datatype,
+                steps=0 if layer.requantise is None else layer.requantise.form.top,
                 nonzero=int(fan_in.sum()),
                 fan_in=(int(fan_in.min()), round(float(fan_in.mean())), int(fan_in.max())),
                 idle_neurons=int((fan_in == 0).sum()),
-                style="folded" if folded else "sparse",
-                folding=(op.get_nodeattr("PE"), op.get_nodeattr("SIMD")) if folded else None,
-                node=node.name,
+                style=style.style,
+                folding=(folding["PE"], folding["SIMD"]) if style.style == "folded" else None,
+                node=block.name,
                 as_sparse=None
-                if sparse is None
-                else {name: int(sparse[name]) for name in ("LUT", "latency")},
-                weights=layer.weights,
+                if alone is None
+                else {name: int(alone[name]) for name in ("LUT", "latency")},
+                weights=weights,
             )
         )
     return tuple(made)
 
 
 def nodes_of(
-    model: ModelWrapper,
-    estimated: Mapping[str, Mapping[str, float]],
-    synthesised: Mapping[str, Any] | None,
-    chosen: Sequence[Mapping[str, Any]],
+    hardware: Hardware, styles: Styles, synthesised: Synthesised | None
 ) -> tuple[Node, ...]:
-    """Return the resources of every node, estimated and, where there are any, synthesised.
-
-    Parameters
-    ----------
-    model : ModelWrapper
-        The hardware graph.
-    estimated, synthesised : dict
-        ``estimate_layer_resources_final.json`` and ``synth_resources.json``, by node.
-    chosen : sequence of dict
-        ``layers`` of ``report/style.json``.
-    """
-    layers = node_layers(model)
+    """Return the resources of every block, estimated and, where there are any, synthesised."""
     made = []
-    for node in model.graph.node:
-        found = (synthesised or {}).get(node.name) or {}
-        guess = dict(estimated.get(node.name, {}))
-        if node.op_type == "SparseMVAU_rtl":
-            guess["FF"] = getCustomOp(node).get_nodeattr("ffEstimate")
+    for block in hardware.blocks:
+        found = {} if synthesised is None else synthesised.report.get(block.name) or {}
+        guess: dict[str, float] = {**block.resources.rounded()}
+        if block.flip_flops is not None:
+            guess["FF"] = block.flip_flops
         made.append(
             Node(
-                name=node.name,
-                kind=kind_of(node),
-                layers=layers[node.name],
+                name=block.name,
+                kind=kind_of(block),
+                layers=block.layers,
                 estimated=_figures(guess),
                 synthesised=_figures(found),
                 note=_note(found),
-                parts=_parts(found, chosen, several=len(layers[node.name]) > 1),
+                parts=_parts(found, styles.layers, several=len(block.layers) > 1),
             )
         )
     return tuple(made)
 
 
 def uses_of(
-    nodes: Sequence[Node], synthesised: Mapping[str, Any] | None, device: Device
+    nodes: Sequence[Node], synthesised: Synthesised | None, device: Device
 ) -> tuple[Use, ...]:
     """Return what the whole design needs of each resource, and what the device has."""
-    top = _figures((synthesised or {}).get(WHOLE_KEY) or {})
+    top = {} if synthesised is None else _figures(synthesised.top)
     uses = []
     for name in RESOURCES:
         known = [node.estimated[name] for node in nodes if name in node.estimated]
@@ -139,17 +117,11 @@ def uses_of(
     return tuple(uses)
 
 
-def synthesis_of(found: Mapping[str, Any] | None) -> Synthesis | None:
-    """Return what synthesised the design and how, or None where nothing did.
-
-    Parameters
-    ----------
-    found : dict or None
-        ``synth_resources.json``.
-    """
-    tool, top = (found or {}).get(TOOL_KEY), (found or {}).get(WHOLE_KEY) or {}
-    if not tool:
+def synthesis_of(found: Synthesised | None) -> Synthesis | None:
+    """Return what synthesised the design and how, or None where nothing did."""
+    if found is None:
         return None
+    tool, top = found.tool, found.top
     return Synthesis(
         tool=f"{tool['name']} {tool['version']}",
         stage=tool.get("stage", ""),
@@ -194,7 +166,7 @@ def _note(found: Mapping[str, Any]) -> str:
 
 
 def _parts(
-    found: Mapping[str, Any], chosen: Sequence[Mapping[str, Any]], several: bool
+    found: Mapping[str, Any], chosen: Sequence[StyledLayer], several: bool
 ) -> tuple[Part, ...]:
     """Return the parts of a node whose cells were told apart, if it holds several layers.
 
@@ -206,6 +178,6 @@ def _parts(
         alone: Mapping[str, Any] = {}
         if key.isdigit():
             name = f"layer {int(key) + 1}"
-            alone = chosen[int(key)].get("as_sparse") or {}
+            alone = chosen[int(key)].as_sparse or {}
         parts.append(Part(name, {k: v for k, v in _figures(alone).items() if v}, _figures(figures)))
     return tuple(parts)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
-
-from finn_builds.folded.shapes import node_layers
 from finn_builds.report.design import Passage, Stream
 from finn_builds.report.network import kind_of
+from finn_builds.stitch.blocks import SPARSE, Hardware
+from finn_builds.verify.simulated import OneFrame, Traffic
 
 
-def passages_of(model: ModelWrapper, one_frame: Mapping[str, Any]) -> tuple[Passage, ...]:
+def passages_of(hardware: Hardware, one_frame: OneFrame) -> tuple[Passage, ...]:
     """Return the way of one frame through every node, from the run of a single frame.
 
     What the nodes add sums to the latency: a node adds the cycles from the last beat of the frame
@@ -22,28 +19,26 @@ def passages_of(model: ModelWrapper, one_frame: Mapping[str, Any]) -> tuple[Pass
 
     Parameters
     ----------
-    model : ModelWrapper
-        The chain of hardware nodes.
-    one_frame : dict
-        ``one_frame`` of ``rtlsim_performance.json``: its links are in the order of the chain.
+    hardware : Hardware
+    one_frame : OneFrame
+        Its links are in the order of the blocks.
     """
-    links = list(one_frame["links"].values())
-    start = links[0]["first_cycle"]
-    layers = node_layers(model)
+    links = list(one_frame.links.values())
+    start = links[0].span[0]
     made: list[Passage] = []
-    for node, (before, after) in zip(model.graph.node, itertools.pairwise(links), strict=True):
-        since = before["last_cycle"] if made else start
-        adds = after["last_cycle"] - since
+    for block, (before, after) in zip(hardware.blocks, itertools.pairwise(links), strict=True):
+        since = before.span[1] if made else start
+        adds = after.span[1] - since
         parts: tuple[tuple[str, int], ...] = ()
-        if node.op_type == "SparseMVAU_rtl":
-            parts = _parts(getCustomOp(node).get_nodeattr("layerStages"), layers[node.name], adds)
+        if block.kind == SPARSE:
+            parts = _parts(block.ends, block.layers, adds)
         made.append(
             Passage(
-                name=node.name,
-                kind=kind_of(node),
-                enters=before["first_cycle"] - start,
-                first_out=after["first_cycle"] - start,
-                leaves=after["last_cycle"] - start,
+                name=block.name,
+                kind=kind_of(block),
+                enters=before.span[0] - start,
+                first_out=after.span[0] - start,
+                leaves=after.span[1] - start,
                 adds=adds,
                 parts=parts,
             )
@@ -60,8 +55,8 @@ def _parts(ends: Sequence[int], layers: Sequence[int], adds: int) -> tuple[tuple
     return (*named, ("output register", adds - sum(steps)))
 
 
-def streams_of(links: Mapping[str, Mapping[str, Any]]) -> tuple[Stream, ...]:
-    """Return the streams of the free run, from ``links`` of ``rtlsim_performance.json``.
+def streams_of(links: Mapping[str, Traffic]) -> tuple[Stream, ...]:
+    """Return the streams of the free run.
 
     The window of a stream begins with its first beat and ends with its last one, so that filling
     and draining the design count for nothing.
@@ -69,18 +64,19 @@ def streams_of(links: Mapping[str, Mapping[str, Any]]) -> tuple[Stream, ...]:
     made = []
     for name, link in links.items():
         source, _, sink = name.partition("_to_")
-        if not link["transfers"]:
+        if not link.transfers:
             continue
-        window = link["last_cycle"] - link["first_cycle"] + 1
-        moved = link["transfers"] / window
+        first, last = link.span
+        window = last - first + 1
+        moved = link.transfers / window
         made.append(
             Stream(
                 source="input" if source == "in" else source,
                 sink="output" if sink == "out" else sink,
-                beats=link["transfers"],
+                beats=link.transfers,
                 window=window,
                 moved=moved,
-                stalled=min(link["stalled_cycles"] / window, 1 - moved),
+                stalled=min(link.stalled_cycles / window, 1 - moved),
             )
         )
     return tuple(made)

@@ -79,14 +79,18 @@ def class_name(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
-def wanted_results(function: StepFunction) -> dict[str, type[Result]]:
-    """Return the parameters of a step but ``cfg``, each with the class of its result."""
+def wanted_results(function: StepFunction) -> dict[str, tuple[type[Result], bool]]:
+    """Return the parameters of a step but ``cfg``: class of each, and whether it may be None."""
     hints = typing.get_type_hints(function)
     names = [name for name in inspect.signature(function).parameters if name != "cfg"]
     untyped = [name for name in names if name not in hints]
     if untyped:
         raise TypeError(f"{function.__name__}: the parameter {untyped[0]} has no type")
-    return {name: hints[name] for name in names}
+    found = {}
+    for name in names:
+        kinds = typing.get_args(hints[name]) or (hints[name],)
+        found[name] = (kinds[0], type(None) in kinds)
+    return found
 
 
 def step_keys(steps: Sequence[Step], cfg: BuildConfig) -> list[str]:

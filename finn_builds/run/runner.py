@@ -242,13 +242,13 @@ class _Run:
         """Run one step, save its result, and return the result's class."""
         step = self.steps[index]
         function = step.load()
-        results = {}
-        for parameter, kind in wanted_results(function).items():
+        results: dict[str, Any] = {}
+        for parameter, (kind, optional) in wanted_results(function).items():
             maker = self.state.maker_of(class_name(kind))
-            if maker is None:
+            if maker is None and not optional:
                 raise TypeError(f"the step {step.name} wants a {kind.__name__}, which none returns")
             # As a resumed build would get it, whether or not it is at hand.
-            results[parameter] = kind.load(self.out, maker)
+            results[parameter] = None if maker is None else kind.load(self.out, maker)
         with disk.scratch(self.out) as scratch:
             result = function(**results, cfg=self._view(index, scratch))
         if result is None:

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
 
 from finn_builds.stitch.streams import StreamFormat
-
-if TYPE_CHECKING:
-    from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 
 #: Name of the top module and, with ``.v``, of its file.
 TOP = "finn_design_wrapper"
@@ -89,60 +81,7 @@ class Design:
         return (f"in_to_{names[0]}", *inner, f"{names[-1]}_to_out")
 
 
-def _clog2(value: int) -> int:
-    return max(0, value - 1).bit_length()
-
-
-def _address_bits(op: HWCustomOp) -> int:
-    """Return the width of the AXI-Lite address of a weight or threshold memory."""
-    if op.onnx_node.op_type == "MVAU_rtl":
-        words = -(-op.get_instream_width(1) // 32)
-        return _clog2(op.calc_wmem() << _clog2(words)) + 2
-    if op.onnx_node.op_type == "Thresholding_rtl":
-        pe = op.get_nodeattr("PE")
-        fold = op.get_nodeattr("NumChannels") // pe
-        return _clog2(fold) + _clog2(pe) + _clog2(op.get_nodeattr("numSteps")) + 2
-    return 0
-
-
-def design_of(model: ModelWrapper) -> Design:
-    """Read the chain of hardware nodes off a graph whose code has been generated.
-
-    Parameters
-    ----------
-    model : ModelWrapper
-        Chain of RTL nodes; each but the FIFOs has a ``code_gen_dir_ipgen``.
-    """
-    stages = []
-    for node in model.graph.node:
-        op = getCustomOp(node)
-        weights = 0
-        if node.op_type == "MVAU_rtl" and op.get_nodeattr("mem_mode") == "internal_decoupled":
-            weights = op.get_instream_width(1)
-        fifo = node.op_type.startswith("StreamingFIFO")
-        stages.append(
-            Stage(
-                name=node.name,
-                kind=node.op_type,
-                in_bits=op.get_instream_width(0),
-                out_bits=op.get_outstream_width(0),
-                module="" if fifo else op.get_nodeattr("gen_top_module"),
-                code_dir=None if fifo else Path(op.get_nodeattr("code_gen_dir_ipgen")),
-                weight_bits=weights,
-                address_bits=_address_bits(op),
-                depth=op.get_nodeattr("depth") if fifo else 0,
-            )
-        )
-    first, last = getCustomOp(model.graph.node[0]), getCustomOp(model.graph.node[-1])
-    in_shape, out_shape = first.get_folded_input_shape(), last.get_folded_output_shape()
-    return Design(
-        tuple(stages),
-        StreamFormat(first.get_input_datatype().name, in_shape[-1], math.prod(in_shape[:-1])),
-        StreamFormat(last.get_output_datatype().name, out_shape[-1], math.prod(out_shape[:-1])),
-    )
-
-
-def with_fifos(design: Design) -> Design:
+def with_open_fifos(design: Design) -> Design:
     """Return the design with a FIFO of open depth on every inner link, for finding depths."""
     stages: list[Stage] = []
     for stage in design.stages:

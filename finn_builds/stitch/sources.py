@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from finn_builds.folded.finn_env import rtllib
+from finn_builds.files import ACCELERATOR_FILE, read_json, write_json
 from finn_builds.stitch.design import TOP, Design, Stage
-from finn_builds.stitch.rtl_fixes import fixed_source
+from finn_builds.stitch.streams import StreamFormat
 from finn_builds.stitch.top import top_text
 
 #: This project's own RTL.
 RTL = Path(__file__).resolve().parents[1] / "rtl"
 
-#: FINN's RTL by op type, in compile order.
-_LIBRARY = {
-    "MVAU_rtl": (
-        "mvu/mvu_pkg.sv",
-        "mvu/add_multi.sv",
-        "mvu/replay_buffer.sv",
-        "mvu/mvu.sv",
-        "mvu/mvu_vvu_8sx9_dsp58.sv",
-        "mvu/mvu_vvu_axi.sv",
-        "axi/hdl/axilite.sv",
-        "memstream/hdl/memstream.sv",
-        "memstream/hdl/memstream_axi.sv",
-    ),
-    "Thresholding_rtl": (
-        "axi/hdl/axilite.sv",
-        "thresholding/hdl/thresholding.sv",
-        "thresholding/hdl/thresholding_axi.sv",
-    ),
-    "StreamingDataWidthConverter_rtl": ("dwc/hdl/vpc.sv", "dwc/hdl/dwc_axi.sv"),
-}
-
 #: This project's RTL by op type.
 _OWN = {"LabelSelect_rtl": ("top1.sv",)}
-
-
-def _library_text(relative: str) -> tuple[str, str]:
-    path = rtllib() / relative
-    return path.name, fixed_source(path.name, path.read_text())
 
 
 def _generated(stage: Stage) -> dict[str, str]:
@@ -59,13 +35,17 @@ def _generated(stage: Stage) -> dict[str, str]:
     return files
 
 
-def design_files(design: Design, *, runtime_fifos: bool = False) -> dict[str, str]:
+def design_files(
+    design: Design, library: Mapping[str, Mapping[str, str]], *, runtime_fifos: bool = False
+) -> dict[str, str]:
     """Return all files of the stitched folder, sources in compile order.
 
     Parameters
     ----------
     design : Design
         The chain of stages.
+    library : mapping of str to mapping of str to str
+        Sources in compile order by kind of stage, beside this project's own: FINN's.
     runtime_fifos : bool
         Use FIFOs whose depth is set while simulating, and matrix-vector units that keep time but
         do not compute.
@@ -84,8 +64,7 @@ def design_files(design: Design, *, runtime_fifos: bool = False) -> dict[str, st
     if runtime_fifos:
         files["mvu.sv"] = (RTL / "mvu_timing.sv").read_text()
     for stage in design.stages:
-        for relative in _LIBRARY.get(stage.kind, ()):
-            name, text = _library_text(relative)
+        for name, text in library.get(stage.kind, {}).items():
             files.setdefault(name, text)
         for name in _OWN.get(stage.kind, ()):
             files.setdefault(name, (RTL / name).read_text())
@@ -121,3 +100,39 @@ def write_design(files: dict[str, str], folder: Path) -> list[Path]:
     names = source_names(files)
     (folder / "all_verilog_srcs.txt").write_text("".join(f"{name}\n" for name in names))
     return [folder / name for name in names]
+
+
+@dataclass(frozen=True)
+class Stitched:
+    """The stitched folder: what it is for, and what a frame looks like on its streams."""
+
+    top: str
+    board: str
+    part: str
+    clock_ns: float
+    input: StreamFormat
+    output: StreamFormat
+
+    def description(self) -> dict[str, Any]:
+        """Return all of it as JSON types."""
+        streams = {"input": self.input.description(), "output": self.output.description()}
+        return {**asdict(self), **streams}
+
+    def save(self, out: Path, step: str) -> None:
+        """Write ``accelerator.json``."""
+        write_json(out / ACCELERATOR_FILE, self.description())
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> Stitched:
+        """Read what `save` wrote."""
+        held = read_json(out / ACCELERATOR_FILE)
+        formats = {
+            end: StreamFormat(*(held[end][key] for key in ("datatype", "elements", "beats")))
+            for end in ("input", "output")
+        }
+        return cls(**{**held, **formats})
+
+
+def stitched_sources(folder: Path) -> list[str]:
+    """Return the names of the HDL sources in a stitched folder, in compile order."""
+    return (folder / "all_verilog_srcs.txt").read_text(encoding="utf-8").split()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from qonnx.core.datatype import DataType
 
 from deploy.packing import pack, padded, unpack
+from finn_builds.network.types import BIPOLAR, bits_of, is_signed
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class StreamFormat:
     Attributes
     ----------
     datatype : str
-        QONNX name of the integer type of an element.
+        QONNX name of the integer type of an element. A BIPOLAR element is one bit, 0 for -1.
     elements : int
         Elements per beat.
     beats : int
@@ -31,12 +31,12 @@ class StreamFormat:
     @property
     def bits(self) -> int:
         """Bits of one element."""
-        return int(DataType[self.datatype].bitwidth())
+        return bits_of(self.datatype)
 
     @property
     def signed(self) -> bool:
-        """Say whether elements are two's complement."""
-        return bool(DataType[self.datatype].signed())
+        """Whether elements are two's complement."""
+        return is_signed(self.datatype) and self.datatype != BIPOLAR
 
     @property
     def width(self) -> int:
@@ -59,11 +59,14 @@ class StreamFormat:
         -------
         ndarray of uint8, shape (n * beats, width / 8)
         """
-        return pack(x.reshape(-1, self.elements), self.bits, self.signed)
+        codes = (x + 1) // 2 if self.datatype == BIPOLAR else x
+        return pack(codes.reshape(-1, self.elements), self.bits, self.signed)
 
     def from_beats(self, beats: np.ndarray) -> np.ndarray:
         """Unpack beats into frames, of numpy's smallest fitting type: undoes :meth:`to_beats`."""
         elements = unpack(beats, self.elements, self.bits, self.signed)
+        if self.datatype == BIPOLAR:
+            elements = 2 * elements.astype(np.int8) - 1
         return elements.reshape(-1, self.beats * self.elements)
 
     def description(self) -> dict[str, object]:

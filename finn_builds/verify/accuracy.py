@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from deploy.host_model import HostModel
-from finn_builds.ingest import IntegerMLP, Reference
-from finn_builds.verify.frames import LabelledData
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How often the network is right.
+
+    Attributes
+    ----------
+    accuracy, standard_error : float
+        Share of right classes and its binomial standard error.
+    frames : int
+        Frames it was measured on.
+    source : str
+        Where these come from.
+    surrogate : bool
+        They are drawn from statistics of the real data, not real.
+    accuracy_without_input_quantizer : float or None
+        The share of the model as it was given, where this flow put a quantiser before its input.
+    kind : str
+        How it was measured.
+    """
+
+    accuracy: float
+    standard_error: float
+    frames: int
+    source: str
+    surrogate: bool
+    accuracy_without_input_quantizer: float | None = None
+    kind: str = "measured: the verified integer network on all of these frames"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields that say something."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def share_right(classes: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
@@ -22,22 +52,3 @@ def share_right(classes: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """
     share = float((classes == labels).mean())
     return share, math.sqrt(share * (1 - share) / len(labels))
-
-
-def accuracy_report(host: HostModel, network: IntegerMLP, data: LabelledData) -> dict[str, Any]:
-    """Return accuracy, standard error and source of an integer network on labelled data."""
-    classes = host.classify(network.execute(host.before(data.x)))
-    accuracy, error = share_right(classes, data.y)
-    return {
-        "accuracy": accuracy,
-        "standard_error": error,
-        "frames": len(data.y),
-        "source": data.source,
-        "surrogate": data.surrogate,
-        "kind": "measured: the verified integer network on all of these frames",
-    }
-
-
-def float_accuracy(reference: Reference, data: LabelledData) -> float:
-    """Return the accuracy of the QONNX model as it was given, on raw inputs."""
-    return share_right(reference.classify(data.x), data.y)[0]

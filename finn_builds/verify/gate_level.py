@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from finn_builds.errors import VerificationError
-from finn_builds.sparse.network import SparseNetwork
+from finn_builds.network import IntegerNetwork
+from finn_builds.network.types import step_of
 from finn_builds.stitch.design import Design
 from finn_builds.stitch.streams import StreamFormat
 from finn_builds.synth.gate_stream import GateRun, run_words
@@ -25,7 +26,7 @@ PATIENCE = 1_000
 def check_gates(
     design: Design,
     netlists: Mapping[str, Netlist],
-    sparse: Mapping[str, tuple[SparseNetwork, StreamFormat, StreamFormat]],
+    sparse: Mapping[str, tuple[IntegerNetwork, StreamFormat, StreamFormat]],
     x: np.ndarray,
     y: np.ndarray,
     *,
@@ -42,7 +43,7 @@ def check_gates(
     design : Design
     netlists : mapping of str to Netlist
         Of every node of the design, in its order.
-    sparse : mapping of str to (SparseNetwork, StreamFormat, StreamFormat)
+    sparse : mapping of str to (IntegerNetwork, StreamFormat, StreamFormat)
         What each sparse node stands for, and its streams.
     x, y : ndarray of int, shape (frames, n_in) and (frames, n_out)
         Verification frames with their expected outputs.
@@ -87,7 +88,7 @@ def check_gates(
 def _check_node(
     name: str,
     netlist: Netlist,
-    network: SparseNetwork,
+    network: IntegerNetwork,
     into: StreamFormat,
     out: StreamFormat,
     *,
@@ -95,11 +96,10 @@ def _check_node(
     idle: int,
 ) -> int:
     """Compare one sparse node with what it stands for; return the frames, 0 if it can't be."""
-    first = network.layers[0]
-    if into.datatype == "BIPOLAR":
-        x = rng.choice((-1, 1), (NODE_FRAMES, network.n_in))
-    else:
-        x = rng.integers(first.in_lo, first.in_hi + 1, (NODE_FRAMES, network.n_in))
+    source = network.input
+    step = step_of(source.datatype)
+    size = (NODE_FRAMES, source.size)
+    x = source.low + step * rng.integers(0, (source.high - source.low) // step + 1, size)
     try:
         run = run_words(
             netlist,
@@ -111,7 +111,7 @@ def _check_node(
         )
     except NotSimulated:
         return 0
-    _check_run(run, network.evaluate(x), out, f"the netlist of {name} after synthesis")
+    _check_run(run, network.execute(x), out, f"the netlist of {name} after synthesis")
     return NODE_FRAMES
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from finn_builds import tools
+from finn_builds.files import read_json, write_json
 from finn_builds.vivado import reports
 from finn_builds.vivado.block_design import BUILD_SCRIPT, RESULT
 
-__all__ = ["BIT", "BITFILE_DIR", "LOG", "RESOURCES", "TIMING", "make_bitfile"]
+__all__ = ["BIT", "BITFILE_DIR", "LOG", "RESOURCES", "TIMING", "Placed", "make_bitfile"]
 
 BITFILE_DIR = "bitfile"
 BIT = "finn-accel.bit"
@@ -22,11 +23,38 @@ RESOURCES = "report/post_synth_resources.json"
 TIMING = "report/post_route_timing.rpt"
 
 
-def make_bitfile(out: Path, project: Path, scratch: Path) -> None:
+@dataclass(frozen=True)
+class Placed:
+    """What Vivado found after placement and routing.
+
+    Attributes
+    ----------
+    report : dict
+        ``(top)`` and every instance, with FINN's names of resources; ``timing`` in ns; ``tool``.
+    """
+
+    report: dict[str, Any]
+
+    @property
+    def timing_met(self) -> bool:
+        """Whether the design keeps its timing."""
+        return bool(self.report["timing"]["met"])
+
+    def save(self, out: Path, step: str) -> None:
+        """Write ``report/post_synth_resources.json``."""
+        write_json(out / RESOURCES, self.report)
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> Placed:
+        """Read what `save` wrote."""
+        return cls(read_json(out / RESOURCES))
+
+
+def make_bitfile(out: Path, project: Path, scratch: Path) -> Placed:
     """Make the bitfile.
 
-    Writes ``bitfile/finn-accel.bit`` and ``.hwh``, ``report/post_synth_resources.json``,
-    ``report/post_route_timing.rpt`` and Vivado's log.
+    Writes ``bitfile/finn-accel.bit`` and ``.hwh``, ``report/post_route_timing.rpt`` and Vivado's
+    log.
 
     Parameters
     ----------
@@ -53,10 +81,10 @@ def make_bitfile(out: Path, project: Path, scratch: Path) -> None:
         cwd=work,
         log=out / LOG,
     )
-    collect(work / RESULT, out, version)
+    return collect(work / RESULT, out, version)
 
 
-def collect(result: Path, out: Path, version: str) -> dict[str, Any]:
+def collect(result: Path, out: Path, version: str) -> Placed:
     """Copy what Vivado has made into the build folder and return the figures.
 
     Parameters
@@ -67,12 +95,6 @@ def collect(result: Path, out: Path, version: str) -> dict[str, Any]:
         The build folder.
     version
         Of Vivado.
-
-    Returns
-    -------
-    dict
-        Contents of ``report/post_synth_resources.json``: ``(top)`` and every instance, with FINN's
-        names of resources; ``timing`` in ns; ``tool``.
 
     Raises
     ------
@@ -90,8 +112,7 @@ def collect(result: Path, out: Path, version: str) -> dict[str, Any]:
     shutil.copyfile(result / BIT, out / BITFILE_DIR / BIT)
     shutil.copyfile(result / HWH, out / BITFILE_DIR / HWH)
     (out / TIMING).write_text(timing, encoding="utf-8")
-    (out / RESOURCES).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    return figures
+    return Placed(figures)
 
 
 def _short_names(placed: dict[str, dict]) -> dict[str, dict]:

@@ -1,10 +1,15 @@
-"""Text of the RTL wrapper of a top-1 node: constant offsets in front of ``top1.sv``."""
+"""The top-1 block: constant offsets in front of ``top1.sv``. FINN has LabelSelect only in HLS."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from deploy.packing import padded
+from finn_builds.network import ArgMax
+from finn_builds.network.types import bits_of, is_signed, range_of
+from finn_builds.stitch.blocks import TOP1, Block, Resources
+from finn_builds.stitch.design import Stage
+from finn_builds.stitch.streams import StreamFormat
 
 _MODULE = """\
 // Top-1 over {labels} values of {in_bits} bits, {pe} a beat: index of the largest
@@ -30,7 +35,7 @@ module {name} (
     generate
         for (pe = 0; pe < PE; pe = pe + 1) begin : gen_key
             wire [WI-1:0] value = in0_V_TDATA[pe*WI +: WI];
-            wire [WK-1:0] wide = {{{{(WK-WI){{value[WI-1]}}}}, value}};
+            wire [WK-1:0] wide = {{{{(WK-WI){{{sign}}}}}, value}};
             assign keys[pe*WK +: WK] = (wide << {shift}) + offsets[pe*WK +: WK];
         end
     endgenerate
@@ -72,18 +77,18 @@ _BEATS = """\
 """
 
 
-def key_width(in_bits: int, shift: int, offsets: Sequence[int]) -> int:
-    """Return the bits of a signed key ``(x << shift) + offset`` for signed x of ``in_bits``."""
-    low = -(1 << (in_bits - 1) << shift) + min(offsets)
-    high = (((1 << (in_bits - 1)) - 1) << shift) + max(offsets)
-    bits = in_bits + 1
+def key_width(datatype: str, shift: int, offsets: Sequence[int]) -> int:
+    """Return the bits of a signed key ``(x << shift) + offset`` for x of a type."""
+    least, most = range_of(datatype)
+    low, high = (least << shift) + min(offsets), (most << shift) + max(offsets)
+    bits = bits_of(datatype) + 1
     while not (-(1 << (bits - 1)) <= low and high < 1 << (bits - 1)):
         bits += 1
     return bits
 
 
 def label_select_text(
-    *, name: str, pe: int, in_bits: int, out_bits: int, shift: int, offsets: Sequence[int]
+    *, name: str, pe: int, datatype: str, out_bits: int, shift: int, offsets: Sequence[int]
 ) -> str:
     """Return the Verilog of one top-1 node.
 
@@ -93,15 +98,18 @@ def label_select_text(
         Module name.
     pe : int
         Values per beat; divides the number of offsets.
-    in_bits, out_bits : int
-        Bits of one signed input value and of the index.
+    datatype : str
+        UINTn or INTn, of one input value.
+    out_bits : int
+        Bits of the index.
     shift : int
         Left shift of every value before its offset is added.
     offsets : sequence of int
         One constant per class, in order.
     """
     labels = len(offsets)
-    key_bits = key_width(in_bits, shift, offsets)
+    in_bits = bits_of(datatype)
+    key_bits = key_width(datatype, shift, offsets)
     core_bits = padded(pe * key_bits)
     missing = core_bits - pe * key_bits
     return _MODULE.format(
@@ -113,6 +121,7 @@ def label_select_text(
         out_high=padded(out_bits) - 1,
         shift=shift,
         key_bits=key_bits,
+        sign="value[WI-1]" if is_signed(datatype) else "1'b0",
         offsets=_offsets_text(offsets, pe, key_bits),
         core_high=core_bits - 1,
         pad=f"{missing}'d0, " if missing else "",
@@ -136,3 +145,40 @@ def _offsets_text(offsets: Sequence[int], pe: int, key_bits: int) -> str:
         for beat, constant in enumerate(constants[:-1])
     )
     return _BEATS.format(count_high=bits - 1, last=last, cases=cases, constant=constants[-1])
+
+
+def top1_block(name: str, head: ArgMax, datatype: str, pe: int) -> Block:
+    """Return the block of a choice of the class.
+
+    Parameters
+    ----------
+    name : str
+    head : ArgMax
+    datatype : str
+        Of the values that it chooses from.
+    pe : int
+        Values that come in a beat; divides their number.
+    """
+    labels = len(head.offsets)
+    index = max(1, (labels - 1).bit_length())
+    width = bits_of(datatype)
+    # A comparator and two selectors per element.
+    cost = Resources(LUT=pe * (1.5 * width + index) + 2 * width + 20)
+    into = StreamFormat(datatype, pe, labels // pe)
+    out = StreamFormat(f"UINT{padded(index)}", 1, 1)
+    stage = Stage(name, TOP1, into.bits * pe, out.bits, module=name)
+    beats = into.beats
+    return Block(stage, (), into, out, beats, beats, cost, folding={"PE": pe})
+
+
+def top1_files(block: Block, head: ArgMax) -> dict[str, str]:
+    """Return the RTL of a top-1 block but for ``top1.sv``, text by file name."""
+    text = label_select_text(
+        name=block.name,
+        pe=block.input.elements,
+        datatype=block.input.datatype,
+        out_bits=block.output.bits,
+        shift=head.shift,
+        offsets=head.offsets.tolist(),
+    )
+    return {f"{block.name}.v": text}

@@ -1,0 +1,180 @@
+"""The blocks of an accelerator: what each is, what it costs, and how frames pass it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from finn_builds.files import checkpoint_path, read_json, write_json
+from finn_builds.stitch.design import Design, Stage
+from finn_builds.stitch.streams import StreamFormat
+
+#: Kinds of blocks, under FINN's names of ops where FINN has the op.
+SPARSE = "SparseMVAU_rtl"
+MVAU = "MVAU_rtl"
+THRESHOLDING = "Thresholding_rtl"
+WIDTH_CONVERTER = "StreamingDataWidthConverter_rtl"
+FIFO = "StreamingFIFO_rtl"
+TOP1 = "LabelSelect_rtl"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Resources of one block or of a whole design.
+
+    Attributes
+    ----------
+    LUT, DSP, BRAM_18K, URAM : float
+        Number of each; LUT counts LUT6 sites, also those used as memory or shift register.
+    """
+
+    LUT: float = 0.0
+    DSP: float = 0.0
+    BRAM_18K: float = 0.0
+    URAM: float = 0.0
+
+    def __add__(self, other: Resources) -> Resources:
+        """Return the sum, resource by resource."""
+        return Resources(
+            self.LUT + other.LUT,
+            self.DSP + other.DSP,
+            self.BRAM_18K + other.BRAM_18K,
+            self.URAM + other.URAM,
+        )
+
+    def rounded(self) -> dict[str, int]:
+        """Return whole numbers, rounded up, under FINN's names."""
+        return {name: math.ceil(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One node of the dataflow.
+
+    Attributes
+    ----------
+    stage : Stage
+        Its place in the stitched design.
+    layers : tuple of int
+        Layers that it computes, counted from 1; empty for what is between them.
+    input, output : StreamFormat
+    cycles, latency : int
+        Cycles per frame, and from the first input of a frame to its last output.
+    resources : Resources
+        Estimated.
+    flip_flops : int or None
+        Estimated; None where they are not.
+    folding : dict of str to int
+        What folding sets (PE, SIMD); empty where there is nothing to set.
+    counts : dict of str to int
+        Operations and parameters, under FINN's keys.
+    ends : tuple of int
+        For layers fused in one pipeline: the registers between the input and the end of each.
+    """
+
+    stage: Stage
+    layers: tuple[int, ...]
+    input: StreamFormat
+    output: StreamFormat
+    cycles: int
+    latency: int
+    resources: Resources
+    flip_flops: int | None = None
+    folding: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    ends: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The block's name, that of its instance too."""
+        return self.stage.name
+
+    @property
+    def kind(self) -> str:
+        """One of the kinds above."""
+        return self.stage.kind
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The blocks of an accelerator, in the order in which a frame passes them."""
+
+    blocks: tuple[Block, ...]
+
+    @property
+    def design(self) -> Design:
+        """The stages and the streams at both ends."""
+        stages = tuple(block.stage for block in self.blocks)
+        return Design(stages, self.blocks[0].input, self.blocks[-1].output)
+
+    def cycles(self) -> dict[str, int]:
+        """Return the cycles per frame by block."""
+        return {block.name: block.cycles for block in self.blocks}
+
+    def resources(self) -> dict[str, dict[str, int]]:
+        """Return the estimated resources of each block and, under ``total``, of all."""
+        total = sum((block.resources for block in self.blocks), Resources())
+        found = {block.name: block.resources.rounded() for block in self.blocks}
+        return {**found, "total": total.rounded()}
+
+    def save(self, out: Path, step: str) -> None:
+        """Write the blocks as a checkpoint of a step."""
+        blocks = []
+        for block in self.blocks:
+            code = block.stage.code_dir
+            relative = None if code is None else code.relative_to(out).as_posix()
+            plain = asdict(block)
+            plain["stage"]["code_dir"] = relative
+            blocks.append(plain)
+        write_json(checkpoint_path(out, step, ".json"), blocks)
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> Hardware:
+        """Read what `save` wrote."""
+        return cls(
+            tuple(_block(out, item) for item in read_json(checkpoint_path(out, step, ".json")))
+        )
+
+
+def _block(out: Path, item: Mapping[str, Any]) -> Block:
+    stage = dict(item["stage"])
+    code = stage.pop("code_dir")
+    return Block(
+        **{
+            **item,
+            "stage": Stage(**stage, code_dir=None if code is None else out / code),
+            "layers": tuple(item["layers"]),
+            "input": StreamFormat(**item["input"]),
+            "output": StreamFormat(**item["output"]),
+            "resources": Resources(**item["resources"]),
+            "ends": tuple(item["ends"]),
+        }
+    )
+
+
+def fifo(depth: int, after: Block) -> Block:
+    """Return a FIFO at the output of a block: shift registers up to 32 words, then LUT RAM."""
+    form = after.output
+    bits = form.bits * form.elements
+    cost = Resources(LUT=bits * math.ceil(depth / 32) + 10)
+    if depth > 1024:
+        cost = Resources(LUT=40, BRAM_18K=math.ceil(bits / 36) * math.ceil(depth / 512))
+    stage = Stage("", FIFO, bits, bits, depth=depth)
+    return Block(stage, (), form, form, cycles=form.beats, latency=form.beats, resources=cost)
+
+
+def with_fifos(hardware: Hardware, depths: Sequence[int]) -> Hardware:
+    """Return the hardware with a FIFO on each inner link of a depth above 0."""
+    blocks: list[Block] = []
+    count = 0
+    for block, depth in zip(hardware.blocks, (*depths, 0), strict=True):
+        blocks.append(block)
+        if depth:
+            made = fifo(depth, block)
+            stage = replace(made.stage, name=f"{FIFO}_{count}")
+            blocks.append(replace(made, stage=stage))
+            count += 1
+    return Hardware(tuple(blocks))

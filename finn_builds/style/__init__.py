@@ -1,0 +1,1 @@
+"""The style of every layer: sparse logic or folded units, chosen on the integer network."""

@@ -1,0 +1,140 @@
+"""Chooses, layer by layer, between folded hardware and sparse logic, from costs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from finn_builds.errors import UserError
+from finn_builds.folded.folding import FoldedLayer, fastest, fits
+from finn_builds.stitch.blocks import Resources
+
+Style: TypeAlias = Literal["sparse", "folded"]
+
+#: Layers beyond which not every combination of styles is tried.
+MAX_LAYERS = 12
+
+
+@dataclass(frozen=True)
+class SparseCost:
+    """What one layer costs as sparse logic, and how deep its pipeline is.
+
+    Attributes
+    ----------
+    resources : Resources
+    latency : int
+        Clocks.
+    hopeless : bool
+        The resources are a lower bound, and above the budget: the layer can't be sparse.
+    """
+
+    resources: Resources
+    latency: int
+    hopeless: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A style for each layer, and what is expected of it.
+
+    Attributes
+    ----------
+    styles : tuple of str
+        ``"sparse"`` or ``"folded"``, in the order of the layers.
+    interval : int
+        Estimated cycles between frames.
+    latency : int
+        Estimated cycles of a frame.
+    resources : Resources
+        Estimated, all layers.
+    """
+
+    styles: tuple[Style, ...]
+    interval: int
+    latency: int
+    resources: Resources
+
+
+def choose(
+    layers: Sequence[FoldedLayer], costs: Sequence[SparseCost], budget: Mapping[str, float]
+) -> Choice:
+    """Return the choice of shortest interval, then latency, then LUTs, within the budget.
+
+    Parameters
+    ----------
+    layers : sequence of FoldedLayer
+        The network as it would be folded.
+    costs : sequence of SparseCost
+        The same layers as sparse logic.
+    budget : mapping of str to float
+        Limits by resource name.
+
+    Raises
+    ------
+    UserError
+        When no combination fits.
+    """
+    every: tuple[Style, ...] = ("sparse",) * len(layers)
+    best = _evaluate(every, layers, costs, budget)
+    if best is not None:
+        return best  # an interval of one cycle: nothing is shorter
+    combinations: Iterable[tuple[Style, ...]]
+    allowed: list[tuple[Style, ...]] = [
+        ("folded",) if cost.hopeless else ("sparse", "folded") for cost in costs
+    ]
+    combinations = itertools.product(*allowed)
+    if len(layers) > MAX_LAYERS:
+        # Either end of the network sparse, the rest folded.
+        n = len(layers)
+        ends: list[tuple[Style, ...]]
+        ends = [("sparse",) * k + ("folded",) * (n - k) for k in range(n + 1)]
+        combinations = ends + [styles[::-1] for styles in ends]
+    found = [
+        choice
+        for styles in combinations
+        if (choice := _evaluate(styles, layers, costs, budget)) is not None
+    ]
+    if not found:
+        fastest(layers, budget)  # says what the smallest folding needs
+        raise UserError(
+            "no combination of sparse and folded layers fits the board; choose a larger board, "
+            "fewer bits or smaller layers"
+        )
+    return min(found, key=lambda choice: (choice.interval, choice.latency, choice.resources.LUT))
+
+
+def _evaluate(
+    styles: tuple[Style, ...],
+    layers: Sequence[FoldedLayer],
+    costs: Sequence[SparseCost],
+    budget: Mapping[str, float],
+) -> Choice | None:
+    """Return what a combination gives, or None where it does not fit."""
+    sparse = [cost for cost, style in zip(costs, styles, strict=True) if style == "sparse"]
+    folded = [layer for layer, style in zip(layers, styles, strict=True) if style == "folded"]
+    logic = sum((cost.resources for cost in sparse), Resources())
+    if any(cost.hopeless for cost in sparse) or not fits(logic, budget):
+        return None
+    latency = sum(cost.latency for cost in sparse)
+    if not folded:
+        return Choice(styles, 1, latency, logic)
+    left = {name: limit - logic.rounded()[name] for name, limit in budget.items()}
+    try:
+        folding = fastest(folded, left)
+    except UserError:
+        return None
+    latency += sum(option.cycles for option in folding.layers.values())
+    return Choice(styles, max(1, folding.interval), latency, logic + folding.resources)
+
+
+def reason(choice: Choice, budget: Mapping[str, float]) -> str:
+    """Return why a choice was made, in words."""
+    amounts = choice.resources.rounded()
+    used = ", ".join(f"{amounts[name]:,} of {limit:,.0f} {name}" for name, limit in budget.items())
+    return (
+        f"of all combinations within the budget this one has the shortest interval, then latency, "
+        f"then fewest LUTs: interval {choice.interval}, {used} (estimated layer by layer; fused "
+        "layers take less)"
+    )

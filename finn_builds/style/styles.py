@@ -1,0 +1,230 @@
+"""The style of every layer, and the sparse blocks that follow from it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finn_builds.files import STYLE_FILE, read_json, write_json
+from finn_builds.folded.convert import widened
+from finn_builds.network import IntegerNetwork, Layer
+from finn_builds.network.types import bits_of, weight_datatype
+from finn_builds.sparse.compiler import CompiledNetwork, LayerCost, compile_network
+from finn_builds.sparse.stages import layer_stages
+from finn_builds.stitch.blocks import SPARSE, Block, Hardware, Resources
+from finn_builds.stitch.design import Stage
+from finn_builds.stitch.streams import StreamFormat
+from finn_builds.style.choice import Style
+
+#: Where the Verilog of sparse blocks lies in the build folder.
+CODE_DIR = "ipgen/sparse"
+
+#: Rounding of sums of delays, ns.
+CLOCK_SLACK_NS = 1e-6
+
+
+@dataclass(frozen=True)
+class StyledLayer:
+    """One layer and its style.
+
+    Attributes
+    ----------
+    layer : str
+        Name of its accumulators.
+    style : {"sparse", "folded"}
+    as_sparse : dict or None
+        LUTs and latency in clocks that it takes as sparse logic, estimated; None where that was
+        not asked. Under ``at_least`` stands whether the LUTs are a lower bound alone.
+    """
+
+    layer: str
+    style: Style
+    as_sparse: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class SparseNode:
+    """Neighbouring sparse layers, fused into one pipeline.
+
+    Attributes
+    ----------
+    block : Block
+    layers : tuple of str
+    stage_ns : float
+        Longest stage of the pipeline.
+    fits_clock : bool
+        A latency that was asked for may leave stages longer than the clock.
+    """
+
+    block: Block
+    layers: tuple[str, ...]
+    stage_ns: float
+    fits_clock: bool
+
+
+@dataclass(frozen=True)
+class Styles:
+    """The style of every layer, why, and the sparse nodes as they are built.
+
+    Attributes
+    ----------
+    asked : str
+        What the user asked for.
+    why : str
+    layers : tuple of StyledLayer
+    nodes : tuple of SparseNode
+    """
+
+    asked: str
+    why: str
+    layers: tuple[StyledLayer, ...]
+    nodes: tuple[SparseNode, ...]
+
+    @property
+    def runs(self) -> tuple[tuple[Style, int, int], ...]:
+        """Runs of neighbours of one style: the style, their first layer, and the one after them."""
+        found, begin = [], 0
+        for style, members in itertools.groupby(self.layers, key=lambda layer: layer.style):
+            end = begin + len(list(members))
+            found.append((style, begin, end))
+            begin = end
+        return tuple(found)
+
+    def save(self, out: Path, step: str) -> None:
+        """Write ``report/style.json``, and the blocks as a checkpoint."""
+        Hardware(tuple(node.block for node in self.nodes)).save(out, step)
+        write_json(
+            out / STYLE_FILE,
+            {
+                "asked": self.asked,
+                "why": self.why,
+                "kind": "estimated",
+                "layers": [
+                    {k: v for k, v in vars(layer).items() if v is not None} for layer in self.layers
+                ],
+                "sparse_nodes": [
+                    {
+                        "node": node.block.name,
+                        "layers": list(node.layers),
+                        "LUT": node.block.resources.rounded()["LUT"],
+                        "FF": node.block.flip_flops,
+                        "latency": node.block.latency,
+                        "stage_ns": node.stage_ns,
+                        "stage_fits_clock": node.fits_clock,
+                    }
+                    for node in self.nodes
+                ],
+            },
+        )
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> Styles:
+        """Read what `save` wrote."""
+        held = read_json(out / STYLE_FILE)
+        blocks = Hardware.load(out, step).blocks
+        nodes = (
+            SparseNode(block, tuple(n["layers"]), n["stage_ns"], n["stage_fits_clock"])
+            for block, n in zip(blocks, held["sparse_nodes"], strict=True)
+        )
+        layers = tuple(StyledLayer(**layer) for layer in held["layers"])
+        return cls(held["asked"], held["why"], layers, tuple(nodes))
+
+
+def sparse_node(
+    network: IntegerNetwork,
+    layers: Sequence[Layer],
+    first: int,
+    name: str,
+    out: Path,
+    *,
+    family: str,
+    clock_ns: float,
+    latency: int | None,
+) -> tuple[SparseNode, tuple[LayerCost, ...]]:
+    """Compile neighbouring layers into one pipeline and write its Verilog.
+
+    Parameters
+    ----------
+    network : IntegerNetwork
+        The whole network.
+    layers : sequence of Layer
+    first : int
+        Number of the first of them, from 0.
+    name : str
+        Of the block.
+    out : Path
+        The build folder.
+    family : str
+    clock_ns : float
+        Clock period in ns.
+    latency : int or None
+        Clocks from input to output to pipeline for; None: as the clock demands.
+
+    Returns
+    -------
+    SparseNode
+    tuple of LayerCost
+        What each layer takes in it.
+    """
+    every = network.layers()
+    at_start, at_end = first == 0, first + len(layers) == len(every)
+    into, end = layers[0].input.datatype, layers[-1].output.datatype
+    compiled = compile_network(
+        network.part(layers),
+        name,
+        family=family,
+        clock_ns=None if latency else clock_ns,
+        latency=latency,
+        # A folded neighbour, and the choice of the class, take and give types of two bits or more.
+        in_datatype=into if at_start else widened(into),
+        out_datatype=end if at_end and network.head is None else widened(end),
+    )
+    folder = out / CODE_DIR / name
+    folder.mkdir(parents=True)
+    for file, text in compiled.files().items():
+        (folder / file).write_text(text, encoding="utf-8")
+    stage_ns = compiled.pipeline.stage_ns
+    node = SparseNode(
+        _block(compiled, layers, first, folder),
+        tuple(layer.name for layer in layers),
+        round(stage_ns, 2),
+        stage_ns <= clock_ns + CLOCK_SLACK_NS,
+    )
+    return node, compiled.layer_costs()
+
+
+def _block(compiled: CompiledNetwork, layers: Sequence[Layer], first: int, folder: Path) -> Block:
+    cost = compiled.cost()
+    into = StreamFormat(compiled.in_datatype, layers[0].n_in, 1)
+    out = StreamFormat(compiled.out_datatype, layers[-1].n_out, 1)
+    nonzero = sum(int(np.count_nonzero(layer.linear.weights)) for layer in layers)
+    weight_bits = max(2, *(bits_of(weight_datatype(layer.linear.weights)) for layer in layers))
+    widths = sorted((into.bits, weight_bits))
+    return Block(
+        Stage(
+            compiled.name,
+            SPARSE,
+            into.bits * into.elements,
+            out.bits * out.elements,
+            module=compiled.name,
+            code_dir=folder,
+        ),
+        tuple(range(first + 1, first + 1 + len(layers))),
+        into,
+        out,
+        cycles=1,
+        latency=compiled.latency,
+        resources=Resources(LUT=math.ceil(cost.luts)),
+        flip_flops=math.ceil(cost.flip_flops),
+        counts={
+            f"op_mac_{widths[0]}bx{widths[1]}b": nonzero,
+            f"param_weight_{weight_bits}b": nonzero,
+        },
+        ends=tuple(layer_stages(compiled.pipeline.graph, len(layers))),
+    )

@@ -1,0 +1,174 @@
+"""What the simulation of the stitched design found: exactness, latency, interval, traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finn_builds.files import (
+    PERFORMANCE_FILE,
+    VERIFICATION_FILE,
+    read_json,
+    read_record,
+    write_json,
+    write_record,
+)
+
+
+@dataclass(frozen=True)
+class SimulatedRun:
+    """One run of frames through the design."""
+
+    frames: int
+    mismatches: int
+    cycles: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What the hardware was compared with, and with what outcome.
+
+    Attributes
+    ----------
+    frames, mismatches : int
+        Frames that were compared, and how many of them differ over all runs.
+    reference, simulator, inputs : str
+        What they were compared with, what executed the hardware, where the frames come from.
+    runs : dict of str to SimulatedRun
+        By what the run was.
+    float32_disagreements : int
+        Frames in which a float32 run of the model gives other integers.
+    seed : int
+    """
+
+    frames: int
+    mismatches: int
+    reference: str
+    simulator: str
+    inputs: str
+    runs: dict[str, SimulatedRun]
+    float32_disagreements: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What one stream did in a run, in beats and cycles.
+
+    Attributes
+    ----------
+    transfers, stalled_cycles, starved_cycles : int
+    first_cycle, last_cycle : int or None
+        Of its beats; None where no beat passed.
+    """
+
+    transfers: int
+    stalled_cycles: int
+    starved_cycles: int
+    first_cycle: int | None
+    last_cycle: int | None
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The cycles of the first and the last beat."""
+        assert self.first_cycle is not None and self.last_cycle is not None
+        return self.first_cycle, self.last_cycle
+
+
+@dataclass(frozen=True)
+class OneFrame:
+    """One frame through the empty design."""
+
+    latency_cycles: int
+    links: dict[str, Traffic]
+
+
+@dataclass(frozen=True)
+class Performance:
+    """Latency and interval of a free run, in cycles; times follow from the clock asked for.
+
+    Attributes
+    ----------
+    cycles, frames : int
+        Length of the run.
+    clock_ns : float
+    frame_bytes : tuple of int
+        Bytes of a frame at the input and at the output.
+    latency_cycles, latency_cycles_max : int
+        Of the first frame, and the longest one.
+    interval_cycles : float
+        Between frames, in the steady state.
+    links : dict of str to Traffic
+        By stream, the input first.
+    one_frame : OneFrame
+    """
+
+    cycles: int
+    frames: int
+    clock_ns: float
+    frame_bytes: tuple[int, int]
+    latency_cycles: int
+    latency_cycles_max: int
+    interval_cycles: float
+    links: dict[str, Traffic]
+    one_frame: OneFrame
+
+    kind = "measured in cycle-accurate simulation; clock as asked for"
+
+    @property
+    def latency_ns(self) -> float:
+        """Time from the first beat of a frame to the last one of its output."""
+        return self.latency_cycles * self.clock_ns
+
+    @property
+    def fps(self) -> float:
+        """Frames per second in the steady state."""
+        return 1e9 / (self.clock_ns * self.interval_cycles)
+
+    def finn_keys(self) -> dict[str, float | int]:
+        """Return what FINN's ``rtlsim_performance.json`` holds."""
+        seconds = self.cycles * self.clock_ns * 1e-9
+        return {
+            "cycles": self.cycles,
+            "runtime[ms]": seconds * 1000,
+            "throughput[images/s]": self.frames / seconds,
+            "stable_throughput[images/s]": self.fps,
+            "DRAM_in_bandwidth[MB/s]": self.frame_bytes[0] * self.fps / 1e6,
+            "DRAM_out_bandwidth[MB/s]": self.frame_bytes[1] * self.fps / 1e6,
+            "fclk[mhz]": 1000 / self.clock_ns,
+            "N": self.frames,
+        }
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The outcome of the simulation."""
+
+    verification: Verification
+    performance: Performance
+
+    def save(self, out: Path, step: str) -> None:
+        """Write ``verification.json``, and ``rtlsim_performance.json`` with FINN's keys too."""
+        write_record(out / VERIFICATION_FILE, self.verification)
+        write_record(out / PERFORMANCE_FILE, self.performance)
+        own: dict[str, Any] = read_json(out / PERFORMANCE_FILE)
+        derived = {"latency_ns": self.performance.latency_ns, "kind": self.performance.kind}
+        write_json(out / PERFORMANCE_FILE, {**self.performance.finn_keys(), **own, **derived})
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> Simulated:
+        """Read what `save` wrote."""
+        return cls(
+            read_record(out / VERIFICATION_FILE, Verification),
+            read_record(out / PERFORMANCE_FILE, Performance),
+        )
+
+
+def traffic_of(links: Mapping[str, Any]) -> dict[str, Traffic]:
+    """Return the simulator's statistics by stream."""
+    return {
+        name: Traffic(stats.transfers, stats.stalled, stats.starved, stats.first, stats.last)
+        for name, stats in links.items()
+    }

@@ -1,0 +1,108 @@
+"""The verified integer network, the frames it was verified with, and how good it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finn_builds.files import ACCURACY_FILE, VECTORS_FILE, checkpoint_path, read_json, write_json
+from finn_builds.network import IntegerNetwork
+from finn_builds.verify.accuracy import Accuracy
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Frames of the verification with their expected outputs.
+
+    Attributes
+    ----------
+    x, y : ndarray of int64, shape (frames, n_in) and (frames, n_out)
+        Inputs, and what the QONNX model gives for them.
+    source : str
+        Where the inputs come from.
+    float32_disagreements : int
+        Frames in which a float32 run of the model gives other integers.
+    features, labels : ndarray or None
+        Raw features and classes of the first frames; None where the frames are random.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    source: str
+    float32_disagreements: int
+    features: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the network gives for labelled data.
+
+    Attributes
+    ----------
+    integers : ndarray of int64, shape (frames, n_out)
+        Outputs in front of a choice of the class.
+    labels : ndarray of int64, shape (frames,)
+    source : str
+    surrogate : bool
+        The data are drawn from statistics of the real data, not real.
+    """
+
+    integers: np.ndarray
+    labels: np.ndarray
+    source: str
+    surrogate: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Streamlined:
+    """The integer network of a build, equal to the QONNX model on all frames.
+
+    Attributes
+    ----------
+    network : IntegerNetwork
+    vectors : Vectors
+    answers : Answers or None
+    accuracy : Accuracy or None
+        None, as the answers, where there are no labelled data.
+    """
+
+    network: IntegerNetwork
+    vectors: Vectors
+    answers: Answers | None
+    accuracy: Accuracy | None
+
+    def save(self, out: Path, step: str) -> None:
+        """Write network, frames, answers and accuracy."""
+        self.network.save(checkpoint_path(out, step, ".npz"))
+        _save(out / VECTORS_FILE, self.vectors)
+        if self.answers is not None:
+            _save(checkpoint_path(out, step, ".answers.npz"), self.answers)
+        accuracy = None if self.accuracy is None else self.accuracy.as_json()
+        write_json(out / ACCURACY_FILE, accuracy)
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> Streamlined:
+        """Read what `save` wrote."""
+        answers = checkpoint_path(out, step, ".answers.npz")
+        accuracy = read_json(out / ACCURACY_FILE)
+        return cls(
+            IntegerNetwork.load(checkpoint_path(out, step, ".npz")),
+            Vectors(**_load(out / VECTORS_FILE)),
+            Answers(**_load(answers)) if answers.is_file() else None,
+            None if accuracy is None else Accuracy(**accuracy),
+        )
+
+
+def _save(path: Path, held: object) -> None:
+    arrays = {name: np.asarray(value) for name, value in vars(held).items() if value is not None}
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] if file[name].ndim else file[name].item() for name in file.files}
