@@ -58,16 +58,6 @@ def write_data(folder: Path = _FOLDER) -> None:
     jets.write_test_set(folder / "jets.npz", SURROGATE_FRAMES)
 
 
-def export(name: str, out_path: str | Path) -> Path:
-    """Write a shipped model as QONNX, anew from its checkpoint; raises as `path`."""
-    # Here and not above: that a build looks for a model must not import torch.
-    from brevitas_models.checkpoint import load
-    from brevitas_models.export import export_qonnx
-
-    model, info = load(path(name))
-    return export_qonnx(model, info, out_path)
-
-
 def _file(name: str, suffix: str) -> Path:
     file = _FOLDER / f"{name}{suffix}"
     known = sorted(found.stem for found in _FOLDER.glob(f"*{suffix}"))
