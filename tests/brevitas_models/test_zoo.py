@@ -12,19 +12,12 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.change_batchsize import ChangeBatchSize
 from qonnx.transformation.infer_shapes import InferShapes
 
-from brevitas_models import (
-    card,
-    checkpoint,
-    datasets,
-    experiment,
-    hardware,
-    metrics,
-    recipe,
-    rounds,
-    zoo,
-)
+from brevitas_models import datasets, metrics, zoo
 from brevitas_models.errors import UserError
-from brevitas_models.export import METADATA_KEY, export_qonnx
+from brevitas_models.model import checkpoint
+from brevitas_models.model.export import METADATA_KEY, export_qonnx
+from brevitas_models.pruning import hardware
+from brevitas_models.train import card, experiment, recipe, rounds
 from deploy.tables import read_table
 
 NAMES = ("digits", "jets", "jets_paper", "jets_tiny")
