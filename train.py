@@ -72,8 +72,8 @@ def train(arguments: Sequence[str]) -> None:
     recipe_file = Path(args.model) if is_file else zoo.recipe_path(args.model)
 
     # Torch takes seconds to import; mistakes above show at once.
-    from brevitas_models import experiment, recipe, record
-    from brevitas_models.progress import Reporter
+    from brevitas_models.train import experiment, recipe, record
+    from brevitas_models.train.progress import Reporter
 
     settings = recipe.load(recipe_file)
     if args.dataset is not None:

@@ -10,8 +10,8 @@ up to 3):
   model at a time; with as many threads as torch takes (in the first turn only), and
   (*usual_one_thread*) with one. All ratios are to the faster of the two: threads that wait for each
   other are slow where the machine is busy.
-- *loop*: `training.train`: no loader, fused Adam, one thread; still Brevitas and autograd.
-- *one*: `stacked.train` of one model in one thread.
+- *loop*: `rules.train`: no loader, fused Adam, one thread; still Brevitas and autograd.
+- *one*: `loop.train` of one model in one thread.
 - *sixteen*: sixteen models of a study (seeds and widths differ) in two processes, each training
   stacks of `--width` models; samples of all models are counted.
 - *compiled*: *one* and *sixteen* with `torch.compile`; the time that compiling takes is not in the
@@ -45,10 +45,11 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.record import machine, versions, write_result
-from brevitas_models import datasets, recipe, rounds, training
-from brevitas_models.recipe import Recipe
-from brevitas_models.stacked.loop import Job, train_many
-from brevitas_models.training import Frames
+from brevitas_models import datasets
+from brevitas_models.train import recipe, rounds, rules
+from brevitas_models.train.loop import Job, train_many
+from brevitas_models.train.recipe import Recipe
+from brevitas_models.train.rules import Frames
 
 PACKAGES = ("torch", "brevitas", "numpy")
 NETWORKS = {
@@ -119,9 +120,9 @@ def scaled(seconds: tuple[float, float], factor: float) -> tuple[float, float]:
 
 
 def loop(network: str, frames: Frames, epochs: int) -> tuple[float, float]:
-    """Train one model with `training.train`."""
+    """Train one model with `rules.train`."""
     chosen, clock = settings(network, 0, epochs), Clock()
-    training.train(
+    rules.train(
         rounds.initial_model(chosen), frames, first(frames), chosen.training, on_epoch=clock.mark
     )
     wall, cpu = clock.seconds()

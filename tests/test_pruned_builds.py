@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from brevitas_models import export, recipe, rounds
-from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.training import Frames
+from brevitas_models.model import export
+from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.train import recipe, rounds
+from brevitas_models.train.rules import Frames
 from finn_builds import BuildConfig, build
 
 SHARE = 0.989

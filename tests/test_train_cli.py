@@ -11,8 +11,9 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import train as command
-from brevitas_models import checkpoint, outputs, stacked
 from brevitas_models.errors import UserError
+from brevitas_models.model import checkpoint
+from brevitas_models.train import loop, outputs
 
 RECIPE = {
     "network": {"layers": [4, 8, 3]},
@@ -182,7 +183,7 @@ def test_an_interrupted_write_leaves_the_old_result(monkeypatch: pytest.MonkeyPa
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("brevitas_models.export.export_qonnx", interrupted)
+    monkeypatch.setattr("brevitas_models.model.export.export_qonnx", interrupted)
     assert command.main([*line, "--seed", "7"]) == 130
     assert entries() == before
     assert Path("result/toy.pt").read_bytes() == first
@@ -203,7 +204,7 @@ def test_an_interrupted_training_goes_on(
     before = entries()
 
     trained = []
-    plain = stacked.train
+    plain = loop.train
 
     def interrupted(*args: object, **ways: object) -> object:
         if len(trained) == 2:
@@ -211,7 +212,7 @@ def test_an_interrupted_training_goes_on(
         trained.append(args)
         return plain(*args, **ways)
 
-    monkeypatch.setattr(stacked, "train", interrupted)
+    monkeypatch.setattr(loop, "train", interrupted)
     assert command.main([*line, "--out", "result", "--quiet"]) == 130
     assert "goes on from there" in capsys.readouterr().err
     kept = {entry for entry in entries() - before if "unfinished" in entry}
@@ -251,7 +252,7 @@ def test_steps_are_compiled_where_that_is_asked_for(
         asked.append(compiled)
         raise UserError("enough")
 
-    monkeypatch.setattr(stacked, "train", stub)
+    monkeypatch.setattr(loop, "train", stub)
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/g++")
     assert command.main(["--model", "toy.yaml"]) == 2
     assert command.main(["--model", "toy.yaml", "--compiled"]) == 2

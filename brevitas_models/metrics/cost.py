@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from brevitas_models.config import MLPConfig
+from brevitas_models.model.config import MLPConfig
 
 
 def layer_bops(

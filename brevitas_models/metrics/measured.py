@@ -13,7 +13,7 @@ from brevitas_models.metrics.accuracy import accuracy_figures
 from brevitas_models.metrics.cost import network_bops, weight_bits
 from brevitas_models.metrics.information import aiq, geometric_mean, neural_efficiency
 from brevitas_models.metrics.roc import background_efficiency, probabilities, roc_auc
-from brevitas_models.quant_mlp import QuantMLP
+from brevitas_models.model.quant_mlp import QuantMLP
 
 Labels = npt.NDArray[np.int64]
 

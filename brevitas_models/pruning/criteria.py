@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from brevitas_models.errors import UserError
+from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, neuron_masks
-from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.settings import PruningSettings
+from brevitas_models.train.settings import PruningSettings
 
 
 @torch.no_grad()
@@ -157,7 +157,7 @@ def _luts_per_digit(model: QuantMLP, cost: str) -> list[float]:
         # An adder is about as wide as what comes into it.
         return [float(bits) for bits in model.config.input_widths]
     # Here and not above: only this way of counting needs the build side.
-    from brevitas_models.hardware import layer_luts
+    from brevitas_models.pruning.hardware import layer_luts
 
     digits = [int(signed_digit_counts(layer).sum()) for layer in integer_weights(model)]
     return [

@@ -56,8 +56,8 @@ def run(arguments: Sequence[str]) -> None:
         )
 
     # Torch takes seconds to import; mistakes above show at once.
-    from brevitas_models.progress import Reporter
     from brevitas_models.study import config, runner
+    from brevitas_models.train.progress import Reporter
 
     study = config.load(args.config)
     if args.source is not None:

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from brevitas_models import recipe, yaml_file
+from brevitas_models import yaml_file
 from brevitas_models.errors import UserError
-from brevitas_models.recipe import Recipe
+from brevitas_models.train import recipe
+from brevitas_models.train.recipe import Recipe
 from brevitas_models.yaml_file import Section
 
 Width = Annotated[int, Field(ge=1, le=32)]

@@ -12,11 +12,11 @@ import numpy as np
 from brevitas_models import datasets
 from brevitas_models.datasets import Dataset
 from brevitas_models.datasets.folds import fold
-from brevitas_models.distill import Teacher
-from brevitas_models.experiment import Experiment
-from brevitas_models.settings import DistillationSettings
 from brevitas_models.study.config import Study
 from brevitas_models.study.points import Point
+from brevitas_models.train.distill import Teacher
+from brevitas_models.train.experiment import Experiment
+from brevitas_models.train.settings import DistillationSettings
 
 
 class StudyData:

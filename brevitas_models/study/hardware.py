@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from brevitas_models import checkpoint, rounds
 from brevitas_models.errors import UserError
-from brevitas_models.export import export_qonnx
-from brevitas_models.progress import Reporter
-from brevitas_models.record import checkpoint_info
-from brevitas_models.rounds import RoundResult
+from brevitas_models.model import checkpoint
+from brevitas_models.model.export import export_qonnx
 from brevitas_models.study.config import Hardware, Study
 from brevitas_models.study.plans import Progress
 from brevitas_models.study.points import Point, renamed
 from brevitas_models.study.store import Finished
-from brevitas_models.training import EpochRecord
+from brevitas_models.train import rounds
+from brevitas_models.train.progress import Reporter
+from brevitas_models.train.record import checkpoint_info
+from brevitas_models.train.rounds import RoundResult
+from brevitas_models.train.rules import EpochRecord
 
 
 def add(study: Study, points: Sequence[Point], progress: Progress, reporter: Reporter) -> int:

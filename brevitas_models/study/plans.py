@@ -6,16 +6,16 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from brevitas_models import rounds
 from brevitas_models.errors import UserError
-from brevitas_models.stacked.compiling import check_compiler
-from brevitas_models.stacked.loop import SHARED
-from brevitas_models.stacked.stack import stackable
 from brevitas_models.study import bayes
 from brevitas_models.study.config import Bayes, Study
 from brevitas_models.study.data import StudyData
 from brevitas_models.study.points import Point, bayes_point
 from brevitas_models.study.store import Store
+from brevitas_models.train import rounds
+from brevitas_models.train.loop import SHARED
+from brevitas_models.train.stacked.compiling import check_compiler
+from brevitas_models.train.stacked.stack import stackable
 
 # Sizes tried in a search and what they gave.
 History = list[tuple[tuple[int, ...], float | None]]

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from brevitas_models import recipe
-from brevitas_models.config import FLOAT_BITS
 from brevitas_models.errors import UserError
-from brevitas_models.recipe import Recipe
+from brevitas_models.model.config import FLOAT_BITS
 from brevitas_models.study.config import Grid, Study
+from brevitas_models.train import recipe
+from brevitas_models.train.recipe import Recipe
 
 # Settings of a grid: where each stands in a recipe.
 PLACES = {

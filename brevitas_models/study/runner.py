@@ -8,10 +8,8 @@ from pathlib import Path
 
 import filelock
 
-from brevitas_models import rounds
 from brevitas_models.errors import UserError
 from brevitas_models.files import write_atomic
-from brevitas_models.progress import Reporter
 from brevitas_models.study import table
 from brevitas_models.study.config import Study
 from brevitas_models.study.data import StudyData
@@ -21,6 +19,8 @@ from brevitas_models.study.pool import Lost, Pool, where
 from brevitas_models.study.store import Store
 from brevitas_models.study.table import Row
 from brevitas_models.study.work import Member, Task
+from brevitas_models.train import rounds
+from brevitas_models.train.progress import Reporter
 
 # Seconds between two writings of the table while the study runs.
 _TABLE_EVERY = 2.0

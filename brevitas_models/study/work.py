@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brevitas_models import metrics, pruning, recipe, rounds
-from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.stacked.compiling import Compiled
-from brevitas_models.stacked.loop import Job, train_many
-from brevitas_models.training import Frames
+from brevitas_models import metrics, pruning
+from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.train import recipe, rounds
+from brevitas_models.train.loop import Job, train_many
+from brevitas_models.train.rules import Frames
+from brevitas_models.train.stacked.compiling import Compiled
 
 State = dict[str, Tensor]
 
@@ -57,7 +58,7 @@ class Task:
     round : int
     class_names : tuple of str
     compiled : bool or "auto"
-        As in `stacked.train_many`.
+        As in `loop.train_many`.
     """
 
     members: tuple[Member, ...]

@@ -23,12 +23,12 @@ def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
     UserError
         When neither style nor any mixture fits the board, with ``style`` ``auto``.
     """
-    count = len(streamlined.network.layers())
-    every: tuple[Style, ...] = ("folded",) * count
+    layers = streamlined.network.layers()
+    every: tuple[Style, ...] = tuple("folded" for _ in layers)
     if cfg.style == "folded":
         return _styles(streamlined, every, "asked for with --style folded", cfg)
     budget = cfg.board_spec.budget
-    every = ("sparse",) * count
+    every = tuple("sparse" for _ in layers)
     if cfg.style == "sparse":
         why = "asked for with --style sparse"
         styles = _styles(streamlined, every, why, cfg)
@@ -42,8 +42,8 @@ def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
         return whole
     shutil.rmtree(cfg.out / CODE_DIR)
     costs = _costs(streamlined, cfg)
-    layers = [layer_to_fold(layer, cfg.board_spec.part) for layer in streamlined.network.layers()]
-    choice = choose(layers, costs, budget)
+    part = cfg.board_spec.part
+    choice = choose([layer_to_fold(layer, part) for layer in layers], costs, budget)
     return _styles(streamlined, choice.styles, reason(choice, budget), cfg, costs)
 
 

@@ -32,12 +32,13 @@ def network_performance(hardware: Hardware, clock_ns: float) -> dict[str, int | 
 
 def op_and_param_counts(hardware: Hardware) -> dict[str, Mapping[str, float]]:
     """Return operations and parameters of each block and, under ``total``, of all."""
-    found: dict[str, Mapping[str, float]] = {b.name: b.counts for b in hardware.blocks if b.counts}
+    found: dict[str, Mapping[str, float]]
+    found = {b.name: dict(b.counts) for b in hardware.blocks if b.counts}
     total: dict[str, float] = {}
     for counts in found.values():
         for name, amount in counts.items():
             total[name] = total.get(name, 0.0) + amount
-    return {name: dict(counts) for name, counts in found.items()} | {"total": total}
+    return {**found, "total": total}
 
 
 def step_generate_estimate_reports(

@@ -76,7 +76,7 @@ def choose(
     UserError
         When no combination fits.
     """
-    every: tuple[Style, ...] = ("sparse",) * len(layers)
+    every: tuple[Style, ...] = tuple("sparse" for _ in layers)
     best = _evaluate(every, layers, costs, budget)
     if best is not None:
         return best  # an interval of one cycle: nothing is shorter
@@ -87,9 +87,7 @@ def choose(
     combinations = itertools.product(*allowed)
     if len(layers) > MAX_LAYERS:
         # Either end of the network sparse, the rest folded.
-        n = len(layers)
-        ends: list[tuple[Style, ...]]
-        ends = [("sparse",) * k + ("folded",) * (n - k) for k in range(n + 1)]
+        ends = [_ends(k, len(layers)) for k in range(len(layers) + 1)]
         combinations = ends + [styles[::-1] for styles in ends]
     found = [
         choice
@@ -103,6 +101,11 @@ def choose(
             "fewer bits or smaller layers"
         )
     return min(found, key=lambda choice: (choice.interval, choice.latency, choice.resources.LUT))
+
+
+def _ends(first: int, layers: int) -> tuple[Style, ...]:
+    """Return the styles of a network of which only the first layers are sparse."""
+    return tuple("sparse" if index < first else "folded" for index in range(layers))
 
 
 def _evaluate(

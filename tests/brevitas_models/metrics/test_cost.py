@@ -8,9 +8,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.inference_cost import inference_cost
 
 from brevitas_models import metrics
-from brevitas_models.config import MLPConfig
-from brevitas_models.export import export_qonnx
-from brevitas_models.quant_mlp import QuantMLP
+from brevitas_models.model.config import MLPConfig
+from brevitas_models.model.export import export_qonnx
+from brevitas_models.model.quant_mlp import QuantMLP
 
 LAYERS = (16, 64, 32, 32, 5)
 # In each of its rounds the paper's code prunes a rounded share of the weights that are left.

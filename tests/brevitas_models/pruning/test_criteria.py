@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brevitas_models import pruning
-from brevitas_models.config import MLPConfig
 from brevitas_models.errors import UserError
+from brevitas_models.model.config import MLPConfig
+from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning import criteria
 from brevitas_models.pruning.ranking import neuron_masks
-from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.settings import PruningSettings
+from brevitas_models.train.settings import PruningSettings
 
 LAYERS = (6, 12, 10, 4)
 CRITERIA = ("magnitude", "random", "neurons", "hardware")

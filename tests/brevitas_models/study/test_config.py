@@ -10,7 +10,7 @@ from brevitas_models.errors import UserError
 from brevitas_models.study import config, points
 from tests.brevitas_models.study.conftest import MINI
 
-STUDIES = Path(config.__file__).parents[1] / "studies"
+STUDIES = Path(config.__file__).parent
 
 
 @pytest.mark.parametrize("name", ["paper_small", "paper_full"])

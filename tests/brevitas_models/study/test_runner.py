@@ -13,13 +13,13 @@ import pytest
 import torch
 import yaml
 
-from brevitas_models import rounds, stacked
 from brevitas_models.errors import UserError
-from brevitas_models.progress import Reporter
 from brevitas_models.study import config, plans, runner, store, table, work
 from brevitas_models.study.data import StudyData
 from brevitas_models.study.points import grid_points
 from brevitas_models.study.pool import Pool
+from brevitas_models.train import loop, rounds
+from brevitas_models.train.progress import Reporter
 from tests.brevitas_models.study.conftest import MINI
 
 Make = Callable[..., config.Study]
@@ -61,7 +61,7 @@ def test_rows_are_those_of_training_alone(mini: Make, rows_of: Rows, tmp_path: P
             point.recipe,
             work.Frames(x, y),
             work.Frames(x_val, y_val),
-            trainer=stacked.train,
+            trainer=loop.train,
         )
         mine = [row for row in rows if row["seed"] == point.recipe.training.seed]
         for row, result in zip(mine, results, strict=True):
