@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
-from qonnx.transformation.general import GiveReadableTensorNames
+from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 from qonnx.util.basic import qonnx_make_model
 
 from finn_builds.network import Layer, Requantise
@@ -213,6 +213,7 @@ def hardware_nodes(layers: Sequence[Layer], part: str) -> ModelWrapper:
     model = integer_nodes(layers, narrow_weights=dsp_block(part) == "DSP48E1")
     model = model.transform(InferThresholdingLayer())
     model = model.transform(InferQuantizedMatrixVectorActivation())
+    model = model.transform(GiveUniqueNodeNames())
     return model.transform(GiveReadableTensorNames())
 
 
