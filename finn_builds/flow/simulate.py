@@ -13,7 +13,6 @@ import numpy as np
 from finn_builds import tools
 from finn_builds.config.build import BuildConfig
 from finn_builds.files import STITCHED_DIR
-from finn_builds.flow.stitch import RUNTIME
 from finn_builds.sim.accelerator import Accelerator, Run
 from finn_builds.sim.compile import Trace
 from finn_builds.stitch.blocks import Hardware
@@ -83,7 +82,6 @@ def _simulate(hardware: Hardware, cfg: BuildConfig, x: np.ndarray) -> dict[str, 
     idle = 100 * (sum(cycles) + max(cycles) + 100)
     drain = 2 * (sum(cycles) + 100)
     trace_file = None if cfg.trace is None else cfg.out / f"trace.{cfg.trace}"
-    runtime = cfg.out / RUNTIME
     # Compiling takes most of the time, the more the larger the design.
     cfg.progress(0, 20, "compiling the simulator")
     accelerator = Accelerator(
@@ -93,7 +91,6 @@ def _simulate(hardware: Hardware, cfg: BuildConfig, x: np.ndarray) -> dict[str, 
         stitched,
         trace=cast("Trace | None", cfg.trace),  # one of the two once validated
         trace_file=trace_file,
-        runtime_dir=runtime if runtime.is_dir() and cfg.trace is None else None,
     )
     try:
         cfg.progress(16, 20, "free-running")

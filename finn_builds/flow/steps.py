@@ -57,7 +57,6 @@ STEPS: tuple[Step, ...] = (
         outputs=(
             "final_hw_config.json",
             "report/estimate_layer_resources_final.json",
-            "simulator",
         ),
     ),
     Step(

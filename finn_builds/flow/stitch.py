@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,9 +17,6 @@ from finn_builds.stitch.blocks import FIFO, Hardware, with_fifos
 from finn_builds.stitch.design import TOP, Design, with_open_fifos
 from finn_builds.stitch.sources import Stitched, design_files, write_design
 from finn_builds.vivado.ipxact import COMPONENT_FILE, component_xml
-
-#: The compiled simulation engine, which the simulation of the final design uses again.
-RUNTIME = "simulator"
 
 #: Frames of one trial; the second half of them is the steady state that is measured.
 _TRIAL_FRAMES = 24
@@ -53,7 +49,6 @@ def _find_depths(hardware: Hardware, cfg: BuildConfig) -> list[int]:
         write_design(files, hdl),
         cfg.scratch / "sim",
         hdl,
-        runtime_dir=cfg.scratch / RUNTIME,
     )
     cycles = list(hardware.cycles().values())
     slowest = max(cycles)
@@ -75,8 +70,6 @@ def _find_depths(hardware: Hardware, cfg: BuildConfig) -> list[int]:
         return int(run.end[-1] - run.end[_TRIAL_FRAMES // 2 - 1])
 
     try:
-        # Copied once whole: a compiler that outlives a killed build must not write into the folder.
-        shutil.copytree(cfg.scratch / RUNTIME, cfg.out / RUNTIME)
         return smallest_depths(simulate, [s.in_bits for s in fifos], largest, cfg.progress)
     finally:
         accelerator.close()

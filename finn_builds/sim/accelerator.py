@@ -69,8 +69,6 @@ class Accelerator:
         ``"vcd"`` or ``"fst"`` to be able to write waveforms.
     trace_file : Path or None
         The waveform to write.
-    runtime_dir : Path or None
-        Where the compiled simulation engine is kept for other designs to use again.
     """
 
     def __init__(
@@ -82,7 +80,6 @@ class Accelerator:
         *,
         trace: Trace | None = None,
         trace_file: Path | None = None,
-        runtime_dir: Path | None = None,
     ) -> None:
         self.design = design
         library = compile_design(
@@ -93,7 +90,6 @@ class Accelerator:
             build_dir=build_dir,
             links=design.links,
             trace=trace,
-            runtime_dir=runtime_dir,
         )
         self.simulator = Simulator(library, data_dir, trace_file=trace_file)
 

@@ -3,7 +3,7 @@
 Verilator translates each design to C++; g++ is called directly and not through Verilator's
 makefile, for then all parts compile side by side as a few large units whose headers are read once,
 and neither make nor Perl is needed. Verilator's run time and the engine form one unit that is
-the same for all designs and is compiled once per `runtime_dir`.
+the same for all designs and is compiled once per user and version.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,9 @@ _PORTS = (
     "m_axis_0_tvalid",
     "m_axis_0_tready",
 )
+#: Where the engine is kept: it takes as long to compile as a design.
+ENGINE_CACHE = Path.home() / ".cache" / "prunestream" / "engine"
+
 #: How g++ compiles what Verilator generates.
 CXX_FLAGS = ("-std=gnu++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-w")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
@@ -110,8 +114,8 @@ def compile_designs(
     trace
         Be able to write waveforms of this kind (slower, so only where asked for).
     runtime_dir
-        Where the compiled engine is kept; give the same folder to several calls to compile it
-        once. By default a folder in `build_dir`.
+        Where the compiled engine is kept for all designs, a file for each version. By default the
+        user's cache.
 
     Returns
     -------
@@ -145,9 +149,8 @@ def compile_designs(
     if trace:
         flags += [f"-DPRUNESTREAM_TRACE_{trace.upper()}", "-DPRUNESTREAM_TRACES", "-DVM_TRACE=1"]
 
-    runtime, runtime_commands = _runtime(
-        runtime_dir or build_dir / "runtime", engine_dir, build_dir, flags
-    )
+    folder = _writable(runtime_dir or ENGINE_CACHE, build_dir / "runtime")
+    runtime, runtime_commands = _runtime(folder, engine_dir, build_dir, flags)
     verilate = [
         _verilate_command(design, prefix, build_dir, trace)
         for design, prefix in zip(designs, prefixes, strict=True)
@@ -188,6 +191,17 @@ def _write(folder: Path, files: Mapping[str, str]) -> None:
         (folder / name).write_text(text)
 
 
+def _writable(folder: Path, otherwise: Path) -> Path:
+    """Return a folder, made if need be, or another one where it can't be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        otherwise.mkdir(parents=True, exist_ok=True)
+        return otherwise
+
+
 def _runtime(
     folder: Path, engine_dir: Path, build_dir: Path, flags: Sequence[str]
 ) -> tuple[Path, list[tools.Command]]:
@@ -198,9 +212,7 @@ def _runtime(
         digest.update(text.encode() + b"\0")
     for flag in flags:  # but not the folders among them: the engine's text is in the digest already
         digest.update((flag if flag.startswith("-") else "").encode() + b"\0")
-    folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"engine-{digest.hexdigest()[:16]}.o"
+    path = folder.resolve() / f"engine-{digest.hexdigest()[:16]}.o"
     if path.exists():
         return path, []
     # A name of its own until it is whole: several builds may share the folder.
