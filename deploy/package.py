@@ -9,10 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 if __package__:  # in the project's checkout
-    from deploy.host_model import HostModel, HostModelError
     from deploy.registers import DriverError
 else:  # beside this file, as on the board
-    from host_model import HostModel, HostModelError
     from registers import DriverError
 
 __all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
@@ -87,6 +85,11 @@ class Package:
         missing = [key for key in _KEYS if key not in self.description]
         if missing:
             raise DriverError(f"{path} does not have {', '.join(missing)}: copy the package again")
+        # Here and not above: the list of files is read by builds that need no numpy.
+        if __package__:
+            from deploy.host_model import HostModel, HostModelError
+        else:
+            from host_model import HostModel, HostModelError
         try:
             self.host_model = HostModel.from_dict(self.description["host_model"])
         except HostModelError as error:

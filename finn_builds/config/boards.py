@@ -110,7 +110,7 @@ def board_path(name: str, folder: Path = BOARD_DIR) -> Path:
     Raises
     ------
     UserError
-        The folder holds no such board; the message lists those it holds.
+        The folder holds no such board; the message lists those that it holds.
     """
     names = board_names(folder)
     if name not in names:
@@ -150,7 +150,7 @@ def load_board(name: str, folder: Path = BOARD_DIR) -> Board:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where is not None else ""
         raise UserError(
-            f"{path}{line}: not a YAML file ({_first_line(error)}); mend it there"
+            f"{path}{line}: not a YAML file ({_first_line(error)}); fix it there"
         ) from error
     if not isinstance(content, dict):
         raise UserError(
@@ -186,4 +186,5 @@ def _first_problem(error: ValidationError) -> str:
         case "value_error":  # raised by Board itself: the message begins with the key
             return str(problem["ctx"]["error"])
         case _:
-            return f"{key}: {problem['msg']}, found {problem['input']!r}"
+            expected = problem["msg"].removeprefix("Input should be ")
+            return f"{key}: expected {expected}, found {problem['input']!r}; change it"

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,17 +29,23 @@ from pydantic.dataclasses import dataclass
 from finn_builds.config import fingerprint as fp
 from finn_builds.config import inputs as files
 from finn_builds.config.boards import Board, board_path, load_board
-from finn_builds.config.checks import is_path
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
-from finn_builds.config.inputs import find_data, find_folding, find_model, find_output_dir
+from finn_builds.config.inputs import (
+    find_data,
+    find_folding,
+    find_model,
+    find_output_dir,
+    is_path,
+)
 from finn_builds.config.options import fault, option, options_of
 from finn_builds.errors import UserError
 from finn_builds.tools.programs import require
 
-WHAT = "what to build"
-SIZE = "how fast, how large"
-CHECK = "how to check it"
 RUN = "how to run"
+what = partial(option, group="what to build")
+size = partial(option, group="how fast, how large")
+check = partial(option, group="how to check it")
+run = partial(option, group=RUN)
 
 Text = Annotated[
     str, BeforeValidator(lambda given: str(given) if isinstance(given, Path) else given)
@@ -59,162 +66,118 @@ class BuildConfig:
     checks the rest and returns the completed copy that the steps get.
     """
 
-    board: str | None = option(
+    board: str | None = what(
+        "--board NAME",
         None,
         "board to build for (see --list-boards)",
-        group=WHAT,
-        flag="--board",
-        metavar="NAME",
         expected="the name of a board",
     )
-    model: Text = option(
+    model: Text = what(
+        "--model NAME|FILE",
         "jets",
         "name of a model of the zoo, or path of a QONNX file",
-        group=WHAT,
-        flag="--model",
-        metavar="NAME|FILE",
         expected="the name of a model or the path of a file",
     )
-    output_dir: str | Path | None = option(
-        None,
-        "build folder",
-        group=WHAT,
-        flag="--out",
-        metavar="DIR",
-        unset="build/<model>_<board>",
-        expected="a path",
+    output_dir: str | Path | None = what(
+        "--out DIR", None, "build folder", unset="build/<model>_<board>", expected="a path"
     )
-    top1: bool = option(
-        False,
-        "put out the index of the largest logit (the class) instead of the logits",
-        group=WHAT,
-        flag="--top1",
+    top1: bool = what(
+        "--top1", False, "put out the index of the largest logit (the class), not the logits"
     )
-    input_quant: str | None = option(
+    input_quant: str | None = what(
+        "--input-quant TYPE",
         None,
         "quantise the input of a model that has no input quantiser, e.g. to INT8",
-        group=WHAT,
-        flag="--input-quant",
-        metavar="TYPE",
         expected="INT2 to INT8 or UINT1 to UINT8",
         pattern="^(INT[2-8]|UINT[1-8])$",
     )
-    input_scale: float | None = option(
+    input_scale: float | None = what(
+        "--input-scale STEP",
         None,
         "step of that quantiser",
-        group=WHAT,
-        flag="--input-scale",
-        metavar="STEP",
         unset="from the range of the data",
         gt=0,
     )
-    synth_clk_period_ns: float | None = option(
+    synth_clk_period_ns: float | None = size(
+        "--clock-ns NS",
         None,
         "clock period in ns",
-        group=SIZE,
-        flag="--clock-ns",
-        metavar="NS",
         unset="the board's",
         expected="1 ns or more (these FPGAs do not reach 1 GHz)",
         ge=1,
     )
-    target_fps: float | None = option(
+    target_fps: float | None = size(
+        "--target-fps FPS",
         None,
         "frames per second to reach",
-        group=SIZE,
-        flag="--target-fps",
-        metavar="FPS",
         unset="the most that fits the board",
         gt=0,
     )
-    folding_config_file: str | Path | None = option(
+    folding_config_file: str | Path | None = size(
+        "--folding FILE",
         None,
         "FINN folding configuration (JSON) of folded layers",
-        group=SIZE,
-        flag="--folding",
-        metavar="FILE",
         expected="a path",
     )
-    style: Literal["auto", "folded", "sparse"] = option(
+    style: Literal["auto", "folded", "sparse"] = size(
+        "--style",
         "auto",
         "how layers are built: folded (shared multipliers, weights in memory), sparse (every "
         "remaining weight is logic, one frame per clock), or auto (chosen for each layer)",
-        group=SIZE,
-        flag="--style",
     )
-    latency_cycles: int | None = option(
+    latency_cycles: int | None = size(
+        "--latency-cycles N",
         None,
         "clocks from input to output that each run of sparse layers is pipelined for",
-        group=SIZE,
-        flag="--latency-cycles",
-        metavar="N",
         unset="as the clock period demands",
         ge=2,
     )
-    synth: Literal["auto", "yosys", "vivado", "none"] = option(
+    synth: Literal["auto", "yosys", "vivado", "none"] = size(
+        "--synth",
         "auto",
         "what counts the resources: yosys, vivado, none (estimates only), or auto (vivado where it "
         "is installed, else yosys)",
-        group=SIZE,
-        flag="--synth",
     )
-    bitfile: bool = option(
+    bitfile: bool = size(
+        "--bitfile",
         False,
         "run Vivado to the bitfile; without Vivado the build leaves a project for it",
-        group=SIZE,
-        flag="--bitfile",
     )
-    fpga_part: str | None = option(
-        None, "part of the FPGA, as a check", group=SIZE, flag=None, unset="the board's"
-    )
-    data: Text | None = option(
+    fpga_part: str | None = size("", None, "part of the FPGA, as a check", unset="the board's")
+    data: Text | None = check(
+        "--data NAME|FILE",
         None,
         "data to verify with: the name of a data set, or an .npz or .csv file",
-        group=CHECK,
-        flag="--data",
-        metavar="NAME|FILE",
         unset="the data set of a model of the zoo, else random inputs",
         expected="the name of a data set or the path of a file",
     )
-    standardise: bool = option(
+    standardise: bool = check(
+        "--standardise",
         False,
         "subtract the mean of the training data and divide by their standard deviation before the "
         "model; a file of --data brings both as scaler_mean and scaler_scale",
-        group=CHECK,
-        flag="--standardise",
     )
     # Three or more: the interval between frames is measured over the second half of them.
-    verify_frames: int = option(
-        1000,
-        "frames to compare with the QONNX model",
-        group=CHECK,
-        flag="--verify-frames",
-        metavar="N",
-        ge=3,
+    verify_frames: int = check(
+        "--verify-frames N", 1000, "frames to compare with the QONNX model", ge=3
     )
-    verify_seed: int = option(
-        0, "seed of random inputs and stalls", group=CHECK, flag="--seed", metavar="N", ge=0
+    verify_seed: int = check("--seed N", 0, "seed of random inputs and stalls", ge=0)
+    trace: Literal["vcd", "fst"] | None = check(
+        "--trace", None, "write a waveform of the simulation"
     )
-    trace: Literal["vcd", "fst"] | None = option(
-        None, "write a waveform of the simulation", group=CHECK, flag="--trace"
-    )
-    start_step: str | None = option(
+    start_step: str | None = run(
+        "--start-step STEP",
         None,
         "run again from this step on",
-        group=RUN,
-        flag="--start-step",
-        metavar="STEP",
         expected="the name of a step (see --list-steps)",
     )
-    stop_step: str | None = option(
+    stop_step: str | None = run(
+        "--stop-step STEP",
         None,
         "stop after this step",
-        group=RUN,
-        flag="--stop-step",
-        metavar="STEP",
         expected="the name of a step (see --list-steps)",
     )
-    force: bool = option(False, "run every step again", group=RUN, flag="--force")
+    force: bool = run("--force", False, "run every step again")
 
     @model_validator(mode="wrap")
     @classmethod

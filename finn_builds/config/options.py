@@ -20,34 +20,32 @@ from annotated_types import Ge, Gt
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from finn_builds.config.checks import is_path
+from finn_builds.config.inputs import is_path
 
 
 def option(
+    flag: str,
     default: Any,
     help: str,
     *,
     group: str,
-    flag: str | None,
-    metavar: str | None = None,
-    unset: str | None = None,
-    expected: str | None = None,
+    unset: str = "",
+    expected: str = "",
     **limits: Any,
 ) -> Any:
     """Describe one field.
 
     Parameters
     ----------
+    flag
+        Option of the command line and the name of its value there, as ``"--out DIR"``; empty for a
+        field that Python alone sets. Where the values are a list, they need no name.
     default
         Value where none is given.
     help
         What the option does, as ``--help`` and the table show it.
     group
         Heading under which it is shown.
-    flag
-        Option of the command line, or None for a field that Python alone sets.
-    metavar
-        Name of the value in ``--help``; by default the choices, or the type's own.
     unset
         What a default of None means.
     expected
@@ -55,13 +53,7 @@ def option(
     **limits
         Of the value, as ``pydantic.Field`` takes them: ``gt``, ``ge``, ``pattern``.
     """
-    words: dict[str, Any] = {
-        "group": group,
-        "flag": flag,
-        "metavar": metavar,
-        "unset": unset,
-        "expected": expected,
-    }
+    words: dict[str, Any] = {"flag": flag, "group": group, "unset": unset, "expected": expected}
     return Field(default, description=help, json_schema_extra={"option": words}, **limits)
 
 
@@ -73,29 +65,23 @@ class Option:
     """The field's name; FINN's where FINN has the field."""
     kind: type
     """``bool``, ``int``, ``float`` or ``str``."""
-    choices: tuple[str, ...]
-    """All allowed values, where they are a list."""
     default: Any
+    default_text: str
+    """The default in words, empty for a switch that is off."""
     help: str
     group: str
-    flag: str | None
+    flag: str
+    """Option of the command line, or empty."""
     metavar: str | None
-    unset: str | None
+    """Name of the value on the command line."""
     expected: str
     """The allowed values in words."""
 
     @property
     def called(self) -> str:
         """The name in messages: that of the field, and the flag where it is another word."""
-        plain = self.flag in (None, "--" + self.name.replace("_", "-"))
+        plain = self.flag in ("", "--" + self.name.replace("_", "-"))
         return self.name if plain else f"{self.name} ({self.flag})"
-
-    @property
-    def default_text(self) -> str:
-        """The default in words, empty for a switch that is off."""
-        if self.default is None:
-            return self.unset or ""
-        return "" if self.kind is bool else str(self.default)
 
 
 def options_of(config: type) -> tuple[Option, ...]:
@@ -112,16 +98,18 @@ def _option(name: str, info: FieldInfo) -> Option:
         kind = typing.get_args(kind)[0]  # what stands beside it is None, or a path given as Path
     choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
     kind = str if choices else kind
-    assert kind in (bool, int, float, str), f"{name}: {kind}"
-    metavar = words["metavar"] or "|".join(choices) or None
-    expected = words["expected"] or _expected(kind, choices, info.metadata)
+    flag, _, metavar = words["flag"].partition(" ")
+    shown = words["unset"] if info.default is None else "" if kind is bool else str(info.default)
     return Option(
         name=name,
         kind=kind,
-        choices=choices,
         default=info.default,
+        default_text=shown,
         help=info.description or "",
-        **{**words, "metavar": metavar, "expected": expected},
+        group=words["group"],
+        flag=flag,
+        metavar=metavar or "|".join(choices) or None,
+        expected=words["expected"] or _expected(kind, choices, info.metadata),
     )
 
 
@@ -166,7 +154,7 @@ def add_arguments(parser: argparse.ArgumentParser, options: Sequence[Option]) ->
     """Add the options to a command line; those that are not given do not appear in its result."""
     groups: dict[str, Any] = {}
     for item in options:
-        if item.flag is None:
+        if not item.flag:
             continue
         if item.group not in groups:
             groups[item.group] = parser.add_argument_group(item.group)
@@ -189,7 +177,7 @@ def command_words(options: Sequence[Option], values: typing.Mapping[str, Any]) -
     """Return options of the command line that give some values, with their flags."""
     words = []
     for item in options:
-        if item.flag is None or item.name not in values:
+        if not item.flag or item.name not in values:
             continue
         words.append(item.flag)
         if item.kind is not bool:
@@ -221,7 +209,7 @@ def table(options: Sequence[Option]) -> str:
         for item in options:
             if item.group != group:
                 continue
-            flag = "-" if item.flag is None else f"`{item.flag}`"
+            flag = f"`{item.flag}`" if item.flag else "-"
             text = item.help + (f"; default: {item.default_text}" if item.default_text else "")
             lines.append(f"| {flag} | `{item.name}` | {item.expected} | {text} |")
         lines.append("")

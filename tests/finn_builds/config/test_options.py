@@ -23,13 +23,11 @@ from finn_builds.config.options import (
 
 @dataclass(kw_only=True, config=ConfigDict(extra="forbid", strict=True))
 class Oven:
-    heat: float | None = option(
-        None, "temperature in %", group="a", flag="--heat", unset="room", gt=0
-    )
-    slices: int = option(2, "slices", group="a", flag="--n", ge=1)
-    mode: Literal["fan", "grill"] = option("fan", "how", group="b", flag="--mode")
-    light: bool = option(False, "light on", group="b", flag="--light")
-    serial: str | Path | None = option(None, "serial number", group="b", flag=None)
+    heat: float | None = option("--heat C", None, "heat in %", group="a", unset="room", gt=0)
+    slices: int = option("--n", 2, "slices", group="a", ge=1)
+    mode: Literal["fan", "grill"] = option("--mode", "fan", "how", group="b")
+    light: bool = option("--light", False, "light on", group="b")
+    serial: str | Path | None = option("", None, "serial number", group="b")
 
 
 OVEN = options_of(Oven)
@@ -51,7 +49,7 @@ def test_command_line_gives_what_was_given_and_no_more(capsys: pytest.CaptureFix
     with pytest.raises(SystemExit):
         parser.parse_args(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "--heat HEAT temperature in % (default: room)" in text
+    assert "--heat C heat in % (default: room)" in text
     assert "--mode fan|grill how (default: fan)" in text
     assert "serial" not in text
 
@@ -77,6 +75,6 @@ def test_wrong_value_is_explained(values: dict, message: str) -> None:
 
 def test_table() -> None:
     lines = table(OVEN).splitlines()
-    assert "| `--heat` | `heat` | a number above 0 | temperature in %; default: room |" in lines
+    assert "| `--heat` | `heat` | a number above 0 | heat in %; default: room |" in lines
     assert "| - | `serial` | a text | serial number |" in lines
     assert [line for line in lines if line.startswith("## ")] == ["## A", "## B"]

@@ -208,7 +208,7 @@ def test_two_builds_side_by_side(
 class TestCommandLine:
     def test_every_setting_has_an_option(self) -> None:
         """What decides the result can be given on the command line."""
-        flags = {item.name for item in OPTIONS if item.flag is not None}
+        flags = {item.name for item in OPTIONS if item.flag}
         assert DECLARED_FIELDS - {"fpga_part"} <= flags, "the part is the board's"
 
     def test_the_command_repeats_the_build(
