@@ -56,41 +56,26 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     modes = ("execute", "throughput_test", "latency_test")
     add("--exec_mode", choices=modes, default="execute", help="default execute: classify a file")
-    add("--platform", default=None, help="zynq-iodma, which is the default")
+    add("--platform", help="zynq-iodma, which is the default")
     add("--batchsize", type=_positive, default=1, help="frames per run (default 1)")
     add("--device", type=int, default=0, help="index of the pynq device (default 0)")
-    add("--bitfile", type=Path, default=None, help="default bitfile/finn-accel.bit")
-    add(
-        "--inputfile",
-        type=Path,
-        default=Path("input.npy"),
-        help="features (frames, features), default %(default)s",
-    )
-    add(
-        "--outputfile",
-        type=Path,
-        default=Path("output.npy"),
-        help="classes (frames,), default %(default)s",
-    )
+    add("--bitfile", type=Path, help="default bitfile/finn-accel.bit")
+    file: dict = {"type": Path, "metavar": "FILE"}
+    text = "features (frames, features), default %(default)s"
+    add("--inputfile", **file, default=Path("input.npy"), help=text)
+    text = "classes (frames,), default %(default)s"
+    add("--outputfile", **file, default=Path("output.npy"), help=text)
     add("--scores", action="store_true", help="write the network's outputs instead of classes")
     add("--integers", action="store_true", help="integers in and out, without the host's steps")
     add("--repeats", type=_positive, default=20, help="runs that are timed (default 20)")
-    add(
-        "--metrics",
-        type=_metrics,
-        default=Path("nw_metrics.json"),
-        help="the measured figures, as JSON and beside it as text, default %(default)s",
-    )
+    text = "the measured figures, as JSON and beside it as text, default %(default)s"
+    add("--metrics", type=_metrics, default=Path("nw_metrics.json"), metavar="FILE", help=text)
     add("--timeout", type=float, default=10.0, help="seconds a run may take (default 10)")
-    add(
-        "--virtual",
-        nargs="?",
-        const=True,
-        default=False,
-        metavar="MEMORY",
-        help="simulate the board, on a host; its memory may be given, such as "
-        "latency=200,jitter=50,ready=0.5,valid=0.5,seed=1 or read_error=slverr",
+    text = (
+        "simulate the board, on a host; its memory may be given, such as "
+        "latency=200,jitter=50,ready=0.5,valid=0.5,seed=1 or read_error=slverr"
     )
+    add("--virtual", nargs="?", const=True, default=False, metavar="MEMORY", help=text)
     add("--package", type=Path, default=Path(__file__).parent, help=argparse.SUPPRESS)
     return parser
 
@@ -112,19 +97,19 @@ def _load(path: Path) -> np.ndarray:
 @contextmanager
 def _writing(path: Path) -> Iterator[BinaryIO]:
     """Open a file that gets its name once it is complete; a device is written in place."""
-    target = path.resolve()
-    fresh = target.with_name(target.name + ".part")
-    if target.exists() and not target.is_file():
-        fresh = target
+    in_place = path.exists() and not path.is_file()
+    target = path if in_place else path.resolve()
+    fresh = path if in_place else target.with_name(target.name + ".part")
     try:
         with fresh.open("wb") as file:
             yield file
-        fresh.replace(target)
+        if not in_place:
+            fresh.replace(target)
     except OSError as error:
         reason = error.strerror or error
         raise DriverError(f"can't write {path}: {reason}; name another file") from error
     finally:
-        if fresh != target:
+        if not in_place:
             fresh.unlink(missing_ok=True)
 
 

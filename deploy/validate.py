@@ -81,17 +81,12 @@ def validate(package: Package, overlay: object) -> dict:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--virtual",
-        nargs="?",
-        const=True,
-        default=False,
-        metavar="MEMORY",
-        help="simulate the board, on a host; MEMORY as driver.py takes it",
-    )
-    parser.add_argument("--batchsize", type=int, default=100, help="frames per run (default 100)")
-    parser.add_argument("--bitfile", type=Path, default=None)
-    parser.add_argument("--package", type=Path, default=Path(__file__).parent)
+    add = parser.add_argument
+    text = "simulate the board, on a host; MEMORY as for driver.py"
+    add("--virtual", nargs="?", const=True, default=False, metavar="MEMORY", help=text)
+    add("--batchsize", type=int, default=100, help="frames per run (default 100)")
+    add("--bitfile", type=Path, help="default bitfile/finn-accel.bit")
+    add("--package", type=Path, default=Path(__file__).parent, help="folder, default this one")
     arguments = parser.parse_args(argv)
     try:
         package = Package(arguments.package)
