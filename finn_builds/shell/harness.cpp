@@ -90,7 +90,13 @@ public:
         top_->ap_clk = 0;
         top_->eval();  // runs the initial blocks: memories are read from files here
     }
-    ~Board() { top_->final(); }
+    ~Board() {
+        // The end of a model uses the thread's context, which may be that of another board, freed.
+        Verilated::threadContextp(&context_);
+        top_->final();
+        top_.reset();
+        Verilated::threadContextp(nullptr);
+    }
 
     std::vector<uint8_t> memory;
     uint64_t settings[kSettings] = {};

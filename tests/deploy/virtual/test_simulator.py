@@ -1,5 +1,9 @@
 """What the simulated board needs before it starts, and its end."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,7 +14,8 @@ from tests.finn_builds.shell.conftest import Bench
 
 pytestmark = pytest.mark.slow  # one small compilation
 
-# Mixes each byte with one that it reads from a file.
+# Mixes each byte with one that it reads from a file. Public signals, as a build has, make
+# Verilator keep scopes.
 KEYED = """
 module keyed (
     input  wire ap_clk,
@@ -22,7 +27,7 @@ module keyed (
     output wire m_axis_0_tvalid,
     input  wire m_axis_0_tready
 );
-    reg [7:0] key[0:0];
+    reg [7:0] key[0:0] /* verilator public_flat_rd */;
     initial $readmemh("./key.dat", key);
     stream_fifo #(.WIDTH(8), .DEPTH(2)) fifo (
         .clk(ap_clk), .rst(!ap_rst_n), .s_data(s_axis_0_tdata ^ key[0]),
@@ -83,3 +88,22 @@ def test_a_simulation_is_freed_once_nothing_shows_its_memory(
     assert (shown == 7).all() and not freed
     del shown
     assert len(freed) == 1
+
+
+def test_boards_end_in_any_order(library, tmp_path):
+    """Verilator's context of a thread is the newest one, which may be gone when another ends."""
+    (tmp_path / "key.dat").write_text("5a\n")
+    code = (
+        "from pathlib import Path\n"
+        "from deploy.virtual.simulator import ShellSimulator\n"
+        f"boards = [ShellSimulator(Path({str(library)!r})) for _ in range(3)]\n"
+        "for i in (2, 0, 1):\n"
+        "    boards[i].close()\n"
+        "    [board.reset() for board in boards if board.memory.size]\n"
+    )
+    # Freed memory gets other contents: without that it still looks alive.
+    environment = {**os.environ, "MALLOC_PERTURB_": "165", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, timeout=300, check=False
+    )
+    assert done.returncode == 0
