@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from finn_builds.config.build import BuildConfig
-from finn_builds.folded.folding import fits
+from finn_builds.folded.folding import fastest, fits
 from finn_builds.folded.shapes import layer_to_fold
-from finn_builds.sparse.compiler import LayerCost, compile_network
+from finn_builds.sparse.compiler import LayerCost
+from finn_builds.sparse.estimate import layer_costs, lower_bounds
 from finn_builds.stitch.blocks import SPARSE, Resources
-from finn_builds.style.choice import SparseCost, Style, choose, reason
+from finn_builds.style.choice import Style, choose, reason
 from finn_builds.style.styles import CODE_DIR, SparseNode, StyledLayer, Styles, sparse_node
 from finn_builds.verify.streamlined import Streamlined
 
@@ -36,14 +40,28 @@ def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
             above = f"{why}; estimated above the budget that --style auto keeps to"
             return Styles(cfg.style, above, styles.layers, styles.nodes)
         return styles
-    why = "every layer fits the budget as sparse logic, which takes a frame every clock"
-    whole = _styles(streamlined, every, why, cfg)
-    if fits(_logic(whole), budget):
-        return whole
-    shutil.rmtree(cfg.out / CODE_DIR)
-    costs = _costs(streamlined, cfg)
-    part = cfg.board_spec.part
-    choice = choose([layer_to_fold(layer, part) for layer in layers], costs, budget)
+    network = streamlined.network.without_head()
+    part, family = cfg.board_spec.part, cfg.board_spec.family
+    bounds = lower_bounds(network, family)
+    if sum(bounds) <= budget["LUT"]:
+        why = "all layers fit the budget as sparse logic, which takes a frame every clock"
+        whole = _styles(streamlined, every, why, cfg)
+        if fits(_logic(whole), budget):
+            return whole
+        shutil.rmtree(cfg.out / CODE_DIR)
+    to_fold = [layer_to_fold(layer, part) for layer in layers]
+    must = [f for f, least in zip(to_fold, bounds, strict=True) if least > budget["LUT"]]
+    if must:
+        fastest(must, budget)  # says at once where not even these fit
+    costs = layer_costs(
+        network,
+        family,
+        None if cfg.latency_cycles else cfg.clock_ns,
+        cfg.latency_cycles,
+        budget["LUT"],
+        cfg.progress,
+    )
+    choice = choose(to_fold, costs, budget)
     return _styles(streamlined, choice.styles, reason(choice, budget), cfg, costs)
 
 
@@ -51,29 +69,12 @@ def _logic(styles: Styles) -> Resources:
     return sum((node.block.resources for node in styles.nodes), Resources())
 
 
-def _costs(streamlined: Streamlined, cfg: BuildConfig) -> list[SparseCost]:
-    """Return what each layer would cost as sparse logic by itself."""
-    network = streamlined.network
-    costs = []
-    for done, layer in enumerate(network.layers()):
-        cfg.progress(done, len(network.layers()), f"layer {done + 1} as sparse logic")
-        compiled = compile_network(
-            network.part([layer]),
-            "layer",
-            family=cfg.board_spec.family,
-            clock_ns=None if cfg.latency_cycles else cfg.clock_ns,
-            latency=cfg.latency_cycles,
-        )
-        costs.append(SparseCost(Resources(LUT=compiled.cost().luts), compiled.latency))
-    return costs
-
-
 def _styles(
     streamlined: Streamlined,
     styles: Sequence[Style],
     why: str,
     cfg: BuildConfig,
-    alone: Sequence[SparseCost] = (),
+    alone: Sequence[LayerCost] = (),
 ) -> Styles:
     """Compile the sparse runs of a choice.
 
@@ -85,7 +86,7 @@ def _styles(
     why : str
         Why it was chosen.
     cfg : BuildConfig
-    alone : sequence of SparseCost
+    alone : sequence of LayerCost
         What each layer costs by itself, where that is known; else sparse ones say what they take
         in their run.
     """
@@ -95,9 +96,7 @@ def _styles(
     )
     runs = [(a, b) for style, a, b in Styles(cfg.style, why, named, ()).runs if style == "sparse"]
     nodes: list[SparseNode] = []
-    costs: dict[str, LayerCost | SparseCost] = {
-        layer.name: cost for layer, cost in zip(layers, alone, strict=False)
-    }
+    costs = {cost.name: cost for cost in alone}
     for index, (begin, end) in enumerate(runs):
         cfg.progress(index, len(runs), f"layers {begin + 1} to {end} as sparse logic")
         node, within = sparse_node(
@@ -116,14 +115,11 @@ def _styles(
     return Styles(cfg.style, why, tuple(_with_cost(layer, costs) for layer in named), tuple(nodes))
 
 
-def _with_cost(layer: StyledLayer, costs: dict[str, LayerCost | SparseCost]) -> StyledLayer:
-    match costs.get(layer.layer):
-        case None:
-            return layer
-        case LayerCost(luts=luts, latency=latency):
-            return StyledLayer(layer.layer, layer.style, {"LUT": luts, "latency": latency})
-        case SparseCost(resources=resources, latency=latency, hopeless=hopeless):
-            found = {"LUT": resources.rounded()["LUT"], "latency": latency}
-            if hopeless:
-                found["at_least"] = True
-            return StyledLayer(layer.layer, layer.style, found)
+def _with_cost(layer: StyledLayer, costs: Mapping[str, LayerCost]) -> StyledLayer:
+    cost = costs.get(layer.layer)
+    if cost is None:
+        return layer
+    found: dict[str, Any] = {"LUT": math.ceil(cost.luts), "latency": cost.latency}
+    if cost.hopeless:
+        found["at_least"] = True
+    return replace(layer, as_sparse=found)

@@ -9,30 +9,13 @@ from typing import Literal, TypeAlias
 
 from finn_builds.errors import UserError
 from finn_builds.folded.folding import FoldedLayer, fastest, fits
+from finn_builds.sparse.compiler import LayerCost
 from finn_builds.stitch.blocks import Resources
 
 Style: TypeAlias = Literal["sparse", "folded"]
 
 #: Layers beyond which not every combination of styles is tried.
 MAX_LAYERS = 12
-
-
-@dataclass(frozen=True)
-class SparseCost:
-    """What one layer costs as sparse logic, and how deep its pipeline is.
-
-    Attributes
-    ----------
-    resources : Resources
-    latency : int
-        Clocks.
-    hopeless : bool
-        The resources are a lower bound, and above the budget: the layer can't be sparse.
-    """
-
-    resources: Resources
-    latency: int
-    hopeless: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +41,7 @@ class Choice:
 
 
 def choose(
-    layers: Sequence[FoldedLayer], costs: Sequence[SparseCost], budget: Mapping[str, float]
+    layers: Sequence[FoldedLayer], costs: Sequence[LayerCost], budget: Mapping[str, float]
 ) -> Choice:
     """Return the choice of shortest interval, then latency, then LUTs, within the budget.
 
@@ -66,7 +49,7 @@ def choose(
     ----------
     layers : sequence of FoldedLayer
         The network as it would be folded.
-    costs : sequence of SparseCost
+    costs : sequence of LayerCost
         The same layers as sparse logic.
     budget : mapping of str to float
         Limits by resource name.
@@ -111,13 +94,13 @@ def _ends(first: int, layers: int) -> tuple[Style, ...]:
 def _evaluate(
     styles: tuple[Style, ...],
     layers: Sequence[FoldedLayer],
-    costs: Sequence[SparseCost],
+    costs: Sequence[LayerCost],
     budget: Mapping[str, float],
 ) -> Choice | None:
     """Return what a combination gives, or None where it does not fit."""
     sparse = [cost for cost, style in zip(costs, styles, strict=True) if style == "sparse"]
     folded = [layer for layer, style in zip(layers, styles, strict=True) if style == "folded"]
-    logic = sum((cost.resources for cost in sparse), Resources())
+    logic = Resources(LUT=sum(cost.luts for cost in sparse))
     if any(cost.hopeless for cost in sparse) or not fits(logic, budget):
         return None
     latency = sum(cost.latency for cost in sparse)
