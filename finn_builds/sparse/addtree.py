@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TypeAlias
 
 import numpy as np
@@ -171,20 +173,22 @@ class SumBuilder:
 
         A target's constant takes the third place of the last chain, where it costs nothing.
         """
-        live = list(ops)
+        live = sorted(((self._order(op), op) for op in ops), key=itemgetter(0))
         if not live:
             return None
         last = 2 if target is not None and self.max_terms == 3 else 1
         while len(live) > last:
-            live.sort(key=self._order)
             three = self.max_terms == 3 and (len(live) - last) % 2 == 0
             head = live[: PARTNERS + 1]
-            levels = [o.level for o in head] if self.by_level else None
-            picked = pick([self._span(o) for o in head], 3 if three else 2, levels)
-            chosen = tuple(head[k] for k in picked)
-            live = [o for k, o in enumerate(live) if k not in picked]
+            levels = [op.level for _, op in head] if self.by_level else None
+            spans = [(low, top) for (_, top, low, _), _ in head]
+            picked = pick(spans, 3 if three else 2, levels)
+            chosen = tuple(head[k][1] for k in picked)
+            for k in reversed(picked):
+                del live[k]
             final = not live and target is None
-            live.append(self.merge(chosen, label if final else f"{label}_part"))
+            op = self.merge(chosen, label if final else f"{label}_part")
+            insort(live, (self._order(op), op), key=itemgetter(0))
         if target is None:
-            return live[0]
-        return self.merge(tuple(live), label, target)
+            return live[0][1]
+        return self.merge(tuple(op for _, op in live), label, target)

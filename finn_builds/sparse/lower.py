@@ -34,10 +34,13 @@ class Options:
         Balance adder trees: fewer stages for about one per cent more LUTs.
     restarts : int
         Orders of rows and columns in which alkaid is asked again; a few per cent of LUTs.
+    quick : bool
+        Look for shared sums once: up to ten per cent more LUTs in a small part of the time.
     """
 
     by_level: bool = True
     restarts: int = 12
+    quick: bool = False
 
 
 def lower(
@@ -236,7 +239,9 @@ class _Layer:
     def _as_sums(self, summed: list[int]) -> dict[int, Value]:
         matrix = np.stack([self.neurons[j].column for j in summed], axis=1)
         options = self.options
-        search = Search(self.family.max_terms, options.by_level, options.restarts)
+        search = Search(
+            self.family.max_terms, options.by_level, options.restarts, options.quick
+        )
         best = cheapest_sums(matrix, self.ranges, search, lambda sums: self._cost_of(sums, summed))
         builder = SumBuilder(self.builder, self.sources, self.family.max_terms, options.by_level)
         out = {}

@@ -191,6 +191,88 @@ def _with_registers(graph: Graph, stages: list[int], last: int) -> Graph:
     return builder.finish([delayed(o, last - stages[o]) for o in graph.outputs])
 
 
+@dataclass(frozen=True)
+class _Soonest:
+    """Every node in its earliest stage.
+
+    Attributes
+    ----------
+    stages : list of int
+    last : int
+        Stage of the outputs.
+    budget : float
+        Longest path that a stage may hold, ns.
+    delay : list of float
+        Delay of each node, ns.
+    at_outputs : int
+        Registers after the last operators, 0 or 1.
+    behind_ns : float
+        See `pipeline`; 0 where a register takes the outputs.
+    """
+
+    stages: list[int]
+    last: int
+    budget: float
+    delay: list[float]
+    at_outputs: int
+    behind_ns: float
+
+
+def _soonest(
+    graph: Graph,
+    family: Family,
+    clock_ns: float | None,
+    latency: int | None,
+    register_outputs: bool,
+    behind_ns: float,
+) -> _Soonest:
+    if (clock_ns is None) == (latency is None):
+        raise UserError(
+            "sparse pipeline: expected either a clock period or a latency, found "
+            f"{clock_ns} ns and {latency} cycles; give one of the two"
+        )
+    delay = _with_behind(graph, delays(graph, family), behind_ns)
+    at_outputs = int(register_outputs)
+    slowest = max(delay, default=0.0)
+    if clock_ns is not None:
+        budget = clock_ns - family.t_reg
+        if behind_ns and budget < slowest:
+            return _soonest(graph, family, clock_ns, None, True, 0.0)
+        if budget < slowest:
+            raise UserError(
+                f"sparse pipeline: expected a clock of at least {slowest + family.t_reg:.2f} ns "
+                f"on {family.name} for the widest operator, found {clock_ns} ns; ask for a "
+                "slower clock"
+            )
+    else:
+        assert latency is not None
+        least = FIRST + at_outputs
+        if latency < least:
+            raise UserError(
+                f"sparse pipeline: expected a latency of at least {least} cycles for the registers "
+                f"at its ends, found {latency}; ask for more"
+            )
+        budget = _least_budget(graph, delay, latency - at_outputs)
+    stages, _ = _as_soon_as_possible(graph, delay, budget)
+    last = max((stages[o] for o in graph.outputs), default=FIRST)
+    if latency is not None:
+        last = max(last, latency - at_outputs)
+    return _Soonest(stages, max(last, FIRST), budget, delay, at_outputs, behind_ns)
+
+
+def clocks(
+    graph: Graph,
+    family: Family,
+    clock_ns: float | None = None,
+    latency: int | None = None,
+    register_outputs: bool = True,
+    behind_ns: float = 0.0,
+) -> int:
+    """Return the latency that `pipeline` comes to, without placing the registers."""
+    found = _soonest(graph, family, clock_ns, latency, register_outputs, behind_ns)
+    return found.last + found.at_outputs
+
+
 def pipeline(
     graph: Graph,
     family: Family,
@@ -212,9 +294,9 @@ def pipeline(
         Registers from input to output, those at the ends included; the stages are then made as
         short as that allows. Exactly one of the two must be given.
     register_outputs : bool
-        Whether there is a register behind the last operator; before the first there is one.
+        Whether there is a register after the last operator; in front of the first there is one.
     behind_ns : float
-        Delay of what lies between an output and the register that takes it; where the clock leaves
+        Delay of what lies between an output and the register that takes it. Where the clock leaves
         no room for both, there is a register between them.
 
     Raises
@@ -222,46 +304,17 @@ def pipeline(
     UserError
         If neither or both are given, or no pipeline can be that fast or that short.
     """
-    if (clock_ns is None) == (latency is None):
-        raise UserError(
-            "sparse pipeline: expected either a clock period or a latency, found "
-            f"{clock_ns} ns and {latency} cycles; give one of the two"
-        )
-    delay = _with_behind(graph, delays(graph, family), behind_ns)
-    at_outputs = int(register_outputs)
-    slowest = max(delay, default=0.0)
-    if clock_ns is not None:
-        budget = clock_ns - family.t_reg
-        if behind_ns and budget < slowest:
-            return pipeline(graph, family, clock_ns)
-        if budget < slowest:
-            raise UserError(
-                f"sparse pipeline: expected a clock of at least {slowest + family.t_reg:.2f} ns "
-                f"on {family.name} for the widest operator, found {clock_ns} ns; ask for a "
-                "slower clock"
-            )
-    else:
-        assert latency is not None
-        least = FIRST + at_outputs
-        if latency < least:
-            raise UserError(
-                f"sparse pipeline: expected a latency of at least {least} cycles for the registers "
-                f"at its ends, found {latency}; ask for more"
-            )
-        budget = _least_budget(graph, delay, latency - at_outputs)
-    stages, _ = _as_soon_as_possible(graph, delay, budget)
-    last = max((stages[o] for o in graph.outputs), default=FIRST)
-    if latency is not None:
-        last = max(last, latency - at_outputs)
-    last = max(last, FIRST)
-    for table, adder in _together(graph, family):
+    soon = _soonest(graph, family, clock_ns, latency, register_outputs, behind_ns)
+    stages, together = soon.stages, _together(graph, family)
+    for table, adder in together:
         stages[table] = stages[adder]
-    apart = _too_far(graph, delay, budget)
+    apart = _too_far(graph, soon.delay, soon.budget)
     if len(apart) <= MAX_CONSTRAINTS:
-        stages = _fewest_bits(graph, stages, last, apart, _together(graph, family))
-    piped = _with_registers(graph, stages, last + at_outputs)
-    longest = _longest(piped, _with_behind(piped, delays(piped, family), behind_ns))
-    return Pipeline(piped, last + at_outputs, longest + family.t_reg)
+        stages = _fewest_bits(graph, stages, soon.last, apart, together)
+    total = soon.last + soon.at_outputs
+    piped = _with_registers(graph, stages, total)
+    longest = _longest(piped, _with_behind(piped, delays(piped, family), soon.behind_ns))
+    return Pipeline(piped, total, longest + family.t_reg)
 
 
 def _with_behind(graph: Graph, delay: list[float], behind_ns: float) -> list[float]:
