@@ -49,7 +49,7 @@ from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import emit_core
 from finn_builds.sparse.family import family_named
 from finn_builds.sparse.interpret import evaluate
-from finn_builds.sparse.ir import width_of
+from finn_builds.sparse.nodes import width_of
 from finn_builds.sparse.lower import lower
 from finn_builds.sparse.network import SparseNetwork
 from finn_builds.sparse.schedule import pipeline

@@ -18,7 +18,7 @@ from finn_builds.flow.steps import STEPS
 from finn_builds.folded.finn_env import prepare_finn
 from finn_builds.run.runner import run_steps
 from finn_builds.sim.accelerator import Accelerator
-from finn_builds.sparse.ir import width_of
+from finn_builds.sparse.nodes import width_of
 from finn_builds.sparse.network import SparseNetwork
 from finn_builds.stitch.design import design_of
 

@@ -16,7 +16,7 @@ from alkaid.trace import FVArray, FVArrayInput, HWConfig, trace
 from alkaid.types import CombLogic
 
 from benchmarks.sparse_netlists import Ports
-from finn_builds.sparse.ir import width_of
+from finn_builds.sparse.nodes import width_of
 from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.sparse.thresholds import clip_shape, reachable
 

@@ -11,7 +11,8 @@ from typing import TypeAlias
 import numpy as np
 
 from finn_builds.network.ops import IntArray
-from finn_builds.sparse.ir import Builder, Term
+from finn_builds.sparse.graph import Builder
+from finn_builds.sparse.nodes import Term
 
 # Partners that are tried for the smallest term of a sum.
 PARTNERS = 7

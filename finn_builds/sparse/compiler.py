@@ -10,7 +10,7 @@ from finn_builds.network.types import bits_of
 from finn_builds.sparse.cost import Cost, estimate
 from finn_builds.sparse.emit import emit_core
 from finn_builds.sparse.family import Family, family_named
-from finn_builds.sparse.ir import Graph
+from finn_builds.sparse.graph import Graph
 from finn_builds.sparse.lower import Options, lower
 from finn_builds.sparse.schedule import Pipeline, pipeline
 from finn_builds.sparse.stages import layer_stages

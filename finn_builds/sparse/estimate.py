@@ -12,7 +12,6 @@ from finn_builds.network.types import bits_of, step_of
 from finn_builds.sparse.compiler import LayerCost
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.family import Family, family_named
-from finn_builds.sparse.ir import width_of
 from finn_builds.sparse.lower import MAX_NEURON_BITS, Options, lower
 from finn_builds.sparse.schedule import clocks
 from finn_builds.sparse.stream import shell_luts

@@ -16,10 +16,10 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 
 from finn_builds.errors import UserError
-from finn_builds.sparse.chain import wires_of
 from finn_builds.sparse.cost import absorbed, delays
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.ir import Builder, Const, Graph, Input, Reg, operands, renumber
+from finn_builds.sparse.graph import Builder, Graph
+from finn_builds.sparse.nodes import Const, Input, Reg, operands, renumber
 
 # Slack for sums of delays that should be equal.
 EPSILON = 1e-9
@@ -73,9 +73,7 @@ def _as_soon_as_possible(
 
 def _together(graph: Graph, family: Family) -> list[tuple[int, int]]:
     """Return (table, adder) pairs that must share a stage because one melts into the other."""
-    _, chains = wires_of(graph)
-    users = graph.users()
-    return [(i, users[i][0]) for i, m in enumerate(absorbed(graph, chains, family)) if m]
+    return [(i, graph.users[i][0]) for i, m in enumerate(absorbed(graph, family)) if m]
 
 
 def _too_far(graph: Graph, delay: list[float], budget: float) -> list[tuple[int, int]]:
@@ -83,7 +81,7 @@ def _too_far(graph: Graph, delay: list[float], budget: float) -> list[tuple[int,
 
     Only the first such node on each path: the further ones follow.
     """
-    users = graph.users()
+    users = graph.users
     pairs: list[tuple[int, int]] = []
     for start in range(len(graph.nodes)):
         if isinstance(graph.nodes[start], Input | Const):
