@@ -52,22 +52,28 @@ def pick(spans: Sequence[Span], arity: int, levels: Sequence[int] | None) -> tup
     chosen: tuple[int, ...] = ()
     for k in range(1, count):
         low_k, top_k = spans[k]
-        level_k = max(level, levels[k]) if levels else 0
-        luts = min(top, top_k) - max(low, low_k)
+        level_k = levels[k] if levels and levels[k] > level else level
+        low_min, low_max = (low, low_k) if low < low_k else (low_k, low)
+        top_min, top_max = (top, top_k) if top < top_k else (top_k, top)
+        luts = top_min - low_max
         if arity == 2 or luts <= 0 or len(spans) == 2:
-            rank = (float(max(0, luts)), level_k, max(top, top_k))
+            rank = (float(luts if luts > 0 else 0), level_k, top_max)
             if best is None or rank < best:
                 best, chosen = rank, (0, k)
         if arity == 2:
             continue
-        low_min, low_max = (low, low_k) if low < low_k else (low_k, low)
         for m in range(k + 1, count):
             # From the second lowest position to the second highest, and one for the carry.
             low_m, top_m = spans[m]
-            start = low_min if low_m < low_min else min(low_m, low_max)
-            _, middle, large = sorted((top, top_k, top_m))
-            luts = (middle - start if middle > start else 0) + (large > middle)
-            rank = (luts / 2, max(level_k, levels[m]) if levels else 0, large)
+            start = low_min if low_m < low_min else low_m if low_m < low_max else low_max
+            if top_m >= top_max:
+                middle, large = top_max, top_m
+            else:
+                middle, large = top_m if top_m > top_min else top_min, top_max
+            half = ((middle - start if middle > start else 0) + (large > middle)) / 2
+            if best is not None and half > best[0]:
+                continue
+            rank = (half, levels[m] if levels and levels[m] > level_k else level_k, large)
             if best is None or rank < best:
                 best, chosen = rank, (0, k, m)
     return chosen

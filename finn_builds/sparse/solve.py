@@ -107,17 +107,17 @@ def shared_forms(
 
 def _best_forms(
     matrix: IntArray, ranges: list[tuple[int, int]], search: Search
-) -> dict[SharedSums, None]:
+) -> list[SharedSums]:
     """Return the cheapest forms by their spans, as found and refined, each once."""
     spans = [hi - lo for lo, hi in ranges]
     weigher = Weigher(spans, search.max_terms, search.by_level)
     forms = sorted(shared_forms(matrix, ranges, search), key=weigher.total)[:REFINED]
     if search.quick:
-        return {forms[0]: None}
+        return forms[:1]
     terms = sum(len(body) for body in (*forms[0].symbols, *forms[0].outputs))
     few = forms[: REFINE_TERMS // max(1, terms)]
     refined = [refine(form, spans, search.max_terms, search.by_level) for form in few]
-    return dict.fromkeys([*forms, *refined])
+    return list(dict.fromkeys([*forms, *refined]))
 
 
 def cheapest_sums(
@@ -136,7 +136,7 @@ def cheapest_sums(
         LUTs of a form as it would be built.
     """
     forms = _best_forms(matrix, ranges, search)
-    best = min(forms, key=cost) if len(forms) > 1 else next(iter(forms))
+    best = min(forms, key=cost) if len(forms) > 1 else forms[0]
     if not np.array_equal(best.matrix(), matrix):
         raise AssertionError("a shared form does not amount to its matrix")
     return best
