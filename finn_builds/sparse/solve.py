@@ -6,7 +6,7 @@ results, a few per cent apart. All forms are costed as they would be built; the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,23 @@ def reordered(
     return SharedSums(n, tuple(back(t) for t in found.symbols), tuple(outputs))
 
 
+def is_searched(terms: Sequence[int], weights: int) -> bool:
+    """Return whether shared sums are looked for in a matrix at all.
+
+    Parameters
+    ----------
+    terms : sequence of int
+        Signed digits of each output's weights.
+    weights : int
+        That are not zero.
+    """
+    return _pairs(terms) <= MAX_PAIRS or weights <= MAX_ALKAID_WEIGHTS
+
+
+def _pairs(terms: Sequence[int]) -> int:
+    return sum(n * (n - 1) // 2 for n in terms)
+
+
 def shared_forms(
     matrix: IntArray, ranges: list[tuple[int, int]], search: Search
 ) -> list[SharedSums]:
@@ -82,18 +99,17 @@ def shared_forms(
     search : Search
     """
     plain = plain_sums(matrix)
-    forms = [plain]
-    digits = [len(terms) for terms in plain.outputs]
-    pairs = sum(n * (n - 1) // 2 for n in digits)
+    terms = [len(body) for body in plain.outputs]
+    pairs = _pairs(terms)
     widths = [hi.bit_length() for _, hi in ranges]
     save = 0.5 if search.max_terms == 3 else 1.0
     if search.quick:
-        cells = sum(digits) * len(digits)
-        if pairs <= QUICK_PAIRS and cells <= QUICK_CELLS:
-            forms.append(alkaid_sums(matrix, ranges, thorough=False))
-        elif pairs <= QUICK_GREEDY_PAIRS:
-            forms.append(greedy_sums(matrix, widths, save, 2.0))
-        return forms
+        if pairs <= QUICK_PAIRS and sum(terms) * len(terms) <= QUICK_CELLS:
+            return [plain, alkaid_sums(matrix, ranges, thorough=False)]
+        if pairs <= QUICK_GREEDY_PAIRS:
+            return [plain, greedy_sums(matrix, widths, save, 2.0)]
+        return [plain]
+    forms = [plain]
     if pairs <= MAX_PAIRS:
         forms += [greedy_sums(matrix, widths, save, bias) for bias in (-1.0, 2.0)]
     weights = int(np.count_nonzero(matrix))
