@@ -1,7 +1,6 @@
 """How a `Sum` lies on a carry chain: which bits meet at which position, and what each costs.
 
-The one description that the cost model and the emitter share, so that an estimate is of what is
-emitted.
+The cost model and the emitter share this description, so that an estimate is of what is emitted.
 
 A node's wires may carry some bits inverted (`Wires.inverted`): inverting is free in whatever LUT
 reads the bit, so inputs in offset binary and complemented low bits that pass an adder by are

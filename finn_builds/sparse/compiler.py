@@ -162,7 +162,7 @@ def compile_network(
         clock_ns=clock_ns,
         latency=None if latency is None else latency - 1,
         register_outputs=False,
-        behind_ns=target.t_lut,  # the shell chooses between the newest frame and a waiting one
+        after_ns=target.t_lut,  # the shell chooses between the newest frame and a waiting one
     )
     return CompiledNetwork(
         name,

@@ -138,7 +138,7 @@ def clip_luts(node: Clip, lo: int, hi: int, lut_inputs: int = LUT_INPUTS) -> int
 
 
 def absorbed(graph: Graph, family: Family) -> list[bool]:
-    """Return, for each node, whether it is a table that melts into the LUTs of the adder behind.
+    """Return, for each node, whether it is a table that melts into the LUTs of the adder after it.
 
     A six-input LUT of a plain two-operand adder has four inputs to spare: an operand that is a
     function of at most five bits is computed inside it.

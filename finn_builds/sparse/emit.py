@@ -15,7 +15,7 @@ _KEYWORDS = {"clk", "ce", "x", "y", "reg", "wire", "input", "output", "module"}
 def net_names(graph: Graph) -> list[str]:
     """Return a distinct net name per node, after its label where it has one.
 
-    A register is named after what it delays, with the number of clocks behind it.
+    A register is named after what it delays, with the number of clocks of delay.
     """
     names: list[str] = []
     used: set[str] = set(_KEYWORDS)

@@ -71,7 +71,7 @@ def layer_costs(
             clock_ns,
             None if latency is None else latency - 1,
             register_outputs=False,
-            behind_ns=target.t_lut,
+            after_ns=target.t_lut,
         )
         luts = estimate(graph, target).luts
         luts += shell_luts(layer.n_out * bits_of(layer.output.datatype))

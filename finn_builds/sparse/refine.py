@@ -25,7 +25,7 @@ class _Number(NamedTuple):
     top: int  # the position above its highest
     low: int  # its lowest position
     span: int  # highest value less lowest, in units of the lowest position
-    level: int  # chains behind it
+    level: int  # chains that it has passed
 
 
 class Weigher:

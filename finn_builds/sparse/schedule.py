@@ -1,7 +1,7 @@
 """Pipeline registers: as few stages as the clock allows, then as few register bits as they allow.
 
 Every node gets a stage; a node's value crosses as many registers as its latest user is stages
-behind it. The number of stages comes from scheduling each node as soon as possible. The register
+later. The number of stages comes from scheduling each node as soon as possible. The register
 bits are then minimised exactly: "these two nodes may not share a stage because the path between
 them is longer than a clock" is a difference constraint, and so are all others (Leiserson and
 Saxe, "Retiming synchronous circuitry", 1991), so the linear program has an integer optimum.
@@ -116,7 +116,7 @@ def _fewest_bits(
 ) -> list[int]:
     """Return the stages that need the fewest register bits, all nodes within `last`.
 
-    Variables: the stage of each node, and behind them the last stage in which it is read.
+    Variables: the stage of each node, and after them the last stage in which it is read.
     """
     n = len(graph.nodes)
     rows: list[int] = []
@@ -204,7 +204,7 @@ class _Soonest:
         Delay of each node, ns.
     at_outputs : int
         Registers after the last operators, 0 or 1.
-    behind_ns : float
+    after_ns : float
         See `pipeline`; 0 where a register takes the outputs.
     """
 
@@ -213,7 +213,7 @@ class _Soonest:
     budget: float
     delay: list[float]
     at_outputs: int
-    behind_ns: float
+    after_ns: float
 
 
 def _soonest(
@@ -222,19 +222,19 @@ def _soonest(
     clock_ns: float | None,
     latency: int | None,
     register_outputs: bool,
-    behind_ns: float,
+    after_ns: float,
 ) -> _Soonest:
     if (clock_ns is None) == (latency is None):
         raise UserError(
             "sparse pipeline: expected either a clock period or a latency, found "
             f"{clock_ns} ns and {latency} cycles; give one of the two"
         )
-    delay = _with_behind(graph, delays(graph, family), behind_ns)
+    delay = _with_after(graph, delays(graph, family), after_ns)
     at_outputs = int(register_outputs)
     slowest = max(delay, default=0.0)
     if clock_ns is not None:
         budget = clock_ns - family.t_reg
-        if behind_ns and budget < slowest:
+        if after_ns and budget < slowest:
             return _soonest(graph, family, clock_ns, None, True, 0.0)
         if budget < slowest:
             raise UserError(
@@ -255,7 +255,7 @@ def _soonest(
     last = max((stages[o] for o in graph.outputs), default=FIRST)
     if latency is not None:
         last = max(last, latency - at_outputs)
-    return _Soonest(stages, max(last, FIRST), budget, delay, at_outputs, behind_ns)
+    return _Soonest(stages, max(last, FIRST), budget, delay, at_outputs, after_ns)
 
 
 def clocks(
@@ -264,10 +264,10 @@ def clocks(
     clock_ns: float | None = None,
     latency: int | None = None,
     register_outputs: bool = True,
-    behind_ns: float = 0.0,
+    after_ns: float = 0.0,
 ) -> int:
     """Return the latency that `pipeline` comes to, without placing the registers."""
-    found = _soonest(graph, family, clock_ns, latency, register_outputs, behind_ns)
+    found = _soonest(graph, family, clock_ns, latency, register_outputs, after_ns)
     return found.last + found.at_outputs
 
 
@@ -277,7 +277,7 @@ def pipeline(
     clock_ns: float | None = None,
     latency: int | None = None,
     register_outputs: bool = True,
-    behind_ns: float = 0.0,
+    after_ns: float = 0.0,
 ) -> Pipeline:
     """Return a graph with pipeline registers for a clock or for a latency.
 
@@ -293,7 +293,7 @@ def pipeline(
         short as that allows. Exactly one of the two must be given.
     register_outputs : bool
         Whether there is a register after the last operator; in front of the first there is one.
-    behind_ns : float
+    after_ns : float
         Delay of what lies between an output and the register that takes it. Where the clock leaves
         no room for both, there is a register between them.
 
@@ -302,7 +302,7 @@ def pipeline(
     UserError
         If neither or both are given, or no pipeline can be that fast or that short.
     """
-    soon = _soonest(graph, family, clock_ns, latency, register_outputs, behind_ns)
+    soon = _soonest(graph, family, clock_ns, latency, register_outputs, after_ns)
     stages, together = soon.stages, _together(graph, family)
     for table, adder in together:
         stages[table] = stages[adder]
@@ -311,18 +311,18 @@ def pipeline(
         stages = _fewest_bits(graph, stages, soon.last, apart, together)
     total = soon.last + soon.at_outputs
     piped = _with_registers(graph, stages, total)
-    longest = _longest(piped, _with_behind(piped, delays(piped, family), soon.behind_ns))
+    longest = _longest(piped, _with_after(piped, delays(piped, family), soon.after_ns))
     return Pipeline(piped, total, longest + family.t_reg)
 
 
-def _with_behind(graph: Graph, delay: list[float], behind_ns: float) -> list[float]:
-    """Return the delays with what lies behind the outputs added to the operators they are of."""
+def _with_after(graph: Graph, delay: list[float], after_ns: float) -> list[float]:
+    """Return the delays, what lies after the outputs added to those of their operators."""
     outputs = set(graph.outputs)
     late = [
         i in outputs and not isinstance(node, Input | Const | Reg)
         for i, node in enumerate(graph.nodes)
     ]
-    return [d + behind_ns * is_late for d, is_late in zip(delay, late, strict=True)]
+    return [d + after_ns * is_late for d, is_late in zip(delay, late, strict=True)]
 
 
 def _longest(graph: Graph, delay: list[float]) -> float:

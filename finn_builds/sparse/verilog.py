@@ -19,7 +19,7 @@ class NodeWriter(BitWriter):
 
     @cached_property
     def melts(self) -> list[bool]:
-        """Whether each node is a table that belongs into the LUTs of the adder behind it."""
+        """Whether each node is a table that belongs into the LUTs of the adder after it."""
         return absorbed(self.graph, self.family)
 
     def write(self, index: int) -> list[str]:

@@ -229,11 +229,11 @@ def test_a_clock_without_room_behind_the_last_operator_gets_a_register_there() -
     slowest = max(delays(graph, XC7))
     tight, roomy = (slowest + XC7.t_reg + share * XC7.t_lut for share in (0.5, 1.0))
     bare = pipeline(graph, XC7, clock_ns=tight, register_outputs=False)
-    found = pipeline(graph, XC7, clock_ns=tight, register_outputs=False, behind_ns=XC7.t_lut)
+    found = pipeline(graph, XC7, clock_ns=tight, register_outputs=False, after_ns=XC7.t_lut)
     assert found.stage_ns <= tight
     assert found.latency == bare.latency + 1
     assert all(isinstance(found.graph.nodes[o], Reg) for o in found.graph.outputs)
-    fits = pipeline(graph, XC7, clock_ns=roomy, register_outputs=False, behind_ns=XC7.t_lut)
+    fits = pipeline(graph, XC7, clock_ns=roomy, register_outputs=False, after_ns=XC7.t_lut)
     assert fits.latency == bare.latency and fits.stage_ns == pytest.approx(roomy)
     x = random_frames(np.random.default_rng(0), network, 50)
     for piped in (found, fits):
