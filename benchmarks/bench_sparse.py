@@ -45,13 +45,13 @@ from benchmarks.sparse_folded import folded_figures
 from benchmarks.sparse_netlists import FRAMES, Ports, checked, frames_of
 from benchmarks.sparse_rivals import alkaid_solution, plain_design
 from benchmarks.sparse_table import draw, table
+from finn_builds.network import IntegerNetwork
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import emit_core
 from finn_builds.sparse.family import family_named
 from finn_builds.sparse.interpret import evaluate
-from finn_builds.sparse.ir import width_of
 from finn_builds.sparse.lower import lower
-from finn_builds.sparse.network import SparseNetwork
+from finn_builds.sparse.nodes import width_of
 from finn_builds.sparse.schedule import pipeline
 from finn_builds.synth.counts import resources
 from finn_builds.synth.timing import longest_path
@@ -73,7 +73,7 @@ MORE_CLOCKS = 16
 
 
 def synthesise(
-    files: dict[str, str], top: str, limit: float, network: SparseNetwork, ports: Ports
+    files: dict[str, str], top: str, limit: float, network: IntegerNetwork, ports: Ports
 ) -> dict[str, Any]:
     """Return cells, logic depth and estimated path of a design; only the limit if it is passed.
 
@@ -115,13 +115,13 @@ class Bench:
         build(BuildConfig(board=BOARD, model="jets", style=style, output_dir=out, synth=synth))
         return out
 
-    def network(self, case: Case) -> SparseNetwork:
+    def network(self, case: Case) -> IntegerNetwork:
         """Return the integer network of a row."""
         if case == JETS:
             return built_network(self.jets("sparse"))
         return random_network(case, self.seed)
 
-    def sparse(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
+    def sparse(self, case: Case, network: IntegerNetwork) -> dict[str, Any]:
         """Return this project's figures, registers at both ends as the others have them."""
         target = family_named("xc7")
         start = time.perf_counter()
@@ -129,15 +129,14 @@ class Bench:
         piped = pipeline(graph, target, clock_ns=self.clock_ns)
         seconds = time.perf_counter() - start
         x = frames_of(network, FRAMES)
-        if not np.array_equal(evaluate(piped.graph, x), network.evaluate(x)):
+        if not np.array_equal(evaluate(piped.graph, x), network.execute(x)):
             raise AssertionError(f"{case.key}: the graph differs from the network")
-        first, last = network.layers[0], network.layers[-1]
-        in_width = max(1, width_of(first.in_lo, first.in_hi))
-        out_width = max(1, width_of(*last.output_range()))
+        in_width = max(1, width_of(*network.input.bounds))
+        out_width = max(1, width_of(*network.output.bounds))
         files = emit_core(piped.graph, target, "ours", in_width, out_width)
         cost = estimate(piped.graph, target)
-        widths = [in_width] * network.n_in, [out_width] * network.n_out
-        ports = Ports("x", "y", *widths, [0] * network.n_out, piped.latency, "ce")
+        widths = [in_width] * network.input.size, [out_width] * network.output.size
+        ports = Ports("x", "y", *widths, [0] * network.output.size, piped.latency, "ce")
         found = synthesise(files, "ours", self.limit, network, ports)
         if case.key in OWN and "path_ns" in found:
             # As for alkaid: a pipeline whose path after Yosys is within the clock.
@@ -160,7 +159,7 @@ class Bench:
             "load": round(os.getloadavg()[0], 1),
         }
 
-    def alkaid(self, case: Case, network: SparseNetwork, latency: int) -> dict[str, Any]:
+    def alkaid(self, case: Case, network: IntegerNetwork, latency: int) -> dict[str, Any]:
         """Return alkaid's figures at our latency, and where its stages are as short as the clock.
 
         The latter is tried for the jet tagger and one random network.
@@ -185,14 +184,14 @@ class Bench:
             found["own"] = {**own, "latency": at}
         return found
 
-    def plain(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
+    def plain(self, case: Case, network: IntegerNetwork) -> dict[str, Any]:
         """Return what plain expressions come to."""
         hand = plain_design(network, "plain")
         limit = min(self.limit, PLAIN_LIMIT)
         found = synthesise(hand.files, hand.top, limit, network, hand.ports)
         return {**found, "latency": hand.latency}
 
-    def folded(self, case: Case, network: SparseNetwork) -> dict[str, Any]:
+    def folded(self, case: Case, network: IntegerNetwork) -> dict[str, Any]:
         """Return the folded style at the smallest interval within the board's budget."""
         # Of a large layer thousands of cycles would be simulated to confirm a formula.
         small = max(case.sizes) <= 64
@@ -259,7 +258,7 @@ def measure(bench: Bench, part: str, case: Case, row: dict[str, Any]) -> dict[st
         return {part: bench.folded_jets()}
     network = bench.network(case)
     found: dict[str, Any] = {
-        "weights": int(sum(np.count_nonzero(layer.weights) for layer in network.layers))
+        "weights": int(sum(np.count_nonzero(layer.linear.weights) for layer in network.layers()))
     }
     if part == "alkaid":
         found[part] = bench.alkaid(case, network, row["sparse"]["latency"])

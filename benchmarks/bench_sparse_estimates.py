@@ -26,10 +26,18 @@ import numpy as np
 
 from benchmarks.record import RESULTS, machine, versions, write_result
 from deploy.packing import padded
+from finn_builds.network import (
+    IntegerNetwork,
+    Linear,
+    Operation,
+    Requantise,
+    Tensor,
+    Thresholds,
+    chain,
+)
 from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.family import XC7, family_named
-from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.synth.counts import resources
 from finn_builds.synth.gate_stream import run_words
 from finn_builds.synth.script import ECP5_COMMANDS
@@ -49,7 +57,7 @@ BATCH = 16
 PLOT = ROOT / "docs" / "img" / "sparse_estimates.svg"
 
 
-def random_network(seed: int, name: str) -> SparseNetwork:
+def random_network(seed: int) -> IntegerNetwork:
     """Return a network of random depth, sizes, bits, sparsity and kind of thresholds.
 
     One to four layers of 2 to 32 neurons, inputs of 1 to 8 bits, weights of 1 to 8, activations of
@@ -60,23 +68,25 @@ def random_network(seed: int, name: str) -> SparseNetwork:
     bits = int(rng.integers(1, 9))
     signed = rng.random() < 0.5
     lo, hi = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    ends = np.full(sizes[0], lo), np.full(sizes[0], hi)
+    source = Tensor("x", f"{'' if signed else 'U'}INT{bits}", *ends)
     weight_bits, act_bits = int(rng.integers(1, 9)), int(rng.integers(1, 7))
     pruned = float(rng.choice((0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97)))
     free = bool(rng.random() < 0.5)
     x = rng.integers(lo, hi + 1, (2000, sizes[0]))
-    layers = []
+    ops: list[tuple[str, Operation]] = []
     for k, (n, m) in enumerate(itertools.pairwise(sizes)):
         top = max(1, (1 << (weight_bits - 1)) - 1)
         w = rng.integers(1, top + 1, (n, m)) * rng.choice((-1, 1), (n, m))
         w[rng.random((n, m)) < pruned] = 0
+        x = x @ w
+        ops.append((f"a{k}", Linear(w)))
         if k == len(sizes) - 2 and rng.random() < 0.7:
-            layers.append(SparseLayer(w, None, 0, 1, lo, hi))
             break
-        thresholds = _thresholds(rng, x @ w, (1 << act_bits) - 1, free)
-        layers.append(SparseLayer(w, thresholds, 0, 1, lo, hi))
-        x = layers[-1].evaluate(x)
-        lo, hi = layers[-1].output_range()
-    return SparseNetwork(tuple(layers), name)
+        counted = Requantise(Thresholds(_thresholds(rng, x, (1 << act_bits) - 1, free)))
+        ops.append((f"h{k}", counted))
+        x = counted.execute(x)
+    return chain(source, ops)
 
 
 def clock_of(seed: int, name: str) -> float:
@@ -98,15 +108,14 @@ def _thresholds(rng: np.random.Generator, acc: np.ndarray, steps: int, free: boo
     return np.array(rows, dtype=np.int64)
 
 
-def frames_of(network: SparseNetwork, count: int) -> np.ndarray:
+def frames_of(network: IntegerNetwork, count: int) -> np.ndarray:
     """Return random frames, shape (count, n_in)."""
-    first = network.layers[0]
-    rng = np.random.default_rng(0)
-    return rng.integers(first.in_lo, first.in_hi + 1, (count, network.n_in))
+    low, high = network.input.low, network.input.high
+    return np.random.default_rng(0).integers(low, high + 1, (count, network.input.size))
 
 
 def synthesised(
-    network: SparseNetwork, compiled: CompiledNetwork, family: str
+    network: IntegerNetwork, compiled: CompiledNetwork, family: str
 ) -> dict[str, float] | None:
     """Return what Yosys makes of a design, and the estimate of its longest path.
 
@@ -124,9 +133,9 @@ def synthesised(
                 raise
             return None
     x = frames_of(network, 200)
-    out_bytes = padded(network.n_out * compiled.out_width) // 8
+    out_bytes = padded(network.output.size * compiled.out_width) // 8
     words = run_words(netlist, _packed(x, compiled.in_width), (1, 1), out_bytes, seed=1).words
-    right = np.array_equal(words, _packed(network.evaluate(x), compiled.out_width))
+    right = np.array_equal(words, _packed(network.execute(x), compiled.out_width))
     found = resources(netlist)
     path = longest_path(netlist, compiled.family)
     return {
@@ -136,28 +145,31 @@ def synthesised(
     }
 
 
-def measured_latencies(designs: list[tuple[SparseNetwork, CompiledNetwork]]) -> list[int]:
+def measured_latencies(designs: list[tuple[IntegerNetwork, CompiledNetwork]]) -> list[int]:
     """Return each design's latency in the simulator, its outputs compared with the network's."""
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         listed = []
         for network, compiled in designs:
-            own = folder / network.name
+            own = folder / compiled.name
             own.mkdir()
             sources = []
             for file, text in compiled.files().items():
                 (own / file).write_text(text)
                 sources.append(own / file)
-            widths = (network.n_in * compiled.in_width, network.n_out * compiled.out_width)
-            listed.append(SimDesign(network.name, sources, network.name, *map(padded, widths)))
+            widths = (
+                network.input.size * compiled.in_width,
+                network.output.size * compiled.out_width,
+            )
+            listed.append(SimDesign(compiled.name, sources, compiled.name, *map(padded, widths)))
         library = compile_designs(listed, build_dir=folder / "build")
         for network, compiled in designs:
             x = frames_of(network, 50)
-            with Simulator(library, folder, design=network.name) as simulator:
+            with Simulator(library, folder, design=compiled.name) as simulator:
                 run = simulator.run(_packed(x, compiled.in_width), len(x), drain=50)
-            if not np.array_equal(run.outputs, _packed(network.evaluate(x), compiled.out_width)):
-                raise AssertionError(f"{network.name}: the RTL differs from the network")
+            if not np.array_equal(run.outputs, _packed(network.execute(x), compiled.out_width)):
+                raise AssertionError(f"{compiled.name}: the RTL differs from the network")
             found.append(int(run.out_cycles[0] - run.in_cycles[0]))
     return found
 
@@ -246,9 +258,10 @@ def main() -> None:
     for batch in (missing[k : k + BATCH] for k in range(0, len(missing), BATCH)):
         designs = []
         for seed in batch:
-            network = random_network(seed, f"net{seed}")
+            network = random_network(seed)
             clock = clock_of(seed, args.family)
-            designs.append((network, compile_network(network, args.family, clock_ns=clock)))
+            compiled = compile_network(network, f"net{seed}", args.family, clock_ns=clock)
+            designs.append((network, compiled))
         latencies = measured_latencies(designs)
         for seed, (network, compiled), simulated in zip(batch, designs, latencies, strict=True):
             cost = compiled.cost()
@@ -256,8 +269,10 @@ def main() -> None:
                 {
                     "seed": seed,
                     "family": args.family,
-                    "sizes": [network.n_in, *(la.n_out for la in network.layers)],
-                    "weights": int(sum(np.count_nonzero(la.weights) for la in network.layers)),
+                    "sizes": [network.input.size, *(la.n_out for la in network.layers())],
+                    "weights": int(
+                        sum(np.count_nonzero(la.linear.weights) for la in network.layers())
+                    ),
                     "estimate": cost.luts,
                     "estimate_ff": cost.flip_flops,
                     "yosys": synthesised(network, compiled, args.family),

@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finn_builds.sparse.network import SparseLayer, SparseNetwork
+from finn_builds.network import (
+    IntegerNetwork,
+    Linear,
+    Operation,
+    Requantise,
+    Tensor,
+    Thresholds,
+    chain,
+)
 
 SIZES = (16, 64, 32, 32, 5)
 INPUT_BITS = 8
@@ -81,7 +89,7 @@ def folds_as(case: Case) -> Case:
     return next(c for c in cases() if (c.sizes, c.bits, c.free) == same)
 
 
-def random_network(case: Case, seed: int) -> SparseNetwork:
+def random_network(case: Case, seed: int) -> IntegerNetwork:
     """Return a random network whose activations are spread over their range.
 
     Weights are uniform over the non-zero integers of `bits` bits, then a random share is
@@ -91,24 +99,22 @@ def random_network(case: Case, seed: int) -> SparseNetwork:
     """
     rng = np.random.default_rng(seed)
     hidden = len(case.sizes) > 2
-    lo, hi = -(1 << (INPUT_BITS - 1)), (1 << (INPUT_BITS - 1)) - 1
-    if not hidden:
-        lo, hi = -(1 << (case.bits - 1)), (1 << (case.bits - 1)) - 1
-    x = rng.integers(lo, hi + 1, (4000, case.sizes[0]))
+    source = Tensor.of_type("x", f"INT{INPUT_BITS if hidden else case.bits}", case.sizes[0])
+    low, high = source.bounds
+    x = rng.integers(low, high + 1, (4000, case.sizes[0]))
     q = max(1, (1 << (case.bits - 1)) - 1)
     steps = (1 << case.bits) - 1
-    layers = []
+    ops: list[tuple[str, Operation]] = []
     for k, (n, m) in enumerate(zip(case.sizes, case.sizes[1:], strict=False)):
         w = rng.integers(1, q + 1, (n, m)) * rng.choice((-1, 1), (n, m))
         w[rng.random((n, m)) < case.pruned] = 0
-        if k == len(case.sizes) - 2:
-            layers.append(SparseLayer(w, None, 0, 1, lo, hi))
-            break
-        thresholds = _thresholds(rng, x @ w, steps, case.free)
-        layers.append(SparseLayer(w, thresholds, 0, 1, lo, hi))
-        x = layers[-1].evaluate(x)
-        lo, hi = 0, steps
-    return SparseNetwork(tuple(layers), "net")
+        x = x @ w
+        ops.append((f"a{k}", Linear(w)))
+        if k < len(case.sizes) - 2:
+            counted = Requantise(Thresholds(_thresholds(rng, x, steps, case.free)))
+            ops.append((f"h{k}", counted))
+            x = counted.execute(x)
+    return chain(source, ops)
 
 
 def _thresholds(
@@ -127,7 +133,7 @@ def _thresholds(
     return np.array(rows, dtype=np.int64)
 
 
-def built_network(out: Path) -> SparseNetwork:
+def built_network(out: Path) -> IntegerNetwork:
     """Return the integer network of a finished build in the sparse style."""
     from finn_builds.folded.finn_env import prepare_finn
 
@@ -140,4 +146,5 @@ def built_network(out: Path) -> SparseNetwork:
     if len(nodes) != 1:
         raise RuntimeError(f"expected one sparse node in {out}, found {len(nodes)}")
     op = getCustomOp(nodes[0])
-    return SparseNetwork(op.network(op.initializers(model)).layers, "net")
+    network: IntegerNetwork = op.network(op.initializers(model))
+    return network

@@ -16,31 +16,32 @@ from finn_builds.config.build import BuildConfig
 from finn_builds.flow.estimate import layer_cycles, layer_resources
 from finn_builds.flow.steps import STEPS
 from finn_builds.folded.finn_env import prepare_finn
+from finn_builds.network import IntegerNetwork
 from finn_builds.run.runner import run_steps
 from finn_builds.sim.accelerator import Accelerator
-from finn_builds.sparse.ir import width_of
-from finn_builds.sparse.network import SparseNetwork
+from finn_builds.sparse.nodes import width_of
 from finn_builds.stitch.design import design_of
 
 FRAMES = 60
 
 
-def streamlined_model(network: SparseNetwork) -> ModelWrapper:
+def streamlined_model(network: IntegerNetwork) -> ModelWrapper:
     """Return a network as MatMul and MultiThreshold nodes on integers."""
     nodes, tensors, infos = [], [], {}
-    first = network.layers[0]
-    source, datatype = "x", _type(first.in_lo, first.in_hi)
-    for k, layer in enumerate(network.layers):
-        weights = layer.weights.astype(np.float32)
-        low, high = int(layer.weights.min()), int(layer.weights.max())
+    source, datatype = "x", _type(*network.input.bounds)
+    for k, layer in enumerate(network.layers()):
+        integers, sums, counted = layer.linear.weights, layer.accumulators, layer.requantise
+        weights = integers.astype(np.float32)
+        low, high = int(integers.min()), int(integers.max())
         tensors.append((f"w{k}", weights, _type(min(low, -1), high)))
         nodes.append(helper.make_node("MatMul", [source, f"w{k}"], [f"a{k}"], f"MatMul_{k}"))
         infos[f"a{k}"] = (layer.n_out, DataType["INT32"])
         source = f"a{k}"
-        if layer.thresholds is None:
+        if counted is None:
             continue
-        out = _type(*layer.output_range())
-        tensors.append((f"t{k}", layer.thresholds.astype(np.float32), DataType["INT32"]))
+        out = _type(*counted.levels)
+        rows = counted.form.thresholds(sums.low, sums.high)
+        tensors.append((f"t{k}", rows.astype(np.float32), DataType["INT32"]))
         nodes.append(
             helper.make_node(
                 "MultiThreshold",
@@ -49,15 +50,15 @@ def streamlined_model(network: SparseNetwork) -> ModelWrapper:
                 f"MultiThreshold_{k}",
                 domain="qonnx.custom_op.general",
                 out_dtype=out.name,
-                out_scale=float(layer.out_step),
-                out_bias=float(layer.out_bias),
+                out_scale=float(counted.step),
+                out_bias=float(counted.bias),
             )
         )
         infos[f"h{k}"] = (layer.n_out, out)
         source = f"h{k}"
     values = {
         name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, n])
-        for name, (n, _) in {"x": (network.n_in, datatype), **infos}.items()
+        for name, (n, _) in {"x": (network.input.size, datatype), **infos}.items()
     }
     inner = [info for name, info in values.items() if name not in ("x", source)]
     graph = helper.make_graph(nodes, "net", [values["x"]], [values[source]], value_info=inner)
@@ -66,7 +67,7 @@ def streamlined_model(network: SparseNetwork) -> ModelWrapper:
     for name, array, kind in tensors:
         model.set_initializer(name, array)
         model.set_tensor_datatype(name, kind)
-    for name, (_, kind) in {"x": (network.n_in, datatype), **infos}.items():
+    for name, (_, kind) in {"x": (network.input.size, datatype), **infos}.items():
         model.set_tensor_datatype(name, kind)
     return model.transform(InferShapes())
 
@@ -76,13 +77,13 @@ def _type(low: int, high: int) -> DataType:
 
 
 def folded_figures(
-    network: SparseNetwork, x: np.ndarray, board: str, simulate: bool
+    network: IntegerNetwork, x: np.ndarray, board: str, simulate: bool
 ) -> dict[str, Any]:
     """Return what the smallest interval that fits the board's budget takes.
 
     Parameters
     ----------
-    network : SparseNetwork
+    network : IntegerNetwork
     x : int64 array (n, n_in)
         Frames on which the stitched design must equal the network.
     board : str
@@ -129,7 +130,7 @@ def folded_figures(
             run = accelerator.run(x[:FRAMES], drain=100, reset=False)
         finally:
             accelerator.close()
-        if not np.array_equal(run.y, network.evaluate(x[:FRAMES])):
+        if not np.array_equal(run.y, network.execute(x[:FRAMES])):
             raise AssertionError("the folded design differs from the network")
         return figures | {
             "interval": run.interval(),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from finn_builds.sparse.network import SparseNetwork
+from finn_builds.network import IntegerNetwork
 from finn_builds.synth.gates import GateSimulator
 from finn_builds.synth.netlist import Netlist
 
@@ -42,13 +42,13 @@ class Ports:
     enable: str | None = None
 
 
-def frames_of(network: SparseNetwork, n: int) -> NDArray[np.int64]:
+def frames_of(network: IntegerNetwork, n: int) -> NDArray[np.int64]:
     """Return random frames, shape (n, n_in)."""
-    first = network.layers[0]
-    return np.random.default_rng(1).integers(first.in_lo, first.in_hi + 1, (n, network.n_in))
+    low, high = network.input.low, network.input.high
+    return np.random.default_rng(1).integers(low, high + 1, (n, network.input.size))
 
 
-def checked(netlist: Netlist, network: SparseNetwork, ports: Ports) -> int:
+def checked(netlist: Netlist, network: IntegerNetwork, ports: Ports) -> int:
     """Compare a mapped datapath with its network gate by gate; return the frames.
 
     Raises
@@ -65,7 +65,7 @@ def checked(netlist: Netlist, network: SparseNetwork, ports: Ports) -> int:
         simulator.settle(inputs)
         simulator.clock()
     simulator.settle(inputs)
-    y = network.evaluate(x)
+    y = network.execute(x)
     if (y & ((1 << np.array(ports.out_zeros)) - 1)).any():
         raise AssertionError("bits are left out that the network sets")
     expected = _lanes(y >> np.array(ports.out_zeros), ports.out_widths)

@@ -16,8 +16,8 @@ from alkaid.trace import FVArray, FVArrayInput, HWConfig, trace
 from alkaid.types import CombLogic
 
 from benchmarks.sparse_netlists import Ports
-from finn_builds.sparse.ir import width_of
-from finn_builds.sparse.network import SparseLayer, SparseNetwork
+from finn_builds.network import IntegerNetwork, Layer
+from finn_builds.sparse.nodes import width_of
 from finn_builds.sparse.thresholds import clip_shape, reachable
 
 # Accumulators of more bits than this are compared with each threshold; below, alkaid looks up.
@@ -37,16 +37,30 @@ class Rival:
     ports: Ports
 
 
-def _activate(acc: FVArray, layer: SparseLayer, lookup: bool) -> FVArray:
+def _rows(layer: Layer) -> list[list[int]]:
+    """Return the thresholds of each neuron."""
+    assert layer.requantise is not None
+    sums = layer.accumulators
+    rows: list[list[int]] = layer.requantise.form.thresholds(sums.low, sums.high).tolist()
+    return rows
+
+
+def _range(layer: Layer, neuron: int) -> tuple[int, int]:
+    """Return the range of an accumulator."""
+    return int(layer.accumulators.low[neuron]), int(layer.accumulators.high[neuron])
+
+
+def _activate(acc: FVArray, layer: Layer, lookup: bool) -> FVArray:
     """Return a layer's thresholds over accumulators in alkaid's symbols."""
     out = []
-    bits = layer.thresholds.shape[1].bit_length()
+    rows = _rows(layer)
+    bits = len(rows[0]).bit_length()
     for j, a in enumerate(np.asarray(acc)):
-        thresholds = [int(t) for t in layer.thresholds[j]]
+        thresholds = rows[j]
         if not hasattr(a, "quantize"):
             out.append(float(np.searchsorted(thresholds, a, side="right")))
             continue
-        lo, hi = layer.accumulator_range(j)
+        lo, hi = _range(layer, j)
         always, rest = reachable(thresholds, lo, hi)
         if not rest:
             out.append(float(always))
@@ -77,17 +91,17 @@ def _activate(acc: FVArray, layer: SparseLayer, lookup: bool) -> FVArray:
     return FVArray(np.array(out, dtype=object), acc.solver_options, hwconf=acc.hwconf)
 
 
-def _trace(network: SparseNetwork, options: dict[str, object], lookup: bool) -> CombLogic:
-    first = network.layers[0]
-    shape = (network.n_in,)
+def _trace(network: IntegerNetwork, options: dict[str, object], lookup: bool) -> CombLogic:
+    low, high = network.input.bounds
+    shape = (network.input.size,)
     x = FVArrayInput(shape, HWConfig(1, -1, -1), options)
-    k, i = int(first.in_lo < 0), width_of(first.in_lo, first.in_hi) - int(first.in_lo < 0)
+    k, i = int(low < 0), width_of(low, high) - int(low < 0)
     v = x.quantize(np.full(shape, k), np.full(shape, i), np.zeros(shape, dtype=int))
-    for layer in network.layers:
-        v = v @ layer.weights.astype(np.float64)
-        if layer.thresholds is not None:
+    for layer in network.layers():
+        v = v @ layer.linear.weights.astype(np.float64)
+        if layer.requantise is not None:
             v = _activate(v, layer, lookup)
-            v = v * float(layer.out_step) + float(layer.out_bias)
+            v = v * float(layer.requantise.step) + float(layer.requantise.bias)
     return trace(x, v)
 
 
@@ -98,13 +112,13 @@ def _settings(uniform: bool) -> Iterator[tuple[dict[str, object], bool]]:
         yield {"method0": "wmc", "method1": "auto", "hard_dc": 2}, False
 
 
-def _is_uniform(layer: SparseLayer) -> bool:
+def _is_uniform(layer: Layer) -> bool:
     """Return whether every neuron's thresholds are an added constant, a shift and a clip."""
-    if layer.thresholds is None:
+    if layer.requantise is None:
         return True
-    for j, row in enumerate(layer.thresholds):
-        lo, hi = layer.accumulator_range(j)
-        rest = reachable([int(t) for t in row], lo, hi)[1]
+    for j, row in enumerate(_rows(layer)):
+        lo, hi = _range(layer, j)
+        rest = reachable(row, lo, hi)[1]
         if rest and clip_shape(rest, lo, hi) is None:
             return False
     return True
@@ -147,7 +161,7 @@ class AlkaidSolution:
         return Rival(files, name, latency, costs[True], self.seconds, self.settings, ports)
 
 
-def alkaid_solution(network: SparseNetwork, x: np.ndarray) -> AlkaidSolution:
+def alkaid_solution(network: IntegerNetwork, x: np.ndarray) -> AlkaidSolution:
     """Return alkaid's logic of a network, the best by its own cost of several settings.
 
     Settings tried: the first solver method wmc and wmc-dc, latency unbounded (-1) and bounded to
@@ -158,12 +172,12 @@ def alkaid_solution(network: SparseNetwork, x: np.ndarray) -> AlkaidSolution:
 
     Parameters
     ----------
-    network : SparseNetwork
+    network : IntegerNetwork
     x : int64 array (n, n_in)
         Frames on which the traced logic must equal the network.
     """
     start = time.perf_counter()
-    uniform = all(_is_uniform(layer) for layer in network.layers)
+    uniform = all(_is_uniform(layer) for layer in network.layers())
     best: tuple[float, CombLogic, str] | None = None
     for options, lookup in _settings(uniform):
         comb = _trace(network, options, lookup)
@@ -177,39 +191,39 @@ def alkaid_solution(network: SparseNetwork, x: np.ndarray) -> AlkaidSolution:
     assert best is not None
     seconds = time.perf_counter() - start
     found = best[1].predict(x.astype(np.float64))
-    if not np.array_equal(found.astype(np.int64), network.evaluate(x)):
+    if not np.array_equal(found.astype(np.int64), network.execute(x)):
         raise AssertionError("alkaid's logic differs from the network")
     return AlkaidSolution(best[1], best[2], seconds)
 
 
-def plain_design(network: SparseNetwork, name: str) -> Rival:
+def plain_design(network: IntegerNetwork, name: str) -> Rival:
     """Return a network as the expressions one would write by hand, registers at the ends only."""
-    in_width = max(1, width_of(network.layers[0].in_lo, network.layers[0].in_hi))
-    signed = network.layers[0].in_lo < 0
-    out_width = max(1, width_of(*network.layers[-1].output_range()))
+    in_width = max(1, width_of(*network.input.bounds))
+    signed = network.input.bounds[0] < 0
+    out_width = max(1, width_of(*network.output.bounds))
     lines = [
-        f"module {name} (input clk, input [{network.n_in * in_width - 1}:0] x,",
-        f"    output reg [{network.n_out * out_width - 1}:0] y);",
-        f"  reg [{network.n_in * in_width - 1}:0] r;",
+        f"module {name} (input clk, input [{network.input.size * in_width - 1}:0] x,",
+        f"    output reg [{network.output.size * out_width - 1}:0] y);",
+        f"  reg [{network.input.size * in_width - 1}:0] r;",
         "  always @(posedge clk) r <= x;",
     ]
     names = []
-    for i in range(network.n_in):
+    for i in range(network.input.size):
         pick = f"r[{(i + 1) * in_width - 1}:{i * in_width}]"
         kind = f"$signed({pick})" if signed else f"$signed({{1'b0, {pick}}})"
         lines.append(f"  wire signed [{in_width}:0] v0_{i} = {kind};")
         names.append(f"v0_{i}")
-    for k, layer in enumerate(network.layers):
+    for k, layer in enumerate(network.layers()):
         out = []
         for j in range(layer.n_out):
-            width = max(2, width_of(*layer.accumulator_range(j)) + 1)
+            width = max(2, width_of(*_range(layer, j)) + 1)
             terms = "".join(
                 f" {'-' if w < 0 else '+'} {abs(int(w))} * {n}"
-                for w, n in zip(layer.weights[:, j], names, strict=True)
+                for w, n in zip(layer.linear.weights[:, j], names, strict=True)
                 if w
             )
             lines.append(f"  wire signed [{width - 1}:0] a{k}_{j} = 0{terms};")
-            if layer.thresholds is None:
+            if layer.requantise is None:
                 out.append(f"a{k}_{j}")
                 continue
             lines += _plain_thresholds(k, j, layer)
@@ -229,27 +243,28 @@ def plain_design(network: SparseNetwork, name: str) -> Rival:
         Ports(
             "x",
             "y",
-            [in_width] * network.n_in,
-            [out_width] * network.n_out,
-            [0] * network.n_out,
+            [in_width] * network.input.size,
+            [out_width] * network.output.size,
+            [0] * network.output.size,
             2,
         ),
     )
 
 
-def _plain_thresholds(k: int, j: int, layer: SparseLayer) -> list[str]:
-    lo, hi = layer.output_range()
-    width = width_of(lo, hi) + 1
+def _plain_thresholds(k: int, j: int, layer: Layer) -> list[str]:
+    counted = layer.requantise
+    assert counted is not None
+    width = width_of(*layer.output.bounds) + 1
     head = f"  wire signed [{width - 1}:0] v{k + 1}_{j} = "
-    low, high = layer.accumulator_range(j)
-    always, rest = reachable([int(t) for t in layer.thresholds[j]], low, high)
+    low, high = _range(layer, j)
+    always, rest = reachable(_rows(layer)[j], low, high)
     if not rest:
-        return [f"{head}{layer.out_bias + layer.out_step * always};"]
+        return [f"{head}{counted.bias + counted.step * always};"]
     shape = clip_shape(rest, low, high)
-    if shape is not None and layer.out_step == 1:
-        offset = layer.out_bias + always - shape.surplus
+    if shape is not None and counted.step == 1:
+        offset = counted.bias + always - shape.surplus
         lines = [f"  wire signed [31:0] s{k}_{j} = (a{k}_{j} + {shape.const}) >>> {shape.shift};"]
         clipped = f"(s{k}_{j} < 0 ? 0 : s{k}_{j} > {shape.top} ? {shape.top} : s{k}_{j})"
         return [*lines, f"{head}{clipped} + {offset};"]
     count = " + ".join(f"(a{k}_{j} >= {t})" for t in rest)
-    return [f"{head}{layer.out_bias + layer.out_step * always} + {layer.out_step} * ({count});"]
+    return [f"{head}{counted.bias + counted.step * always} + {counted.step} * ({count});"]

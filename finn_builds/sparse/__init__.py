@@ -2,16 +2,16 @@
 
 The parts, in the order in which a network passes through them:
 
-- `network`: integers in.
-- `lower`: network to operator graph, layer by layer (`neurons`). Sums come from `solve`, which
-  compares shared forms (`share`, `refine`) as trees of carry chains (`addtree`); `thresholds`
-  counts what an accumulator has reached.
-- `ir` and `interpret`: the graph and its meaning.
+- `lower`: integer network to operator graph, layer by layer (`neurons`). Sums come from `solve`,
+  which compares shared forms (`share`, `refine`) as trees of carry chains (`addtree`);
+  `thresholds` counts what an accumulator has reached.
+- `nodes`, `graph` and `interpret`: the operator graph and its meaning.
 - `cost`: LUTs and delays on a `family`, from how sums lie on chains (`chain`) and how functions
   come apart in LUTs (`lutnet`, `truth`).
-- `schedule`: pipeline registers; `stages` tells where each layer ends.
+- `schedule`: pipeline registers; `stages` says where each layer ends.
 - `emit`: Verilog out (`verilog` node by node, with `bits`, `lookups`, `compares` and `cells`);
   `stream` is the AXI-stream around it.
 
-`compile_network` in `compiler` runs them all.
+`compile_network` in `compiler` runs them all. `estimate` says what layers cost without building
+them, for the choice between styles.
 """

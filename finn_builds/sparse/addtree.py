@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TypeAlias
 
 import numpy as np
 
 from finn_builds.network.ops import IntArray
-from finn_builds.sparse.ir import Builder, Term
+from finn_builds.sparse.graph import Builder
+from finn_builds.sparse.nodes import Term
 
 # Partners that are tried for the smallest term of a sum.
 PARTNERS = 7
@@ -49,22 +52,28 @@ def pick(spans: Sequence[Span], arity: int, levels: Sequence[int] | None) -> tup
     chosen: tuple[int, ...] = ()
     for k in range(1, count):
         low_k, top_k = spans[k]
-        level_k = max(level, levels[k]) if levels else 0
-        luts = min(top, top_k) - max(low, low_k)
+        level_k = levels[k] if levels and levels[k] > level else level
+        low_min, low_max = (low, low_k) if low < low_k else (low_k, low)
+        top_min, top_max = (top, top_k) if top < top_k else (top_k, top)
+        luts = top_min - low_max
         if arity == 2 or luts <= 0 or len(spans) == 2:
-            rank = (float(max(0, luts)), level_k, max(top, top_k))
+            rank = (float(luts if luts > 0 else 0), level_k, top_max)
             if best is None or rank < best:
                 best, chosen = rank, (0, k)
         if arity == 2:
             continue
-        low_min, low_max = (low, low_k) if low < low_k else (low_k, low)
         for m in range(k + 1, count):
             # From the second lowest position to the second highest, and one for the carry.
             low_m, top_m = spans[m]
-            start = low_min if low_m < low_min else min(low_m, low_max)
-            _, middle, large = sorted((top, top_k, top_m))
-            luts = (middle - start if middle > start else 0) + (large > middle)
-            rank = (luts / 2, max(level_k, levels[m]) if levels else 0, large)
+            start = low_min if low_m < low_min else low_m if low_m < low_max else low_max
+            if top_m >= top_max:
+                middle, large = top_max, top_m
+            else:
+                middle, large = top_m if top_m > top_min else top_min, top_max
+            half = ((middle - start if middle > start else 0) + (large > middle)) / 2
+            if best is not None and half > best[0]:
+                continue
+            rank = (half, levels[m] if levels and levels[m] > level_k else level_k, large)
             if best is None or rank < best:
                 best, chosen = rank, (0, k, m)
     return chosen
@@ -171,20 +180,22 @@ class SumBuilder:
 
         A target's constant takes the third place of the last chain, where it costs nothing.
         """
-        live = list(ops)
+        live = sorted(((self._order(op), op) for op in ops), key=itemgetter(0))
         if not live:
             return None
         last = 2 if target is not None and self.max_terms == 3 else 1
         while len(live) > last:
-            live.sort(key=self._order)
             three = self.max_terms == 3 and (len(live) - last) % 2 == 0
             head = live[: PARTNERS + 1]
-            levels = [o.level for o in head] if self.by_level else None
-            picked = pick([self._span(o) for o in head], 3 if three else 2, levels)
-            chosen = tuple(head[k] for k in picked)
-            live = [o for k, o in enumerate(live) if k not in picked]
+            levels = [op.level for _, op in head] if self.by_level else None
+            spans = [(low, top) for (_, top, low, _), _ in head]
+            picked = pick(spans, 3 if three else 2, levels)
+            chosen = tuple(head[k][1] for k in picked)
+            for k in reversed(picked):
+                del live[k]
             final = not live and target is None
-            live.append(self.merge(chosen, label if final else f"{label}_part"))
+            op = self.merge(chosen, label if final else f"{label}_part")
+            insort(live, (self._order(op), op), key=itemgetter(0))
         if target is None:
-            return live[0]
-        return self.merge(tuple(live), label, target)
+            return live[0][1]
+        return self.merge(tuple(op for _, op in live), label, target)

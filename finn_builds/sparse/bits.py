@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from finn_builds.sparse.chain import Bit, Chain, Wires
+from finn_builds.sparse.chain import Bit
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.ir import Const, Field, Graph
+from finn_builds.sparse.graph import Graph
+from finn_builds.sparse.nodes import Const, Field
 
 # A bit to write down: a bit of a node's value, or a constant.
 AnyBit = Bit | int
@@ -23,30 +24,20 @@ class BitWriter:
     Parameters
     ----------
     graph : Graph
-    wires : list of Wires
-    chains : dict of int to Chain
     names : list of str
         The net of each node.
     family : Family
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        wires: list[Wires],
-        chains: dict[int, Chain],
-        names: list[str],
-        family: Family,
-    ) -> None:
-        self.graph, self.wires, self.chains = graph, wires, chains
-        self.names, self.family = names, family
+    def __init__(self, graph: Graph, names: list[str], family: Family) -> None:
+        self.graph, self.names, self.family = graph, names, family
 
     def field_bits(self, field: Field) -> list[AnyBit]:
         """Return the bits of a field as they lie on the wires (`inv` where they are inverted)."""
         node = self.graph.nodes[field.src]
         if isinstance(node, Const):
             return [(node.value >> (field.lsb + i)) & 1 for i in range(field.width)]
-        inverted = self.wires[field.src].inverted
+        inverted = self.graph.wiring.wires[field.src].inverted
         return [
             Bit(field.src, field.lsb + i, bool((inverted >> (field.lsb + i)) & 1))
             for i in range(field.width)

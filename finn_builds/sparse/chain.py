@@ -1,7 +1,6 @@
 """How a `Sum` lies on a carry chain: which bits meet at which position, and what each costs.
 
-The one description that the cost model and the emitter share, so that an estimate is of what is
-emitted.
+The cost model and the emitter share this description, so that an estimate is of what is emitted.
 
 A node's wires may carry some bits inverted (`Wires.inverted`): inverting is free in whatever LUT
 reads the bit, so inputs in offset binary and complemented low bits that pass an adder by are
@@ -10,9 +9,26 @@ left as they are. `Wires.zero` are bits known to be 0, the gaps between terms th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, assert_never
 
-from finn_builds.sparse.ir import Concat, Graph, Input, Reg, Sum
+from finn_builds.sparse.nodes import (
+    Clip,
+    Compare,
+    Concat,
+    Const,
+    Field,
+    Input,
+    Node,
+    Reg,
+    Sum,
+    Table,
+    width_of,
+)
+
+#: The inclusive range of each node.
+Ranges: TypeAlias = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -77,14 +93,14 @@ class Chain:
 
 
 def _column_bits(
-    graph: Graph, wires: list[Wires], node: Sum, width: int, gaps: bool
+    node: Sum, ranges: Ranges, wires: list[Wires], width: int, gaps: bool
 ) -> tuple[list[list[Bit]], int]:
     """Return the operand bits of every position and the constant, gaps folded in if asked."""
     columns: list[list[Bit]] = [[] for _ in range(width)]
     const = node.const
     for t in node.terms:
         known = wires[t.src]
-        for b in range(graph.width(t.src)):
+        for b in range(width_of(*ranges[t.src])):
             if gaps and (known.zero >> b) & 1:
                 const += (1 << (b + t.shift)) if t.inv else 0
             elif b + t.shift < width:
@@ -93,14 +109,11 @@ def _column_bits(
     return columns, const & ((1 << width) - 1)
 
 
-def plan(graph: Graph, wires: list[Wires], index: int) -> Chain:
-    """Return the carry chain of `Sum` node `index`."""
-    node = graph.nodes[index]
-    assert isinstance(node, Sum)
-    width = graph.width(index)
-    columns, const = _column_bits(graph, wires, node, width, gaps=True)
+def _plan(node: Sum, ranges: Ranges, wires: list[Wires], width: int) -> Chain:
+    """Return the carry chain of a sum of `width` bits."""
+    columns, const = _column_bits(node, ranges, wires, width, gaps=True)
     if len(node.terms) == 3 and const not in (0, node.const):
-        columns, const = _column_bits(graph, wires, node, width, gaps=False)
+        columns, const = _column_bits(node, ranges, wires, width, gaps=False)
 
     start = 0
     while start < width and len(columns[start]) + ((const >> start) & 1) < 2:
@@ -139,31 +152,51 @@ def plan(graph: Graph, wires: list[Wires], index: int) -> Chain:
     )
 
 
-def wires_of(graph: Graph) -> tuple[list[Wires], dict[int, Chain]]:
-    """Return what is known of every node's wires, and the chain of every `Sum`."""
+@dataclass(frozen=True)
+class Wiring:
+    """What is known of every node's wires, and the chain of every `Sum`."""
+
+    wires: list[Wires]
+    chains: dict[int, Chain]
+
+
+def wiring_of(nodes: Sequence[Node], ranges: Ranges) -> Wiring:
+    """Return how nodes, each after its operands, lie on wires and chains."""
     wires: list[Wires] = []
     chains: dict[int, Chain] = {}
-    for i, node in enumerate(graph.nodes):
-        known = Wires()
-        if isinstance(node, Input) and node.bias:
-            known = Wires(inverted=node.bias)
-        elif isinstance(node, Sum):
-            chain = chains[i] = plan(graph, wires, i)
-            inverted = zero = 0
-            for at, bit in enumerate(chain.low):
-                if isinstance(bit, Bit):
-                    inverted |= int(bit.inv) << at
-                elif bit == 0:
-                    zero |= 1 << at
-            known = Wires(inverted, zero)
-        elif isinstance(node, Reg):
-            known = wires[node.src]
-        elif isinstance(node, Concat):
-            inverted = at = 0
-            for f in node.fields:
-                part = (wires[f.src].inverted >> f.lsb) & ((1 << f.width) - 1)
-                inverted |= part << at
-                at += f.width
-            known = Wires(inverted)
+    for i, node in enumerate(nodes):
+        match node:
+            case Input():
+                known = Wires(inverted=node.bias)
+            case Sum():
+                chains[i] = _plan(node, ranges, wires, width_of(*ranges[i]))
+                known = _below(chains[i])
+            case Concat():
+                known = _side_by_side([(wires[f.src], f) for f in node.fields])
+            case Reg():
+                known = wires[node.src]
+            case Const() | Table() | Compare() | Clip():
+                known = Wires()
+            case _:
+                assert_never(node)
         wires.append(known)
-    return wires, chains
+    return Wiring(wires, chains)
+
+
+def _below(chain: Chain) -> Wires:
+    """Return what is known of the wires below a chain."""
+    inverted = zero = 0
+    for at, bit in enumerate(chain.low):
+        if isinstance(bit, Bit):
+            inverted |= int(bit.inv) << at
+        elif bit == 0:
+            zero |= 1 << at
+    return Wires(inverted, zero)
+
+
+def _side_by_side(parts: Sequence[tuple[Wires, Field]]) -> Wires:
+    inverted = at = 0
+    for wires, field in parts:
+        inverted |= ((wires.inverted >> field.lsb) & ((1 << field.width) - 1)) << at
+        at += field.width
+    return Wires(inverted)

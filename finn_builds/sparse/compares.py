@@ -8,8 +8,8 @@ from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
 from finn_builds.sparse.chain import Bit
 from finn_builds.sparse.compares_ccu2c import compare_on_ccu2c
 from finn_builds.sparse.cost import DUAL_INPUTS, compare_shape, compare_table
-from finn_builds.sparse.ir import Compare, Field
 from finn_builds.sparse.lookups import lookup
+from finn_builds.sparse.nodes import Compare, Field
 
 
 def compare(writer: BitWriter, index: int, node: Compare) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
 from finn_builds.sparse.chain import Bit
 from finn_builds.sparse.cost import CompareShape
-from finn_builds.sparse.ir import Field
 from finn_builds.sparse.lookups import lookup
+from finn_builds.sparse.nodes import Field
 
 # Inputs of a position.
 INPUTS = 3

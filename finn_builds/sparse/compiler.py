@@ -10,11 +10,11 @@ from finn_builds.network.types import bits_of
 from finn_builds.sparse.cost import Cost, estimate
 from finn_builds.sparse.emit import emit_core
 from finn_builds.sparse.family import Family, family_named
-from finn_builds.sparse.ir import Graph
+from finn_builds.sparse.graph import Graph
 from finn_builds.sparse.lower import Options, lower
 from finn_builds.sparse.schedule import Pipeline, pipeline
 from finn_builds.sparse.stages import layer_stages
-from finn_builds.sparse.stream import emit_stream
+from finn_builds.sparse.stream import emit_stream, shell_luts
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,15 @@ class LayerCost:
         Name of the layer's accumulators.
     luts : int
     latency : int
-        Clocks that it adds.
+        Clocks that it adds; 0 where the layer is hopeless.
+    hopeless : bool
+        The layer was not compiled: `luts` is a lower bound, and beyond the limit.
     """
 
     name: str
     luts: int
     latency: int
+    hopeless: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class CompiledNetwork:
         out_bits = self.out_width * len(self.combinational.outputs)
         return replace(
             core,
-            luts=core.luts + out_bits + 6,
+            luts=core.luts + shell_luts(out_bits),
             flip_flops=core.flip_flops + 2 * out_bits + self.pipeline.latency + 2,
         )
 
@@ -159,7 +162,7 @@ def compile_network(
         clock_ns=clock_ns,
         latency=None if latency is None else latency - 1,
         register_outputs=False,
-        behind_ns=target.t_lut,  # the shell chooses between the newest frame and a waiting one
+        after_ns=target.t_lut,  # the shell chooses between the newest frame and a waiting one
     )
     return CompiledNetwork(
         name,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
-from finn_builds.sparse.chain import Chain, wires_of
+from finn_builds.sparse.chain import Chain
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.ir import Clip, Compare, Graph, Reg, Sum, Table
+from finn_builds.sparse.graph import Graph
 from finn_builds.sparse.lutnet import LUT_INPUTS, lut_count, lut_net, table_luts
+from finn_builds.sparse.nodes import Clip, Compare, Concat, Const, Input, Reg, Sum, Table
 from finn_builds.sparse.truth import bit_column
 
 # Inputs of a LUT that also gives a second output.
@@ -135,13 +137,13 @@ def clip_luts(node: Clip, lo: int, hi: int, lut_inputs: int = LUT_INPUTS) -> int
     return bits + -(-(over - 1) // (lut_inputs - 1))
 
 
-def absorbed(graph: Graph, chains: dict[int, Chain], family: Family) -> list[bool]:
-    """Return, for each node, whether it is a table that melts into the LUTs of the adder behind.
+def absorbed(graph: Graph, family: Family) -> list[bool]:
+    """Return, for each node, whether it is a table that melts into the LUTs of the adder after it.
 
     A six-input LUT of a plain two-operand adder has four inputs to spare: an operand that is a
     function of at most five bits is computed inside it.
     """
-    users = graph.users()
+    users, chains = graph.users, graph.wiring.chains
     outputs = set(graph.outputs)
     melts = [False] * len(graph.nodes)
     if not family.wide:
@@ -149,7 +151,7 @@ def absorbed(graph: Graph, chains: dict[int, Chain], family: Family) -> list[boo
     for i, node in enumerate(graph.nodes):
         if not isinstance(node, Table) or len(users[i]) != 1 or i in outputs:
             continue
-        if sum(f.width for f in node.fields) > DUAL_INPUTS:
+        if _address_bits(node) > DUAL_INPUTS:
             continue
         user = graph.nodes[users[i][0]]
         chain = chains.get(users[i][0])
@@ -162,52 +164,72 @@ def absorbed(graph: Graph, chains: dict[int, Chain], family: Family) -> list[boo
 
 def estimate(graph: Graph, family: Family) -> Cost:
     """Return what a graph costs on a family."""
-    _, chains = wires_of(graph)
-    melts = absorbed(graph, chains, family)
+    chains, melts = graph.wiring.chains, absorbed(graph, family)
     k = family.lut_inputs
-    luts = [0] * len(graph.nodes)
+    luts: list[int] = []
     flip_flops = 0
     for i, node in enumerate(graph.nodes):
-        if isinstance(node, Reg):
-            flip_flops += graph.width(i)
-        elif isinstance(node, Sum):
-            luts[i] = chain_luts(chains[i], family)
-        elif isinstance(node, Table) and not melts[i]:
-            bits = sum(f.width for f in node.fields)
-            luts[i] = table_luts(node.values, bits, graph.width(i), k)
-        elif isinstance(node, Compare):
-            luts[i] = compare_shape(node, family).luts
-        elif isinstance(node, Clip):
-            luts[i] = clip_luts(node, *graph.ranges[node.src], k)
+        own = 0
+        match node:
+            case Sum():
+                own = chain_luts(chains[i], family)
+            case Table():
+                if not melts[i]:
+                    own = table_luts(node.values, _address_bits(node), graph.width(i), k)
+            case Compare():
+                own = compare_shape(node, family).luts
+            case Clip():
+                own = clip_luts(node, *graph.ranges[node.src], k)
+            case Reg():
+                flip_flops += graph.width(i)
+            case Input() | Const() | Concat():
+                pass
+            case _:
+                assert_never(node)
+        luts.append(own)
     return Cost(sum(luts), flip_flops, tuple(luts))
 
 
 def delays(graph: Graph, family: Family) -> list[float]:
     """Return the delay of every node from its operands to its output, ns."""
-    _, chains = wires_of(graph)
-    melts = absorbed(graph, chains, family)
+    chains, melts = graph.wiring.chains, absorbed(graph, family)
     k = family.lut_inputs
     out: list[float] = []
     for i, node in enumerate(graph.nodes):
         d = 0.0
-        if isinstance(node, Sum) and chain_luts(chains[i], family):
-            chain = chains[i]
-            d = family.adder(len(chain.columns))
-            if family.wide and any(chain.save):
-                d += family.t_lut  # the saved carry passes through a LUT first
-            elif not family.wide and not chain.pairs:
-                d *= 2  # one chain for the operands, one for the constant
-        elif isinstance(node, Table) and not melts[i]:
-            bits = sum(f.width for f in node.fields)
-            columns = {bit_column(node.values, b) for b in range(graph.width(i))}
-            d = family.t_lut * max(lut_net(c, bits, k).depth for c in columns)
-        elif isinstance(node, Compare):
-            d = _compare_delay(node, family)
-        elif isinstance(node, Clip):
-            luts = clip_luts(node, *graph.ranges[node.src], k)
-            d = family.t_lut * -(-luts // max(1, node.top.bit_length()))
+        match node:
+            case Sum():
+                d = _sum_delay(chains[i], family)
+            case Table():
+                if not melts[i]:
+                    columns = {bit_column(node.values, b) for b in range(graph.width(i))}
+                    nets = [lut_net(c, _address_bits(node), k) for c in columns]
+                    d = family.t_lut * max(net.depth for net in nets)
+            case Compare():
+                d = _compare_delay(node, family)
+            case Clip():
+                luts = clip_luts(node, *graph.ranges[node.src], k)
+                d = family.t_lut * -(-luts // max(1, node.top.bit_length()))
+            case Input() | Const() | Concat() | Reg():
+                pass
+            case _:
+                assert_never(node)
         out.append(d)
     return out
+
+
+def _address_bits(node: Table) -> int:
+    return sum(f.width for f in node.fields)
+
+
+def _sum_delay(chain: Chain, family: Family) -> float:
+    if not chain_luts(chain, family):
+        return 0.0
+    d = family.adder(len(chain.columns))
+    if family.wide and any(chain.save):
+        return d + family.t_lut  # the saved carry passes through a LUT first
+    # One chain for the operands, one for the constant, where a position of ECP5 has to add three.
+    return d if family.wide or chain.pairs else 2 * d
 
 
 def _compare_delay(node: Compare, family: Family) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from finn_builds.sparse.bits import hexadecimal
 from finn_builds.sparse.cells import cell_files
-from finn_builds.sparse.chain import wires_of
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.ir import Const, Graph, Input, Reg
+from finn_builds.sparse.graph import Graph
+from finn_builds.sparse.nodes import Const, Input, Reg
 from finn_builds.sparse.verilog import NodeWriter
 
 _KEYWORDS = {"clk", "ce", "x", "y", "reg", "wire", "input", "output", "module"}
@@ -15,7 +15,7 @@ _KEYWORDS = {"clk", "ce", "x", "y", "reg", "wire", "input", "output", "module"}
 def net_names(graph: Graph) -> list[str]:
     """Return a distinct net name per node, after its label where it has one.
 
-    A register is named after what it delays, with the number of clocks behind it.
+    A register is named after what it delays, with the number of clocks of delay.
     """
     names: list[str] = []
     used: set[str] = set(_KEYWORDS)
@@ -48,9 +48,8 @@ def emit_core(
     ValueError
         If an element does not fit its width.
     """
-    wires, chains = wires_of(graph)
     names = net_names(graph)
-    writer = NodeWriter(graph, wires, chains, names, family)
+    writer = NodeWriter(graph, names, family)
     lines = [
         f"// {name}: {len(graph.outputs)} outputs of {graph.n_in} inputs, "
         "constant weights as wiring and adders.",

@@ -27,7 +27,7 @@ class Family:
     carry : str
         Carry primitive that the emitter instantiates: `CARRY4`, `CARRY8` or `CCU2C`.
     t_lut : float
-        A LUT and the net behind it.
+        A LUT and the net that it drives.
     t_carry_in, t_carry_bit, t_carry_out : float
         From an operand into the chain (LUT included), per position, from the chain to a net.
     t_reg : float

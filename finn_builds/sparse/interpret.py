@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import numpy as np
 
 from finn_builds.network.ops import IntArray
-from finn_builds.sparse.ir import (
-    Clip,
-    Compare,
-    Concat,
-    Const,
-    Field,
-    Graph,
-    Input,
-    Reg,
-    Sum,
-    Table,
-)
+from finn_builds.sparse.graph import Graph
+from finn_builds.sparse.nodes import Clip, Compare, Concat, Const, Field, Input, Reg, Sum, Table
 
 
 def _bits(values: list[IntArray], fields: tuple[Field, ...], n: int) -> IntArray:
@@ -51,30 +43,31 @@ def evaluate_nodes(graph: Graph, x: IntArray) -> list[IntArray]:
     n = x.shape[0]
     values: list[IntArray] = []
     for i, node in enumerate(graph.nodes):
-        if isinstance(node, Input):
-            v = x[:, node.index].astype(np.int64) + node.bias
-        elif isinstance(node, Const):
-            v = np.full(n, node.value, dtype=np.int64)
-        elif isinstance(node, Sum):
-            v = np.full(n, node.const, dtype=np.int64)
-            for t in node.terms:
-                u = values[t.src]
-                full = (1 << graph.width(t.src)) - 1
-                v = v + ((full - u if t.inv else u) << t.shift)
-        elif isinstance(node, Table):
-            table = np.asarray(node.values, dtype=np.int64)
-            v = table[_bits(values, node.fields, n)]
-        elif isinstance(node, Compare):
-            bounds = np.asarray(node.bounds, dtype=np.int64)
-            v = (_bits(values, (node.src,), n) >= bounds[_bits(values, node.select, n)]).astype(
-                np.int64
-            )
-        elif isinstance(node, Concat):
-            v = _bits(values, node.fields, n)
-        elif isinstance(node, Clip):
-            v = np.clip(values[node.src] >> node.shift, 0, node.top)
-        elif isinstance(node, Reg):
-            v = values[node.src]
+        match node:
+            case Input():
+                v = x[:, node.index].astype(np.int64) + node.bias
+            case Const():
+                v = np.full(n, node.value, dtype=np.int64)
+            case Sum():
+                v = np.full(n, node.const, dtype=np.int64)
+                for t in node.terms:
+                    u = values[t.src]
+                    full = (1 << graph.width(t.src)) - 1
+                    v = v + ((full - u if t.inv else u) << t.shift)
+            case Table():
+                v = np.asarray(node.values, dtype=np.int64)[_bits(values, node.fields, n)]
+            case Compare():
+                bounds = np.asarray(node.bounds, dtype=np.int64)
+                reached = _bits(values, (node.src,), n) >= bounds[_bits(values, node.select, n)]
+                v = reached.astype(np.int64)
+            case Concat():
+                v = _bits(values, node.fields, n)
+            case Clip():
+                v = np.clip(values[node.src] >> node.shift, 0, node.top)
+            case Reg():
+                v = values[node.src]
+            case _:
+                assert_never(node)
         lo, hi = graph.ranges[i]
         if n and (v.min() < lo or v.max() > hi):
             raise ValueError(f"node {i} {node} left its range [{lo}, {hi}]: {v.min()}..{v.max()}")

@@ -24,7 +24,7 @@ def lookup(
 ) -> list[str]:
     """Return lines that define `name` bit by bit from a table of integers.
 
-    One that `melts` into the LUTs behind it is left to the synthesis tool.
+    One that `melts` into the LUTs after it is left to the synthesis tool.
     """
     size = len(values)
     n_vars = size.bit_length() - 1
@@ -56,7 +56,7 @@ def _cells(name: str, net: LutNet, address: str, lut_inputs: int) -> list[str]:
         lines.append(f"wire {out};")
         if cell.select is not None:
             a, b = (at[i] for i in cell.inputs)
-            # Behind LUTs it is the first multiplexer of a slice, behind those the next.
+            # After LUTs it is the first multiplexer of a slice, after those the next.
             first = net.cells[cell.inputs[0] - net.n_vars].select is None
             lines.append(
                 f"ps_mux{lut_inputs + 2 - first} {out}_mux "

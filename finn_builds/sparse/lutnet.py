@@ -1,7 +1,7 @@
 """A boolean function of a few bits as LUTs of six or four inputs and the slice's own multiplexers.
 
 Two decompositions compete. Shannon's: pick a variable, make both halves, and select. A slice has a
-multiplexer behind two LUTs (MUXF7, on ECP5 PFUMX) and behind two of those (MUXF8, L6MUX21; ECP5 has
+multiplexer after two LUTs (MUXF7, on ECP5 PFUMX) and after two of those (MUXF8, L6MUX21; ECP5 has
 a third level), so seven and eight inputs cost two and four six-input LUTs. And Ashenhurst's and
 Curtis': where the function sees some of its inputs only through two (or four) classes of their
 values, one (or two) LUTs find the class, and a smaller function of the class and the other inputs
@@ -22,7 +22,7 @@ import numpy as np
 from finn_builds.sparse.truth import bit_column, cofactors, shrink_to
 
 LUT_INPUTS = 6
-# Levels of multiplexers in a slice behind LUTs of so many inputs.
+# Levels of multiplexers in a slice after LUTs of that many inputs.
 MUX_LEVELS = {6: 2, 4: 3}
 # Up to so many inputs every choice of bound inputs is tried, above it only neighbouring ones.
 ALL_SUBSETS = 8
@@ -105,14 +105,14 @@ def _halves(bits: int, n: int, var: int, k: int) -> list[LutNet]:
 
 
 def _selected(n: int, var: int, halves: list[LutNet], k: int) -> LutNet:
-    """Return two halves behind a slice multiplexer where there is one, else behind a LUT."""
+    """Return two halves and what selects: a slice multiplexer where there is one, else a LUT."""
     cells, (zero, one) = _joined(n, halves)
-    if all(_fits_behind(h, n, k) for h in halves):
+    if all(_fits_in_front(h, n, k) for h in halves):
         return LutNet(n, (*cells, Cell((zero, one), select=var)))
     return LutNet(n, (*cells, Cell((var, zero, one), 0b11100100)))
 
 
-def _fits_behind(net: LutNet, n: int, k: int) -> bool:
+def _fits_in_front(net: LutNet, n: int, k: int) -> bool:
     """Return whether the multiplexer of `n` inputs in all can take a half."""
     level, last = 0, net.cells[-1]
     while last.select is not None:
@@ -133,7 +133,7 @@ def _four_way(bits: int, n: int) -> LutNet:
 
 
 def _tree(bits: int, n: int, k: int) -> LutNet:
-    """Return a function as LUTs of its first k variables behind all of a slice's multiplexers."""
+    """Return a function as LUTs of its first k variables and all of a slice's multiplexers."""
     words = [(bits >> (at << k)) & ((1 << (1 << k)) - 1) for at in range(1 << (n - k))]
     cells = [Cell(tuple(range(k)), word) for word in words]
     first = n

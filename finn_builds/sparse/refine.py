@@ -25,7 +25,7 @@ class _Number(NamedTuple):
     top: int  # the position above its highest
     low: int  # its lowest position
     span: int  # highest value less lowest, in units of the lowest position
-    level: int  # chains behind it
+    level: int  # chains that it has passed
 
 
 class Weigher:
@@ -34,11 +34,11 @@ class Weigher:
     def __init__(self, spans: list[int], max_terms: int, by_level: bool) -> None:
         self.numbers = [_Number(0, s.bit_length(), 0, s, 0) for s in spans]
         self.max_terms, self.by_level = max_terms, by_level
-        self._known: dict[tuple[SignedTerm, ...], tuple[int, _Number]] = {}
+        self._known: dict[tuple[tuple[int, int], ...], tuple[int, _Number]] = {}
 
     def weigh(self, terms: tuple[SignedTerm, ...]) -> tuple[int, _Number]:
         """Return the LUTs of the tree over a sum's terms, and the sum."""
-        key = tuple((i, k, 1) for i, k, _ in terms)
+        key = tuple([(i, k) for i, k, _ in terms])
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._tree(terms)

@@ -1,7 +1,7 @@
 """Pipeline registers: as few stages as the clock allows, then as few register bits as they allow.
 
 Every node gets a stage; a node's value crosses as many registers as its latest user is stages
-behind it. The number of stages comes from scheduling each node as soon as possible. The register
+later. The number of stages comes from scheduling each node as soon as possible. The register
 bits are then minimised exactly: "these two nodes may not share a stage because the path between
 them is longer than a clock" is a difference constraint, and so are all others (Leiserson and
 Saxe, "Retiming synchronous circuitry", 1991), so the linear program has an integer optimum.
@@ -16,10 +16,10 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 
 from finn_builds.errors import UserError
-from finn_builds.sparse.chain import wires_of
 from finn_builds.sparse.cost import absorbed, delays
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.ir import Builder, Const, Graph, Input, Reg, operands, renumber
+from finn_builds.sparse.graph import Builder, Graph
+from finn_builds.sparse.nodes import Const, Input, Reg, operands, renumber
 
 # Slack for sums of delays that should be equal.
 EPSILON = 1e-9
@@ -73,9 +73,7 @@ def _as_soon_as_possible(
 
 def _together(graph: Graph, family: Family) -> list[tuple[int, int]]:
     """Return (table, adder) pairs that must share a stage because one melts into the other."""
-    _, chains = wires_of(graph)
-    users = graph.users()
-    return [(i, users[i][0]) for i, m in enumerate(absorbed(graph, chains, family)) if m]
+    return [(i, graph.users[i][0]) for i, m in enumerate(absorbed(graph, family)) if m]
 
 
 def _too_far(graph: Graph, delay: list[float], budget: float) -> list[tuple[int, int]]:
@@ -83,7 +81,7 @@ def _too_far(graph: Graph, delay: list[float], budget: float) -> list[tuple[int,
 
     Only the first such node on each path: the further ones follow.
     """
-    users = graph.users()
+    users = graph.users
     pairs: list[tuple[int, int]] = []
     for start in range(len(graph.nodes)):
         if isinstance(graph.nodes[start], Input | Const):
@@ -118,7 +116,7 @@ def _fewest_bits(
 ) -> list[int]:
     """Return the stages that need the fewest register bits, all nodes within `last`.
 
-    Variables: the stage of each node, and behind them the last stage in which it is read.
+    Variables: the stage of each node, and after them the last stage in which it is read.
     """
     n = len(graph.nodes)
     rows: list[int] = []
@@ -191,49 +189,53 @@ def _with_registers(graph: Graph, stages: list[int], last: int) -> Graph:
     return builder.finish([delayed(o, last - stages[o]) for o in graph.outputs])
 
 
-def pipeline(
+@dataclass(frozen=True)
+class _Soonest:
+    """Every node in its earliest stage.
+
+    Attributes
+    ----------
+    stages : list of int
+    last : int
+        Stage of the outputs.
+    budget : float
+        Longest path that a stage may hold, ns.
+    delay : list of float
+        Delay of each node, ns.
+    at_outputs : int
+        Registers after the last operators, 0 or 1.
+    after_ns : float
+        See `pipeline`; 0 where a register takes the outputs.
+    """
+
+    stages: list[int]
+    last: int
+    budget: float
+    delay: list[float]
+    at_outputs: int
+    after_ns: float
+
+
+def _soonest(
     graph: Graph,
     family: Family,
-    clock_ns: float | None = None,
-    latency: int | None = None,
-    register_outputs: bool = True,
-    behind_ns: float = 0.0,
-) -> Pipeline:
-    """Return a graph with pipeline registers for a clock or for a latency.
-
-    Parameters
-    ----------
-    graph : Graph
-        Without registers.
-    family : Family
-    clock_ns : float, optional
-        Clock period to meet by the family's delay model.
-    latency : int, optional
-        Registers from input to output, those at the ends included; the stages are then made as
-        short as that allows. Exactly one of the two must be given.
-    register_outputs : bool
-        Whether there is a register behind the last operator; before the first there is one.
-    behind_ns : float
-        Delay of what lies between an output and the register that takes it; where the clock leaves
-        no room for both, there is a register between them.
-
-    Raises
-    ------
-    UserError
-        If neither or both are given, or no pipeline can be that fast or that short.
-    """
+    clock_ns: float | None,
+    latency: int | None,
+    register_outputs: bool,
+    after_ns: float,
+) -> _Soonest:
     if (clock_ns is None) == (latency is None):
         raise UserError(
             "sparse pipeline: expected either a clock period or a latency, found "
             f"{clock_ns} ns and {latency} cycles; give one of the two"
         )
-    delay = _with_behind(graph, delays(graph, family), behind_ns)
+    delay = _with_after(graph, delays(graph, family), after_ns)
     at_outputs = int(register_outputs)
     slowest = max(delay, default=0.0)
     if clock_ns is not None:
         budget = clock_ns - family.t_reg
-        if behind_ns and budget < slowest:
-            return pipeline(graph, family, clock_ns)
+        if after_ns and budget < slowest:
+            return _soonest(graph, family, clock_ns, None, True, 0.0)
         if budget < slowest:
             raise UserError(
                 f"sparse pipeline: expected a clock of at least {slowest + family.t_reg:.2f} ns "
@@ -253,25 +255,74 @@ def pipeline(
     last = max((stages[o] for o in graph.outputs), default=FIRST)
     if latency is not None:
         last = max(last, latency - at_outputs)
-    last = max(last, FIRST)
-    for table, adder in _together(graph, family):
+    return _Soonest(stages, max(last, FIRST), budget, delay, at_outputs, after_ns)
+
+
+def clocks(
+    graph: Graph,
+    family: Family,
+    clock_ns: float | None = None,
+    latency: int | None = None,
+    register_outputs: bool = True,
+    after_ns: float = 0.0,
+) -> int:
+    """Return the latency that `pipeline` comes to, without placing the registers."""
+    found = _soonest(graph, family, clock_ns, latency, register_outputs, after_ns)
+    return found.last + found.at_outputs
+
+
+def pipeline(
+    graph: Graph,
+    family: Family,
+    clock_ns: float | None = None,
+    latency: int | None = None,
+    register_outputs: bool = True,
+    after_ns: float = 0.0,
+) -> Pipeline:
+    """Return a graph with pipeline registers for a clock or for a latency.
+
+    Parameters
+    ----------
+    graph : Graph
+        Without registers.
+    family : Family
+    clock_ns : float, optional
+        Clock period to meet by the family's delay model.
+    latency : int, optional
+        Registers from input to output, those at the ends included; the stages are then made as
+        short as that allows. Exactly one of the two must be given.
+    register_outputs : bool
+        Whether there is a register after the last operator; in front of the first there is one.
+    after_ns : float
+        Delay of what lies between an output and the register that takes it. Where the clock leaves
+        no room for both, there is a register between them.
+
+    Raises
+    ------
+    UserError
+        If neither or both are given, or no pipeline can be that fast or that short.
+    """
+    soon = _soonest(graph, family, clock_ns, latency, register_outputs, after_ns)
+    stages, together = soon.stages, _together(graph, family)
+    for table, adder in together:
         stages[table] = stages[adder]
-    apart = _too_far(graph, delay, budget)
+    apart = _too_far(graph, soon.delay, soon.budget)
     if len(apart) <= MAX_CONSTRAINTS:
-        stages = _fewest_bits(graph, stages, last, apart, _together(graph, family))
-    piped = _with_registers(graph, stages, last + at_outputs)
-    longest = _longest(piped, _with_behind(piped, delays(piped, family), behind_ns))
-    return Pipeline(piped, last + at_outputs, longest + family.t_reg)
+        stages = _fewest_bits(graph, stages, soon.last, apart, together)
+    total = soon.last + soon.at_outputs
+    piped = _with_registers(graph, stages, total)
+    longest = _longest(piped, _with_after(piped, delays(piped, family), soon.after_ns))
+    return Pipeline(piped, total, longest + family.t_reg)
 
 
-def _with_behind(graph: Graph, delay: list[float], behind_ns: float) -> list[float]:
-    """Return the delays with what lies behind the outputs added to the operators they are of."""
+def _with_after(graph: Graph, delay: list[float], after_ns: float) -> list[float]:
+    """Return the delays, what lies after the outputs added to those of their operators."""
     outputs = set(graph.outputs)
     late = [
         i in outputs and not isinstance(node, Input | Const | Reg)
         for i, node in enumerate(graph.nodes)
     ]
-    return [d + behind_ns * is_late for d, is_late in zip(delay, late, strict=True)]
+    return [d + after_ns * is_late for d, is_late in zip(delay, late, strict=True)]
 
 
 def _longest(graph: Graph, delay: list[float]) -> float:

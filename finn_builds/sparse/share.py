@@ -240,7 +240,9 @@ def inline_single(sums: SharedSums) -> SharedSums:
     return SharedSums(n, tuple(kept), tuple(spread(t) for t in sums.outputs))
 
 
-def alkaid_sums(matrix: IntArray, ranges: list[tuple[int, int]]) -> SharedSums:
+def alkaid_sums(
+    matrix: IntArray, ranges: list[tuple[int, int]], thorough: bool = True
+) -> SharedSums:
     """Return the shared sums that alkaid's solver finds.
 
     Parameters
@@ -248,6 +250,8 @@ def alkaid_sums(matrix: IntArray, ranges: list[tuple[int, int]]) -> SharedSums:
     matrix : int64 array (n_sources, n_outputs)
     ranges : list of (int, int)
         Inclusive range of each source.
+    thorough : bool
+        Try every depth of the solver's first step rather than one.
     """
     stages = cmvm_solve(
         np.ascontiguousarray(matrix, dtype=np.float32),
@@ -257,7 +261,7 @@ def alkaid_sums(matrix: IntArray, ranges: list[tuple[int, int]]) -> SharedSums:
         decompose_dc=-2,
         qintervals=[(float(lo), float(hi), 1.0) for lo, hi in ranges],
         latencies=[0.0] * len(ranges),
-        search_all_decompose_dc=True,
+        search_all_decompose_dc=thorough,
     )
     n = matrix.shape[0]
     symbols: list[tuple[SignedTerm, ...]] = []

@@ -6,9 +6,8 @@ results, a few per cent apart. All forms are costed as they would be built; the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -24,6 +23,11 @@ RESTART_WEIGHTS = 8_000
 # Forms that are refined, the cheapest first, and terms of all of them together.
 REFINED = 6
 REFINE_TERMS = 4_000
+# For a quick estimate: pairs of terms, and terms times neurons, within which alkaid's solver takes
+# at most about five seconds, and pairs within which the greedy one does.
+QUICK_PAIRS = 1_000_000
+QUICK_CELLS = 6_000_000
+QUICK_GREEDY_PAIRS = 500_000
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,14 @@ class Search:
         Whether trees are balanced.
     restarts : int
         Random orders of rows and columns in which alkaid's solver is asked again.
+    quick : bool
+        Ask one solver once and refine nothing.
     """
 
     max_terms: int
     by_level: bool
     restarts: int
+    quick: bool = False
 
 
 def reordered(
@@ -62,6 +69,23 @@ def reordered(
     return SharedSums(n, tuple(back(t) for t in found.symbols), tuple(outputs))
 
 
+def is_searched(terms: Sequence[int], weights: int) -> bool:
+    """Return whether shared sums are looked for in a matrix at all.
+
+    Parameters
+    ----------
+    terms : sequence of int
+        Signed digits of each output's weights.
+    weights : int
+        That are not zero.
+    """
+    return _pairs(terms) <= MAX_PAIRS or weights <= MAX_ALKAID_WEIGHTS
+
+
+def _pairs(terms: Sequence[int]) -> int:
+    return sum(n * (n - 1) // 2 for n in terms)
+
+
 def shared_forms(
     matrix: IntArray, ranges: list[tuple[int, int]], search: Search
 ) -> list[SharedSums]:
@@ -75,11 +99,18 @@ def shared_forms(
     search : Search
     """
     plain = plain_sums(matrix)
+    terms = [len(body) for body in plain.outputs]
+    pairs = _pairs(terms)
+    widths = [hi.bit_length() for _, hi in ranges]
+    save = 0.5 if search.max_terms == 3 else 1.0
+    if search.quick:
+        if pairs <= QUICK_PAIRS and sum(terms) * len(terms) <= QUICK_CELLS:
+            return [plain, alkaid_sums(matrix, ranges, thorough=False)]
+        if pairs <= QUICK_GREEDY_PAIRS:
+            return [plain, greedy_sums(matrix, widths, save, 2.0)]
+        return [plain]
     forms = [plain]
-    digits = [len(terms) for terms in plain.outputs]
-    if sum(n * (n - 1) // 2 for n in digits) <= MAX_PAIRS:
-        widths = [hi.bit_length() for _, hi in ranges]
-        save = 0.5 if search.max_terms == 3 else 1.0
+    if pairs <= MAX_PAIRS:
         forms += [greedy_sums(matrix, widths, save, bias) for bias in (-1.0, 2.0)]
     weights = int(np.count_nonzero(matrix))
     if weights <= MAX_ALKAID_WEIGHTS:
@@ -90,19 +121,19 @@ def shared_forms(
     return forms
 
 
-@lru_cache(maxsize=64)
 def _best_forms(
-    entries: bytes, shape: tuple[int, int], ranges: tuple[tuple[int, int], ...], search: Search
-) -> tuple[SharedSums, ...]:
-    """Return the cheapest forms by their spans, as found and refined (a build asks twice)."""
-    matrix = np.frombuffer(entries, dtype=np.int64).reshape(shape)
+    matrix: IntArray, ranges: list[tuple[int, int]], search: Search
+) -> list[SharedSums]:
+    """Return the cheapest forms by their spans, as found and refined, each once."""
     spans = [hi - lo for lo, hi in ranges]
     weigher = Weigher(spans, search.max_terms, search.by_level)
-    forms = sorted(shared_forms(matrix, list(ranges), search), key=weigher.total)[:REFINED]
+    forms = sorted(shared_forms(matrix, ranges, search), key=weigher.total)[:REFINED]
+    if search.quick:
+        return forms[:1]
     terms = sum(len(body) for body in (*forms[0].symbols, *forms[0].outputs))
     few = forms[: REFINE_TERMS // max(1, terms)]
     refined = [refine(form, spans, search.max_terms, search.by_level) for form in few]
-    return (*forms, *refined)
+    return list(dict.fromkeys([*forms, *refined]))
 
 
 def cheapest_sums(
@@ -120,9 +151,8 @@ def cheapest_sums(
     cost : callable
         LUTs of a form as it would be built.
     """
-    entries = np.ascontiguousarray(matrix, dtype=np.int64).tobytes()
-    rows, columns = matrix.shape
-    best = min(_best_forms(entries, (rows, columns), tuple(ranges), search), key=cost)
+    forms = _best_forms(matrix, ranges, search)
+    best = min(forms, key=cost) if len(forms) > 1 else forms[0]
     if not np.array_equal(best.matrix(), matrix):
         raise AssertionError("a shared form does not amount to its matrix")
     return best

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from finn_builds.sparse.ir import Graph, Reg, operands
+from finn_builds.sparse.graph import Graph
+from finn_builds.sparse.nodes import Reg, operands
 
 
 def layer_stages(graph: Graph, layers: int) -> list[int]:

@@ -61,6 +61,11 @@ endmodule
 """
 
 
+def shell_luts(out_bits: int) -> int:
+    """Return the LUTs of the shell of a datapath with that many bits of output."""
+    return out_bits + 6
+
+
 def emit_stream(name: str, in_bits: int, out_bits: int, inner: int) -> dict[str, str]:
     """Return the shell of `<name>_core`, `{file name: Verilog}`.
 

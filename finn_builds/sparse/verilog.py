@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import assert_never
 
 from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
 from finn_builds.sparse.chain import Bit, Chain
 from finn_builds.sparse.compares import compare
 from finn_builds.sparse.cost import absorbed
-from finn_builds.sparse.ir import Clip, Compare, Concat, Reg, Sum, Table
 from finn_builds.sparse.lookups import lookup
+from finn_builds.sparse.nodes import Clip, Compare, Concat, Const, Input, Reg, Sum, Table
 
 
 class NodeWriter(BitWriter):
@@ -18,33 +19,40 @@ class NodeWriter(BitWriter):
 
     @cached_property
     def melts(self) -> list[bool]:
-        """Whether each node is a table that belongs into the LUTs of the adder behind it."""
-        return absorbed(self.graph, self.chains, self.family)
+        """Whether each node is a table that belongs into the LUTs of the adder after it."""
+        return absorbed(self.graph, self.family)
 
     def write(self, index: int) -> list[str]:
         """Return the lines of a node; inputs and constants have none."""
         node = self.graph.nodes[index]
-        if isinstance(node, Sum):
-            return self._sum(index, self.chains[index])
-        if isinstance(node, Table):
-            return self._table(index, node)
-        if isinstance(node, Compare):
-            return compare(self, index, node)
-        if isinstance(node, Concat):
-            bits = [b for f in node.fields for b in self.field_bits(f)]
-            return [f"{self.declare(index)} = {self.pack(bits, raw=True)};"]
-        if isinstance(node, Clip):
-            return self._clip(index, node)
-        if isinstance(node, Reg):
-            source = self.names[node.src]
-            # The output of a shift register made of a LUT comes later than a flip-flop's.
-            chained = isinstance(self.graph.nodes[node.src], Reg)
-            attribute = '(* shreg_extract = "no" *) ' if chained else ""
-            return [
-                f"{attribute}{self.declare(index, 'reg')};",
-                f"always @(posedge clk) if (ce) {self.names[index]} <= {source};",
-            ]
-        return []
+        match node:
+            case Input() | Const():
+                return []
+            case Sum():
+                return self._sum(index, self.graph.wiring.chains[index])
+            case Table():
+                return self._table(index, node)
+            case Compare():
+                return compare(self, index, node)
+            case Concat():
+                bits = [b for f in node.fields for b in self.field_bits(f)]
+                return [f"{self.declare(index)} = {self.pack(bits, raw=True)};"]
+            case Clip():
+                return self._clip(index, node)
+            case Reg():
+                return self._register(index, node)
+            case _:
+                assert_never(node)
+
+    def _register(self, index: int, node: Reg) -> list[str]:
+        # The output of a shift register made of a LUT comes later than a flip-flop's.
+        chained = isinstance(self.graph.nodes[node.src], Reg)
+        attribute = '(* shreg_extract = "no" *) ' if chained else ""
+        name, source = self.names[index], self.names[node.src]
+        return [
+            f"{attribute}{self.declare(index, 'reg')};",
+            f"always @(posedge clk) if (ce) {name} <= {source};",
+        ]
 
     def _sum(self, index: int, chain: Chain) -> list[str]:
         name, length = self.names[index], len(chain.columns)

@@ -13,9 +13,10 @@ from finn_builds.network.types import BIPOLAR
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import delays, estimate
 from finn_builds.sparse.family import FAMILIES, XC7
+from finn_builds.sparse.graph import Graph
 from finn_builds.sparse.interpret import evaluate
-from finn_builds.sparse.ir import Const, Graph, Input, Reg, operands, width_of
 from finn_builds.sparse.lower import Options, lower
+from finn_builds.sparse.nodes import Const, Input, Reg, operands, width_of
 from finn_builds.sparse.schedule import pipeline
 from tests.finn_builds.sparse.sparse_networks import (
     layers,
@@ -228,11 +229,11 @@ def test_a_clock_without_room_behind_the_last_operator_gets_a_register_there() -
     slowest = max(delays(graph, XC7))
     tight, roomy = (slowest + XC7.t_reg + share * XC7.t_lut for share in (0.5, 1.0))
     bare = pipeline(graph, XC7, clock_ns=tight, register_outputs=False)
-    found = pipeline(graph, XC7, clock_ns=tight, register_outputs=False, behind_ns=XC7.t_lut)
+    found = pipeline(graph, XC7, clock_ns=tight, register_outputs=False, after_ns=XC7.t_lut)
     assert found.stage_ns <= tight
     assert found.latency == bare.latency + 1
     assert all(isinstance(found.graph.nodes[o], Reg) for o in found.graph.outputs)
-    fits = pipeline(graph, XC7, clock_ns=roomy, register_outputs=False, behind_ns=XC7.t_lut)
+    fits = pipeline(graph, XC7, clock_ns=roomy, register_outputs=False, after_ns=XC7.t_lut)
     assert fits.latency == bare.latency and fits.stage_ns == pytest.approx(roomy)
     x = random_frames(np.random.default_rng(0), network, 50)
     for piped in (found, fits):

@@ -1,141 +1,35 @@
-"""The operator graph: one node is one hardware operator on unsigned bits, with its exact range.
-
-Every node but an output is a non-negative integer in plain binary. Signed numbers get there for
-free: an input is read as offset binary (its sign bit flipped), and `-u` is written as the
-complement `2^w - 1 - u` of a `w`-bit node with the constant carried along by whoever builds the
-graph. So no operator ever sign-extends. Only a `Sum` or `Table` that is an output or feeds a
-`Clip` may be negative, and is then two's complement.
-
-Nodes refer to nodes by index; a node comes after its operands.
-"""
+"""The operator graph: nodes, the exact range of each, and the builder that makes one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import cached_property
 
-
-@dataclass(frozen=True)
-class Input:
-    """Element `index` of the input frame plus `bias`: `2^(width-1)` if it is signed, else 0.
-
-    An element is what the stream carries: of a bipolar stream a bit, 0 for -1.
-    """
-
-    index: int
-    width: int
-    bias: int
-    lo: int
-    hi: int
-
-
-@dataclass(frozen=True)
-class Const:
-    """A constant, of no hardware."""
-
-    value: int
-
-
-@dataclass(frozen=True)
-class Term:
-    """An operand of a `Sum`: `src << shift`, complemented within `src`'s width if `inv`."""
-
-    src: int
-    shift: int = 0
-    inv: bool = False
-
-
-@dataclass(frozen=True)
-class Sum:
-    """One adder on a carry chain: its two or three terms plus a constant.
-
-    `family.max_terms` says what one chain adds: a constant takes the place of a term, except for
-    one or two units of the lowest position that the carry inputs of the chain bring for nothing.
-    """
-
-    terms: tuple[Term, ...]
-    const: int = 0
-
-
-@dataclass(frozen=True)
-class Field:
-    """Bits `lsb .. lsb+width-1` of a node."""
-
-    src: int
-    lsb: int
-    width: int
-
-
-@dataclass(frozen=True)
-class Table:
-    """A truth table; the address is its fields, the first in the least significant bits."""
-
-    fields: tuple[Field, ...]
-    values: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Compare:
-    """One bit: `src >= bounds[s]`, `s` the selecting fields, the first least significant."""
-
-    src: Field
-    select: tuple[Field, ...]
-    bounds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Concat:
-    """Wires: the fields side by side, the first in the least significant bits."""
-
-    fields: tuple[Field, ...]
-
-
-@dataclass(frozen=True)
-class Clip:
-    """`min(max(src >> shift, 0), top)` with `top + 1` a power of two."""
-
-    src: int
-    shift: int
-    top: int
-
-
-@dataclass(frozen=True)
-class Reg:
-    """One clock of delay."""
-
-    src: int
-
-
-Node: TypeAlias = Input | Const | Sum | Table | Compare | Concat | Clip | Reg
-
-
-def width_of(lo: int, hi: int) -> int:
-    """Return the bits that hold [lo, hi]: unsigned, or two's complement if lo is negative."""
-    if lo >= 0:
-        return hi.bit_length()
-    # ~v is -v - 1: two's complement holds as much below zero as above it.
-    return max((~lo).bit_length(), (hi if hi >= 0 else ~hi).bit_length()) + 1
-
-
-def operands(node: Node) -> tuple[int, ...]:
-    """Return the nodes that a node reads, in order, repeats included."""
-    if isinstance(node, Sum):
-        return tuple(t.src for t in node.terms)
-    if isinstance(node, Table | Concat):
-        return tuple(f.src for f in node.fields)
-    if isinstance(node, Compare):
-        return (node.src.src, *(f.src for f in node.select))
-    if isinstance(node, Clip | Reg):
-        return (node.src,)
-    return ()
+from finn_builds.sparse.chain import Wiring, wiring_of
+from finn_builds.sparse.nodes import (
+    Clip,
+    Compare,
+    Concat,
+    Const,
+    Field,
+    Input,
+    Node,
+    Reg,
+    Sum,
+    Table,
+    Term,
+    operands,
+    renumber,
+    width_of,
+)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """An immutable operator graph.
+    """An immutable operator graph; a node comes after its operands.
 
-    Parameters
+    Attributes
     ----------
     nodes : tuple of Node
     ranges : tuple of (int, int)
@@ -172,8 +66,14 @@ class Graph:
                     alive[src] = True
         return alive
 
+    @cached_property
+    def wiring(self) -> Wiring:
+        """How nodes lie on wires and carry chains."""
+        return wiring_of(self.nodes, self.ranges)
+
+    @cached_property
     def users(self) -> list[list[int]]:
-        """Return, for each node, the nodes that read it (outputs are not among them)."""
+        """For each node the nodes that read it (outputs are not among them)."""
         users: list[list[int]] = [[] for _ in self.nodes]
         for i, node in enumerate(self.nodes):
             for src in set(operands(node)):
@@ -331,25 +231,6 @@ class Builder:
             self.n_in,
         )
         return drop_dead(whole)
-
-
-def renumber(node: Node, at: dict[int, int]) -> Node:
-    """Return a node with its operands replaced."""
-    if isinstance(node, Sum):
-        return Sum(tuple(Term(at[t.src], t.shift, t.inv) for t in node.terms), node.const)
-    if isinstance(node, Table):
-        return Table(tuple(Field(at[f.src], f.lsb, f.width) for f in node.fields), node.values)
-    if isinstance(node, Concat):
-        return Concat(tuple(Field(at[f.src], f.lsb, f.width) for f in node.fields))
-    if isinstance(node, Compare):
-        src = Field(at[node.src.src], node.src.lsb, node.src.width)
-        select = tuple(Field(at[f.src], f.lsb, f.width) for f in node.select)
-        return Compare(src, select, node.bounds)
-    if isinstance(node, Clip):
-        return Clip(at[node.src], node.shift, node.top)
-    if isinstance(node, Reg):
-        return Reg(at[node.src])
-    return node
 
 
 def drop_dead(graph: Graph) -> Graph:
