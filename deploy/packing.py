@@ -69,9 +69,9 @@ def bipolar_bits(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     return bits
 
 
-def bipolar_values(bits: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
+def bipolar_values(bits: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
     """Return the values that bits stand for: the inverse of `bipolar_bits`."""
-    return 2 * bits.view(np.int8) - np.int8(1)
+    return 2 * bits.astype(np.int8) - np.int8(1)
 
 
 def pack(values: npt.ArrayLike, bits: int, signed: bool) -> npt.NDArray[np.uint8]:

@@ -37,9 +37,7 @@ def parse_datatype(name: str) -> tuple[int, bool]:
         return known[name]
     match = re.fullmatch(r"(U?)INT([1-9]\d*)", name)
     if not match:
-        raise DriverError(
-            f"datatype {name}: expected BIPOLAR, BINARY, TERNARY, INT<n> or UINT<n>"
-        )
+        raise DriverError(f"datatype {name}: expected BIPOLAR, BINARY, TERNARY, INT<n> or UINT<n>")
     return int(match[2]), not match[1]
 
 
