@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from finn_builds.flow.fuse import SparseCost
 from qonnx.custom_op.registry import getCustomOp
 
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.flow import convert as hardware
 from finn_builds.flow.choose_style import choose, step_choose_style
+from finn_builds.flow.fuse import SparseCost
 from finn_builds.folded.estimates import MvauShape, Resources, ThresholdShape
 from finn_builds.folded.folding import FoldedLayer
 from tests.finn_builds.flow.networks import legal_inputs, simulators, stitch, streamlined

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from finn_builds.folded.widen import activation_type, signed_type
 
+from finn_builds.folded.widen import activation_type, signed_type
 from finn_builds.ingest.accumulators import accumulator_ranges
 from tests.finn_builds.flow.networks import legal_inputs, simulators, stitch, streamlined
 
