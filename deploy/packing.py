@@ -14,7 +14,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Packer", "pack", "packed_bytes", "padded", "unpack", "value_range"]
+__all__ = [
+    "Packer",
+    "bipolar_bits",
+    "bipolar_values",
+    "pack",
+    "packed_bytes",
+    "padded",
+    "unpack",
+    "value_range",
+]
 
 _MAX_BITS = 64
 _INT8 = np.dtype(np.int8)
@@ -35,6 +44,34 @@ def value_range(bits: int, signed: bool) -> tuple[int, int]:
     """Return the smallest and the largest integer of `bits` bits (two's complement if signed)."""
     _check_bits(bits)
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+
+
+def bipolar_bits(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return the bits that stand for bipolar values: 0 for -1, and 1 for 1.
+
+    Raises
+    ------
+    TypeError
+        `values` are not integers.
+    ValueError
+        A value is neither -1 nor 1.
+    """
+    array = np.asarray(values)
+    _check_integers(array)
+    bits: npt.NDArray[np.bool_] = array == 1
+    bad = ~(bits | (array == -1))
+    if bad.any():
+        place = tuple(np.argwhere(bad)[0].tolist())
+        raise ValueError(
+            f"{array[place]} at {place} is not a bipolar value: expected -1 or 1; "
+            "map the values to these two"
+        )
+    return bits
+
+
+def bipolar_values(bits: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
+    """Return the values that bits stand for: the inverse of `bipolar_bits`."""
+    return 2 * bits.astype(np.int8) - np.int8(1)
 
 
 def pack(values: npt.ArrayLike, bits: int, signed: bool) -> npt.NDArray[np.uint8]:

@@ -10,29 +10,34 @@ import re
 import numpy as np
 
 if __package__:  # in the project's checkout
-    from deploy.packing import Packer, unpack, value_range
+    from deploy.packing import Packer, bipolar_bits, bipolar_values, unpack, value_range
     from deploy.registers import DriverError
 else:  # beside this file, as on the board
-    from packing import Packer, unpack, value_range
+    from packing import Packer, bipolar_bits, bipolar_values, unpack, value_range
     from registers import DriverError
 
 __all__ = ["StreamForms", "parse_datatype"]
 
 
+BIPOLAR = "BIPOLAR"
+
+
 def parse_datatype(name: str) -> tuple[int, bool]:
     """Return bits and signedness of a QONNX integer type such as ``UINT4`` or ``INT20``.
+
+    An element of a stream is meant: a BIPOLAR one is an unsigned bit, 0 for -1 and 1 for 1.
 
     Raises
     ------
     DriverError
         It is not such a type.
     """
-    known = {"BINARY": (1, False), "TERNARY": (2, True)}
+    known = {BIPOLAR: (1, False), "BINARY": (1, False), "TERNARY": (2, True)}
     if name in known:
         return known[name]
     match = re.fullmatch(r"(U?)INT([1-9]\d*)", name)
     if not match:
-        raise DriverError(f"datatype {name}: expected BINARY, TERNARY, INT<n> or UINT<n>")
+        raise DriverError(f"datatype {name}: expected BIPOLAR, BINARY, TERNARY, INT<n> or UINT<n>")
     return int(match[2]), not match[1]
 
 
@@ -62,6 +67,8 @@ class StreamForms:
 
     def input_range(self, ind: int = 0) -> tuple[int, int]:
         """Return the smallest and the largest integer that input `ind` takes."""
+        if self.idt(ind) == BIPOLAR:
+            return -1, 1
         return value_range(*parse_datatype(self.idt(ind)))
 
     def _shape(self, key: str, ind: int) -> tuple[int, ...]:
@@ -123,10 +130,18 @@ class StreamForms:
                 f"input has values from {data.min()} to {data.max()}; expected {self.idt(ind)} "
                 f"from {low} to {high}: clip or quantise it"
             )
+        if self.idt(ind) == BIPOLAR and not data.all():
+            frame = int(np.argwhere(data == 0)[0, 0])
+            raise DriverError(
+                f"input has the value 0 in frame {frame}; expected BIPOLAR, -1 or 1: map 0 to "
+                "one of these"
+            )
         return data.reshape(len(data), *self.ishape_folded(ind)[1:])
 
     def pack_input(self, ibuf_folded: np.ndarray, ind: int = 0) -> np.ndarray:
         """Pack (frames, beats, elements) into uint8 (frames, beats, bytes)."""
+        if self.idt(ind) == BIPOLAR:
+            ibuf_folded = bipolar_bits(ibuf_folded)
         packer = self._packers.get(ind)
         if packer is None or packer.shape != ibuf_folded.shape:
             packer = Packer(ibuf_folded.shape, *parse_datatype(self.idt(ind)))
@@ -139,7 +154,10 @@ class StreamForms:
         elements = self.oshape_folded(ind)[-1]
         bits, signed = parse_datatype(self.odt(ind))
         data = np.asarray(obuf_packed).reshape(frames * beats, size)
-        return unpack(data, elements, bits, signed).reshape(frames, beats, elements)
+        values = unpack(data, elements, bits, signed)
+        if self.odt(ind) == BIPOLAR:
+            values = bipolar_values(values)
+        return values.reshape(frames, beats, elements)
 
     def unfold_output(self, obuf_folded: np.ndarray, ind: int = 0) -> np.ndarray:
         """Reshape beats into the shape of the network's output."""

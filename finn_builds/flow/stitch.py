@@ -10,7 +10,7 @@ from finn_builds.config.build import BuildConfig
 from finn_builds.files import ESTIMATES_FILE, STITCHED_DIR, write_json
 from finn_builds.folded.fifo_sizing import SMALLEST, smallest_depths
 from finn_builds.folded.library import library
-from finn_builds.network.types import range_of
+from finn_builds.network.types import range_of, step_of
 from finn_builds.sim.accelerator import Accelerator
 from finn_builds.sim.errors import SimulationHang
 from finn_builds.stitch.blocks import FIFO, Hardware, with_fifos
@@ -77,9 +77,10 @@ def _find_depths(hardware: Hardware, cfg: BuildConfig) -> list[int]:
 
 def _random_input(design: Design, frames: int) -> np.ndarray:
     """Return random frames; the timing of the flow's blocks does not depend on the values."""
-    low, high = range_of(design.input.datatype)
+    datatype = design.input.datatype
+    (low, high), step = range_of(datatype), step_of(datatype)
     size = (frames, design.input.beats * design.input.elements)
-    return np.random.default_rng(0).integers(low, high + 1, size=size)
+    return low + step * np.random.default_rng(0).integers(0, (high - low) // step + 1, size=size)
 
 
 def step_create_stitched_ip(hardware: Hardware, cfg: BuildConfig) -> Stitched:

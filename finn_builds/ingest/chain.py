@@ -133,11 +133,14 @@ def node_attrs(node: NodeProto) -> dict[str, Any]:
 
 
 def _integer_name(name: str) -> str | None:
+    """Return QONNX's name of an integer datatype, None for any other; BINARY is called UINT1."""
     try:
         datatype = DataType[name]
     except (KeyError, ValueError, AssertionError):
         return None
-    return datatype.name if datatype.is_integer() else None
+    if not datatype.is_integer():
+        return None
+    return "UINT1" if datatype.name == "BINARY" else datatype.name
 
 
 def annotation(model: ModelWrapper, tensor: str) -> str | None:

@@ -14,7 +14,7 @@ from finn_builds.ingest.elementwise import (
     quant_bits,
     quant_levels,
 )
-from finn_builds.network.types import BIPOLAR, bits_of, datatype_for, range_of, step_of
+from finn_builds.network.types import BIPOLAR, bits_of, datatype_for, step_of
 
 MAX_ACTIVATION_BITS = 8
 
@@ -153,8 +153,8 @@ def check_activation(quantizer: Step) -> None:
 
 def datatype_levels(datatype: str) -> np.ndarray:
     """Return all values of a QONNX integer datatype, in order, int64."""
-    low, high = range_of(datatype)
-    return np.arange(low, high + 1, step_of(datatype))
+    kind = DataType[datatype]
+    return np.arange(int(kind.min()), int(kind.max()) + 1, step_of(datatype))
 
 
 def _levels(quantizer: Step) -> np.ndarray:

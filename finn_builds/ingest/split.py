@@ -69,6 +69,7 @@ class HostSplit:
         """Read what `save` wrote."""
         core = read_plain(ModelWrapper(str(checkpoint_path(out, step))))
         quant = json.loads(core.metadata[INPUT_QUANT])
+        core = replace(core, metadata={})
         return cls(core, read_json(out / HOST_FILE), None if quant is None else InputQuant(**quant))
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from deploy.packing import pack, padded, unpack
+from deploy.packing import bipolar_bits, bipolar_values, pack, padded, unpack
 from finn_builds.network.types import BIPOLAR, bits_of, is_signed
 
 
@@ -58,15 +58,20 @@ class StreamFormat:
         Returns
         -------
         ndarray of uint8, shape (n * beats, width / 8)
+
+        Raises
+        ------
+        ValueError
+            A value is not of the type.
         """
-        codes = (x + 1) // 2 if self.datatype == BIPOLAR else x
+        codes = bipolar_bits(x) if self.datatype == BIPOLAR else x
         return pack(codes.reshape(-1, self.elements), self.bits, self.signed)
 
     def from_beats(self, beats: np.ndarray) -> np.ndarray:
         """Unpack beats into frames, of numpy's smallest fitting type: undoes :meth:`to_beats`."""
         elements = unpack(beats, self.elements, self.bits, self.signed)
         if self.datatype == BIPOLAR:
-            elements = 2 * elements.astype(np.int8) - 1
+            elements = bipolar_values(elements)
         return elements.reshape(-1, self.beats * self.elements)
 
     def description(self) -> dict[str, object]:

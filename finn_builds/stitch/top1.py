@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deploy.packing import padded
 from finn_builds.network import ArgMax
-from finn_builds.network.types import bits_of, is_signed, range_of
+from finn_builds.network.types import BIPOLAR, bits_of, is_signed, range_of
 from finn_builds.stitch.blocks import TOP1, Block, Resources
 from finn_builds.stitch.design import Stage
 from finn_builds.stitch.streams import StreamFormat
@@ -26,7 +26,7 @@ module {name} (
     input  wire out0_V_TREADY
 );
     localparam integer PE = {pe};
-    localparam integer WI = {in_bits};
+    localparam integer WI = {value_bits};
     localparam integer WK = {key_bits};
 
 {offsets}
@@ -34,7 +34,7 @@ module {name} (
     genvar pe;
     generate
         for (pe = 0; pe < PE; pe = pe + 1) begin : gen_key
-            wire [WI-1:0] value = in0_V_TDATA[pe*WI +: WI];
+            wire [WI-1:0] value = {value};
             wire [WK-1:0] wide = {{{{(WK-WI){{{sign}}}}}, value}};
             assign keys[pe*WK +: WK] = (wide << {shift}) + offsets[pe*WK +: WK];
         end
@@ -51,6 +51,11 @@ endmodule
 `default_nettype wire
 """
 
+
+_VALUE = "in0_V_TDATA[pe*WI +: WI]"
+
+# One bit a value: 0 is -1, and 1 is 1.
+_BIPOLAR_VALUE = "{!in0_V_TDATA[pe], 1'b1}"
 
 _ONE_BEAT = """\
     // Offsets of all classes, class 0 in the least significant bits.
@@ -81,10 +86,15 @@ def key_width(datatype: str, shift: int, offsets: Sequence[int]) -> int:
     """Return the bits of a signed key ``(x << shift) + offset`` for x of a type."""
     least, most = range_of(datatype)
     low, high = (least << shift) + min(offsets), (most << shift) + max(offsets)
-    bits = bits_of(datatype) + 1
+    bits = _value_bits(datatype) + 1
     while not (-(1 << (bits - 1)) <= low and high < 1 << (bits - 1)):
         bits += 1
     return bits
+
+
+def _value_bits(datatype: str) -> int:
+    """Return the bits of a value in two's complement: -1 and 1 take two."""
+    return 2 if datatype == BIPOLAR else bits_of(datatype)
 
 
 def label_select_text(
@@ -99,7 +109,7 @@ def label_select_text(
     pe : int
         Values per beat; divides the number of offsets.
     datatype : str
-        UINTn or INTn, of one input value.
+        UINTn, INTn or BIPOLAR, of one input value.
     out_bits : int
         Bits of the index.
     shift : int
@@ -117,6 +127,8 @@ def label_select_text(
         labels=labels,
         pe=pe,
         in_bits=in_bits,
+        value_bits=_value_bits(datatype),
+        value=_BIPOLAR_VALUE if datatype == BIPOLAR else _VALUE,
         in_high=padded(pe * in_bits) - 1,
         out_high=padded(out_bits) - 1,
         shift=shift,

@@ -79,8 +79,10 @@ class Streamlined:
         """Write network, frames, answers and accuracy."""
         self.network.save(checkpoint_path(out, step, ".npz"))
         _save(out / VECTORS_FILE, self.vectors)
+        answers = checkpoint_path(out, step, ".answers.npz")
+        answers.unlink(missing_ok=True)
         if self.answers is not None:
-            _save(checkpoint_path(out, step, ".answers.npz"), self.answers)
+            _save(answers, self.answers)
         accuracy = None if self.accuracy is None else self.accuracy.as_json()
         write_json(out / ACCURACY_FILE, accuracy)
 

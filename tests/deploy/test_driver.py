@@ -216,8 +216,8 @@ def test_top1_gives_classes_and_refuses_scores(made, virtual):
 def test_datatypes():
     assert parse_datatype("UINT4") == (4, False)
     assert parse_datatype("INT20") == (20, True)
-    assert parse_datatype("BINARY") == (1, False)
-    for name in ("FLOAT32", "INT0", "BIPOLAR", "UINT", "INT8x"):
+    assert parse_datatype("BINARY") == parse_datatype("BIPOLAR") == (1, False)
+    for name in ("FLOAT32", "INT0", "bipolar", "UINT", "INT8x"):
         with pytest.raises(DriverError, match="datatype"):
             parse_datatype(name)
 

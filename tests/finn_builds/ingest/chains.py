@@ -2,21 +2,8 @@
 
 import numpy as np
 
-from deploy.host_model import HostModel
-from finn_builds.ingest import (
-    host_description,
-    integer_mlp,
-    split_host,
-    tidy,
-    to_thresholds,
-)
-from tests.finn_builds.ingest.graphs import (
-    GENERAL,
-    Graph,
-    Layer,
-    Quantizer,
-    execute,
-)
+from tests.finn_builds.ingest.graphs import GENERAL, Graph, Layer, Quantizer, execute
+from tests.finn_builds.ingest.integers import taken
 
 RNG = np.random.default_rng(11)
 Q4 = Quantizer(4, 0.5)
@@ -42,9 +29,8 @@ QUANT = ("Quant", (0.5, 0.0, 4.0), {"domain": GENERAL, "signed": 1, "narrow": 0}
 
 def run_all(model, x):
     """Return what the build's own chain of stages gives for raw frames."""
-    streamlined = to_thresholds(split_host(tidy(model)))
-    host = HostModel.from_dict(host_description(streamlined))
-    return host.after(integer_mlp(streamlined).execute(host.before(x)))
+    network, host = taken(model)
+    return host.after(network.execute(host.before(x)))
 
 
 def assert_same(model, x, shape=None):

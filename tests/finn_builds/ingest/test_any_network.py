@@ -5,17 +5,10 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qonnx.core.onnx_exec import execute_onnx
 
-from finn_builds.ingest import (
-    integer_mlp,
-)
-from tests.finn_builds.ingest.graphs import (
-    Layer,
-    Quantizer,
-    exact_forward,
-)
-from tests.finn_builds.ingest.streamlined import batch_norm, built, codes_for, to_codes
+from tests.finn_builds.ingest.graphs import Layer, Quantizer, exact_forward
+from tests.finn_builds.ingest.integers import batch_norm, built, codes_for, to_codes
+from tests.finn_builds.network.networks import check_ranges, naive
 
 FREE = st.floats(0.01, 4).map(lambda v: float(np.float32(v)))
 POWER = st.integers(-4, 2).map(lambda e: 2.0**e)
@@ -77,22 +70,22 @@ def networks(draw, scales, unit_variance):
 @given(networks(FREE, unit_variance=False))
 def test_any_network_equals_the_reference(network):
     layers, into, rng = network
-    streamlined, host, reference = built(layers, into)
+    integers, host, reference = built(layers, into)
     x = to_codes(host, codes_for(into, layers[0].weights.shape[0], 64, rng))
-    mlp_ = integer_mlp(streamlined)
-    np.testing.assert_array_equal(mlp_.execute(x), reference.run(x))
-    got = execute_onnx(streamlined, {"global_in": x[:1].astype(np.float32)})["global_out"]
-    np.testing.assert_array_equal(got, mlp_.execute(x[:1]))
+    y = integers.execute(x)
+    np.testing.assert_array_equal(y, reference.run(x))
+    assert y[:2].tolist() == [naive(integers, row) for row in x[:2]]
+    check_ranges(integers, x)
 
 
 @settings(max_examples=40, deadline=None)
 @given(networks(POWER, unit_variance=True))
 def test_any_network_of_rational_constants_equals_exact_arithmetic(network):
     layers, into, rng = network
-    streamlined, host, reference = built(layers, into)
+    integers, host, reference = built(layers, into)
     levels = codes_for(into, layers[0].weights.shape[0], 16, rng)
     x = to_codes(host, levels)
-    y = integer_mlp(streamlined).execute(x)
+    y = integers.execute(x)
     np.testing.assert_array_equal(y, reference.run(x))
     # The host's float32 is exact, too, on these constants.
     exact = np.array(exact_forward(layers, into, levels), dtype=np.float64)

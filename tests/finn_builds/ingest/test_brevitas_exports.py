@@ -3,16 +3,7 @@
 import numpy as np
 import pytest
 
-from deploy.host_model import HostModel
-from finn_builds.ingest import (
-    Reference,
-    host_description,
-    integer_mlp,
-    load_model,
-    split_host,
-    tidy,
-    to_thresholds,
-)
+from finn_builds.ingest import Reference, load_model, network_of, split_host, tidy
 
 torch = pytest.importorskip("torch", reason="Brevitas is not installed: training extra")
 qnn = pytest.importorskip("brevitas.nn", reason="Brevitas is not installed: training extra")
@@ -107,8 +98,8 @@ NAMES = [
 def test_the_integer_network_computes_what_brevitas_computes(exported, name):
     trained, path = exported(name)
     model = tidy(load_model(path))
-    core = to_thresholds(split_host(model))
-    host, network = HostModel.from_dict(host_description(core)), integer_mlp(core)
+    split = split_host(model)
+    host, network = split.host, network_of(split)
     x = np.random.default_rng(2).normal(size=(400, 10)).astype(np.float32) * 2
     codes = host.before(x)
     np.testing.assert_array_equal(network.execute(codes), Reference(model).run(codes))
@@ -118,4 +109,4 @@ def test_the_integer_network_computes_what_brevitas_computes(exported, name):
     np.testing.assert_array_equal(host.classify(network.execute(codes)), expected.argmax(axis=1))
     if name == "asymmetric":
         # The zero point moves into the thresholds: no wider type than the quantizer's own.
-        assert [layer.input_datatype[-1] for layer in network.layers] == ["6", "4"]
+        assert [layer.input.datatype[-1] for layer in network.layers()] == ["6", "4"]

@@ -8,16 +8,9 @@ import pytest
 from onnx import TensorProto
 from qonnx.core.onnx_exec import execute_node
 
-from deploy.host_model import HostModel
 from finn_builds.errors import UserError
-from finn_builds.ingest import (
-    Reference,
-    host_description,
-    integer_mlp,
-    split_host,
-    tidy,
-    to_thresholds,
-)
+from finn_builds.ingest import Reference, network_of, split_host, tidy
+from finn_builds.network.types import weight_datatype
 from tests.finn_builds.ingest.graphs import (
     Graph,
     Layer,
@@ -95,7 +88,7 @@ def test_frames_in_which_float32_decides_otherwise_are_counted():
     exact = np.array(exact_forward(layers, into, x), dtype=np.float64)
     y = reference.run(x)
     np.testing.assert_array_equal(y, np.round(exact / np.float64(np.float32(0.18))))
-    np.testing.assert_array_equal(y, integer_mlp(to_thresholds(split_host(model))).execute(x))
+    np.testing.assert_array_equal(y, network_of(split_host(model)).execute(x))
     in_single = execute(mlp(layers, into, batch=32), x * np.float32(0.3)) / np.float32(0.18)
     differing = int((np.round(in_single) != y).sum())
     assert reference.float32_disagreements(x) == differing > 0
@@ -117,10 +110,10 @@ def test_classes_are_those_of_the_host_model(end, n_out):
     if end == "ArgMax":
         model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
     model = tidy(model)
-    core = to_thresholds(split_host(model))
-    host = HostModel.from_dict(host_description(core))
+    split = split_host(model)
+    host = split.host
     x = RNG.normal(size=(100, 4))
-    classes = host.classify(integer_mlp(core).execute(host.before(x)))
+    classes = host.classify(network_of(split).execute(host.before(x)))
     np.testing.assert_array_equal(Reference(model).classify(x), classes)
     assert len(set(classes)) > 1
 
@@ -157,11 +150,13 @@ def test_all_frames_go_through_a_node_at_once(monkeypatch):
 
 def test_integer_layers_tell_their_types():
     layers, into = network()
-    first, second, third = integer_mlp(to_thresholds(split_host(tidy(mlp(layers, into))))).layers
-    assert (first.name, first.input_datatype, first.weight_datatype) == ("MatMul_0", "INT8", "INT4")
-    assert (first.output_datatype, second.input_datatype) == ("UINT4", "UINT4")
-    assert third.thresholds is None and third.output_datatype == third.accumulator_datatype
-    assert (first.out_bias, first.out_step) == (0, 1)
+    first, second, third = network_of(split_host(tidy(mlp(layers, into)))).layers()
+    assert (first.name, first.input.datatype) == ("MatMul_0", "INT8")
+    assert weight_datatype(first.linear.weights) == "INT4"
+    assert first.output is second.input and first.output.datatype == "UINT4"
+    assert third.requantise is None and third.output is third.accumulators
+    assert third.output.datatype.startswith("INT")
+    assert (first.requantise.bias, first.requantise.step) == (0, 1)
 
 
 def test_building_does_not_need_torch():

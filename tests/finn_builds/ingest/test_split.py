@@ -11,24 +11,26 @@ from qonnx.core.onnx_exec import execute_onnx
 from deploy.host_model import HostModel, HostModelError
 from finn_builds.errors import UserError
 from finn_builds.ingest import (
+    HostSplit,
     InputQuant,
     Reference,
     calibrate_scale,
-    host_description,
-    integer_mlp,
     model_info,
+    network_of,
     split_host,
     tidy,
-    to_thresholds,
 )
+from finn_builds.ingest.chain import write_chain
+from finn_builds.network import Linear, Requantise
 from tests.finn_builds.ingest.graphs import Graph, Layer, Quantizer, execute, mlp, random_layers
+from tests.finn_builds.ingest.integers import taken
 
 RNG = np.random.default_rng(5)
 Q4 = Quantizer(4, 0.5)
 
 
 def host_of(model, **options):
-    return HostModel.from_json(json.dumps(host_description(split_host(tidy(model), **options))))
+    return HostModel.from_json(json.dumps(split_host(tidy(model), **options).description))
 
 
 def front(quantizer, n=5):
@@ -102,12 +104,13 @@ def test_an_integer_zero_point_is_added_in_double_as_qonnx_does():
 
 def test_the_core_is_an_integer_graph():
     layers = random_layers(RNG, [5, 4, 3], Quantizer(3, 0.3), Quantizer(2, 0.7))
-    core = split_host(tidy(mlp(layers, Quantizer(5, 0.21))))
+    split = split_host(tidy(mlp(layers, Quantizer(5, 0.21))))
+    core = write_chain(split.core)
     assert core.get_tensor_datatype("global_in") == DataType["INT5"]
     assert core.get_tensor_datatype("global_out").is_integer()
     assert core.get_tensor_shape("global_in") == [1, 5]
     x = RNG.integers(-16, 16, size=(20, 5))
-    integers = integer_mlp(to_thresholds(core)).execute(x)
+    integers = network_of(split).execute(x)
     for row, expected in zip(x, integers, strict=True):
         got = execute_onnx(core, {"global_in": row[None].astype(np.float32)})["global_out"]
         np.testing.assert_array_equal(got[0], expected)
@@ -127,13 +130,15 @@ def typed_model(datatype, *nodes, n=4):
     ("datatype", "nodes", "codes"),
     [
         ("BIPOLAR", [], "BIPOLAR"),
-        ("BIPOLAR", [("Add", 1, {}), ("Div", 2, {})], "BINARY"),
+        ("BIPOLAR", [("Add", 1, {}), ("Div", 2, {})], "UINT1"),
         ("BIPOLAR", [("Mul", 0.3, {})], "BIPOLAR"),
         ("UINT8", [("Div", 255, {})], "UINT8"),
         ("INT4", [("Mul", 2, {}), ("Add", 2, {})], "UINT4"),
         ("UINT8", [("Sub", 127, {})], "UINT8"),
         ("UINT4", [("Sub", 8, {}), ("Mul", -0.25, {})], "INT4"),
-        ("BINARY", [("Sub", 1, {"position": 1})], "BINARY"),
+        ("BINARY", [("Sub", 1, {"position": 1})], "UINT1"),
+        ("TERNARY", [], "INT2"),
+        ("INT1", [], "UINT1"),
     ],
 )
 def test_inputs_that_are_integers_already(datatype, nodes, codes):
@@ -144,8 +149,7 @@ def test_inputs_that_are_integers_already(datatype, nodes, codes):
     values = np.arange(int(kind.min()), int(kind.max()) + 1)
     values = values[kind.allowed(values)]
     x = RNG.choice(values, size=(20, 4)).astype(np.float32)
-    streamlined = to_thresholds(split_host(tidy(model)))
-    y = host.after(integer_mlp(streamlined).execute(host.before(x)))
+    y = host.after(taken(model)[0].execute(host.before(x)))
     original = np.concatenate([execute(model, row[None]) for row in x])
     np.testing.assert_allclose(y, original, rtol=1e-6, atol=1e-6)
 
@@ -205,9 +209,9 @@ def test_an_input_without_a_quantizer_says_what_to_pass():
 )
 def test_an_inserted_input_quantizer(datatype):
     model, quant = tidy(unquantised()), InputQuant(datatype, 0.11)
-    core = split_host(model, input_quant=quant)
-    host = HostModel.from_dict(host_description(core))
-    assert host.input_datatype == DataType[datatype].name
+    split = split_host(model, input_quant=quant)
+    host = split.host
+    assert host.input_datatype == datatype.replace("BINARY", "UINT1")
     x = RNG.normal(size=(100, 4)).astype(np.float32)
     codes = host.before(x)
     kind = DataType[datatype]
@@ -217,7 +221,7 @@ def test_an_inserted_input_quantizer(datatype):
         expected = np.clip(np.round(x / np.float32(0.11)), kind.min(), kind.max())
     np.testing.assert_array_equal(codes, expected)
     reference = Reference(model, input_quant=quant)
-    y = integer_mlp(to_thresholds(core)).execute(codes)
+    y = network_of(split).execute(codes)
     np.testing.assert_array_equal(y, reference.run(codes))
     np.testing.assert_allclose(reference.run_float(x), host.after(y), atol=1e-5)
 
@@ -287,19 +291,18 @@ def test_what_the_network_ends_in(nodes, kind):
     host = host_of(model)
     assert host.kind == kind
     x = RNG.normal(size=(40, 4)).astype(np.float32)
-    y = integer_mlp(to_thresholds(split_host(tidy(model)))).execute(host.before(x))
+    y = taken(model)[0].execute(host.before(x))
     original = np.concatenate([execute(model, row[None]) for row in x])
     np.testing.assert_allclose(host.after(y), original, rtol=1e-5, atol=1e-6)
     expected = original[:, 0] if kind == "argmax" else original.argmax(axis=1)
     np.testing.assert_array_equal(host.classify(y), expected)
 
 
-def assert_exact(model, streamlined):
+def assert_exact(model, network, host):
     """Compare host and integer network with the model and with the reference, on 4 inputs."""
-    host = HostModel.from_dict(host_description(streamlined))
     x = RNG.normal(size=(40, 4)).astype(np.float32) * 4
     original = np.concatenate([execute(model, row[None]) for row in x])
-    y = integer_mlp(streamlined).execute(host.before(x))
+    y = network.execute(host.before(x))
     np.testing.assert_array_equal(host.after(y), original)
     np.testing.assert_array_equal(y, Reference(tidy(model)).run(host.before(x)))
 
@@ -311,17 +314,17 @@ def test_an_output_quantizer_too_wide_or_behind_a_softmax_stays_on_the_host(chan
     layers = random_layers(RNG, [4, 3], Q4, Q4)
     layers = [Layer(layers[0].weights, Q4, activation=wide)]
     model = mlp(layers, Q4)
-    streamlined = to_thresholds(split_host(tidy(model)))
-    assert [n.op_type for n in streamlined.graph.node] == ["MatMul"]
-    assert_exact(model, streamlined)
+    network, host = taken(model)
+    assert [type(node.op) for node in network.nodes] == [Linear]
+    assert_exact(model, network, host)
 
 
 def test_an_output_quantizer_with_a_scale_per_channel_is_done_in_thresholds():
     out = Quantizer(3, np.float32([0.5, 0.25, 2]))
     model = mlp([Layer(RNG.integers(-8, 8, size=(4, 3)) * 0.5, Q4, activation=out)], Q4)
-    streamlined = to_thresholds(split_host(tidy(model)))
-    assert [n.op_type for n in streamlined.graph.node] == ["MatMul", "MultiThreshold"]
-    assert_exact(model, streamlined)
+    network, host = taken(model)
+    assert [type(node.op) for node in network.nodes] == [Linear, Requantise]
+    assert_exact(model, network, host)
 
 
 @pytest.mark.parametrize(
@@ -335,6 +338,42 @@ def test_what_the_training_wrote_into_a_model(text, info):
     assert model_info(model) == info
 
 
-def test_a_model_without_a_description():
-    with pytest.raises(ValueError, match="split_host has not seen it"):
-        host_description(tidy(unquantised()))
+def assert_same_chain(found, expected):
+    """Compare two chains field by field, constants by value and type."""
+    for name in ("input_name", "input_shape", "input_datatype", "output_name"):
+        assert getattr(found, name) == getattr(expected, name), name
+    assert dict(found.metadata) == dict(expected.metadata)
+    assert len(found.steps) == len(expected.steps)
+    for a, b in zip(found.steps, expected.steps, strict=True):
+        for name in ("op", "name", "position", "datatype", "weight_datatype"):
+            assert getattr(a, name) == getattr(b, name), (name, b)
+        assert dict(a.attrs) == dict(b.attrs)
+        assert len(a.constants) == len(b.constants)
+        for c, d in zip(a.constants, b.constants, strict=True):
+            assert (c is None) == (d is None)
+            if c is not None:
+                np.testing.assert_array_equal(c, d)
+                assert np.asarray(c).dtype == np.asarray(d).dtype, b
+
+
+@pytest.mark.parametrize(
+    "quant",
+    [None, InputQuant("INT6", 0.1), InputQuant("BIPOLAR", 0.3), InputQuant("UINT1", 0.3)],
+    ids=str,
+)
+def test_a_split_is_the_same_after_loading(tmp_path, quant):
+    layers = random_layers(RNG, [5, 4, 3], Quantizer(3, 0.3), Quantizer(4, 0.7, signed=False))
+    model = mlp(layers, Quantizer(5, 0.21) if quant is None else None)
+    info = {"class_names": ["a", "b", "c"]}
+    model.set_metadata_prop("prunestream", json.dumps(info))
+    split = split_host(tidy(model), input_quant=quant)
+    split.save(tmp_path, "step_qonnx_to_finn")
+    loaded = HostSplit.load(tmp_path, "step_qonnx_to_finn")
+    assert loaded.input_quant == quant
+    assert loaded.description == split.description
+    assert loaded.host.class_names == ("a", "b", "c")
+    assert_same_chain(loaded.core, split.core)
+    network, expected = network_of(loaded), network_of(split)
+    assert str(network) == str(expected)
+    x = loaded.host.before(RNG.normal(size=(50, 5)))
+    np.testing.assert_array_equal(network.execute(x), expected.execute(x))

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from qonnx.core.onnx_exec import execute_onnx
 
-from finn_builds.ingest import (
-    integer_mlp,
-)
 from finn_builds.ingest.chain import Step
 from finn_builds.ingest.thresholds import InexactThresholdsError, find_thresholds
+from finn_builds.network import Linear, Requantise
+from finn_builds.network.types import range_of, weight_datatype
 from tests.finn_builds.ingest.graphs import (
     Layer,
     Quantizer,
@@ -18,24 +16,25 @@ from tests.finn_builds.ingest.graphs import (
     mlp,
     random_layers,
 )
-from tests.finn_builds.ingest.streamlined import batch_norm, built, codes_for, to_codes
+from tests.finn_builds.ingest.integers import batch_norm, built, codes_for, thresholds, to_codes
+from tests.finn_builds.network.networks import check_ranges, naive
 
 RNG = np.random.default_rng(7)
 
 
 def check(layers, input_quantizer, x):
-    """Compare streamlined graph, integer arrays, reference and the model's own execution."""
-    streamlined, host, reference = built(layers, input_quantizer)
-    y = integer_mlp(streamlined).execute(x)
+    """Compare the integer network with the reference and with Python's own integers.
+
+    Returned with what the model itself gives: network, host model, integers, floating point.
+    """
+    network, host, reference = built(layers, input_quantizer)
+    y = network.execute(x)
     np.testing.assert_array_equal(y, reference.run(x))
-    for row in x[:2]:
-        got = execute_onnx(streamlined, {"global_in": row[None].astype(np.float32)})
-        np.testing.assert_array_equal(
-            got["global_out"], integer_mlp(streamlined).execute(row[None])
-        )
+    assert y[:2].tolist() == [naive(network, row) for row in x[:2]]
+    check_ranges(network, x)
     values = (x * np.float32(input_quantizer.scale)).astype(np.float32)
     original = execute(mlp(layers, input_quantizer, batch=len(x)), values)
-    return streamlined, host, y, original
+    return network, host, y, original
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
@@ -45,15 +44,15 @@ def test_every_width_of_weights(bits, narrow):
     act = Quantizer(4, 0.5, signed=False)
     layers = random_layers(RNG, [6, 5, 4, 3], weight, act, relu=True)
     x = codes_for(Quantizer(4), 6, 200, RNG)
-    streamlined, host, y, original = check(layers, Quantizer(4, 0.125), x)
+    network, host, y, original = check(layers, Quantizer(4, 0.125), x)
     # Powers of two: every float32 operation of the model is exact, so all must agree.
     np.testing.assert_array_equal(host.after(y), original)
     widths = {"BIPOLAR": 1}
-    for layer in integer_mlp(streamlined).layers:
-        name = layer.weight_datatype
+    for layer in network.layers():
+        name = weight_datatype(layer.linear.weights)
         assert widths.get(name) or int(name.removeprefix("INT")) <= max(2, bits)
     if bits == 1:
-        assert integer_mlp(streamlined).layers[0].weight_datatype == "BIPOLAR"
+        assert weight_datatype(network.layers()[0].linear.weights) == "BIPOLAR"
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
@@ -62,12 +61,12 @@ def test_every_width_of_activations(bits, kind):
     act = Quantizer(bits, 0.25, signed=kind != "unsigned", narrow=kind == "narrow" and bits > 1)
     layers = random_layers(RNG, [5, 6, 4, 3], Quantizer(3, 0.5), act)
     x = codes_for(Quantizer(3), 5, 200, RNG)
-    streamlined, host, y, original = check(layers, Quantizer(3, 0.25), x)
+    network, host, y, original = check(layers, Quantizer(3, 0.25), x)
     np.testing.assert_array_equal(host.after(y), original)
-    layer = integer_mlp(streamlined).layers[0]
-    assert layer.thresholds.shape == (6, 2**bits - 1)
+    layer = network.layers()[0]
+    assert thresholds(layer).shape == (6, 2**bits - 1)
     expected = f"UINT{bits}" if kind == "unsigned" else f"INT{bits}"
-    assert layer.output_datatype == {"UINT1": "BINARY", "INT1": "BIPOLAR"}.get(expected, expected)
+    assert layer.output.datatype == {"INT1": "BIPOLAR"}.get(expected, expected)
 
 
 def test_ties_round_half_to_even_as_qonnx_does():
@@ -78,11 +77,11 @@ def test_ties_round_half_to_even_as_qonnx_does():
         Layer(np.ones((1, 1)), Quantizer(2)),
     ]
     x = np.arange(-16, 16)[:, None]
-    streamlined, _, y, original = check(layers, Quantizer(5), x)
+    network, _, y, original = check(layers, Quantizer(5), x)
     np.testing.assert_array_equal(y[:, 0], np.clip(np.round(x[:, 0] / 2), -8, 7))
     np.testing.assert_array_equal(y * 2, original)
     # 1 -> 0.5 -> 0 but 3 -> 1.5 -> 2: the thresholds are not evenly spaced.
-    assert set(np.diff(integer_mlp(streamlined).layers[0].thresholds[0])) == {1, 3}
+    assert set(np.diff(thresholds(network.layers()[0])[0])) == {1, 3}
 
 
 @pytest.mark.parametrize(
@@ -100,8 +99,8 @@ def test_every_rounding_mode_against_exact_arithmetic(mode):
         Layer(RNG.integers(-1, 2, size=(4, 2)), Quantizer(2)),
     ]
     x = all_codes(-4, 3, 2)
-    streamlined, host, reference = built(layers, Quantizer(3))
-    y = integer_mlp(streamlined).execute(x)
+    network, host, reference = built(layers, Quantizer(3))
+    y = network.execute(x)
     exact = exact_forward(layers, Quantizer(3), x)
     np.testing.assert_array_equal(host.after(y), np.array(exact, dtype=np.float32))
     np.testing.assert_array_equal(y, reference.run(x))
@@ -130,11 +129,11 @@ def test_an_input_equal_to_the_mean_gives_the_bias_exactly():
         Layer(np.ones((1, n)), Quantizer(2), batch_norm=norm, activation=Quantizer(4)),
         Layer(np.ones((n, 1)), Quantizer(2)),
     ]
-    streamlined, _, reference = built(layers, Quantizer(8))
-    thresholds = integer_mlp(streamlined).layers[0].thresholds
-    np.testing.assert_array_equal(thresholds[:, 3 + 7], means + 1)  # from -8: the step to 3
+    network, _, reference = built(layers, Quantizer(8))
+    rows = thresholds(network.layers()[0])
+    np.testing.assert_array_equal(rows[:, 3 + 7], means + 1)  # from -8: the step to 3
     x = np.arange(-128, 128)[:, None]
-    np.testing.assert_array_equal(integer_mlp(streamlined).execute(x), reference.run(x))
+    np.testing.assert_array_equal(network.execute(x), reference.run(x))
 
 
 def test_flipping_the_most_negative_weight_widens_the_type():
@@ -147,10 +146,10 @@ def test_flipping_the_most_negative_weight_widens_the_type():
         ),
         Layer(np.ones((2, 1)), Quantizer(2)),
     ]
-    streamlined, _, _, _ = check(layers, Quantizer(3), all_codes(-4, 3, 2))
-    first = integer_mlp(streamlined).layers[0]
-    assert first.weight_datatype == "INT5"
-    np.testing.assert_array_equal(first.weights, [[8, -7], [8, -1]])
+    network, _, _, _ = check(layers, Quantizer(3), all_codes(-4, 3, 2))
+    weights = network.layers()[0].linear.weights
+    assert weight_datatype(weights) == "INT5"
+    np.testing.assert_array_equal(weights, [[8, -7], [8, -1]])
 
 
 def test_neurons_without_weights_and_inputs_without_use():
@@ -162,12 +161,12 @@ def test_neurons_without_weights_and_inputs_without_use():
         Layer(np.zeros((4, 3)), Quantizer(2), activation=Quantizer(2, signed=False)),
         Layer(RNG.integers(-2, 2, size=(3, 2)), Quantizer(2)),
     ]
-    streamlined, _, y, _ = check(layers, Quantizer(3), codes_for(Quantizer(3), 5, 100, RNG))
-    first, second, _ = integer_mlp(streamlined).layers
+    network, _, y, _ = check(layers, Quantizer(3), codes_for(Quantizer(3), 5, 100, RNG))
+    first, second, _ = network.layers()
     # A neuron without weights has the accumulator 0 alone: thresholds at 0 always, at 1 never.
-    assert set(first.thresholds[1]) <= {0, 1}
-    assert set(second.thresholds.ravel()) <= {0, 1}
-    assert second.weight_datatype == "INT2"  # FINN knows no narrower signed weights
+    assert set(thresholds(first)[1]) <= {0, 1}
+    assert set(thresholds(second).ravel()) <= {0, 1}
+    assert weight_datatype(second.linear.weights) == "INT2"  # FINN knows no narrower signed weights
     assert (y == y[0]).all()
 
 
@@ -181,12 +180,12 @@ def test_thresholds_stay_within_the_reach_of_the_accumulators():
         ),
         Layer(np.ones((4, 1)), Quantizer(2)),
     ]
-    streamlined, _, _, _ = check(layers, Quantizer(2), all_codes(-2, 1, 3))
-    thresholds = integer_mlp(streamlined).layers[0].thresholds
-    assert thresholds.shape == (4, 255)
-    assert thresholds.min() >= -6 and thresholds.max() <= 4
-    assert (np.diff(thresholds, axis=1) >= 0).all()
-    assert (thresholds[0] == -6).all() and (thresholds[1, 1:] == 4).all()
+    network, _, _, _ = check(layers, Quantizer(2), all_codes(-2, 1, 3))
+    rows = thresholds(network.layers()[0])
+    assert rows.shape == (4, 255)
+    assert rows.min() >= -6 and rows.max() <= 4
+    assert (np.diff(rows, axis=1) >= 0).all()
+    assert (rows[0] == -6).all() and (rows[1, 1:] == 4).all()
 
 
 @pytest.mark.parametrize("form", ["matmul", "gemm", "transpose"])
@@ -205,17 +204,17 @@ def test_per_channel_scales_that_are_no_powers_of_two(form):
         Layer(RNG.integers(-4, 4, size=(4, 2)) * 0.3, Quantizer(3, 0.3), form=form),
     ]
     x = codes_for(Quantizer(6), 5, 500, RNG)
-    streamlined, host, y, original = check(layers, Quantizer(6, 0.31), x)
+    network, host, y, original = check(layers, Quantizer(6, 0.31), x)
     np.testing.assert_allclose(host.after(y), original, atol=1e-4)
     expected = np.round(layers[0].weights / scale)
-    np.testing.assert_array_equal(integer_mlp(streamlined).layers[0].weights, expected)
+    np.testing.assert_array_equal(network.layers()[0].linear.weights, expected)
 
 
 def test_weights_on_a_tie_are_those_of_the_models_float32():
     # 0.35 / 0.1 is 3.5 in float32 and less than that in double.
     layers = [Layer(np.array([[0.35], [0.25]]), Quantizer(4, 0.1))]
-    streamlined, host, y, original = check(layers, Quantizer(3), all_codes(-4, 3, 2))
-    weights = integer_mlp(streamlined).layers[0].weights[:, 0]
+    network, host, y, original = check(layers, Quantizer(3), all_codes(-4, 3, 2))
+    weights = network.layers()[0].linear.weights[:, 0]
     expected = np.round(np.float32([0.35, 0.25]) / np.float32(0.1))
     np.testing.assert_array_equal(weights, expected)
     np.testing.assert_allclose(host.after(y), original, atol=1e-6)
@@ -232,10 +231,10 @@ def test_zero_points_of_activations_and_weights(zero_point):
     ]
     into = Quantizer(4, signed=False, zero_point=7)
     levels = codes_for(into, 4, 200, RNG)
-    streamlined, host, reference = built(layers, into)
+    network, host, reference = built(layers, into)
     x = to_codes(host, levels)
-    assert integer_mlp(streamlined).layers[0].input_datatype == "UINT4"
-    y = integer_mlp(streamlined).execute(x)
+    assert network.input.datatype == "UINT4"
+    y = network.execute(x)
     np.testing.assert_array_equal(y, reference.run(x))
     original = execute(mlp(layers, into, batch=len(x)), levels)
     np.testing.assert_array_equal(host.before(levels.astype(np.float32)), x)
@@ -250,8 +249,8 @@ def test_a_zero_point_too_large_for_eight_bits_moves_into_the_thresholds():
         Layer(RNG.integers(-4, 4, size=(3, 2)), Quantizer(3)),
     ]
     x = codes_for(Quantizer(5), 3, 300, RNG)
-    streamlined, host, y, original = check(layers, Quantizer(5, 0.5), x)
-    assert integer_mlp(streamlined).layers[0].output_datatype == "UINT8"
+    network, host, y, original = check(layers, Quantizer(5, 0.5), x)
+    assert network.layers()[0].output.datatype == "UINT8"
     np.testing.assert_array_equal(host.after(y), original)
     # And where such a layer is the last but one, the host takes the offset off again.
     layers = [layers[0], Layer(layers[1].weights, Quantizer(3))]
@@ -264,9 +263,9 @@ def test_a_quantizer_at_the_end_gives_its_levels(out):
     layers = random_layers(RNG, [4, 5, 3], Quantizer(3, 0.5), Quantizer(2, 0.5))
     layers[-1] = Layer(layers[-1].weights, layers[-1].quantizer, activation=out)
     x = codes_for(Quantizer(4), 4, 200, RNG)
-    streamlined, host, y, original = check(layers, Quantizer(4, 0.5), x)
+    network, host, y, original = check(layers, Quantizer(4, 0.5), x)
     assert host.kind == "levels"
-    assert integer_mlp(streamlined).layers[-1].thresholds is not None
+    assert isinstance(network.nodes[-1].op, Requantise)
     np.testing.assert_array_equal(y * np.float32(out.scale), original)
     np.testing.assert_array_equal(host.after(y), original)
 
@@ -274,8 +273,8 @@ def test_a_quantizer_at_the_end_gives_its_levels(out):
 def test_one_layer_alone():
     layers = [Layer(RNG.integers(-8, 8, size=(4, 3)) * 0.25, Quantizer(4, 0.25))]
     x = codes_for(Quantizer(8), 4, 100, RNG)
-    streamlined, host, y, original = check(layers, Quantizer(8, 0.5), x)
-    assert [n.op_type for n in streamlined.graph.node] == ["MatMul"]
+    network, host, y, original = check(layers, Quantizer(8, 0.5), x)
+    assert [type(node.op) for node in network.nodes] == [Linear]
     np.testing.assert_array_equal(host.after(y), original)
 
 
@@ -292,3 +291,24 @@ def test_a_function_that_is_not_monotone_is_caught():
     one = np.ones(1, dtype=np.int64)
     with pytest.raises(InexactThresholdsError, match="do not reproduce"):
         find_thresholds(tail, one, -8 * one, 7 * one, np.arange(-8, 8))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_narrow_input_quantizer_gives_its_exact_range(bits):
+    layers = random_layers(RNG, [5, 4, 3], Quantizer(3, 0.5), Quantizer(4, 0.25, narrow=True))
+    into = Quantizer(bits, 0.25, narrow=True)
+    x = codes_for(into, 5, 300, RNG)
+    network, _, _, _ = check(layers, into, x)
+    high = 2 ** (bits - 1) - 1
+    assert network.input.datatype == f"INT{bits}"
+    assert (network.input.low == -high).all() and (network.input.high == high).all()
+    # The ranges of the first accumulators follow from it, and are reached.
+    first = network.layers()[0]
+    weights = first.linear.weights
+    np.testing.assert_array_equal(first.accumulators.high, high * np.abs(weights).sum(axis=0))
+    corners = high * np.sign(weights).T
+    sums = network.values({network.input.name: corners})[first.name]
+    np.testing.assert_array_equal(np.diag(sums), first.accumulators.high)
+    # A narrow quantiser between layers never gives the lowest value of its type either.
+    assert first.output.datatype == "INT4" and first.output.low.min() >= -7
+    assert range_of("INT4")[0] == -8

@@ -1,20 +1,14 @@
 """Which graphs are taken, and in which form they come out."""
 
+import json
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from qonnx.core.datatype import DataType
 
-from deploy.host_model import HostModel
 from finn_builds.errors import UserError
-from finn_builds.ingest import (
-    Reference,
-    host_description,
-    integer_mlp,
-    split_host,
-    tidy,
-    to_thresholds,
-)
+from finn_builds.ingest import Reference, Tidied, model_info, tidy
 from tests.finn_builds.ingest.chains import Q4, QUANT, RNG, U3, assert_same, chain, frames, run_all
 from tests.finn_builds.ingest.graphs import (
     GENERAL,
@@ -25,6 +19,7 @@ from tests.finn_builds.ingest.graphs import (
     mlp,
     random_layers,
 )
+from tests.finn_builds.ingest.integers import taken
 
 
 def test_the_plain_form_of_a_network():
@@ -105,8 +100,8 @@ def test_nodes_between_a_quantizer_and_the_next_layer(name):
 
 
 def test_relu_after_a_signed_quantizer_saves_the_sign_bit():
-    streamlined = to_thresholds(split_host(tidy(chain(QUANT, ("Relu", (), {})))))
-    assert integer_mlp(streamlined).layers[0].output_datatype == "UINT3"
+    network, _ = taken(chain(QUANT, ("Relu", (), {})))
+    assert network.layers()[0].output.datatype == "UINT3"
 
 
 def test_a_batch_norm_before_the_input_quantizer_runs_on_the_host_to_the_bit():
@@ -156,8 +151,8 @@ def test_a_mask_behind_the_weights_quantizer():
     graph.add("MatMul", graph.side("Mul", [weights, mask]))
     model = graph.model((1, 2))
     assert_same(model, frames(3))
-    layer = integer_mlp(to_thresholds(split_host(tidy(model)))).layers[0]
-    assert layer.weights[0, 1] == layer.weights[1, 0] == 0
+    weights = taken(model)[0].layers()[0].linear.weights
+    assert weights[0, 1] == weights[1, 0] == 0
 
 
 def test_weights_changed_otherwise_behind_their_quantizer():
@@ -238,9 +233,8 @@ def test_metadata_survive():
     model = mlp(random_layers(RNG, [2, 3], Q4, U3), Q4)
     text = '{"class_names": ["a", "b", "c"], "feature_names": ["p", "q"]}'
     model.model.metadata_props.add(key="prunestream", value=text)
-    streamlined = to_thresholds(split_host(tidy(model)))
-    assert streamlined.get_metadata_prop("prunestream") == text
-    host = HostModel.from_dict(host_description(streamlined))
+    assert model_info(tidy(model)) == json.loads(text)
+    _, host = taken(model)
     assert host.class_names == ("a", "b", "c") and host.feature_names == ("p", "q")
 
 
@@ -260,3 +254,13 @@ def test_a_reference_can_be_made_of_every_tidied_model():
     x = frames()
     expected = np.concatenate([execute(model, row[None]) for row in x])
     np.testing.assert_array_equal(Reference(tidy(model)).run_float(x), expected)
+
+
+def test_a_tidied_model_is_the_same_after_loading(tmp_path):
+    model = mlp(random_layers(RNG, [4, 3, 2], Q4, U3), Q4)
+    model.set_metadata_prop("prunestream", '{"dataset": "digits"}')
+    tidied = Tidied(tidy(model))
+    tidied.save(tmp_path, "step_tidy_up")
+    loaded = Tidied.load(tmp_path, "step_tidy_up")
+    assert loaded.model.model == tidied.model.model
+    assert model_info(loaded.model) == {"dataset": "digits"}

@@ -1,4 +1,4 @@
-"""Random integer networks."""
+"""Random integer networks, and what must hold of any network."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 
 from finn_builds.network import (
+    Affine,
     ArgMax,
     IntegerNetwork,
     Linear,
@@ -15,6 +16,7 @@ from finn_builds.network import (
     Thresholds,
     chain,
 )
+from finn_builds.network.types import range_of, step_of
 
 
 def random_network(
@@ -47,8 +49,45 @@ def random_inputs(network: IntegerNetwork, count: int, seed: int = 0) -> np.ndar
     """Return legal frames, both corners first."""
     rng = np.random.default_rng(seed)
     source = network.input
-    step = 2 if source.datatype == "BIPOLAR" else 1
+    step = step_of(source.datatype)
     span = (source.high - source.low) // step
     x = source.low + step * rng.integers(0, span + 1, (count, source.size))
     x[0], x[1] = source.low, source.high
     return x
+
+
+def naive(network: IntegerNetwork, x: np.ndarray) -> list[int]:
+    """Execute one frame in Python's integers."""
+    values = [int(v) for v in x]
+    for node in network.nodes:
+        match node.op:
+            case Linear(weights=weights, bias=bias):
+                columns = weights.T.tolist()
+                values = [
+                    int(b) + sum(v * w for v, w in zip(values, column, strict=True))
+                    for b, column in zip(bias, columns, strict=True)
+                ]
+            case Requantise(form=form, bias=bias, step=step):
+                values = [bias + step * _count(form, j, v) for j, v in enumerate(values)]
+            case ArgMax(shift=shift, offsets=offsets):
+                keys = [(v << shift) + int(o) for v, o in zip(values, offsets, strict=True)]
+                values = [keys.index(max(keys))]
+    return values
+
+
+def _count(form: Thresholds | Affine, j: int, value: int) -> int:
+    if isinstance(form, Thresholds):
+        return sum(value >= int(t) for t in form.rows[j])
+    scaled = int(form.factor[j]) * value + int(form.offset[j])
+    return min(max(scaled // 2 ** int(form.shift[j]), 0), form.top)
+
+
+def check_ranges(network: IntegerNetwork, x: np.ndarray) -> None:
+    """Assert that inputs, and every value they lead to, lie in the ranges of their elements."""
+    values = network.values({network.input.name: x})
+    for tensor in (network.input, *(node.output for node in network.nodes)):
+        found = values[tensor.name]
+        least, most = range_of(tensor.datatype)
+        assert (found >= tensor.low).all() and (found <= tensor.high).all(), tensor
+        assert least <= tensor.low.min() and tensor.high.max() <= most, tensor
+        assert ((found - least) % step_of(tensor.datatype) == 0).all(), tensor

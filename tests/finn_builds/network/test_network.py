@@ -15,30 +15,12 @@ from finn_builds.network import (
 )
 from finn_builds.network.ops import affine_form, frozen
 from finn_builds.network.types import bits_of, datatype_for, is_signed, range_of
-from tests.finn_builds.network.networks import random_inputs, random_network
-
-
-def naive(network: IntegerNetwork, x: np.ndarray) -> list[int]:
-    """Execute one frame in Python's integers."""
-    values = [int(v) for v in x]
-    for node in network.nodes:
-        op = node.op
-        if isinstance(op, Linear):
-            sums = [int(b) for b in op.bias]
-            for i, v in enumerate(values):
-                for j in range(len(sums)):
-                    sums[j] += v * int(op.weights[i, j])
-            values = sums
-        elif isinstance(op, Requantise):
-            rows = op.form.rows
-            values = [
-                op.bias + op.step * sum(v >= int(t) for t in row)
-                for v, row in zip(values, rows, strict=True)
-            ]
-        else:
-            keys = [(v << op.shift) + int(o) for v, o in zip(values, op.offsets, strict=True)]
-            values = [keys.index(max(keys))]
-    return values
+from tests.finn_builds.network.networks import (
+    check_ranges,
+    naive,
+    random_inputs,
+    random_network,
+)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -58,10 +40,8 @@ def test_sums_beyond_the_mantissa_of_a_double_are_exact():
 def test_ranges_hold_every_value_and_are_reached_by_accumulators(seed):
     network = random_network((3, 4, 2), seed, datatype="INT2")
     grid = np.stack(np.meshgrid(*[np.arange(-2, 2)] * 3), axis=-1).reshape(-1, 3)
+    check_ranges(network, grid)
     values = network.values({"x": grid})
-    for node in network.nodes:
-        found = values[node.output.name]
-        assert (found >= node.output.low).all() and (found <= node.output.high).all()
     first = network.nodes[0].output
     assert np.array_equal(values[first.name].min(axis=0), first.low)
     assert np.array_equal(values[first.name].max(axis=0), first.high)

@@ -1,13 +1,14 @@
 """Verification frames, comparison and accuracy."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from deploy.host_model import HostModel
 from finn_builds.errors import UserError, VerificationError
-from finn_builds.verify.accuracy import accuracy_report, share_right
+from finn_builds.verify.accuracy import Accuracy, share_right
 from finn_builds.verify.exactness import check_equal, mismatching_frames
 from finn_builds.verify.frames import (
     LabelledData,
@@ -109,11 +110,11 @@ def test_accuracy_and_its_standard_error():
 
 
 def test_surrogate_is_said_in_the_report():
-    class Echo:
-        def execute(self, x):
-            return x[:, :2]
-
-    x = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=np.float32)
-    data = LabelledData(x, np.array([0, 1]), "made up", True)
-    report = accuracy_report(host(), Echo(), data)
-    assert (report["accuracy"], report["surrogate"], report["frames"]) == (1.0, True, 2)
+    accuracy = Accuracy(0.75, 0.1, 4, "made up", True)
+    plain = accuracy.as_json()
+    assert (plain["accuracy"], plain["surrogate"], plain["frames"]) == (0.75, True, 4)
+    assert plain["kind"].startswith("measured")
+    assert "accuracy_without_input_quantizer" not in plain
+    both = replace(accuracy, accuracy_without_input_quantizer=0.0)
+    assert both.as_json()["accuracy_without_input_quantizer"] == 0.0
+    assert Accuracy(**both.as_json()) == both and Accuracy(**plain) == accuracy
