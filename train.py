@@ -7,12 +7,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from brevitas_models import zoo
 from brevitas_models.errors import UserError
 from deploy.errors import UserError as FileError
-from deploy.tables import read_table
+
+if TYPE_CHECKING:
+    from brevitas_models.train.hooks import Hooks
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,7 +67,7 @@ def train(arguments: Sequence[str]) -> None:
     if list(arguments[:1]) == ["study"]:
         from brevitas_models.study import cli
 
-        cli.run(arguments[1:])
+        cli.run(arguments[1:], _hooks())
         return
     args = parser().parse_args(arguments)
     is_file = args.model.endswith((".yaml", ".yml"))
@@ -96,8 +98,16 @@ def train(arguments: Sequence[str]) -> None:
         command=record.recorded_command(arguments),
         reporter=Reporter(args.quiet),
         compiled=args.compiled,
-        read_table=read_table,
+        hooks=_hooks(),
     )
+
+
+def _hooks() -> Hooks:
+    from brevitas_models.train.hooks import Hooks
+    from deploy.tables import read_table
+    from finn_builds import costs
+
+    return Hooks(costs.layer_luts, costs.build_row, costs.check_board, read_table)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from brevitas_models.errors import UserError
+
+if TYPE_CHECKING:
+    from brevitas_models.train.hooks import Hooks
 
 
 class Interrupted(UserError):
@@ -40,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def run(arguments: Sequence[str]) -> None:
+def run(arguments: Sequence[str], hooks: Hooks) -> None:
     """Follow one command line.
 
     Raises
@@ -72,6 +75,7 @@ def run(arguments: Sequence[str]) -> None:
             processes=args.processes,
             with_hardware=args.with_hardware,
             reporter=Reporter(args.quiet),
+            hooks=hooks,
         )
     except KeyboardInterrupt:
         raise Interrupted(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from brevitas_models import datasets
-from brevitas_models.datasets import Dataset
+from brevitas_models.datasets import Dataset, ReadTable
 from brevitas_models.datasets.folds import fold
 from brevitas_models.study.config import Study
 from brevitas_models.study.points import Point
@@ -27,6 +27,8 @@ class StudyData:
     study : Study
     teacher : Path or None
         QONNX file of a teacher.
+    read_table : callable or None
+        As in `datasets.load`.
 
     Attributes
     ----------
@@ -36,9 +38,13 @@ class StudyData:
     arrays : list of array
     """
 
-    def __init__(self, study: Study, teacher: Path | None) -> None:
+    def __init__(
+        self, study: Study, teacher: Path | None, read_table: ReadTable | None = None
+    ) -> None:
         chosen = study.base.data
-        self.data = datasets.load(chosen.dataset, source=chosen.source, seed=chosen.seed)
+        self.data = datasets.load(
+            chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=read_table
+        )
         ways = study.base.distillation or DistillationSettings()
         self.teacher = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
         self.about = f"{self.data.name}: {self.data.source}"

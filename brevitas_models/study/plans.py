@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from brevitas_models.errors import UserError
+from brevitas_models.pruning import LayerLuts
 from brevitas_models.study import bayes
 from brevitas_models.study.config import Bayes, Study
 from brevitas_models.study.data import StudyData
@@ -39,6 +40,8 @@ class Progress:
     frames : StudyData
     attempts : int
         How often a point may fail.
+    layer_luts : callable or None
+        See `hooks.Hooks`.
     failed : dict of str to int
         How often each point has failed in this run.
     suggested : dict
@@ -48,6 +51,7 @@ class Progress:
     store: Store
     frames: StudyData
     attempts: int
+    layer_luts: LayerLuts | None = None
     failed: dict[str, int] = field(default_factory=dict)
     suggested: dict[Hashable, tuple[int, ...]] = field(default_factory=dict)
 

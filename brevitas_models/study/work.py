@@ -17,6 +17,7 @@ from torch import Tensor
 
 from brevitas_models import metrics, pruning
 from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.pruning import LayerLuts
 from brevitas_models.train import recipe, rounds
 from brevitas_models.train.loop import Job, train_many
 from brevitas_models.train.rules import Frames
@@ -59,12 +60,15 @@ class Task:
     class_names : tuple of str
     compiled : bool or "auto"
         As in `loop.train_many`.
+    layer_luts : callable or None
+        See `hooks.Hooks`.
     """
 
     members: tuple[Member, ...]
     round: int
     class_names: tuple[str, ...]
     compiled: Compiled
+    layer_luts: LayerLuts | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def _train(task: Task, members: tuple[Member, ...], tensors: Mapping[int, Tensor
         initial = rounds.copy_state(model)
         if member.before is not None:
             model.load_state_dict(member.before)
-        rounds.start_round(model, now, initial, settings)
+        rounds.start_round(model, now, initial, settings, task.layer_luts)
         training, gradual, calibrate = rounds.training_of(settings, now)
         x, target, x_val, target_val, _, _ = member.arrays
         # Equal frames as one object: the stack then gathers each batch once.

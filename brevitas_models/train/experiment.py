@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from brevitas_models import datasets, metrics
-from brevitas_models.datasets import Dataset, ReadTable, Scaler
+from brevitas_models.datasets import Dataset, Scaler
 from brevitas_models.datasets.folds import fold, with_test_frames
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint, export
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.train import distill, loop, outputs, record, rules
 from brevitas_models.train.distill import Teacher
+from brevitas_models.train.hooks import Hooks
 from brevitas_models.train.noise import redraw_labels
 from brevitas_models.train.progress import Reporter
 from brevitas_models.train.recipe import Recipe
@@ -45,12 +46,14 @@ class Experiment:
     teacher : Teacher or None
     compiled : bool
         Let torch compile the training steps; changes results in the last bits.
+    hooks : Hooks
     """
 
     recipe: Recipe
     data: Dataset
     teacher: Teacher | None
     compiled: bool = False
+    hooks: Hooks = dataclasses.field(default_factory=Hooks)
 
     def __post_init__(self) -> None:
         recipe, data = self.recipe, self.data
@@ -129,6 +132,7 @@ class Experiment:
             on_epoch=on_epoch,
             # Several times as fast as the loop over Brevitas' layers.
             trainer=functools.partial(loop.train, compiled=self.compiled),
+            layer_luts=self.hooks.layer_luts,
         )
 
     def fit(self) -> tuple[QuantMLP, list[EpochRecord]]:
@@ -158,7 +162,7 @@ def run(
     command: str,
     reporter: Reporter,
     compiled: bool = False,
-    read_table: ReadTable | None = None,
+    hooks: Hooks | None = None,
 ) -> Path:
     """Train a model as its recipe says, measure it and write all about it into a folder.
 
@@ -180,8 +184,7 @@ def run(
     reporter : Reporter
     compiled : bool
         As in `Experiment`.
-    read_table : ReadTable or None
-        As in `datasets.load`.
+    hooks : Hooks or None
 
     Returns
     -------
@@ -194,19 +197,20 @@ def run(
         For anything in the recipe, the data, the teacher or `out` that does not fit; if steps are
         to be compiled and there is no compiler.
     """
+    hooks = hooks or Hooks()
     if compiled:
         check_compiler("--compiled", "leave the option out")
     outputs.check(out, recipe.name)
     chosen = recipe.data
     data = datasets.load(
-        chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=read_table
+        chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=hooks.read_table
     )
     reporter.note(f"data: {data.source}")
     ways = recipe.distillation or DistillationSettings()
     asked = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
     if asked is not None and recipe.distillation is None:
         recipe = dataclasses.replace(recipe, distillation=ways)
-    experiment = Experiment(recipe, data, asked, compiled)
+    experiment = Experiment(recipe, data, asked, compiled, hooks)
 
     kept = _Kept(outputs.unfinished(out), chosen.folds > 1 or len(plan(recipe)) > 1, reporter)
     if chosen.folds > 1:

@@ -13,10 +13,10 @@ from pydantic import Field
 from brevitas_models import yaml_file
 from brevitas_models.errors import UserError
 from brevitas_models.model.config import MLPConfig
+from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train.settings import (
     DataSettings,
     DistillationSettings,
-    PruningSettings,
     TrainingSettings,
 )
 from brevitas_models.yaml_file import Section

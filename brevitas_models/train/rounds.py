@@ -25,10 +25,14 @@ from brevitas_models.errors import UserError
 from brevitas_models.files import write_atomic
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.pruning import LayerLuts
+from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import rules
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rules import EpochRecord, Frames, OnEpoch
-from brevitas_models.train.settings import PruningSettings, TrainingSettings
+from brevitas_models.train.settings import (
+    TrainingSettings,
+)
 
 State = dict[str, Tensor]
 _FORMAT = "prunestream-rounds-1"
@@ -123,6 +127,7 @@ def run_rounds(
     on_round: Callable[[RoundResult], None] | None = None,
     on_epoch: Callable[[Round, EpochRecord], None] | None = None,
     trainer: Trainer = rules.train,
+    layer_luts: LayerLuts | None = None,
 ) -> list[RoundResult]:
     """Train a fresh model through all rounds of its schedule.
 
@@ -141,6 +146,8 @@ def run_rounds(
         Told of every epoch, and of its round.
     trainer : Trainer
         What trains a model.
+    layer_luts : callable or None
+        See `hooks.Hooks`.
 
     Returns
     -------
@@ -161,7 +168,7 @@ def run_rounds(
         model.load_state_dict(results[-1].state)
     temperature = recipe.distillation.temperature if recipe.distillation else 1.0
     for now in rounds[len(results) :]:
-        start_round(model, now, initial, recipe)
+        start_round(model, now, initial, recipe, layer_luts)
         settings, gradual, calibrate = training_of(recipe, now)
         history = trainer(
             model,
@@ -182,7 +189,13 @@ def run_rounds(
     return results
 
 
-def start_round(model: QuantMLP, now: Round, initial: State, recipe: Recipe) -> None:
+def start_round(
+    model: QuantMLP,
+    now: Round,
+    initial: State,
+    recipe: Recipe,
+    layer_luts: LayerLuts | None = None,
+) -> None:
     """Prune for a round and, for a lottery ticket, go back to initial values.
 
     Parameters
@@ -194,12 +207,15 @@ def start_round(model: QuantMLP, now: Round, initial: State, recipe: Recipe) -> 
         State of the fresh model, from `copy_state`: a state dict as such holds the weights
         themselves, and going back to those would change nothing.
     recipe : Recipe
+    layer_luts : callable or None
+        See `hooks.Hooks`.
     """
     if now.gradual:
         return
     masks = model.masks()
     if now.share > 0:
-        masks = pruning.masks_for(model, now.share, recipe.pruning, recipe.training.seed)
+        seed = recipe.training.seed
+        masks = pruning.masks_for(model, now.share, recipe.pruning, seed, layer_luts)
     if now.rewind:
         model.load_state_dict(initial)
     model.set_masks(masks)

@@ -21,7 +21,10 @@ from torch import Tensor
 from brevitas_models import pruning
 from brevitas_models.errors import UserError
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train.settings import PruningSettings, TrainingSettings
+from brevitas_models.pruning.settings import PruningSettings
+from brevitas_models.train.settings import (
+    TrainingSettings,
+)
 
 
 @dataclass(frozen=True)

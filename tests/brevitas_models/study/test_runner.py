@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -19,6 +20,7 @@ from brevitas_models.study.data import StudyData
 from brevitas_models.study.points import grid_points
 from brevitas_models.study.pool import Pool
 from brevitas_models.train import loop, rounds
+from brevitas_models.train.hooks import Hooks
 from brevitas_models.train.progress import Reporter
 from tests.brevitas_models.study.conftest import MINI
 
@@ -326,3 +328,21 @@ def test_plans_are_quiet_when_all_is_done(mini: Make, tmp_path: Path) -> None:
     progress = plans.Progress(store.Store(tmp_path), frames, 1)
     (plan,) = plans.plans(study, grid, frames)
     assert plan.steps(progress) == []
+
+
+def test_a_users_file_is_read_by_what_is_passed_in(mini: Make, tmp_path: Path) -> None:
+    from deploy.tables import read_table
+
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(200, 4)).astype(np.float32)
+    np.savez(tmp_path / "toy.npz", X=x, y=x[:, :3].argmax(1))
+    study = mini(
+        network={"layers": [4, 6, 3]},
+        data={"dataset": str(tmp_path / "toy.npz")},
+        grids=[{"bits": [4]}],
+    )
+    with pytest.raises(UserError, match="read_table"):
+        runner.run(study, tmp_path / "out", processes=1)
+    hooks = Hooks(read_table=read_table)
+    rows = table.read(runner.run(study, tmp_path / "out", processes=1, hooks=hooks))
+    assert len(rows) == 3

@@ -14,10 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 import train as command
 from brevitas_models.model import checkpoint
 from brevitas_models.model.config import MLPConfig
+from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train.settings import (
     DataSettings,
     DistillationSettings,
-    PruningSettings,
     TrainingSettings,
 )
 

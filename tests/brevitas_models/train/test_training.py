@@ -11,10 +11,13 @@ from brevitas_models import datasets, metrics
 from brevitas_models.datasets.folds import fold
 from brevitas_models.errors import UserError
 from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import experiment, recipe, rounds, rules
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rules import EpochRecord, Frames
-from brevitas_models.train.settings import PruningSettings, TrainingSettings
+from brevitas_models.train.settings import (
+    TrainingSettings,
+)
 
 
 @pytest.fixture(scope="module")

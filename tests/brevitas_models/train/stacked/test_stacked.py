@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from brevitas_models.errors import UserError
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import loop, recipe, rounds, rules
 from brevitas_models.train.loop import Job, train_many
 from brevitas_models.train.rules import EpochRecord, Frames
-from brevitas_models.train.settings import PruningSettings, TrainingSettings
+from brevitas_models.train.settings import (
+    TrainingSettings,
+)
 from brevitas_models.train.stacked.gradients import gradients
 from brevitas_models.train.stacked.network import Network
 from brevitas_models.train.stacked.stack import Stack, stackable
