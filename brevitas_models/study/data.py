@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -66,7 +65,7 @@ class StudyData:
         """
         settings = point.recipe
         if self.teacher is not None and settings.distillation is None:
-            settings = dataclasses.replace(settings, distillation=DistillationSettings())
+            settings = settings.model_copy(update={"distillation": DistillationSettings()})
         mixed = settings.distillation is not None and settings.distillation.samples > 0
         name = json.dumps(
             [

@@ -168,4 +168,4 @@ def bayes_point(
 
 def renamed(point: Point, name: str) -> Point:
     """Return a point whose recipe has another name."""
-    return dataclasses.replace(point, recipe=dataclasses.replace(point.recipe, name=name))
+    return dataclasses.replace(point, recipe=point.recipe.model_copy(update={"name": name}))

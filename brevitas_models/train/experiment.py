@@ -209,7 +209,7 @@ def run(
     ways = recipe.distillation or DistillationSettings()
     asked = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
     if asked is not None and recipe.distillation is None:
-        recipe = dataclasses.replace(recipe, distillation=ways)
+        recipe = recipe.model_copy(update={"distillation": ways})
     experiment = Experiment(recipe, data, asked, compiled, hooks)
 
     kept = _Kept(outputs.unfinished(out), chosen.folds > 1 or len(plan(recipe)) > 1, reporter)

@@ -78,7 +78,7 @@ def test_wrong_settings_are_named(change: dict[str, Any], message: str) -> None:
     [
         (None, "no such file; expected the YAML of a study"),
         ("a: [", "not valid YAML"),
-        ("7", "expected the sections name, base"),
+        ("7", "expected a mapping with the keys name, base"),
     ],
 )
 def test_files_that_are_no_study(tmp_path: Path, text: str | None, message: str) -> None:

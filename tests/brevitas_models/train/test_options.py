@@ -128,7 +128,7 @@ def test_every_setting_is_tried() -> None:
     settings = {
         f"{section}.{key}"
         for section, keys in {
-            "network": MLPConfig.__dataclass_fields__,
+            "network": MLPConfig.model_fields,
             "data": DataSettings.model_fields,
             "training": TrainingSettings.model_fields,
             "pruning": PruningSettings.model_fields,
