@@ -24,7 +24,6 @@ def gradients(
 
     Parameters
     ----------
-    network : Network
     values, keep : Tensor
         `Stack.values` (m, p) and `Stack.keep` (m, w).
     statistics : list of (Tensor, Tensor)
