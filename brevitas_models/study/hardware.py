@@ -13,13 +13,10 @@ from brevitas_models.model.export import export_qonnx
 from brevitas_models.study.config import Hardware, Study
 from brevitas_models.study.plans import Progress
 from brevitas_models.study.points import Point, renamed
-from brevitas_models.study.store import Finished
-from brevitas_models.train import rounds
 from brevitas_models.train.hooks import Hooks
 from brevitas_models.train.progress import Reporter
 from brevitas_models.train.record import checkpoint_info
 from brevitas_models.train.rounds import RoundResult
-from brevitas_models.train.rules import EpochRecord
 
 
 def check(settings: Hardware, hooks: Hooks) -> None:
@@ -61,14 +58,14 @@ def add(
         (point, index, finished)
         for point in points
         for index, finished in enumerate(progress.store.rounds(progress.key(point)))
-        if wanted(settings, point, finished.row) and not _built(finished.row, settings)
+        if wanted(settings, point, finished.round.share) and not _built(finished.figures, settings)
     ]
     failed = 0
     for count, (point, index, finished) in enumerate(todo, 1):
         key = progress.key(point)
         reporter.note(
             f"hardware {count} of {len(todo)}: {point.columns()['bits']} bit, "
-            f"{finished.row['pruned']:.1%} pruned"
+            f"{finished.pruned:.1%} pruned"
         )
         try:
             columns = figures(settings, point, finished, progress, hooks)
@@ -78,16 +75,16 @@ def add(
             reporter.note(f"not built: {text}")
             failed += 1
             continue
-        progress.store.add_columns(key, index, columns)
+        progress.store.add_figures(key, index, columns)
     return failed
 
 
-def wanted(settings: Hardware, point: Point, row: dict[str, Any]) -> bool:
+def wanted(settings: Hardware, point: Point, share: float) -> bool:
     """Return whether a row is to be built: of the chosen shares, seeds and folds, 1 to 8 bits."""
     if not point.recipe.network.buildable or point.kind == "bayes_trial":
         return False
     return (
-        (settings.shares is None or any(abs(row["share"] - s) < 1e-9 for s in settings.shares))
+        (settings.shares is None or any(abs(share - s) < 1e-9 for s in settings.shares))
         and (settings.seeds is None or point.recipe.training.seed in settings.seeds)
         and (settings.folds is None or point.fold in settings.folds)
     )
@@ -101,7 +98,7 @@ def _built(row: dict[str, Any], settings: Hardware) -> bool:
 
 
 def figures(
-    settings: Hardware, point: Point, finished: Finished, progress: Progress, hooks: Hooks
+    settings: Hardware, point: Point, finished: RoundResult, progress: Progress, hooks: Hooks
 ) -> dict[str, Any]:
     """Export a model, have it built, and return its columns with what was asked for."""
     assert hooks.build_row is not None
@@ -117,21 +114,8 @@ def figures(
     }
 
 
-def _export(point: Point, finished: Finished, progress: Progress, path: Path) -> None:
-    with_name, row = renamed(point, "study"), finished.row
-    best = EpochRecord(
-        epoch=row["best_epoch"],
-        train_loss=row["train_loss"],
-        validation_loss=row["validation_loss"],
-        validation_match=row["validation_match"],
-        rate=0.0,
-        pruned=row["pruned"],
-        best=True,
-        seconds=0.0,
-    )
-    now = rounds.plan(point.recipe)[row["round"]]
-    last = RoundResult(now, row["pruned"], finished.state, (best,))
-    info = checkpoint_info(
-        with_name.recipe, progress.frames.fold(point), progress.frames.teacher, last, {}, "study"
-    )
-    export_qonnx(last.model(with_name.recipe.network), checkpoint.plain(info, "info"), path)
+def _export(point: Point, finished: RoundResult, progress: Progress, path: Path) -> None:
+    named = renamed(point, "study").recipe
+    data = progress.frames.fold(point)
+    info = checkpoint_info(named, data, progress.frames.teacher, finished, {}, "study")
+    export_qonnx(finished.model(named.network), checkpoint.plain(info, "info"), path)

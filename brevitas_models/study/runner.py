@@ -115,13 +115,13 @@ def _train(
         try:
             for outcomes in pool.map(list(tasks.values())):
                 for outcome in outcomes:
-                    if outcome.error is not None:
+                    if outcome.result is None:
                         count = progress.failed.get(outcome.point, 0) + 1
                         progress.failed[outcome.point] = count
-                        progress.store.fail(outcome.point, outcome.round, outcome.error)
+                        progress.store.fail(outcome.point, outcome.round, str(outcome.error))
                         reporter.note(f"failed ({count}): {outcome.point}: {outcome.error}")
                     else:
-                        progress.store.add(outcome)
+                        progress.store.add(outcome.point, outcome.result)
                 if time.monotonic() - written > _TABLE_EVERY:
                     rows = write_table(todo, progress)
                     reporter.note(f"{len(rows)} of {total} rounds")
@@ -154,9 +154,8 @@ def _task(study: Study, step: Step, progress: Progress) -> Task:
     for point in step.points:
         finished = progress.store.rounds(progress.key(point))
         before = finished[step.round - 1].state if step.round else None
-        recipe = point.recipe.to_dict()
         arrays = progress.frames.of(point)
-        members.append(Member(progress.key(point), recipe, before, arrays))
+        members.append(Member(progress.key(point), point.recipe, before, arrays))
     names = tuple(progress.frames.data.class_names)
     return Task(tuple(members), step.round, names, study.compute.compiled, progress.layer_luts)
 
@@ -172,7 +171,12 @@ def write_table(todo: Sequence[Plan], progress: Progress) -> list[Row]:
     for point in _points(todo, progress):
         key = progress.key(point)
         rows += [
-            {"point": key, **point.columns(), "surrogate": int(surrogate), **finished.row}
+            {
+                "point": key,
+                **point.columns(),
+                "surrogate": int(surrogate),
+                **table.columns(finished),
+            }
             for finished in progress.store.rounds(key)
         ]
     table.write(progress.store.table, rows)

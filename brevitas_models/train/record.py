@@ -45,7 +45,7 @@ def checkpoint_info(
     command : str
         What was called.
     """
-    best = next(epoch for epoch in reversed(last.history) if epoch.best)
+    best = last.best
     if data.surrogate:
         # So that nobody takes them for figures of the real data.
         figures = {

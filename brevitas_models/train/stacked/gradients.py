@@ -37,7 +37,7 @@ def gradients(
     l1 : Tensor or None
         Factor of the sum of |w| of each model (m, 1).
     temperature : float
-        As in `rules.train`.
+        As in `loop.train_many`.
 
     Returns
     -------

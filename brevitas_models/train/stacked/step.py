@@ -77,7 +77,7 @@ class Step:
     Parameters
     ----------
     temperature : float
-        As in `rules.train`.
+        As in `loop.train_many`.
     compiled : bool
         Whether torch compiles it.
 

@@ -32,9 +32,9 @@ Make = Callable[..., config.Study]
 def test_which_rows_are_built(chosen: dict[str, Any], wanted: list[bool], mini: Make) -> None:
     study = mini(grids=[{"bits": [4]}, {"bits": [32, 12]}], hardware=chosen)
     small, *wide = points.grid_points(study)
-    rows = [{"share": share} for share in (0, 0.5, 0.9)]
-    assert [hardware.wanted(study.hardware, small, row) for row in rows] == wanted
-    assert not any(hardware.wanted(study.hardware, p, row) for p in wide for row in rows)
+    shares = (0, 0.5, 0.9)
+    assert [hardware.wanted(study.hardware, small, share) for share in shares] == wanted
+    assert not any(hardware.wanted(study.hardware, p, share) for p in wide for share in shares)
 
 
 COLUMNS = {
@@ -87,7 +87,7 @@ def test_rows_are_built_once(mini: Make, tmp_path: Path) -> None:
     assert run(study, tmp_path, builder) == rows
     assert len(builder.asked) == 1
     # An estimate in a folder of an earlier version of this code is replaced.
-    store.Store(tmp_path).add_columns(rows[2]["point"], 2, {"lut": 10, "ff": None})
+    store.Store(tmp_path).add_figures(rows[2]["point"], 2, {"lut": 10, "ff": None})
     assert run(study, tmp_path, builder) == rows
     assert len(builder.asked) == 2
 
