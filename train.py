@@ -7,12 +7,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from brevitas_models import zoo
 from brevitas_models.errors import UserError
 from deploy.errors import UserError as FileError
-from deploy.tables import read_table
+
+if TYPE_CHECKING:
+    from brevitas_models.train.hooks import Hooks
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,7 +22,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise a `UserError` instead of printing the usage and leaving."""
-        raise UserError(f"{message}; see python train.py --help")
+        raise UserError(f"{message}; see python {self.prog} --help")
 
 
 def parser() -> Parser:
@@ -55,25 +57,20 @@ def parser() -> Parser:
 
 
 def train(arguments: Sequence[str]) -> None:
-    """Follow one command line.
+    """Train one model.
 
     Raises
     ------
     UserError
-        For every mistake in it, or in what it names.
+        For every mistake in the command line, or in what it names.
     """
-    if list(arguments[:1]) == ["study"]:
-        from brevitas_models.study import cli
-
-        cli.run(arguments[1:])
-        return
     args = parser().parse_args(arguments)
     is_file = args.model.endswith((".yaml", ".yml"))
     recipe_file = Path(args.model) if is_file else zoo.recipe_path(args.model)
 
     # Torch takes seconds to import; mistakes above show at once.
-    from brevitas_models import experiment, recipe, record
-    from brevitas_models.progress import Reporter
+    from brevitas_models.train import experiment, recipe, record
+    from brevitas_models.train.progress import Reporter
 
     settings = recipe.load(recipe_file)
     if args.dataset is not None:
@@ -96,24 +93,81 @@ def train(arguments: Sequence[str]) -> None:
         command=record.recorded_command(arguments),
         reporter=Reporter(args.quiet),
         compiled=args.compiled,
-        read_table=read_table,
+        hooks=_hooks(),
     )
+
+
+def study_parser() -> Parser:
+    """Return the parser of the command for studies."""
+    result = Parser(
+        prog="train.py study",
+        description="Train all points of a study; write one table and the figures of it.",
+        allow_abbrev=False,
+    )
+    add = result.add_argument
+    add("config", type=Path, metavar="CONFIG.yaml", help="the study")
+    add("--out", type=Path, required=True, metavar="DIR", help="its folder; taken up if there")
+    add("--source", help="where the data come from: for jets openml, surrogate or a file")
+    add("--teacher", type=Path, metavar="MODEL.onnx", help="learn from this QONNX classifier")
+    add("--processes", type=int, metavar="N", help="of this machine; default: one for each core")
+    add("--dask", metavar="ADDRESS", help="train on a Dask cluster, e.g. tcp://10.0.0.1:8786")
+    add("--with-hardware", action="store_true", help="build rows: LUTs, FFs, latency, verified")
+    add("--quiet", action="store_true", help="print only the result")
+    return result
+
+
+def study(arguments: Sequence[str]) -> None:
+    """Run a study; raises as `train`."""
+    args = study_parser().parse_args(arguments)
+    if args.processes is not None and args.processes < 1:
+        raise UserError(
+            f"--processes: expected 1 or more, found {args.processes}; "
+            f"leave it out for one for each core"
+        )
+    from brevitas_models.study import config, runner
+    from brevitas_models.train.progress import Reporter
+
+    settings = config.load(args.config)
+    if args.source is not None:
+        base = settings.base.replace("data", source=args.source)
+        settings = settings.model_copy(update={"base": base})
+    runner.run(
+        settings,
+        args.out,
+        teacher=args.teacher,
+        dask=args.dask,
+        processes=args.processes,
+        with_hardware=args.with_hardware,
+        reporter=Reporter(args.quiet),
+        hooks=_hooks(),
+    )
+
+
+def _hooks() -> Hooks:
+    from brevitas_models.train.hooks import Hooks
+    from deploy.tables import read_table
+    from finn_builds import costs
+
+    return Hooks(costs.layer_luts, costs.build_row, costs.check_board, read_table)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
             # Those of torch and qonnx are about their own insides: nothing a user could act on.
             warnings.simplefilter("ignore")
-            train(sys.argv[1:] if arguments is None else arguments)
+            if words[:1] == ["study"]:
+                study(words[1:])
+            else:
+                train(words)
     except (UserError, FileError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(
-            "error: interrupted, nothing written; of a training in rounds the finished ones are "
-            "kept, and the same command goes on from there",
+            "error: interrupted; finished rounds are kept, and the same command goes on from there",
             file=sys.stderr,
         )
         return 130

@@ -11,8 +11,9 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import train as command
-from brevitas_models import checkpoint, outputs, stacked
 from brevitas_models.errors import UserError
+from brevitas_models.model import checkpoint
+from brevitas_models.train import outputs, rounds
 
 RECIPE = {
     "network": {"layers": [4, 8, 3]},
@@ -150,7 +151,8 @@ def test_folds_with_a_teacher(capsys: pytest.CaptureFixture[str]) -> None:
     line = ["--model", "toy.yaml", "--teacher", "teacher.onnx", "--folds", "3", "--out", "result"]
     assert command.main(line) == 0
     out = capsys.readouterr().out
-    assert "toy, fold 3 of 3" in out and "(200 frames)" in out and "teacher on the same" in out
+    assert "toy, folds 1, 2, 3 of 3" in out
+    assert "(200 frames)" in out and "teacher on the same" in out
     _, info = checkpoint.load("result/toy.pt")
     figures = info["metrics"]
     assert (figures["frames"], figures["folds"]) == (200, 3)
@@ -182,36 +184,39 @@ def test_an_interrupted_write_leaves_the_old_result(monkeypatch: pytest.MonkeyPa
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("brevitas_models.export.export_qonnx", interrupted)
+    monkeypatch.setattr("brevitas_models.model.export.export_qonnx", interrupted)
     assert command.main([*line, "--seed", "7"]) == 130
     assert entries() == before
     assert Path("result/toy.pt").read_bytes() == first
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "stop"),
     [
-        ["--set", "pruning.schedule=lottery_ticket", "--set", "pruning.share=0.2"],
-        ["--folds", "2"],
+        (["--set", "pruning.schedule=lottery_ticket", "--set", "pruning.share=0.2"], 2),
+        (["--folds", "2"], 1),  # folds side by side, then all frames
     ],
 )
 def test_an_interrupted_training_goes_on(
-    settings: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    settings: list[str],
+    stop: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     line = ["--model", "toy.yaml", *settings]
     assert command.main([*line, "--out", "whole", "--quiet"]) == 0
     before = entries()
 
     trained = []
-    plain = stacked.train
+    plain = rounds.train_many
 
     def interrupted(*args: object, **ways: object) -> object:
-        if len(trained) == 2:
+        if len(trained) == stop:
             raise KeyboardInterrupt
         trained.append(args)
         return plain(*args, **ways)
 
-    monkeypatch.setattr(stacked, "train", interrupted)
+    monkeypatch.setattr(rounds, "train_many", interrupted)
     assert command.main([*line, "--out", "result", "--quiet"]) == 130
     assert "goes on from there" in capsys.readouterr().err
     kept = {entry for entry in entries() - before if "unfinished" in entry}
@@ -219,7 +224,7 @@ def test_an_interrupted_training_goes_on(
 
     trained.clear()
     assert command.main([*line, "--out", "result"]) == 0
-    assert len(trained) == 1, "two of three trainings were done already"
+    assert len(trained) == 1, "all but the last were done already"
     assert "goes on from the finished rounds" in capsys.readouterr().out
     (one, first), (other, second) = (
         checkpoint.load(f"{folder}/toy.pt") for folder in ("whole", "result")
@@ -251,7 +256,7 @@ def test_steps_are_compiled_where_that_is_asked_for(
         asked.append(compiled)
         raise UserError("enough")
 
-    monkeypatch.setattr(stacked, "train", stub)
+    monkeypatch.setattr(rounds, "train_many", stub)
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/g++")
     assert command.main(["--model", "toy.yaml"]) == 2
     assert command.main(["--model", "toy.yaml", "--compiled"]) == 2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from brevitas_models.config import MLPConfig
+from brevitas_models.model.config import MLPConfig
 
 
 def layer_bops(
@@ -39,7 +39,6 @@ def network_bops(
 
     Parameters
     ----------
-    config : MLPConfig
     masks : sequence of Tensor
         Of each layer, bool (n_out, n_in): false where pruned.
     input_bits : int or None

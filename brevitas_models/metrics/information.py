@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from brevitas_models.quant_mlp import QuantMLP
+from brevitas_models.model.quant_mlp import QuantMLP
 
 
 def state_entropy(active: npt.NDArray[np.bool_]) -> float:

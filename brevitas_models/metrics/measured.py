@@ -13,7 +13,7 @@ from brevitas_models.metrics.accuracy import accuracy_figures
 from brevitas_models.metrics.cost import network_bops, weight_bits
 from brevitas_models.metrics.information import aiq, geometric_mean, neural_efficiency
 from brevitas_models.metrics.roc import background_efficiency, probabilities, roc_auc
-from brevitas_models.quant_mlp import QuantMLP
+from brevitas_models.model.quant_mlp import QuantMLP
 
 Labels = npt.NDArray[np.int64]
 
@@ -32,7 +32,6 @@ def measure(
         Standardised features (n, n_in).
     truth : int array (n,)
         True classes.
-    class_names : sequence of str
 
     Returns
     -------
@@ -57,7 +56,6 @@ def score_figures(
     ----------
     truth : int array (n,)
     scores : float array (n, n_classes)
-    class_names : sequence of str
 
     Returns
     -------
@@ -84,7 +82,6 @@ def cost_figures(model: QuantMLP, x: Tensor, auc: float) -> dict[str, float]:
 
     Parameters
     ----------
-    model : QuantMLP
     x : Tensor
         Standardised features (n, n_in) to count the states of its neurons on.
     auc : float

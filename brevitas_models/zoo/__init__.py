@@ -61,8 +61,8 @@ def write_data(folder: Path = _FOLDER) -> None:
 def export(name: str, out_path: str | Path) -> Path:
     """Write a shipped model as QONNX, anew from its checkpoint; raises as `path`."""
     # Here and not above: that a build looks for a model must not import torch.
-    from brevitas_models.checkpoint import load
-    from brevitas_models.export import export_qonnx
+    from brevitas_models.model.checkpoint import load
+    from brevitas_models.model.export import export_qonnx
 
     model, info = load(path(name))
     return export_qonnx(model, info, out_path)

@@ -12,20 +12,13 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.change_batchsize import ChangeBatchSize
 from qonnx.transformation.infer_shapes import InferShapes
 
-from brevitas_models import (
-    card,
-    checkpoint,
-    datasets,
-    experiment,
-    hardware,
-    metrics,
-    recipe,
-    rounds,
-    zoo,
-)
+from brevitas_models import datasets, metrics, zoo
 from brevitas_models.errors import UserError
-from brevitas_models.export import METADATA_KEY, export_qonnx
+from brevitas_models.model import checkpoint
+from brevitas_models.model.export import METADATA_KEY, export_qonnx
+from brevitas_models.train import card, experiment, recipe, rounds
 from deploy.tables import read_table
+from finn_builds import costs
 
 NAMES = ("digits", "jets", "jets_paper", "jets_tiny")
 JETS = NAMES[1:]
@@ -111,8 +104,7 @@ def test_hardware_of_the_card_is_about_what_the_network_costs_today(name):
     # The card has the figures of a build; the optimiser may have become better since.
     text = zoo.card_path(name).read_text()
     row = re.search(r"\| hardware \| ([\d,]+) LUT \(estimated\).* ([\d,]+) frames verified", text)
-    model, _ = checkpoint.load(zoo.path(name))
-    found = hardware.estimate(model)
+    found = costs.logic_estimate(zoo.onnx_path(name))
     assert int(row[1].replace(",", "")) == pytest.approx(found.luts, rel=0.1)
     assert int(row[2].replace(",", "")) >= 1000
 
@@ -245,11 +237,30 @@ def test_jets_are_told_apart_by_model_and_export(name, shared_data):
     assert (classes == data.y).mean() > 0.70
 
 
+def test_the_same_training_gives_the_same_bits_on_one_machine():
+    settings = recipe.load(zoo.recipe_path("digits")).replace("training", epochs=3)
+    data = datasets.load("digits")
+    runs = [experiment.Experiment(settings, data, None).fit() for _ in range(2)]
+    one, other = (model.state_dict() for model, _ in runs)
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        assert torch.equal(value, other[key]), key
+
+
 @pytest.mark.slow
-def test_digits_train_again_to_the_same_weights():
-    settings = recipe.load(zoo.recipe_path("digits"))
-    again, _ = experiment.Experiment(settings, datasets.load("digits"), None).fit()
-    shipped, _ = checkpoint.load(zoo.path("digits"))
-    theirs = shipped.state_dict()
-    for key, value in again.state_dict().items():
-        assert torch.equal(value, theirs[key]), key
+def test_digits_train_again_to_a_network_as_good_as_the_shipped_one():
+    # Sums of floats differ between processors and with them the weights: only the result is stated.
+    settings, data = recipe.load(zoo.recipe_path("digits")), datasets.load("digits")
+    again = experiment.Experiment(settings, data, None)
+    model, _ = again.fit()
+    shipped, info = checkpoint.load(zoo.path("digits"))
+    truth, own, _ = again.answers(model)
+    # Twice the error of a difference between two networks of this accuracy on 359 images.
+    band = 2 * np.sqrt(2) * info["metrics"]["accuracy_error"]
+    assert (own == truth).mean() == pytest.approx(info["metrics"]["accuracy"], abs=band)
+    assert (own == again.answers(shipped)[1]).mean() > 1 - 2 * band
+    assert model.config == shipped.config
+    assert all(map(torch.equal, model.masks(), shipped.masks()))
+    assert metrics.network_bops(model.config, model.masks()) == info["metrics"]["bops"]
+    # Ranges are set from the data before anything is trained.
+    torch.testing.assert_close(model.input_scale(0), shipped.input_scale(0), rtol=1e-5, atol=0)

@@ -8,9 +8,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.inference_cost import inference_cost
 
 from brevitas_models import metrics
-from brevitas_models.config import MLPConfig
-from brevitas_models.export import export_qonnx
-from brevitas_models.quant_mlp import QuantMLP
+from brevitas_models.model.config import MLPConfig
+from brevitas_models.model.export import export_qonnx
+from brevitas_models.model.quant_mlp import QuantMLP
 
 LAYERS = (16, 64, 32, 32, 5)
 # In each of its rounds the paper's code prunes a rounded share of the weights that are left.
@@ -37,7 +37,7 @@ def test_values_of_the_paper(bits, pruned, expected):
 
 
 def test_both_conventions_and_masks_by_hand():
-    config = MLPConfig((4, 2, 3), weight_bits=(2, 6), act_bits=3, input_bits=8)
+    config = MLPConfig(layers=(4, 2, 3), weight_bits=(2, 6), act_bits=3, input_bits=8)
     masks = [torch.ones(2, 4, dtype=torch.bool), torch.ones(3, 2, dtype=torch.bool)]
     masks[0][0] = False  # half of the first layer
     masks[1][1, 1] = False  # a sixth of the second
@@ -53,7 +53,7 @@ def test_both_conventions_and_masks_by_hand():
 
 def test_against_qonnx(tmp_path):
     torch.manual_seed(0)
-    config = MLPConfig((6, 8, 7, 3), weight_bits=(3, 5, 2), act_bits=(4, 6), input_bits=7)
+    config = MLPConfig(layers=(6, 8, 7, 3), weight_bits=(3, 5, 2), act_bits=(4, 6), input_bits=7)
     model = QuantMLP(config).eval()
     # qonnx sees quantised weights: those that are zero count as pruned.
     masks = [

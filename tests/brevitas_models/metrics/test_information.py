@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import entropy
 
-from brevitas_models import metrics, training
-from brevitas_models.config import MLPConfig
-from brevitas_models.quant_mlp import QuantMLP
-from brevitas_models.settings import TrainingSettings
-from brevitas_models.training import Frames
+from brevitas_models import metrics
+from brevitas_models.model.config import MLPConfig
+from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.train import rules
+from brevitas_models.train.rules import Frames
+from brevitas_models.train.settings import TrainingSettings
 
 
 def test_by_hand():
@@ -57,7 +58,7 @@ def test_of_a_trained_network(network):
     x = 2 * torch.eye(3)[y] + torch.randn(300, 3, generator=generator)
     torch.manual_seed(0)
     model = QuantMLP(MLPConfig.from_dict({"layers": [3, 6, 4, 3], **network}))
-    training.train(model, Frames(x, y), Frames(x, y), TrainingSettings(epochs=2, batch_size=64))
+    rules.train(model, Frames(x, y), Frames(x, y), TrainingSettings(epochs=2, batch_size=64))
     seen: list[torch.Tensor] = []
     # Where BatchNorm is a layer of its own its output counts, else that of Linear.
     watched = [
@@ -83,7 +84,7 @@ def test_of_a_trained_network(network):
 
 def test_all_figures_of_a_model():
     torch.manual_seed(0)
-    model = QuantMLP(MLPConfig((3, 6, 2)))
+    model = QuantMLP(MLPConfig(layers=(3, 6, 2)))
     masks = model.masks()
     masks[0][:3] = False
     model.set_masks(masks)

@@ -1,0 +1,1 @@
+"""The quantised MLP: its description, layers and quantisers, checkpoint and QONNX export."""

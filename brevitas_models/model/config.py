@@ -1,0 +1,149 @@
+"""The description of one quantised MLP: what a model's YAML says about its layers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StrictBool, field_validator, model_validator
+
+from brevitas_models import yaml_file
+from brevitas_models.yaml_file import Section
+
+FLOAT_BITS = 32
+WIDEST = 16
+# What a build takes at most; wider networks are for training and comparing only.
+WIDEST_BUILT = 8
+
+_WIDTHS = f"1..{WIDEST} (1 = bipolar, that is -1 or +1) or {FLOAT_BITS} (float)"
+
+
+def _width(value: Any) -> int:
+    if type(value) is not int or not (1 <= value <= WIDEST or value == FLOAT_BITS):
+        raise ValueError(f"expected {_WIDTHS}, found {value!r}")
+    return value
+
+
+def _widths(value: Any) -> int | tuple[int, ...]:
+    return tuple(map(_width, value)) if isinstance(value, (list, tuple)) else _width(value)
+
+
+Size = Annotated[int, Field(ge=1, strict=True)]
+Widths = Annotated[int | tuple[int, ...], BeforeValidator(_widths)]
+
+
+class MLPConfig(Section):
+    """Sizes and number formats of a `QuantMLP`; checked when it is made.
+
+    Attributes
+    ----------
+    layers : tuple of int
+        Numbers of features: inputs, each hidden layer, classes. Two numbers are a network
+        without a hidden layer.
+    weight_bits, act_bits : int or tuple of int
+        Width of the weights of every Linear layer (``len(layers) - 1`` of them) and of the output
+        of every hidden layer (``len(layers) - 2``). One number stands for all layers. 1 is
+        bipolar, 2..16 are integers, 32 is float. A build takes no more than 8 bits.
+    input_bits : int
+        Width of the input quantiser, which works on standardised features. 32: there is none.
+    batch_norm : str
+        After every hidden Linear layer: ``on``, ``off``, ``no_affine`` (no scale and shift of its
+        own) or ``no_running_stats`` (normalises with the statistics of the batch; before export
+        with those of the training set, see `QuantMLP.freeze_statistics`).
+    scale : str
+        ``power_of_two`` or ``free`` scales of weights and activations.
+    weight_scale : str
+        ``per_tensor``, or ``per_channel``: one scale for each neuron.
+    activation : str
+        Hidden activation where `act_bits` is at least 2: ``relu`` (unsigned) or ``hardtanh``
+        (signed). A 1-bit activation is the sign, whatever stands here.
+    narrow_range : bool
+        Leave out the most negative weight value, so that weights are symmetric around zero.
+    bias : bool
+        Whether Linear layers have a (float) bias.
+    fold_batch_norm : bool
+        Fold BatchNorm into the weights before they are quantised and snap the sum of its shift and
+        the bias to the grid of the accumulator. With power-of-two scales every activation then is
+        an addition, a shift and a clip.
+    """
+
+    layers: tuple[Size, ...] = Field(min_length=2)
+    weight_bits: Widths = 4
+    act_bits: Widths = 4
+    input_bits: Annotated[int, BeforeValidator(_width)] = 8
+    batch_norm: Literal["on", "off", "no_affine", "no_running_stats"] = "on"
+    scale: Literal["power_of_two", "free"] = "power_of_two"
+    weight_scale: Literal["per_tensor", "per_channel"] = "per_tensor"
+    activation: Literal["relu", "hardtanh"] = "relu"
+    narrow_range: StrictBool = True
+    bias: StrictBool = True
+    fold_batch_norm: StrictBool = False
+
+    @field_validator("batch_norm", mode="before")
+    @classmethod
+    def _switch(cls, value: object) -> object:
+        # YAML 1.1 reads a bare `on` or `off` as a boolean.
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _fits(self) -> MLPConfig:
+        for key, count in (("weight_bits", self._count), ("act_bits", self._count - 1)):
+            widths = getattr(self, key)
+            if isinstance(widths, tuple) and len(widths) != count:
+                raise ValueError(
+                    f"{key}: expected a width or a list of {count} widths, found {list(widths)}"
+                )
+        if self.fold_batch_norm and self.batch_norm not in ("on", "no_affine"):
+            raise ValueError(
+                f"fold_batch_norm: needs BatchNorm with running statistics, that is batch_norm "
+                f"on or no_affine, found {self.batch_norm}"
+            )
+        if self.fold_batch_norm and self.scale != "power_of_two":
+            raise ValueError(
+                f"fold_batch_norm: needs scale: power_of_two (its point is activations that are an "
+                f"addition and a shift), found {self.scale}"
+            )
+        return self
+
+    @property
+    def _count(self) -> int:
+        return len(self.layers) - 1
+
+    @property
+    def weight_widths(self) -> tuple[int, ...]:
+        """Weight bits of each Linear layer, input side first."""
+        return _spread(self.weight_bits, self._count)
+
+    @property
+    def act_widths(self) -> tuple[int, ...]:
+        """Activation bits of each hidden layer, input side first."""
+        return _spread(self.act_bits, self._count - 1)
+
+    @property
+    def input_widths(self) -> tuple[int, ...]:
+        """Bits of what comes into each Linear layer, input side first."""
+        return (self.input_bits, *self.act_widths)
+
+    @property
+    def buildable(self) -> bool:
+        """Whether a build takes weights, activations and inputs of these widths."""
+        return max(*self.weight_widths, *self.input_widths) <= WIDEST_BUILT
+
+    @classmethod
+    def from_dict(cls, values: object) -> MLPConfig:
+        """Make a config from what a YAML file holds.
+
+        Raises
+        ------
+        UserError
+            For an unknown key, a missing `layers`, a wrong type or a value out of range; it names
+            the key and what is allowed.
+        """
+        return yaml_file.check(cls, values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the config as plain numbers, strings, booleans and lists, all keys present."""
+        return self.model_dump(mode="json")
+
+
+def _spread(widths: int | tuple[int, ...], count: int) -> tuple[int, ...]:
+    return widths if isinstance(widths, tuple) else (widths,) * count

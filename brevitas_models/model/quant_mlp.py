@@ -1,0 +1,240 @@
+"""The quantised multilayer perceptron."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import brevitas.config
+import brevitas.nn as qnn
+import torch
+from brevitas.inject import ExtendedInjector
+from torch import Tensor, nn
+
+from brevitas_models.errors import UserError
+from brevitas_models.model.config import MLPConfig
+from brevitas_models.model.layers import FoldedLinear, MaskedLinear, Norm
+from brevitas_models.model.quantizers import (
+    act_quantizer,
+    fit_range,
+    input_quantizer,
+    tensor_quantizer,
+    weight_quantizer,
+)
+
+# Rows that a search for the best range looks at: enough for its first two digits.
+CALIBRATION_ROWS = 16384
+
+
+class QuantMLP(nn.Module):
+    """Linear -> BatchNorm -> activation for each hidden layer, then Linear; all quantised.
+
+    Takes standardised features (n, n_in) float and returns logits (n, n_classes).
+
+    Parameters
+    ----------
+    config : MLPConfig
+        Sizes and number formats.
+
+    Attributes
+    ----------
+    linears : nn.ModuleList
+        The Linear layers (`MaskedLinear`), input side first. `weight` of each is the float weight
+        with pruned entries zero.
+    norms, acts : nn.ModuleList
+        BatchNorm (or Identity) and activation of each hidden layer.
+    """
+
+    def __init__(self, config: MLPConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.input_quant = qnn.QuantIdentity(
+            act_quant=input_quantizer(config.input_bits, scale=config.scale)
+        )
+        # Features are data: their range is set once, by `calibrate`, and not trained.
+        self.input_quant.requires_grad_(False)
+        hidden = range(len(config.act_widths))
+        norms = [_norm(config, index) for index in hidden]
+        self.linears = nn.ModuleList(
+            _linear(config, index, norms[index] if index in hidden else None)
+            for index in range(len(config.weight_widths))
+        )
+        self.norms = nn.ModuleList(nn.Identity() if config.fold_batch_norm else n for n in norms)
+        signed = config.activation == "hardtanh"
+        self.acts = nn.ModuleList(
+            activation(bits, act_quantizer(bits, scale=config.scale, signed=signed), signed=signed)
+            for bits in config.act_widths
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits (n, n_classes) of standardised features (n, n_in)."""
+        x = self.input_quant(features)
+        for index, (norm, act) in enumerate(zip(self.norms, self.acts, strict=True)):
+            x = act(norm(self.preactivation(index, x)))
+        return self.preactivation(len(self.acts), x)
+
+    def preactivation(self, index: int, x: Tensor) -> Tensor:
+        """Return the output (n, n_out) of Linear layer `index` for its quantised input."""
+        linear = self.linears[index]
+        needed = linear.scale_in_training or not self.training
+        return linear(x, self.input_scale(index) if needed else None)
+
+    def input_scale(self, index: int) -> Tensor | None:
+        """Return the scale, shape (), of what comes into Linear layer `index`; None if float."""
+        quantizer = tensor_quantizer(self.acts[index - 1] if index else self.input_quant)
+        if quantizer is None:
+            return None
+        return quantizer(self.linears[index].weight.new_zeros(()))[1].reshape(())
+
+    def masks(self) -> list[Tensor]:
+        """Return the mask of each Linear layer, bool (n_out, n_in): false where pruned."""
+        return [linear.mask.clone() for linear in self.linears]
+
+    def set_masks(self, masks: Sequence[Tensor]) -> None:
+        """Prune the weights where the masks are false, and only those.
+
+        Parameters
+        ----------
+        masks : sequence of Tensor
+            One for each Linear layer, bool (n_out, n_in).
+
+        Raises
+        ------
+        UserError
+            If a 1-bit layer is to be pruned: bipolar weights have no zero.
+        ValueError
+            If number, shape or type of the masks is not that of the weights.
+        """
+        if len(masks) != len(self.linears):
+            raise ValueError(f"{len(self.linears)} masks expected, found {len(masks)}")
+        for index, (mask, linear) in enumerate(zip(masks, self.linears, strict=True)):
+            if mask.shape != linear.mask.shape or mask.dtype != torch.bool:
+                raise ValueError(
+                    f"mask {index}: bool {tuple(linear.mask.shape)} expected, found "
+                    f"{mask.dtype} {tuple(mask.shape)}"
+                )
+            if self.config.weight_widths[index] == 1 and not bool(mask.all()):
+                raise UserError(
+                    f"layer {index} has 1-bit weights, which are -1 or +1 and can't be pruned; "
+                    f"expected weight_bits of 2 or more for it: give them, or prune nothing"
+                )
+        for mask, linear in zip(masks, self.linears, strict=True):
+            linear.mask.copy_(mask)
+
+    @torch.no_grad()
+    def calibrate(self, features: Tensor) -> None:
+        """Set the range of every quantiser of inputs and activations from data.
+
+        Each gets the range with the least mean squared error on what comes into it, with BatchNorm
+        taking the statistics of these data. To be called once, before training; from there on the
+        ranges of activations are trained, that of the input stays.
+
+        Parameters
+        ----------
+        features : Tensor
+            Standardised training features (n, n_in); of many, about
+            `CALIBRATION_ROWS` evenly spread ones are used.
+        """
+        step = -(-len(features) // CALIBRATION_ROWS)
+        x = features[::step]
+        fit_range(self.input_quant, x)
+        x = self.input_quant(x)
+        for index, (norm, act) in enumerate(zip(self.norms, self.acts, strict=True)):
+            linear = self.linears[index]
+            x = linear.with_batch_statistics(x, self.input_scale(index))
+            if isinstance(norm, Norm):
+                x = norm.with_batch_statistics(x)
+            fit_range(act, x)
+            x = act(x)
+
+    @torch.no_grad()
+    def freeze_statistics(self, features: Tensor) -> None:
+        """Fix the statistics of ``batch_norm: no_running_stats`` to those of the training set.
+
+        Such a BatchNorm has no statistics of its own to evaluate one frame with, nor to export.
+        From here on, until the model is trained further, it uses those that the whole of
+        `features` gives. Other kinds of BatchNorm are left alone. The model is in evaluation mode
+        afterwards.
+
+        Parameters
+        ----------
+        features : Tensor
+            Standardised training features (n, n_in), all of them.
+        """
+        self.eval()
+        if self.config.batch_norm != "no_running_stats":
+            return
+        x = self.input_quant(features)
+        for index, (norm, act) in enumerate(zip(self.norms, self.acts, strict=True)):
+            x = self.preactivation(index, x)
+            if isinstance(norm, Norm):
+                norm.freeze(x)
+            x = act(norm(x))
+
+    def prunable(self) -> list[bool]:
+        """Return for each Linear layer whether its weights can be pruned (not bipolar)."""
+        return [bits != 1 for bits in self.config.weight_widths]
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load a state into the parameters that are there, which an optimiser may hold."""
+        with _parameters_kept():
+            return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+
+def _norm(config: MLPConfig, index: int) -> nn.Module:
+    if config.batch_norm == "off":
+        return nn.Identity()
+    return Norm(
+        config.layers[index + 1],
+        affine=config.batch_norm != "no_affine",
+        running=config.batch_norm != "no_running_stats",
+    )
+
+
+def _linear(config: MLPConfig, index: int, norm: nn.Module | None) -> MaskedLinear:
+    n_in, n_out = config.layers[index : index + 2]
+    quantizer = weight_quantizer(
+        config.weight_widths[index],
+        scale=config.scale,
+        weight_scale=config.weight_scale,
+        narrow_range=config.narrow_range,
+    )
+    if config.fold_batch_norm and isinstance(norm, Norm):
+        return FoldedLinear(n_in, n_out, bias=config.bias, weight_quant=quantizer, norm=norm)
+    return MaskedLinear(n_in, n_out, bias=config.bias, weight_quant=quantizer)
+
+
+def activation(bits: int, quantizer: type[ExtendedInjector] | None, *, signed: bool) -> nn.Module:
+    """Return the activation layer behind a hidden layer.
+
+    Parameters
+    ----------
+    bits : int
+        Its width; 1 is the sign.
+    quantizer : injector or None
+        For that width; None for a float activation.
+    signed : bool
+        Hardtanh rather than ReLU.
+    """
+    if bits == 1:
+        return qnn.QuantIdentity(act_quant=quantizer)
+    if not signed:
+        return qnn.QuantReLU(act_quant=quantizer)
+    # A float Hardtanh has limits, a quantised one the range of its quantiser.
+    limits = {"min_val": -1.0, "max_val": 1.0} if quantizer is None else {}
+    return qnn.QuantHardTanh(act_quant=quantizer, **limits)
+
+
+@contextmanager
+def _parameters_kept() -> Iterator[None]:
+    # Brevitas by default makes every quantiser anew while loading. Ours hold nothing derived from
+    # what is loaded, and an optimiser made before would go on with the discarded scales.
+    before = brevitas.config.REINIT_ON_STATE_DICT_LOAD
+    brevitas.config.REINIT_ON_STATE_DICT_LOAD = False
+    try:
+        yield
+    finally:
+        brevitas.config.REINIT_ON_STATE_DICT_LOAD = before

@@ -1,0 +1,140 @@
+"""The table of a model's card, from what its checkpoint records.
+
+python -m brevitas_models.train.card build/train_jets/jets.pt
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from brevitas_models.errors import UserError
+from brevitas_models.model import checkpoint
+from brevitas_models.model.config import MLPConfig
+from brevitas_models.model.quant_mlp import QuantMLP
+
+
+def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> list[str]:
+    """Return the rows of a card as Markdown.
+
+    Parameters
+    ----------
+    info : mapping
+        Of its checkpoint, with the figures that `train.py` records.
+    frames : str
+        What a frame is called.
+
+    Raises
+    ------
+    UserError
+        If the model was measured on a surrogate, figures of which belong on no card.
+    """
+    if info["surrogate"]:
+        raise UserError(
+            f"{info['model']} was measured on made-up data; a card gives figures of real data: "
+            f"train it on some"
+        )
+    figures = info["metrics"]
+    found = [("network", _network(model.config)), ("bits", _bits(model.config))]
+    found.append(("weights", _weights(model, info)))
+    folds = figures["folds"]
+    unseen = f", each by one of {folds} siblings that had not seen it" if folds > 1 else ", unseen"
+    found.append(
+        (
+            "accuracy",
+            f"{_percent(figures['accuracy'])} ± {_percent(figures['accuracy_error'])} "
+            f"({figures['frames']:,} {frames}{unseen})",
+        )
+    )
+    if "teacher_accuracy" in figures:
+        found += [
+            (f"teacher on the same {frames}", f"{_percent(figures['teacher_accuracy'])}"),
+            (
+                "below the teacher",
+                f"{100 * figures['below_teacher']:.1f} ± "
+                f"{100 * figures['below_teacher_error']:.1f} points; same class as the teacher on "
+                f"{_percent(figures['agreement'])}",
+            ),
+        ]
+    layers = [
+        f"{figures[f'neural_efficiency_{index}']:.3f}"
+        for index in range(1, len(model.config.layers))
+    ]
+    found += [
+        ("mean AUC", f"{figures['auc']:.3f}"),
+        (
+            "background efficiency at 50 % signal efficiency",
+            f"{_percent(figures['background_efficiency'], 2)}, mean of the classes",
+        ),
+        (
+            "BOPs",
+            f"{figures['bops']:,.0f}; with 32-bit inputs, as in the paper, "
+            f"{figures['bops_32bit_input']:,.0f}",
+        ),
+        ("weight bits", f"{figures['weight_bits']:,}"),
+        (
+            "neural efficiency",
+            f"{figures['neural_efficiency']:.3f} (layers {', '.join(layers)}); aIQ "
+            f"{figures['aiq']:.3f}",
+        ),
+    ]
+    return [f"| {name} | {text} |" for name, text in found]
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def _network(config: MLPConfig) -> str:
+    kind = {"relu": "ReLU", "hardtanh": "Hardtanh"}[config.activation]
+    norm = {
+        "on": "BatchNorm",
+        "off": "no BatchNorm",
+        "no_affine": "BatchNorm without scale and shift",
+        "no_running_stats": "BatchNorm without running statistics",
+    }[config.batch_norm]
+    if config.fold_batch_norm:
+        norm += " folded into the weights before quantisation"
+    return f"{'-'.join(map(str, config.layers))}, {kind}, {norm}"
+
+
+def _bits(config: MLPConfig) -> str:
+    scale = {"power_of_two": "power-of-two", "free": "free"}[config.scale]
+    weights, acts = _list(config.weight_bits), _list(config.act_bits)
+    return f"weights {weights}, activations {acts}, inputs {config.input_bits}; {scale} scales"
+
+
+def _list(bits: int | Sequence[int]) -> str:
+    return str(bits) if isinstance(bits, int) else "/".join(map(str, bits))
+
+
+def _weights(model: QuantMLP, info: Mapping[str, Any]) -> str:
+    masks = model.masks()
+    total = sum(mask.numel() for mask in masks)
+    left = sum(int(mask.sum()) for mask in masks)
+    if left == total:
+        return f"{total:,}, none pruned"
+    settings = info["recipe"]["pruning"]
+    schedule = settings["schedule"].replace("_", " ")
+    scope = {"global": "over the whole network", "per_layer": "layer by layer"}[settings["scope"]]
+    return (
+        f"{total:,}, of which {_percent(1 - left / total)} pruned ({left} remain), criterion "
+        f"{settings['criterion']} {scope}, schedule {schedule}"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the table of each checkpoint; returns the exit code."""
+    try:
+        for path in map(Path, arguments):
+            print("\n".join(rows(*checkpoint.load(path))))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

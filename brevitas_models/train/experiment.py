@@ -1,0 +1,298 @@
+"""From a recipe to a checkpoint: load, train, measure, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from brevitas_models import datasets, metrics
+from brevitas_models.datasets import Dataset, Scaler
+from brevitas_models.datasets.folds import fold, with_test_frames
+from brevitas_models.errors import UserError
+from brevitas_models.model import checkpoint, export
+from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.train import distill, outputs, record, rules
+from brevitas_models.train.distill import Teacher
+from brevitas_models.train.hooks import Hooks
+from brevitas_models.train.noise import redraw_labels
+from brevitas_models.train.progress import Reporter
+from brevitas_models.train.recipe import Recipe
+from brevitas_models.train.rounds import RoundResult, Trainee, plan, side_by_side
+from brevitas_models.train.rules import EpochRecord, Frames
+from brevitas_models.train.settings import DistillationSettings
+from brevitas_models.train.stacked.compiling import check_compiler
+from brevitas_models.train.store import RoundStore, digest, key, run_rounds
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A recipe with the data and the teacher that it is to be followed with.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    data : Dataset
+    teacher : Teacher or None
+    compiled : bool
+        Let torch compile the training steps; changes results in the last bits.
+    hooks : Hooks
+    """
+
+    recipe: Recipe
+    data: Dataset
+    teacher: Teacher | None
+    compiled: bool = False
+    hooks: Hooks = dataclasses.field(default_factory=Hooks)
+
+    def __post_init__(self) -> None:
+        recipe, data = self.recipe, self.data
+        sizes = recipe.network.layers
+        if (sizes[0], sizes[-1]) != (data.n_features, data.n_classes):
+            raise UserError(
+                f"network.layers: the data set {data.name} has {data.n_features} features and "
+                f"{data.n_classes} classes, the network {sizes[0]} inputs and {sizes[-1]} outputs; "
+                f"change the first or last size, or give another data set"
+            )
+        if self.teacher is not None:
+            self.teacher.check_fits(data.n_features, data.n_classes)
+        elif recipe.distillation is not None:
+            name = recipe.distillation.teacher_name
+            raise UserError(
+                f"{recipe.name} learns from a teacher: give its file with --teacher model.onnx"
+                + (f" ({name})" if name else "")
+            )
+
+    def frames(self) -> tuple[Frames, Frames]:
+        """Return what to learn from and what to judge by while learning.
+
+        Without a teacher these are training and validation set. With one, only their inputs are
+        used; inputs may be mixed around them, and the targets are the teacher's. Where the recipe
+        wants random labels, the first targets of both are redrawn (see `noise.redraw_labels`).
+        """
+        share, seed = self.recipe.data.random_labels, self.recipe.data.seed
+        n_classes = self.data.n_classes
+        frames, validation = self._true_frames()
+        # Two seeds, so that the validation frames do not repeat the classes drawn for the others.
+        return (
+            redraw_labels(frames, share, n_classes, 2 * seed),
+            redraw_labels(validation, share, n_classes, 2 * seed + 1),
+        )
+
+    def _true_frames(self) -> tuple[Frames, Frames]:
+        data, scaler = self.data, _scaler(self.data)
+        train, validation = scaler.transform(data.x_train), scaler.transform(data.x_val)
+        if self.teacher is None:
+            return _frames(train, data.y_train), _frames(validation, data.y_val)
+        settings = self.recipe.distillation or DistillationSettings()
+        if settings.samples > 0:
+            rng = np.random.default_rng(self.recipe.training.seed)
+            ways = settings.model_dump(include={"neighbours", "along", "across", "noise"})
+            everything = np.concatenate([train, validation])
+            # A tenth as many to judge by, around the validation set. Their neighbours may be
+            # training frames: among themselves they would have only distant ones.
+            validation = distill.mix_neighbours(
+                validation, everything, max(settings.samples // 10, 1), rng=rng, **ways
+            )
+            train = distill.mix_neighbours(train, train, settings.samples, rng=rng, **ways)
+        return self._taught(train, settings), self._taught(validation, settings)
+
+    def _taught(self, x: np.ndarray, settings: DistillationSettings) -> Frames:
+        logits = torch.from_numpy(self._teacher_logits(x))
+        return Frames(torch.from_numpy(x), torch.softmax(logits / settings.temperature, dim=1))
+
+    def _teacher_logits(self, x: np.ndarray) -> np.ndarray:
+        """Return the teacher's logits (n, n_classes) for standardised features."""
+        assert self.teacher is not None
+        return self.teacher.logits(_scaler(self.data).inverse(x) if self.teacher.takes_raw else x)
+
+    def trainee(self) -> Trainee:
+        """Return the recipe with its frames, for a store."""
+        frames, validation = self.frames()
+        arrays = (frames.x, frames.target, validation.x, validation.target)
+        name = digest(*(array.numpy() for array in arrays))
+        return Trainee(self.recipe, frames, validation, key(self.recipe, name, self.compiled))
+
+    def fit(self) -> tuple[QuantMLP, list[EpochRecord]]:
+        """Train a fresh model; return it as the last round left it, and all epochs."""
+        (results,) = run_rounds(
+            [self.trainee()], compiled=self.compiled, layer_luts=self.hooks.layer_luts
+        )
+        epochs = [record for result in results for record in result.history]
+        return results[-1].model(self.recipe.network), epochs
+
+    def probabilities(self, model: QuantMLP) -> np.ndarray:
+        """Return a model's class probabilities (n, n_classes) of the test set."""
+        x = _scaler(self.data).transform(self.data.x_test)
+        return metrics.probabilities(rules.evaluate(model, torch.from_numpy(x)).numpy())
+
+    def answers(self, model: QuantMLP) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return the true classes of the test set, the model's and the teacher's, each (n,)."""
+        x = _scaler(self.data).transform(self.data.x_test)
+        own = rules.evaluate(model, torch.from_numpy(x)).argmax(dim=1).numpy()
+        asked = self._teacher_logits(x).argmax(axis=1) if self.teacher is not None else None
+        return self.data.y_test, own, asked
+
+
+def run(
+    recipe: Recipe,
+    *,
+    teacher: Path | None,
+    out: Path,
+    command: str,
+    reporter: Reporter,
+    compiled: bool = False,
+    hooks: Hooks | None = None,
+) -> Path:
+    """Train a model as its recipe says, measure it and write all about it into a folder.
+
+    With ``data.folds`` above 1 it is measured on all frames by that many siblings of the model,
+    each of which has not seen the frames that it is measured on; the model itself then is trained
+    on all frames. Where there is more than one training, the finished ones are kept in
+    `outputs.unfinished` until all is written, and the same call goes on from there.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    teacher : Path or None
+        QONNX file of a teacher.
+    out : Path
+        Folder for ``<name>.pt``, ``<name>.onnx``, ``<name>.yaml`` and ``history.csv``. A folder
+        from an earlier training is replaced, at the end and as a whole.
+    command : str
+        What made it, for the record.
+    reporter : Reporter
+    compiled : bool
+        As in `Experiment`.
+    hooks : Hooks or None
+
+    Returns
+    -------
+    Path
+        The checkpoint.
+
+    Raises
+    ------
+    UserError
+        For anything in the recipe, the data, the teacher or `out` that does not fit; if steps are
+        to be compiled and there is no compiler.
+    """
+    hooks = hooks or Hooks()
+    if compiled:
+        check_compiler("--compiled", "leave the option out")
+    outputs.check(out, recipe.name)
+    chosen = recipe.data
+    data = datasets.load(
+        chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=hooks.read_table
+    )
+    reporter.note(f"data: {data.source}")
+    ways = recipe.distillation or DistillationSettings()
+    asked = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
+    if asked is not None and recipe.distillation is None:
+        recipe = recipe.model_copy(update={"distillation": ways})
+    experiment = Experiment(recipe, data, asked, compiled, hooks)
+
+    parts = [
+        dataclasses.replace(experiment, data=fold(data, index, chosen.folds))
+        for index in range(chosen.folds if chosen.folds > 1 else 0)
+    ]
+    if parts:
+        experiment = dataclasses.replace(experiment, data=with_test_frames(data))
+    kept = outputs.unfinished(out) if parts or len(plan(recipe)) > 1 else None
+    *siblings, results = _trained([*parts, experiment], kept, reporter)
+    if parts:
+        figures = _cross_fitted(parts, siblings)
+    model = results[-1].model(recipe.network)
+    if chosen.folds == 1:
+        scores = metrics.score_figures(
+            data.y_test, experiment.probabilities(model), data.class_names
+        )
+        figures = metrics.accuracy_figures(*experiment.answers(model)) | scores
+    seen = [data.x_test] if chosen.folds == 1 else [data.x_train, data.x_val, data.x_test]
+    x = torch.from_numpy(_scaler(data).transform(np.concatenate(seen)))
+    figures |= metrics.cost_figures(model, x, figures["auc"])
+
+    what = "surrogate frames (not real data)" if data.surrogate else f"{data.name}, frames unseen"
+    for line in (*metrics.accuracy_lines(figures, what), *metrics.figure_lines(figures)):
+        reporter.result(line)
+    tested = [data.y_test] if chosen.folds == 1 else [data.y_train, data.y_val, data.y_test]
+    if hint := metrics.chance_line(figures["accuracy"], np.concatenate(tested)):
+        reporter.result(hint)
+    info = record.checkpoint_info(recipe, experiment.data, asked, results[-1], figures, command)
+    with outputs.folder(out, recipe.name) as stage:
+        checkpoint.save(stage / f"{recipe.name}.pt", model, info)
+        export.export_qonnx(model, info, stage / f"{recipe.name}.onnx")
+        record.write_recipe(stage / f"{recipe.name}.yaml", recipe)
+        record.write_history(stage / "history.csv", results)
+    if kept is not None:
+        shutil.rmtree(kept, ignore_errors=True)
+    reporter.result(f"checkpoint: {out / recipe.name}.pt, QONNX: {out / recipe.name}.onnx")
+    return out / f"{recipe.name}.pt"
+
+
+def _trained(
+    experiments: Sequence[Experiment], folder: Path | None, reporter: Reporter
+) -> list[list[RoundResult]]:
+    """Train siblings (folds) and the model itself, those that can be side by side.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        Of one recipe; the last is the model itself.
+    folder : Path or None
+        Where finished rounds are kept.
+    """
+    store = RoundStore(folder)
+    found: dict[int, list[RoundResult]] = {}
+    recipe, compiled = experiments[-1].recipe, experiments[-1].compiled
+    trainees = [experiment.trainee() for experiment in experiments]
+    folds = len(trainees) - 1
+    for places in side_by_side(trainees):
+        group = [trainees[index] for index in places]
+        parts = [str(index + 1) for index in places if index < folds]
+        title = recipe.name
+        if parts:
+            title += f", fold{'s' * (len(parts) > 1)} {', '.join(parts)} of {folds}"
+        if any(store.rounds(one.key) for one in group):
+            reporter.note(f"{title}: goes on from the finished rounds in {folder}")
+        with reporter.rounds(title, plan(recipe), recipe.training.epochs) as on_epoch:
+            results = run_rounds(
+                group,
+                store,
+                compiled=compiled,
+                layer_luts=experiments[-1].hooks.layer_luts,
+                on_epoch=on_epoch,
+            )
+        found.update(zip(places, results, strict=True))
+    return [found[index] for index in range(len(trainees))]
+
+
+def _cross_fitted(
+    siblings: Sequence[Experiment], results: Sequence[Sequence[RoundResult]]
+) -> dict[str, float]:
+    """Measure siblings of a model, each on a part of the frames that it has not seen."""
+    models = [
+        rounds[-1].model(one.recipe.network) for one, rounds in zip(siblings, results, strict=True)
+    ]
+    parts = [one.answers(model) for one, model in zip(siblings, models, strict=True)]
+    scores = [one.probabilities(model) for one, model in zip(siblings, models, strict=True)]
+    truths, own, asked = zip(*parts, strict=True)
+    teacher = None if siblings[0].teacher is None else np.concatenate(asked)
+    truth = np.concatenate(truths)
+    return {
+        **metrics.accuracy_figures(truth, np.concatenate(own), teacher),
+        **metrics.score_figures(truth, np.concatenate(scores), siblings[0].data.class_names),
+    }
+
+
+def _scaler(data: Dataset) -> Scaler:
+    assert data.scaler is not None, "a data set with training frames has a scaler"
+    return data.scaler
+
+
+def _frames(x: np.ndarray, y: np.ndarray) -> Frames:
+    return Frames(torch.from_numpy(x), torch.from_numpy(y))

@@ -1,0 +1,141 @@
+"""How a training run tells what it is doing: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from brevitas_models.train.rounds import Round
+    from brevitas_models.train.rules import EpochRecord
+
+# Lines that one training prints where there is no terminal: enough to see that it lives.
+_PLAIN_LINES = 10
+
+
+class Reporter:
+    """Prints what happens, on the standard output.
+
+    Parameters
+    ----------
+    quiet : bool
+        Print nothing but what `result` is told.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._console = Console(highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Print one line, unless quiet."""
+        if not self._quiet:
+            self.result(text)
+
+    def result(self, text: str) -> None:
+        """Print one line."""
+        self._console.print(text, markup=False)
+
+    @contextmanager
+    def rounds(
+        self, title: str, rounds: Sequence[Round], epochs: int
+    ) -> Iterator[Callable[[Round, EpochRecord], None]]:
+        """Follow the trainings of a schedule.
+
+        Parameters
+        ----------
+        title : str
+            What is being trained.
+        rounds : sequence of Round
+            All of them.
+        epochs : int
+            The most epochs that each may take.
+
+        Yields
+        ------
+        callable
+            To be told of every epoch and its round.
+        """
+        if len(rounds) == 1:
+            with self.training(title, epochs) as tell:
+                yield lambda now, record: tell(record)
+            return
+        with ExitStack() as stack:
+            followed: dict[int, Callable[[EpochRecord], None]] = {}
+
+            def tell_round(now: Round, record: EpochRecord) -> None:
+                if now.index not in followed:
+                    stack.close()
+                    name = f"{title}, round {now.index + 1} of {len(rounds)}"
+                    followed[now.index] = stack.enter_context(self.training(name, epochs))
+                followed[now.index](record)
+
+            yield tell_round
+
+    @contextmanager
+    def training(self, title: str, epochs: int) -> Iterator[Callable[[EpochRecord], None]]:
+        """Follow one training.
+
+        Parameters
+        ----------
+        title : str
+            What is being trained.
+        epochs : int
+            The most epochs it may take.
+
+        Yields
+        ------
+        callable
+            To be called after every epoch, also of each of several models trained side by side, of
+            which the first to end an epoch is shown.
+        """
+        shown = 0
+
+        def first(show: Callable[[EpochRecord], None]) -> Callable[[EpochRecord], None]:
+            def tell(record: EpochRecord) -> None:
+                nonlocal shown
+                if record.epoch > shown:
+                    shown = record.epoch
+                    show(record)
+
+            return tell
+
+        if self._quiet:
+            yield lambda record: None
+        elif self._console.is_terminal:
+            with self._bar() as bar:
+                task = bar.add_task(title, total=epochs, state="")
+                yield first(
+                    lambda record: bar.update(task, completed=record.epoch, state=describe(record))
+                )
+        else:
+            every = -(-epochs // _PLAIN_LINES)
+            self.note(f"{title}: up to {epochs} epochs")
+
+            def line(record: EpochRecord) -> None:
+                if record.epoch % every == 0 or record.epoch == epochs:
+                    self.note(f"{title}: epoch {record.epoch}/{epochs}, {describe(record)}")
+
+            yield first(line)
+
+    def _bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[state]}"),
+            console=self._console,
+        )
+
+
+def describe(record: EpochRecord) -> str:
+    """Return an epoch's figures in one line."""
+    pruned = f", {record.pruned:.1%} pruned" if record.pruned else ""
+    return (
+        f"loss {record.train_loss:.4f}, validation {record.validation_loss:.4f} "
+        f"({record.validation_match:.1%} right){pruned}, {record.seconds:.1f} s"
+    )

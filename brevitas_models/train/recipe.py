@@ -1,0 +1,126 @@
+"""The recipe of a model: one YAML with its network, its data and its training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from brevitas_models import yaml_file
+from brevitas_models.errors import UserError
+from brevitas_models.model.config import MLPConfig
+from brevitas_models.pruning.settings import PruningSettings
+from brevitas_models.train.settings import (
+    DataSettings,
+    DistillationSettings,
+    TrainingSettings,
+)
+from brevitas_models.yaml_file import Section
+
+
+class Recipe(Section):
+    """Everything that decides what a trained model becomes, apart from the data itself.
+
+    Attributes
+    ----------
+    name : str
+        Name of the model and of its files.
+    distillation : DistillationSettings or None
+        None: the model learns from labels.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
+    network: MLPConfig
+    data: DataSettings = DataSettings()
+    training: TrainingSettings = TrainingSettings()
+    pruning: PruningSettings = PruningSettings()
+    distillation: DistillationSettings | None = None
+
+    def replace(self, section: str, **values: Any) -> Recipe:
+        """Return a recipe with some settings of one section changed and checked.
+
+        Parameters
+        ----------
+        section : {"data", "training", "pruning", "distillation"}
+        **values
+            New settings.
+
+        Raises
+        ------
+        UserError
+            If a value is out of range; the message names section and key.
+        """
+        settings = self.to_dict()
+        settings[section] = {**(settings[section] or {}), **values}
+        return from_dict(settings)
+
+    def override(self, assignments: Sequence[str]) -> Recipe:
+        """Return a recipe with some settings changed, as ``--set`` writes them.
+
+        Parameters
+        ----------
+        assignments : sequence of str
+            Each ``section.key=VALUE`` with a YAML value, e.g. ``network.weight_bits=[6, 4, 4, 6]``,
+            or ``name=VALUE`` for the name. Checked together, when all are made.
+
+        Raises
+        ------
+        UserError
+            If one is not written so, or there is no such setting or value.
+        """
+        settings = self.to_dict()
+        sections = [section for section in settings if section != "name"]
+        for assignment in assignments:
+            key, given, text = assignment.partition("=")
+            section, dot, name = key.strip().partition(".")
+            if not given or not (section in sections if dot else section == "name"):
+                raise UserError(
+                    f"--set {assignment}: expected section.key=value with a section of "
+                    f"{', '.join(sections)}"
+                )
+            try:
+                value = yaml.safe_load(text)
+            except yaml.YAMLError:
+                raise UserError(
+                    f"--set {assignment}: the value is not valid YAML; write e.g. training.epochs=5"
+                ) from None
+            settings[section] = {**(settings[section] or {}), name: value} if dot else value
+        return from_dict(settings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings as plain values, defaults included; `from_dict` reads them back."""
+        return self.model_dump(mode="json")
+
+
+def load(path: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file. Where it gives no `name`, the file's own name is taken.
+
+    Raises
+    ------
+    UserError
+        If the file can't be read, is no YAML or holds a wrong setting.
+    """
+    return yaml_file.load(path, "model", lambda values: from_dict(_named(values, path.stem)))
+
+
+def from_dict(values: object) -> Recipe:
+    """Check what a YAML file holds and make a recipe of it.
+
+    Raises
+    ------
+    UserError
+        For a missing section, an unknown key or a wrong value; one line with every fault found.
+    """
+    return yaml_file.check(Recipe, values)
+
+
+def _named(values: object, name: str) -> object:
+    return {"name": name, **values} if isinstance(values, Mapping) else values

@@ -1,0 +1,61 @@
+"""What the models of a stack have in common: sizes, quantisers, places of their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from brevitas_models.model.config import MLPConfig
+from brevitas_models.train.stacked.acts import ActQuant
+from brevitas_models.train.stacked.stack import Layout
+from brevitas_models.train.stacked.weights import WeightQuant, kind_of
+
+
+class Network:
+    """What the models of a stack compute in training; `gradients` and `passes` do it.
+
+    Nothing here holds values that change: they are passed in, as the buffers of a `Stack`.
+
+    Parameters
+    ----------
+    configs : sequence of MLPConfig
+        One for each model; of one `stackable` key.
+    momentum, eps : float
+        Of BatchNorm.
+    """
+
+    def __init__(
+        self, configs: Sequence[MLPConfig], momentum: float = 0.1, eps: float = 1e-5
+    ) -> None:
+        first, layout = configs[0], Layout(configs[0])
+        self.configs = tuple(configs)
+        self.sizes, self.models = first.layers, len(configs)
+        self.layers = range(len(self.sizes) - 1)
+        self.hidden = range(len(self.sizes) - 2)
+        self.fold = first.fold_batch_norm
+        self.norm = first.batch_norm
+        self.running = first.batch_norm in ("on", "no_affine")
+        self.momentum, self.eps = momentum, eps
+        self.weights, self.biases = layout.weights, layout.biases
+        self.gammas, self.betas, self.scales = layout.gammas, layout.betas, layout.scales
+        self.masked = layout.masked
+        self.zero = torch.zeros(())  # a number would be made a tensor in every call
+        kinds = {kind_of(bits) for bits in first.weight_widths}
+        together = not self.fold and len(kinds) == 1
+        # Layers whose weights are quantised in one go.
+        self.groups = [list(self.layers)] if together else [[layer] for layer in self.layers]
+        self.quants = [WeightQuant(configs, group) for group in self.groups]
+        self.acts = [ActQuant(configs, index) for index in self.hidden]
+
+    @property
+    def counts_batches(self) -> bool:
+        """Whether every batch is counted; torch's own BatchNorm does, where it keeps statistics."""
+        return self.running and not self.fold
+
+    def generalise(self) -> None:
+        """Take the form that compiles to the fastest code, and to the same for all bit widths."""
+        self.groups = [[layer] for layer in self.layers]
+        self.quants = [WeightQuant(self.configs, group) for group in self.groups]
+        for act in self.acts:
+            act.limits = None
