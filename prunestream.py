@@ -1,7 +1,8 @@
 """Command line: ``prunestream build --board Pynq-Z1``.
 
-Reads the arguments, calls the packages and shows the result. ``build.py`` in the root of a checkout
-is the same as ``prunestream build``. Only the standard library is imported until a command runs.
+Reads the arguments, calls the packages and shows the result. ``build.py`` and ``train.py`` in the
+root of a checkout are the same as ``prunestream build`` and ``prunestream train``. Only the
+standard library is imported until a command runs.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from brevitas_models.train.hooks import Hooks
     from finn_builds.config.build import BuildConfig
 
 _ROOT = Path(__file__).resolve().parent
+_TRAINING = ("train", "study")  # what needs torch
 _OWN = ("board_configs", "brevitas_models", "deploy", "finn_builds", "prunestream")
 
 
@@ -123,7 +127,124 @@ def compare(words: Sequence[str], prog: str) -> None:
         print(f"{text_table(comparison)}\n\npage: {page}")
 
 
-COMMANDS: dict[str, Callable[[Sequence[str], str], None]] = {"build": build, "compare": compare}
+def train(words: Sequence[str], prog: str) -> None:
+    """Train one model."""
+    parser = _Parser(
+        prog=prog,
+        description="Train a quantised, pruned MLP and write its checkpoint and its QONNX.",
+        epilog=f"{prog.removesuffix(' train')} study --help: many trainings, one table.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--model", required=True, metavar="NAME|FILE.yaml", help="a shipped model, or a recipe")
+    add("--dataset", metavar="NAME|FILE", help="digits, jets, or a .npz or .csv file")
+    add("--source", help="where the data come from: for jets openml, surrogate or a file")
+    add("--teacher", type=Path, metavar="MODEL.onnx", help="learn from this QONNX classifier")
+    add("--folds", type=int, metavar="K", help="measure on all frames by K siblings")
+    add("--epochs", type=int, metavar="N", help="most passes over the training frames")
+    add("--batch-size", type=int, metavar="N", help="frames of one optimiser step")
+    add("--lr", type=float, metavar="RATE", help="learning rate at the start")
+    add("--seed", type=int, metavar="S", help="seed of initial weights and order of frames")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="any setting of the recipe, e.g. pruning.schedule=lottery_ticket; may be repeated",
+    )
+    add("--out", type=Path, metavar="DIR", help="folder to write, default build/train_<name>")
+    add("--compiled", action="store_true", help="let torch compile the steps (needs g++)")
+    add("--quiet", action="store_true", help="print only the result")
+    args = parser.parse_args(words)
+    from brevitas_models import zoo
+
+    is_file = args.model.endswith((".yaml", ".yml"))
+    recipe_file = Path(args.model) if is_file else zoo.recipe_path(args.model)
+
+    # Torch takes seconds to import; the mistakes above show at once.
+    from brevitas_models.train import experiment, recipe, record
+    from brevitas_models.train.progress import Reporter
+
+    settings = recipe.load(recipe_file)
+    if args.dataset is not None:
+        # The source in the recipe is one of the recipe's own data set.
+        settings = settings.replace("data", dataset=args.dataset, source=args.source)
+    elif args.source is not None:
+        settings = settings.replace("data", source=args.source)
+    if args.folds is not None:
+        settings = settings.replace("data", folds=args.folds)
+    overrides = {key: getattr(args, key) for key in ("epochs", "batch_size", "seed")}
+    overrides["learning_rate"] = args.lr
+    settings = settings.replace(
+        "training", **{key: value for key, value in overrides.items() if value is not None}
+    )
+    settings = settings.override(args.set)
+    experiment.run(
+        settings,
+        teacher=args.teacher,
+        out=args.out or Path("build") / f"train_{settings.name}",
+        command=record.recorded_command(words),
+        reporter=Reporter(args.quiet),
+        compiled=args.compiled,
+        hooks=_hooks(),
+    )
+
+
+def study(words: Sequence[str], prog: str) -> None:
+    """Train all points of a study."""
+    parser = _Parser(
+        prog=prog,
+        description="Train all points of a study; write one table and the figures of it.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("config", type=Path, metavar="CONFIG.yaml", help="the study")
+    add("--out", type=Path, required=True, metavar="DIR", help="its folder; taken up if there")
+    add("--source", help="where the data come from: for jets openml, surrogate or a file")
+    add("--teacher", type=Path, metavar="MODEL.onnx", help="learn from this QONNX classifier")
+    add("--processes", type=int, metavar="N", help="of this machine; default: one for each core")
+    add("--dask", metavar="ADDRESS", help="train on a Dask cluster, e.g. tcp://10.0.0.1:8786")
+    add("--with-hardware", action="store_true", help="build rows: LUTs, FFs, latency, verified")
+    add("--quiet", action="store_true", help="print only the result")
+    args = parser.parse_args(words)
+    if args.processes is not None and args.processes < 1:
+        parser.error(
+            f"--processes: expected 1 or more, found {args.processes}; "
+            f"leave it out for one for each core"
+        )
+    from brevitas_models.study import config, runner
+    from brevitas_models.train.progress import Reporter
+
+    settings = config.load(args.config)
+    if args.source is not None:
+        base = settings.base.replace("data", source=args.source)
+        settings = settings.model_copy(update={"base": base})
+    runner.run(
+        settings,
+        args.out,
+        teacher=args.teacher,
+        dask=args.dask,
+        processes=args.processes,
+        with_hardware=args.with_hardware,
+        reporter=Reporter(args.quiet),
+        hooks=_hooks(),
+    )
+
+
+def _hooks() -> Hooks:
+    from brevitas_models.train.hooks import Hooks
+    from deploy.tables import read_table
+    from finn_builds import costs
+
+    return Hooks(costs.layer_luts, costs.build_row, costs.check_board, read_table)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str], str], None]] = {
+    "build": build,
+    "compare": compare,
+    "train": train,
+    "study": study,
+}
 
 
 def main(argv: Sequence[str] | None = None, script: str | None = None) -> int:
@@ -134,7 +255,7 @@ def main(argv: Sequence[str] | None = None, script: str | None = None) -> int:
     argv
         Name of the command and its arguments; default those of the process.
     script
-        Name of the script in the checkout that stands for ``prunestream build``, for messages.
+        Name of the script in the checkout that is called instead, for messages.
 
     Returns
     -------
@@ -152,17 +273,23 @@ def main(argv: Sequence[str] | None = None, script: str | None = None) -> int:
     command = parser.parse_args(words[:1]).command
     prog = f"prunestream {command}"
     if script is not None:
-        prog = script if command == "build" else f"{script} {command}"
+        prog = script if command in ("build", "train") else f"{script} {command}"
     try:
-        return _run(COMMANDS[command], words[1:], prog)
+        with warnings.catch_warnings():
+            if command in _TRAINING:
+                # Those of torch and qonnx are about their own insides: nothing a user could act on.
+                warnings.simplefilter("ignore")
+            return _run(COMMANDS[command], words[1:], prog)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in _OWN:
+        package = (error.name or _OWN[0]).partition(".")[0]
+        if package in _OWN:
             raise
-        print(f"error: {_not_installed(error.name, command)}", file=sys.stderr)
+        print(f"error: {_not_installed(package, command)}", file=sys.stderr)
         return 2
 
 
 def _run(command: Callable[[Sequence[str], str], None], words: Sequence[str], prog: str) -> int:
+    from brevitas_models.errors import UserError as TrainingError
     from finn_builds.errors import UserError, VerificationError
     from finn_builds.report.terminal import show_error
 
@@ -172,8 +299,11 @@ def _run(command: Callable[[Sequence[str], str], None], words: Sequence[str], pr
     except (UserError, VerificationError) as error:
         show_error(error, sys.stderr)
         return error.exit_code
+    except TrainingError as error:
+        show_error(" ".join(str(error).split()), sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted: run the command again to go on", file=sys.stderr)
+        print("interrupted: run the command again to go on from there", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -181,15 +311,15 @@ def _run(command: Callable[[Sequence[str], str], None], words: Sequence[str], pr
     return 0
 
 
-def _not_installed(module: str, command: str) -> str:
+def _not_installed(package: str, command: str) -> str:
     """Return what to do about a Python package that is not installed."""
     if not (_ROOT / "Makefile").is_file():
-        how = "pip install prunestream"
+        how = "pip install " + ('"prunestream[train]"' if command in _TRAINING else "prunestream")
     elif command == "build":
         how = "make build BOARD=Pynq-Z1` or, once that has run, `.venv/bin/python build.py"
     else:
         how = "make setup` and then `.venv/bin/prunestream"
-    return f"the Python package {module} is not installed for {sys.executable}: use `{how}`"
+    return f"the Python package {package} is not installed for {sys.executable}: use `{how}`"
 
 
 if __name__ == "__main__":

@@ -1,123 +1,22 @@
-"""Train a quantised, pruned MLP: ``python train.py --model digits``."""
+#!/usr/bin/env python3
+"""Train a quantised, pruned MLP: ``.venv/bin/python train.py --model digits``.
+
+The same as ``prunestream train``; ``train.py study CONFIG.yaml`` runs a study.
+"""
 
 from __future__ import annotations
 
-import argparse
 import sys
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
 
-from brevitas_models import zoo
-from brevitas_models.errors import UserError
-from deploy.errors import UserError as FileError
-from deploy.tables import read_table
+import prunestream
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors end as every other mistake of the user does."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise a `UserError` instead of printing the usage and leaving."""
-        raise UserError(f"{message}; see python train.py --help")
-
-
-def parser() -> Parser:
-    """Return the parser of the training command."""
-    result = Parser(
-        prog="train.py",
-        description="Train a quantised, pruned MLP and write its checkpoint and its QONNX.",
-        epilog="python train.py study --help: many trainings, one table and figures of it.",
-        allow_abbrev=False,
-    )
-    add = result.add_argument
-    add("--model", required=True, metavar="NAME|FILE.yaml", help="a shipped model, or a recipe")
-    add("--dataset", metavar="NAME|FILE", help="digits, jets, or a .npz or .csv file")
-    add("--source", help="where the data come from: for jets openml, surrogate or a file")
-    add("--teacher", type=Path, metavar="MODEL.onnx", help="learn from this QONNX classifier")
-    add("--folds", type=int, metavar="K", help="measure on all frames by K siblings")
-    add("--epochs", type=int, metavar="N", help="most passes over the training frames")
-    add("--batch-size", type=int, metavar="N", help="frames of one optimiser step")
-    add("--lr", type=float, metavar="RATE", help="learning rate at the start")
-    add("--seed", type=int, metavar="S", help="seed of initial weights and order of frames")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="any setting of the recipe, e.g. pruning.schedule=lottery_ticket; may be repeated",
-    )
-    add("--out", type=Path, metavar="DIR", help="folder to write, default build/train_<name>")
-    add("--compiled", action="store_true", help="let torch compile the steps (needs g++)")
-    add("--quiet", action="store_true", help="print only the result")
-    return result
-
-
-def train(arguments: Sequence[str]) -> None:
-    """Follow one command line.
-
-    Raises
-    ------
-    UserError
-        For every mistake in it, or in what it names.
-    """
-    if list(arguments[:1]) == ["study"]:
-        from brevitas_models.study import cli
-
-        cli.run(arguments[1:])
-        return
-    args = parser().parse_args(arguments)
-    is_file = args.model.endswith((".yaml", ".yml"))
-    recipe_file = Path(args.model) if is_file else zoo.recipe_path(args.model)
-
-    # Torch takes seconds to import; mistakes above show at once.
-    from brevitas_models.train import experiment, recipe, record
-    from brevitas_models.train.progress import Reporter
-
-    settings = recipe.load(recipe_file)
-    if args.dataset is not None:
-        # The source in the recipe is one of the recipe's own data set.
-        settings = settings.replace("data", dataset=args.dataset, source=args.source)
-    elif args.source is not None:
-        settings = settings.replace("data", source=args.source)
-    if args.folds is not None:
-        settings = settings.replace("data", folds=args.folds)
-    overrides = {key: getattr(args, key) for key in ("epochs", "batch_size", "seed")}
-    overrides["learning_rate"] = args.lr
-    settings = settings.replace(
-        "training", **{key: value for key, value in overrides.items() if value is not None}
-    )
-    settings = settings.override(args.set)
-    experiment.run(
-        settings,
-        teacher=args.teacher,
-        out=args.out or Path("build") / f"train_{settings.name}",
-        command=record.recorded_command(arguments),
-        reporter=Reporter(args.quiet),
-        compiled=args.compiled,
-        read_table=read_table,
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    try:
-        with warnings.catch_warnings():
-            # Those of torch and qonnx are about their own insides: nothing a user could act on.
-            warnings.simplefilter("ignore")
-            train(sys.argv[1:] if arguments is None else arguments)
-    except (UserError, FileError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print(
-            "error: interrupted, nothing written; of a training in rounds the finished ones are "
-            "kept, and the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
+    words = list(sys.argv[1:] if argv is None else argv)
+    studying = words[:1] == ["study"]
+    return prunestream.main(words if studying else ["train", *words], script="train.py")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -58,9 +58,7 @@ def load(path: Path, what: str, make: Callable[[object], Made]) -> Made:
         raise UserError(f"{path}: {error}; mend it there") from None
 
 
-def check(
-    file: type[AnySection], values: object, sections: Mapping[str, type[Section]]
-) -> AnySection:
+def check(file: type[AnySection], values: object) -> AnySection:
     """Check what a file holds.
 
     Parameters
@@ -69,8 +67,6 @@ def check(
         The whole of it.
     values : object
         As read.
-    sections : mapping of str to type
-        The sections with keys of their own, to name those where an unknown one is found.
 
     Raises
     ------
@@ -79,22 +75,21 @@ def check(
     """
     if not isinstance(values, Mapping):
         raise UserError(
-            f"expected the sections {', '.join(file.model_fields)}, found {values!r:.80}; "
-            f"write each as a key with its settings below"
+            f"expected a mapping with the keys {', '.join(file.model_fields)}, found "
+            f"{values!r:.80}; write each as a key with its settings below"
         )
     try:
         return file.model_validate(dict(values))
     except ValidationError as error:
-        faults = (_fault(item, file, sections) for item in error.errors())
-        raise UserError("; ".join(faults)) from None
+        raise UserError("; ".join(_fault(item, file) for item in error.errors())) from None
 
 
-def _fault(item: Any, file: type[Section], sections: Mapping[str, type[Section]]) -> str:
+def _fault(item: Any, file: type[Section]) -> str:
     """Return one of `ValidationError.errors()` as a clause: key, expected, found."""
     location = item["loc"]
     where = ".".join(str(part) for part in location)
     if item["type"] == "extra_forbidden":
-        known = list((file if len(location) == 1 else sections[location[0]]).model_fields)
+        known = list(_section_at(file, location).model_fields)
         near = difflib.get_close_matches(str(location[-1]), known, 1)
         hint = f"; did you mean {near[0]}?" if near else ";"
         return f"{where}: no such setting{hint} Known: {', '.join(known)}"
@@ -102,5 +97,18 @@ def _fault(item: Any, file: type[Section], sections: Mapping[str, type[Section]]
         return f"{where}: missing; expected this setting, add it"
     text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if item["type"] == "value_error":
-        return f"{where}: {text}"
+        return f"{where}: {text}" if where else text
     return f"{where}: expected {text}, found {item['input']!r:.80}"
+
+
+def _section_at(file: type[Section], location: Sequence[str | int]) -> type[Section]:
+    """Return the section that holds the last key of a location."""
+    for key in location[:-1]:
+        kinds = [file.model_fields[key].annotation] if isinstance(key, str) else []
+        while kinds:
+            kind = kinds.pop()
+            if isinstance(kind, type) and issubclass(kind, Section):
+                file = kind
+                break
+            kinds += get_args(kind)
+    return file

@@ -214,7 +214,7 @@ class TestHandsOn:
         [
             (UserError("no good"), 2, "error: no good\n"),
             (VerificationError("3 of 1,000 frames differ"), 1, "error: 3 of 1,000 frames differ\n"),
-            (KeyboardInterrupt(), 130, "interrupted: run the command again to go on\n"),
+            (KeyboardInterrupt(), 130, "interrupted: run the command again to go on from there\n"),
         ],
     )
     def test_exit_codes(
@@ -300,6 +300,33 @@ class TestPrunestream:
             with pytest.raises(SystemExit):
                 prunestream.main(argv)
             assert capsys.readouterr().out.startswith(f"usage: prunestream {argv[0]} ")
+
+    @pytest.mark.parametrize(
+        ("words", "how"),
+        [
+            (["train", "--model", "digits"], 'pip install "prunestream[train]"'),
+            (["study", "s.yaml", "--out", "s"], 'pip install "prunestream[train]"'),
+            (["build", "--board", "Pynq-Z1"], "pip install prunestream"),
+        ],
+    )
+    def test_what_is_not_installed_is_named_with_its_command(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+        words: list[str],
+        how: str,
+    ) -> None:
+        monkeypatch.setattr(prunestream, "_ROOT", tmp_path)  # as when it is installed
+
+        def without(words: object, prog: str) -> None:
+            raise ModuleNotFoundError("No module named 'torch'", name="torch.nn")
+
+        monkeypatch.setitem(prunestream.COMMANDS, words[0], without)
+        assert prunestream.main(words) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("error: the Python package torch is not installed for ")
+        assert err.endswith(f": use `{how}`\n")
 
     def test_a_module_of_ours_that_is_missing_is_a_bug(
         self, monkeypatch: pytest.MonkeyPatch

@@ -9,8 +9,10 @@ import torch
 
 from brevitas_models.model import export
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train import recipe, rounds
+from brevitas_models.train import recipe
+from brevitas_models.train.rounds import Trainee
 from brevitas_models.train.rules import Frames
+from brevitas_models.train.store import run_rounds
 from finn_builds import BuildConfig, build
 
 SHARE = 0.989
@@ -30,7 +32,7 @@ def trained(share: float) -> QuantMLP:
             "pruning": {"schedule": "one_shot", "share": share},
         }
     )
-    return rounds.run_rounds(run, frames, frames)[-1].model(run.network)
+    return run_rounds([Trainee(run, frames, frames)])[0][-1].model(run.network)
 
 
 def written(model: QuantMLP, path: Path) -> Path:

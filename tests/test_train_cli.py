@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 import train as command
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint
-from brevitas_models.train import loop, outputs
+from brevitas_models.train import outputs, rounds
 
 RECIPE = {
     "network": {"layers": [4, 8, 3]},
@@ -93,7 +93,10 @@ def test_mistakes_are_one_line(
     arguments: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = entries()
-    code = command.main([*arguments.split(), "--quiet"])
+    try:
+        code = command.main([*arguments.split(), "--quiet"])
+    except SystemExit as leaving:
+        code = leaving.code
     out, err = capsys.readouterr()
     assert code == 2
     assert message in err
@@ -151,7 +154,8 @@ def test_folds_with_a_teacher(capsys: pytest.CaptureFixture[str]) -> None:
     line = ["--model", "toy.yaml", "--teacher", "teacher.onnx", "--folds", "3", "--out", "result"]
     assert command.main(line) == 0
     out = capsys.readouterr().out
-    assert "toy, fold 3 of 3" in out and "(200 frames)" in out and "teacher on the same" in out
+    assert "toy, folds 1, 2, 3 of 3" in out
+    assert "(200 frames)" in out and "teacher on the same" in out
     _, info = checkpoint.load("result/toy.pt")
     figures = info["metrics"]
     assert (figures["frames"], figures["folds"]) == (200, 3)
@@ -190,37 +194,40 @@ def test_an_interrupted_write_leaves_the_old_result(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "stop"),
     [
-        ["--set", "pruning.schedule=lottery_ticket", "--set", "pruning.share=0.2"],
-        ["--folds", "2"],
+        (["--set", "pruning.schedule=lottery_ticket", "--set", "pruning.share=0.2"], 2),
+        (["--folds", "2"], 1),  # folds side by side, then all frames
     ],
 )
 def test_an_interrupted_training_goes_on(
-    settings: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    settings: list[str],
+    stop: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     line = ["--model", "toy.yaml", *settings]
     assert command.main([*line, "--out", "whole", "--quiet"]) == 0
     before = entries()
 
     trained = []
-    plain = loop.train
+    plain = rounds.train_many
 
     def interrupted(*args: object, **ways: object) -> object:
-        if len(trained) == 2:
+        if len(trained) == stop:
             raise KeyboardInterrupt
         trained.append(args)
         return plain(*args, **ways)
 
-    monkeypatch.setattr(loop, "train", interrupted)
+    monkeypatch.setattr(rounds, "train_many", interrupted)
     assert command.main([*line, "--out", "result", "--quiet"]) == 130
-    assert "goes on from there" in capsys.readouterr().err
+    assert "go on from there" in capsys.readouterr().err
     kept = {entry for entry in entries() - before if "unfinished" in entry}
     assert entries() - before == kept != set()
 
     trained.clear()
     assert command.main([*line, "--out", "result"]) == 0
-    assert len(trained) == 1, "two of three trainings were done already"
+    assert len(trained) == 1, "all but the last were done already"
     assert "goes on from the finished rounds" in capsys.readouterr().out
     (one, first), (other, second) = (
         checkpoint.load(f"{folder}/toy.pt") for folder in ("whole", "result")
@@ -252,7 +259,7 @@ def test_steps_are_compiled_where_that_is_asked_for(
         asked.append(compiled)
         raise UserError("enough")
 
-    monkeypatch.setattr(loop, "train", stub)
+    monkeypatch.setattr(rounds, "train_many", stub)
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/g++")
     assert command.main(["--model", "toy.yaml"]) == 2
     assert command.main(["--model", "toy.yaml", "--compiled"]) == 2

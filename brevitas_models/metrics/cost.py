@@ -39,7 +39,6 @@ def network_bops(
 
     Parameters
     ----------
-    config : MLPConfig
     masks : sequence of Tensor
         Of each layer, bool (n_out, n_in): false where pruned.
     input_bits : int or None

@@ -32,7 +32,6 @@ def measure(
         Standardised features (n, n_in).
     truth : int array (n,)
         True classes.
-    class_names : sequence of str
 
     Returns
     -------
@@ -57,7 +56,6 @@ def score_figures(
     ----------
     truth : int array (n,)
     scores : float array (n, n_classes)
-    class_names : sequence of str
 
     Returns
     -------
@@ -84,7 +82,6 @@ def cost_figures(model: QuantMLP, x: Tensor, auc: float) -> dict[str, float]:
 
     Parameters
     ----------
-    model : QuantMLP
     x : Tensor
         Standardised features (n, n_in) to count the states of its neurons on.
     auc : float

@@ -93,6 +93,20 @@ def export_qonnx(model: QuantMLP, info: Mapping[str, Any], path: str | Path) -> 
     return path
 
 
+def export_bare(model: QuantMLP, path: Path) -> Path:
+    """Write a model of which nothing else is known as QONNX; features are standardised ones."""
+    n_in, n_out = model.config.layers[0], model.config.layers[-1]
+    info = dict.fromkeys(METADATA, "") | {
+        "model": path.stem,
+        "surrogate": False,
+        "feature_names": [f"x{i}" for i in range(n_in)],
+        "class_names": [f"c{i}" for i in range(n_out)],
+        "metrics": {},
+        "scaler": {"mean": np.zeros(n_in), "scale": np.ones(n_in)},
+    }
+    return export_qonnx(model, info, path)
+
+
 def _trace(deployed: nn.Module, frame: Tensor, path: str) -> None:
     with warnings.catch_warnings():
         # Brevitas tells at import that an optional package for hardware of others is not there.

@@ -48,33 +48,26 @@ class LargestWeight(nn.Module):
         None: over the whole tensor; 1: for each row, i.e. for each neuron.
     """
 
+    statistic = staticmethod(torch.amax)
+
     def __init__(self, stats_reduce_dim: int | None = None) -> None:
         super().__init__()
-        self.stats_reduce_dim = stats_reduce_dim
+        self.dims = () if stats_reduce_dim is None else (stats_reduce_dim,)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the statistic of `weight` (n_out, n_in): shape () or (n_out,)."""
-        size = weight.abs()
-        top = size.amax() if self.stats_reduce_dim is None else size.amax(self.stats_reduce_dim)
-        return torch.where(top > 0, top, torch.ones_like(top))
+        size = self.statistic(weight.abs(), self.dims)
+        return torch.where(size > 0, size, torch.ones_like(size))
 
 
-class MeanWeight(nn.Module):
-    """Mean magnitude of a weight tensor, or of each of its rows; 1 where all is zero.
+class MeanWeight(LargestWeight):
+    """Mean magnitude instead of the largest.
 
     The scale of bipolar weights that has the least squared error: Rastegari et al., "XNOR-Net"
     (2016), arXiv 1603.05279, equation 6.
     """
 
-    def __init__(self, stats_reduce_dim: int | None = None) -> None:
-        super().__init__()
-        self.stats_reduce_dim = stats_reduce_dim
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the statistic of `weight` (n_out, n_in): shape () or (n_out,)."""
-        size = weight.abs()
-        mean = size.mean() if self.stats_reduce_dim is None else size.mean(self.stats_reduce_dim)
-        return torch.where(mean > 0, mean, torch.ones_like(mean))
+    statistic = staticmethod(torch.mean)
 
 
 class _Integer(ExtendedInjector):
@@ -83,6 +76,13 @@ class _Integer(ExtendedInjector):
     float_to_int_impl_type = FloatToIntImplType.ROUND
     zero_point_impl = ZeroZeroPoint
     narrow_range = False
+    signed = True
+
+
+class _Bipolar(ExtendedInjector):
+    quant_type = QuantType.BINARY
+    bit_width = 1
+    narrow_range = True
     signed = True
 
 
@@ -97,14 +97,10 @@ class IntWeight(_Integer, WeightQuantSolver):
     restrict_value_float_to_int_impl = CeilSte
 
 
-class BipolarWeight(WeightQuantSolver):
+class BipolarWeight(_Bipolar, WeightQuantSolver):
     """Weights of -scale or +scale; zero counts as positive."""
 
     tensor_quant = BinaryQuant
-    quant_type = QuantType.BINARY
-    bit_width = 1
-    narrow_range = True
-    signed = True
     scaling_impl_type = ScalingImplType.STATS
     scaling_stats_op = StatsOp.AVE
     scaling_stats_impl = MeanWeight
@@ -135,7 +131,7 @@ class UnsignedAct(_IntAct):
     max_val = HIDDEN_RANGE
 
 
-class BipolarAct(ActQuantSolver):
+class BipolarAct(_Bipolar, ActQuantSolver):
     """The sign, -1 or +1 (zero counts as positive); gradients pass between -1 and 1.
 
     Its scale is fixed: a factor here is the same as one in the scale of the weights behind it.
@@ -143,10 +139,6 @@ class BipolarAct(ActQuantSolver):
 
     tensor_quant = ClampedBinaryQuant
     tensor_clamp_impl = TensorClamp
-    quant_type = QuantType.BINARY
-    bit_width = 1
-    narrow_range = True
-    signed = True
     scaling_impl_type = ScalingImplType.CONST
     scaling_per_output_type = ScalingPerOutputType.TENSOR
     restrict_scaling_type = RestrictValueType.FP

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from brevitas_models.errors import UserError
+from brevitas_models.model.config import WIDEST_BUILT
+from brevitas_models.model.export import export_bare
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, neuron_masks
-from brevitas_models.train.settings import PruningSettings
+from brevitas_models.pruning.settings import PruningSettings
+
+# Takes a QONNX file; returns the estimated LUTs of each Linear layer with its activation.
+LayerLuts = Callable[[Path], Sequence[int]]
 
 
 @torch.no_grad()
 def masks_for(
-    model: QuantMLP, share: float, settings: PruningSettings, seed: int = 0
+    model: QuantMLP,
+    share: float,
+    settings: PruningSettings,
+    seed: int = 0,
+    layer_luts: LayerLuts | None = None,
 ) -> list[Tensor]:
     """Return the masks with which a share of a model's weights is pruned.
 
@@ -31,6 +42,8 @@ def masks_for(
         `criterion`, `scope` and `cost`.
     seed : int
         Of the criterion ``random``.
+    layer_luts : callable or None
+        Needed for the cost ``estimate``.
 
     Returns
     -------
@@ -49,7 +62,7 @@ def masks_for(
     if settings.criterion == "random":
         scores = random_scores(weights, model.masks(), seed)
     else:
-        luts_per_digit = _luts_per_digit(model, settings.cost)
+        luts_per_digit = _luts_per_digit(model, settings.cost, layer_luts)
         scores = hardware_scores(weights, model.masks(), integer_weights(model), luts_per_digit)
     return masks_of_scores(scores, share, settings.scope, prunable)
 
@@ -152,17 +165,26 @@ def integer_weights(model: QuantMLP) -> list[Tensor]:
     return found
 
 
-def _luts_per_digit(model: QuantMLP, cost: str) -> list[float]:
+def _luts_per_digit(model: QuantMLP, cost: str, layer_luts: LayerLuts | None) -> list[float]:
     if cost == "digits":
         # An adder is about as wide as what comes into it.
         return [float(bits) for bits in model.config.input_widths]
-    # Here and not above: only this way of counting needs the build side.
-    from brevitas_models.pruning.hardware import layer_luts
-
+    if layer_luts is None:
+        raise UserError(
+            "pruning.cost: estimate: needs a function that estimates LUTs, as train.py brings the "
+            "build's own; pass one as Hooks.layer_luts, or choose digits"
+        )
+    if not model.config.buildable:
+        found = sorted({*model.config.weight_widths, *model.config.input_widths})
+        raise UserError(
+            f"pruning.cost: estimate: expected weights, activations and inputs of 1..{WIDEST_BUILT}"
+            f" bits, which a build takes, found {', '.join(map(str, found))}; change the widths, "
+            f"or choose digits"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        luts = layer_luts(export_bare(model, Path(folder) / "model.onnx"))
     digits = [int(signed_digit_counts(layer).sum()) for layer in integer_weights(model)]
-    return [
-        max(luts, 1) / max(count, 1) for luts, count in zip(layer_luts(model), digits, strict=True)
-    ]
+    return [max(have, 1) / max(count, 1) for have, count in zip(luts, digits, strict=True)]
 
 
 def _refuse_bipolar(share: float, prunable: Sequence[bool]) -> None:

@@ -17,9 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brevitas_models.errors import UserError
-from brevitas_models.pruning.shares import check_share
-
-SCOPES = ("global", "per_layer")
 
 
 def magnitude_masks(
@@ -65,10 +62,8 @@ def masks_of_scores(
     Raises
     ------
     UserError
-        If `share` is not in 0..1, `scope` is unknown, or no layer can be pruned.
+        If no layer can be pruned.
     """
-    check_share(share)
-    check_scope(scope)
     chosen = [True] * len(scores) if prunable is None else list(prunable)
     taking_part = [layer.flatten() for layer, part in zip(scores, chosen, strict=True) if part]
     if share > 0 and not taking_part:
@@ -114,10 +109,8 @@ def neuron_masks(weights: Sequence[Tensor], share: float, scope: str = "global")
     Raises
     ------
     UserError
-        If `share` is not in 0..1, `scope` is unknown, or there is no hidden layer.
+        If there is no hidden layer.
     """
-    check_share(share)
-    check_scope(scope)
     if share > 0 and len(weights) < 2:
         raise UserError(
             "pruning.criterion: neurons: needs a network with a hidden layer, found layers of one "
@@ -146,14 +139,6 @@ def pruned_share(masks: Sequence[Tensor]) -> float:
     """Return the share of all weights that `masks` prune, 0..1."""
     total = sum(mask.numel() for mask in masks)
     return 1.0 - sum(int(mask.sum()) for mask in masks) / total
-
-
-def check_scope(scope: str) -> None:
-    """Raise `UserError` unless `scope` is one of `SCOPES`."""
-    if scope not in SCOPES:
-        raise UserError(
-            f"pruning scope: expected one of {', '.join(SCOPES)}, found {scope!r}; choose one"
-        )
 
 
 def _masks_of_neurons(weights: Sequence[Tensor], alive: Sequence[Tensor]) -> list[Tensor]:

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from brevitas_models.errors import UserError
-
 # Shares of all weights that are pruned before each round: Hawks et al., "Ps and Qs" (2021), arXiv
 # 2102.11289, section 3.2.
 PAPER_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.967, 0.989)
 
 
-def cubic_share(progress: float, final: float, initial: float = 0.0) -> float:
-    """Return the share to have pruned at a point of a gradual schedule.
+def cubic_share(progress: float, final: float) -> float:
+    """Return the share to have pruned at a point of a gradual schedule that ends at `final`.
 
-    ``s = s_f + (s_i - s_f) (1 - t)^3``: fast at first, slow at the end. Source: Zhu and Gupta, "To
-    prune, or not to prune" (2017), arXiv 1710.01878, equation 1.
-
-    Parameters
-    ----------
-    progress : float
-        Part of the schedule that has passed; below 0 counts as 0, above 1 as 1.
-    final, initial : float
-        Shares at its end and at its beginning, 0..1.
-
-    Raises
-    ------
-    UserError
-        If a share is not in 0..1 or `final` is below `initial`.
+    ``s = s_f - s_f (1 - t)^3``: fast at first, slow at the end; `progress` t below 0 counts as 0,
+    above 1 as 1. Source: Zhu and Gupta, "To prune, or not to prune" (2017), arXiv 1710.01878,
+    equation 1.
     """
-    check_share(initial)
-    check_share(final)
-    if final < initial:
-        raise UserError(
-            f"gradual pruning: expected a final share of at least the initial one ({initial:g}), "
-            f"found {final:g}; give a larger one"
-        )
     rest = 1.0 - min(max(progress, 0.0), 1.0)
-    return final + (initial - final) * rest**3
+    return final - final * rest**3
 
 
 def shares_up_to(share: float) -> tuple[float, ...]:
@@ -43,12 +23,3 @@ def shares_up_to(share: float) -> tuple[float, ...]:
     if share == 0:
         return PAPER_SHARES
     return (*(part for part in PAPER_SHARES if part < share), share)
-
-
-def check_share(share: float) -> None:
-    """Raise `UserError` unless `share` is a number in 0..1."""
-    if not 0.0 <= share <= 1.0:
-        raise UserError(
-            f"share of pruned weights: expected a number in 0..1, found {share!r}; 0.8 "
-            f"prunes four fifths"
-        )

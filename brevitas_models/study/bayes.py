@@ -22,7 +22,6 @@ def suggest(
 
     Parameters
     ----------
-    settings : Bayes
     history : sequence of (sizes, loss)
         Trials so far; a loss of None: it failed.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from brevitas_models import yaml_file
-from brevitas_models.errors import UserError
-from brevitas_models.train import recipe
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.yaml_file import Section
 
@@ -127,45 +126,40 @@ class Compute(Section):
     attempts: int = Field(2, ge=1)
 
 
-class _File(Section):
-    name: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
-    base: dict[str, Any]
-    grids: tuple[Grid, ...] = ()
-    bayes: Bayes | None = None
-    hardware: Hardware = Hardware()
-    compute: Compute = Compute()
-
-
-_SECTIONS: dict[str, type[Section]] = {
-    "grids": Grid,
-    "bayes": Bayes,
-    "hardware": Hardware,
-    "compute": Compute,
-}
-
-
 class Study(Section):
     """All that a study is told.
 
     Attributes
     ----------
-    name : str
     base : Recipe
-        What all trainings have in common.
+        What all trainings have in common; it needs no name.
     grids : tuple of Grid
     bayes : Bayes or None
-    hardware : Hardware
-    compute : Compute
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
     base: Recipe
-    grids: tuple[Grid, ...]
-    bayes: Bayes | None
-    hardware: Hardware
-    compute: Compute
+    grids: tuple[Grid, ...] = ()
+    bayes: Bayes | None = None
+    hardware: Hardware = Hardware()
+    compute: Compute = Compute()
+
+    @field_validator("base", mode="before")
+    @classmethod
+    def _named(cls, base: object) -> object:
+        return {"name": "base", **base} if isinstance(base, Mapping) else base
+
+    @model_validator(mode="after")
+    def _whole(self) -> Study:
+        if not self.grids and self.bayes is None:
+            raise ValueError("grids: missing; expected a list of grids, or a section bayes")
+        hidden = len(self.base.network.layers) - 2
+        if self.bayes is not None and len(self.bayes.sizes) != hidden:
+            raise ValueError(
+                f"bayes.sizes: expected {hidden} ranges, one for each hidden layer of "
+                f"base.network.layers, found {len(self.bayes.sizes)}; give each as [least, most]"
+            )
+        return self
 
 
 def load(path: Path) -> Study:
@@ -187,25 +181,6 @@ def from_dict(values: object, name: str = "study") -> Study:
     UserError
         For a missing section, an unknown key or a wrong value; one line with every fault found.
     """
-    file = yaml_file.check(_File, values, _SECTIONS)
-    if not file.grids and file.bayes is None:
-        raise UserError("grids: missing; expected a list of grids, or a section bayes")
-    title = file.name or name
-    try:
-        base = recipe.from_dict({"name": "base", **file.base})
-    except UserError as error:
-        raise UserError(f"base.{error}") from None
-    hidden = len(base.network.layers) - 2
-    if file.bayes is not None and len(file.bayes.sizes) != hidden:
-        raise UserError(
-            f"bayes.sizes: expected {hidden} ranges, one for each hidden layer of "
-            f"base.network.layers, found {len(file.bayes.sizes)}; give each as [least, most]"
-        )
-    return Study(
-        name=title,
-        base=base,
-        grids=file.grids,
-        bayes=file.bayes,
-        hardware=file.hardware,
-        compute=file.compute,
-    )
+    if isinstance(values, Mapping):
+        values = {"name": name, **values}
+    return yaml_file.check(Study, values)

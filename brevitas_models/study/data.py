@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
 
 from brevitas_models import datasets
-from brevitas_models.datasets import Dataset
+from brevitas_models.datasets import Dataset, ReadTable
 from brevitas_models.datasets.folds import fold
 from brevitas_models.study.config import Study
 from brevitas_models.study.points import Point
+from brevitas_models.train import store
 from brevitas_models.train.distill import Teacher
 from brevitas_models.train.experiment import Experiment
 from brevitas_models.train.settings import DistillationSettings
@@ -27,6 +27,8 @@ class StudyData:
     study : Study
     teacher : Path or None
         QONNX file of a teacher.
+    read_table : callable or None
+        As in `datasets.load`.
 
     Attributes
     ----------
@@ -36,9 +38,13 @@ class StudyData:
     arrays : list of array
     """
 
-    def __init__(self, study: Study, teacher: Path | None) -> None:
+    def __init__(
+        self, study: Study, teacher: Path | None, read_table: ReadTable | None = None
+    ) -> None:
         chosen = study.base.data
-        self.data = datasets.load(chosen.dataset, source=chosen.source, seed=chosen.seed)
+        self.data = datasets.load(
+            chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=read_table
+        )
         ways = study.base.distillation or DistillationSettings()
         self.teacher = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
         self.about = f"{self.data.name}: {self.data.source}"
@@ -48,7 +54,9 @@ class StudyData:
         self.arrays: list[np.ndarray] = []
         self._seen: dict[str, int] = {}
         self._folds: dict[tuple[int, int], Dataset] = {}
-        self._known: dict[str, tuple[int, int, int, int, int, int]] = {}
+        self._known: dict[Hashable, tuple[int, int, int, int, int, int]] = {}
+        self._digests: list[str] = []
+        self._keys: dict[Point, str] = {}
 
     def of(self, point: Point) -> tuple[int, int, int, int, int, int]:
         """Return which arrays are a point's, as `work.Member.arrays`.
@@ -60,16 +68,10 @@ class StudyData:
         """
         settings = point.recipe
         if self.teacher is not None and settings.distillation is None:
-            settings = dataclasses.replace(settings, distillation=DistillationSettings())
+            settings = settings.model_copy(update={"distillation": DistillationSettings()})
         mixed = settings.distillation is not None and settings.distillation.samples > 0
-        name = json.dumps(
-            [
-                settings.data.model_dump(mode="json"),
-                settings.to_dict()["distillation"],
-                point.fold,
-                settings.training.seed if mixed else None,
-            ]
-        )
+        seed = settings.training.seed if mixed else None
+        name = (settings.data, settings.distillation, point.fold, seed)
         data = self.fold(point)
         experiment = Experiment(settings, data, self.teacher)  # checks the sizes
         if name not in self._known:
@@ -86,6 +88,14 @@ class StudyData:
             self._known[name] = tuple(self._keep(part) for part in parts)  # type: ignore[assignment]
         return self._known[name]
 
+    def key(self, point: Point) -> str:
+        """Return the name of a point, which changes with all that decides its result."""
+        if point not in self._keys:
+            frames = ",".join(self._digests[index] for index in self.of(point))
+            label = (point.kind, point.trial, point.fold)
+            self._keys[point] = store.key(point.recipe, frames, *label)
+        return self._keys[point]
+
     def fold(self, point: Point) -> Dataset:
         """Return the data set as it is split for a point."""
         folds, index = point.recipe.data.folds, point.fold
@@ -97,9 +107,9 @@ class StudyData:
 
     def _keep(self, array: np.ndarray) -> int:
         array = np.ascontiguousarray(array)
-        digest = hashlib.sha256(array.tobytes() + str((array.dtype, array.shape)).encode())
-        name = digest.hexdigest()
+        name = store.digest(array)
         if name not in self._seen:
             self._seen[name] = len(self.arrays)
             self.arrays.append(array)
+            self._digests.append(name)
         return self._seen[name]

@@ -93,7 +93,6 @@ def curves(
 
     Parameters
     ----------
-    rows : sequence of dict
     columns : sequence of str
         Rows that agree in these are one curve; rows of one round of it are averaged.
     metric, against : str
@@ -134,7 +133,7 @@ def _panels(rows: list[Row], columns: Sequence[str], best: list[Row], path: Path
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels = figure.subplots(2, 2)
     for panel, (metric, title) in zip(panels.flat, METRICS.items(), strict=True):
-        _curves(panel, curves(rows, columns, metric), title, metric)
+        _curves(panel, curves(rows, columns, metric), title, metric == "background_efficiency")
         for row in best:
             if row.get(metric) is not None:
                 panel.plot(row["bops"], row[metric], "*", color="black", markersize=9)
@@ -153,34 +152,28 @@ def _curves(
     panel: Axes,
     given: Iterator[tuple[str, list[float], list[float], list[float]]],
     title: str,
-    metric: str,
+    log: bool,
 ) -> None:
     for label, x, y, error in given:
-        panel.errorbar(x, y, _bars(error), marker="o", markersize=3, lw=1, label=label)
+        bars = error if any(error) else None
+        panel.errorbar(x, y, bars, marker="o", markersize=3, lw=1, label=label)
+    _axes(panel, title, log)
+
+
+def _axes(panel: Axes, title: str, log: bool = False) -> None:
     panel.set_xscale("log")
     panel.set_xlabel(_BOPS)
     panel.set_ylabel(title)
-    if metric == "background_efficiency":
+    if log:
         panel.set_yscale("log")
     panel.grid(alpha=0.3)
-
-
-def _bars(error: Sequence[float]) -> Sequence[float] | None:
-    """Return the errors, or None where there is not one."""
-    return error if any(error) else None
 
 
 def _luts(rows: list[Row], path: Path) -> None:
     figure = Figure(figsize=(7, 5), layout="constrained")
     panel = figure.subplots()
-    for label, x, y, error in curves(rows, ("bits", "schedule"), "lut"):
-        panel.errorbar(x, y, _bars(error), marker="o", markersize=4, lw=1, label=label)
-    panel.set_xscale("log")
-    panel.set_yscale("log")
-    panel.set_xlabel(_BOPS)
     tools = sorted({str(row["hardware_tool"]).split(",")[0] for row in rows})
-    panel.set_ylabel(f"LUT ({', '.join(tools)})")
-    panel.grid(alpha=0.3)
+    _curves(panel, curves(rows, ("bits", "schedule"), "lut"), f"LUT ({', '.join(tools)})", True)
     panel.legend(fontsize=8)
     _save(figure, path)
 
@@ -192,13 +185,9 @@ def _search(rows: list[Row], path: Path) -> None:
     for row in rows:
         groups[row["bits"]].append(row)
     for bits, found in groups.items():
-        label = f"{bits:g} bit" if isinstance(bits, float) else f"{bits} bit"
         x, y = [row["bops"] for row in found], [row["validation_loss"] for row in found]
-        panel.plot(x, y, "o", markersize=4, label=label)
-    panel.set_xscale("log")
-    panel.set_xlabel(_BOPS)
-    panel.set_ylabel("validation loss of a trial")
-    panel.grid(alpha=0.3)
+        panel.plot(x, y, "o", markersize=4, label=_label("bits", bits))
+    _axes(panel, "validation loss of a trial")
     panel.legend(fontsize=8)
     _save(figure, path)
 

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from brevitas_models.errors import UserError
+from brevitas_models.pruning import LayerLuts
 from brevitas_models.study import bayes
 from brevitas_models.study.config import Bayes, Study
 from brevitas_models.study.data import StudyData
 from brevitas_models.study.points import Point, bayes_point
 from brevitas_models.study.store import Store
 from brevitas_models.train import rounds
-from brevitas_models.train.loop import SHARED
 from brevitas_models.train.stacked.compiling import check_compiler
-from brevitas_models.train.stacked.stack import stackable
 
 # Sizes tried in a search and what they gave.
 History = list[tuple[tuple[int, ...], float | None]]
@@ -39,6 +38,8 @@ class Progress:
     frames : StudyData
     attempts : int
         How often a point may fail.
+    layer_luts : callable or None
+        See `hooks.Hooks`.
     failed : dict of str to int
         How often each point has failed in this run.
     suggested : dict
@@ -48,6 +49,7 @@ class Progress:
     store: Store
     frames: StudyData
     attempts: int
+    layer_luts: LayerLuts | None = None
     failed: dict[str, int] = field(default_factory=dict)
     suggested: dict[Hashable, tuple[int, ...]] = field(default_factory=dict)
 
@@ -60,7 +62,7 @@ class Progress:
 
     def key(self, point: Point) -> str:
         """Return the name of a point."""
-        return point.key(self.frames.about)
+        return self.frames.key(point)
 
     def done(self, point: Point) -> int:
         """Return how many rounds of a point are finished."""
@@ -127,7 +129,7 @@ class Search:
             if not progress.over(point):
                 return [*found, (point, None)]
             finished = progress.store.rounds(progress.key(point))
-            loss = float(finished[-1].row["validation_loss"]) if finished else None
+            loss = finished[-1].best.validation_loss if finished else None
             history.append((sizes, loss))
             found.append((point, loss))
         return found
@@ -169,7 +171,8 @@ def plans(study: Study, grid: Iterable[Point], frames: StudyData) -> list[Plan]:
     """
     kinds: dict[Hashable, list[Point]] = {}
     for point in grid:
-        kinds.setdefault(_kind(point, frames), []).append(point)
+        length = len(frames.arrays[frames.of(point)[0]])
+        kinds.setdefault(rounds.kind(point.recipe, length), []).append(point)
     width = study.compute.width
     found: list[Plan] = [
         Side(tuple(points[at : at + width]))
@@ -179,17 +182,6 @@ def plans(study: Study, grid: Iterable[Point], frames: StudyData) -> list[Plan]:
     if study.bayes is not None:
         found += [Search(study, bits) for bits in study.bayes.bits]
     return found
-
-
-def _kind(point: Point, frames: StudyData) -> Hashable:
-    chosen = point.recipe
-    x = frames.arrays[frames.of(point)[0]]
-    return (
-        stackable(chosen.network),
-        len(rounds.plan(chosen)),
-        len(x),
-        tuple(getattr(chosen.training, key) for key in SHARED),
-    )
 
 
 def check(study: Study, frames: StudyData, grid: Sequence[Point]) -> None:

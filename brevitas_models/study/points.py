@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -49,20 +47,6 @@ class Point:
     kind: str = "grid"
     trial: int | None = None
 
-    def key(self, about: str) -> str:
-        """Return a name of this point that changes with all that decides its result.
-
-        Parameters
-        ----------
-        about : str
-            What the recipe does not say: the data that were found, and the teacher.
-        """
-        settings = self.recipe.to_dict()
-        settings = {k: settings[k] for k in ("network", "training", "pruning", "distillation")}
-        rows = [settings, self.recipe.data.random_labels, self.recipe.data.seed]
-        text = json.dumps([rows, self.recipe.data.folds, self.fold, self.kind, self.trial, about])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
     def columns(self) -> dict[str, Any]:
         """Return the settings that tell this point from others, as columns of the table."""
         chosen = self.recipe
@@ -96,13 +80,12 @@ def grid_points(study: Study) -> list[Point]:
     UserError
         If a value is not allowed where it goes; the message names the grid's key.
     """
-    found: dict[str, Point] = {}
+    found: dict[Point, None] = {}
     for index, grid in enumerate(study.grids):
         for chosen in _recipes(study, grid, f"grids.{index}"):
             for fold in range(chosen.data.folds):
-                point = Point(chosen, fold)
-                found.setdefault(point.key(""), point)
-    return list(found.values())
+                found[Point(chosen, fold)] = None
+    return list(found)
 
 
 def _recipes(study: Study, grid: Grid, where: str) -> Iterator[Recipe]:
@@ -168,4 +151,4 @@ def bayes_point(
 
 def renamed(point: Point, name: str) -> Point:
     """Return a point whose recipe has another name."""
-    return dataclasses.replace(point, recipe=dataclasses.replace(point.recipe, name=name))
+    return dataclasses.replace(point, recipe=point.recipe.model_copy(update={"name": name}))

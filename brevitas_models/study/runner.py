@@ -10,7 +10,7 @@ import filelock
 
 from brevitas_models.errors import UserError
 from brevitas_models.files import write_atomic
-from brevitas_models.study import table
+from brevitas_models.study import hardware, table
 from brevitas_models.study.config import Study
 from brevitas_models.study.data import StudyData
 from brevitas_models.study.plans import Plan, Progress, Step, check, plans
@@ -20,6 +20,7 @@ from brevitas_models.study.store import Store
 from brevitas_models.study.table import Row
 from brevitas_models.study.work import Member, Task
 from brevitas_models.train import rounds
+from brevitas_models.train.hooks import Hooks
 from brevitas_models.train.progress import Reporter
 
 # Seconds between two writings of the table while the study runs.
@@ -41,6 +42,7 @@ def run(
     processes: int | None = None,
     with_hardware: bool = False,
     reporter: Reporter | None = None,
+    hooks: Hooks | None = None,
 ) -> Path:
     """Run what is missing of a study and write its table and its figures.
 
@@ -58,6 +60,7 @@ def run(
     with_hardware : bool
         Build rows and add LUTs, FFs, latency and verified frames.
     reporter : Reporter or None
+    hooks : Hooks or None
 
     Returns
     -------
@@ -72,23 +75,24 @@ def run(
     Incomplete
         If trainings failed as often as they are tried, or rows could not be built.
     """
-    reporter = reporter or Reporter(quiet=True)
+    reporter, hooks = reporter or Reporter(quiet=True), hooks or Hooks()
     grid = grid_points(study)
-    frames = StudyData(study, teacher)
+    frames = StudyData(study, teacher, hooks.read_table)
     reporter.note(f"data: {frames.about}")
     check(study, frames, grid)
+    if with_hardware:
+        hardware.check(study.hardware, hooks)
     store = Store(out)
     try:
         lock = filelock.FileLock(out / ".lock", timeout=0)
         with lock, where(processes, dask) as count:
-            progress = Progress(store, frames, study.compute.attempts)
+            progress = Progress(store, frames, study.compute.attempts, hooks.layer_luts)
             todo = plans(study, grid, frames)
             _train(study, todo, progress, Pool(count, frames.arrays), reporter)
             unbuilt = 0
             if with_hardware:
-                from brevitas_models.study import hardware
-
-                unbuilt = hardware.add(study, _points(todo, progress), progress, reporter)
+                built = _points(todo, progress)
+                unbuilt = hardware.add(study, built, progress, hooks, reporter)
             rows = write_table(todo, progress)
     except filelock.Timeout:
         raise UserError(
@@ -111,13 +115,13 @@ def _train(
         try:
             for outcomes in pool.map(list(tasks.values())):
                 for outcome in outcomes:
-                    if outcome.error is not None:
+                    if outcome.result is None:
                         count = progress.failed.get(outcome.point, 0) + 1
                         progress.failed[outcome.point] = count
-                        progress.store.fail(outcome.point, outcome.round, outcome.error)
+                        progress.store.fail(outcome.point, outcome.round, str(outcome.error))
                         reporter.note(f"failed ({count}): {outcome.point}: {outcome.error}")
                     else:
-                        progress.store.add(outcome)
+                        progress.store.add(outcome.point, outcome.result)
                 if time.monotonic() - written > _TABLE_EVERY:
                     rows = write_table(todo, progress)
                     reporter.note(f"{len(rows)} of {total} rounds")
@@ -150,11 +154,10 @@ def _task(study: Study, step: Step, progress: Progress) -> Task:
     for point in step.points:
         finished = progress.store.rounds(progress.key(point))
         before = finished[step.round - 1].state if step.round else None
-        recipe = point.recipe.to_dict()
         arrays = progress.frames.of(point)
-        members.append(Member(progress.key(point), recipe, before, arrays))
+        members.append(Member(progress.key(point), point.recipe, before, arrays))
     names = tuple(progress.frames.data.class_names)
-    return Task(tuple(members), step.round, names, study.compute.compiled)
+    return Task(tuple(members), step.round, names, study.compute.compiled, progress.layer_luts)
 
 
 def _points(todo: Sequence[Plan], progress: Progress) -> list[Point]:
@@ -168,7 +171,12 @@ def write_table(todo: Sequence[Plan], progress: Progress) -> list[Row]:
     for point in _points(todo, progress):
         key = progress.key(point)
         rows += [
-            {"point": key, **point.columns(), "surrogate": int(surrogate), **finished.row}
+            {
+                "point": key,
+                **point.columns(),
+                "surrogate": int(surrogate),
+                **table.columns(finished),
+            }
             for finished in progress.store.rounds(key)
         ]
     table.write(progress.store.table, rows)

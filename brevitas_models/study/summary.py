@@ -28,7 +28,6 @@ class Pooled:
         n different frames. Seeds are tested on the same frames and do not count as more.
     frames : int
         Different frames tested.
-    rows : int
     """
 
     name: dict[str, object]

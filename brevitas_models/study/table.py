@@ -10,10 +10,27 @@ from typing import Any
 
 from brevitas_models.errors import UserError
 from brevitas_models.files import write_atomic
+from brevitas_models.train.rounds import RoundResult
 
 Row = dict[str, Any]
 # Of columns that are text; all others are numbers, or empty.
 TEXT = ("point", "kind", "schedule", "criterion", "batch_norm", "layers", "hardware_board")
+
+
+def columns(result: RoundResult) -> Row:
+    """Return the columns of a finished round."""
+    best = result.best
+    return {
+        "round": result.round.index,
+        "share": result.round.share,
+        "pruned": result.pruned,
+        "epochs": len(result.history),
+        "best_epoch": best.epoch,
+        "train_loss": best.train_loss,
+        "validation_loss": best.validation_loss,
+        "validation_match": best.validation_match,
+        **result.figures,
+    }
 
 
 def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,23 +6,21 @@ again where a worker was lost.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from brevitas_models import metrics, pruning
-from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train import recipe, rounds
-from brevitas_models.train.loop import Job, train_many
+from brevitas_models import metrics
+from brevitas_models.pruning import LayerLuts
+from brevitas_models.train.recipe import Recipe
+from brevitas_models.train.rounds import RoundResult, State, Trainee, train_round
 from brevitas_models.train.rules import Frames
 from brevitas_models.train.stacked.compiling import Compiled
-
-State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,6 @@ class Member:
     ----------
     point : str
         Its key.
-    recipe : dict
-        Of its recipe.
     before : dict of str to Tensor or None
         State at the end of the round before; None for the first round.
     arrays : tuple of int
@@ -43,7 +39,7 @@ class Member:
     """
 
     point: str
-    recipe: dict[str, Any]
+    recipe: Recipe
     before: State | None
     arrays: tuple[int, int, int, int, int, int]
 
@@ -59,32 +55,24 @@ class Task:
     class_names : tuple of str
     compiled : bool or "auto"
         As in `loop.train_many`.
+    layer_luts : callable or None
+        See `hooks.Hooks`.
     """
 
     members: tuple[Member, ...]
     round: int
     class_names: tuple[str, ...]
     compiled: Compiled
+    layer_luts: LayerLuts | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a round of one point: figures and state, or an error.
-
-    Attributes
-    ----------
-    point : str
-    round : int
-    row : dict
-        Figures of the round: columns of the table.
-    state : dict of str to Tensor
-    error : str or None
-    """
+    """What became of a round of one point: its result, with figures, or an error."""
 
     point: str
     round: int
-    row: dict[str, Any]
-    state: State
+    result: RoundResult | None
     error: str | None = None
 
 
@@ -125,52 +113,32 @@ def run(task: Task, arrays: Mapping[int, np.ndarray]) -> list[Outcome]:
 
 def _failed(task: Task, member: Member, error: Exception) -> Outcome:
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    return Outcome(member.point, task.round, {}, {}, text)
+    return Outcome(member.point, task.round, None, text)
 
 
 def _train(task: Task, members: tuple[Member, ...], tensors: Mapping[int, Tensor]) -> list[Outcome]:
-    recipes = [recipe.from_dict(member.recipe) for member in members]
-    models, jobs = [], []
+    # Equal frames as one object: the stack then gathers each batch once.
     pairs: dict[tuple[int, int], Frames] = {}
-    for member, settings in zip(members, recipes, strict=True):
-        now = rounds.plan(settings)[task.round]
-        model = rounds.initial_model(settings)
-        initial = rounds.copy_state(model)
-        if member.before is not None:
-            model.load_state_dict(member.before)
-        rounds.start_round(model, now, initial, settings)
-        training, gradual, calibrate = rounds.training_of(settings, now)
-        x, target, x_val, target_val, _, _ = member.arrays
-        # Equal frames as one object: the stack then gathers each batch once.
-        frames = pairs.setdefault((x, target), Frames(tensors[x], tensors[target]))
-        judged = pairs.setdefault((x_val, target_val), Frames(tensors[x_val], tensors[target_val]))
-        jobs.append(Job(model, frames, judged, training, gradual, calibrate=calibrate))
-        models.append(model)
-    first = recipes[0].distillation
-    histories = train_many(
-        jobs, temperature=first.temperature if first else 1.0, compiled=task.compiled
+
+    def frames(x: int, target: int) -> Frames:
+        return pairs.setdefault((x, target), Frames(tensors[x], tensors[target]))
+
+    trainees = [
+        Trainee(member.recipe, frames(*member.arrays[:2]), frames(*member.arrays[2:4]))
+        for member in members
+    ]
+    results = train_round(
+        trainees,
+        task.round,
+        [member.before for member in members],
+        compiled=task.compiled,
+        layer_luts=task.layer_luts,
     )
     outcomes = []
-    for member, settings, model, history in zip(members, recipes, models, histories, strict=True):
-        now = rounds.plan(settings)[task.round]
-        best = next(record for record in reversed(history) if record.best)
-        row = {
-            "round": task.round,
-            "share": now.share,
-            "pruned": pruning.pruned_share(model.masks()),
-            "epochs": len(history),
-            "best_epoch": best.epoch,
-            "train_loss": best.train_loss,
-            "validation_loss": best.validation_loss,
-            "validation_match": best.validation_match,
-            **_measured(model, member, tensors, task.class_names),
-        }
-        outcomes.append(Outcome(member.point, task.round, row, rounds.copy_state(model)))
+    for member, result in zip(members, results, strict=True):
+        x, truth = (tensors[index] for index in member.arrays[4:])
+        model = result.model(member.recipe.network)
+        figures = metrics.measure(model, x, truth.numpy(), task.class_names)
+        result = dataclasses.replace(result, figures=figures)
+        outcomes.append(Outcome(member.point, task.round, result))
     return outcomes
-
-
-def _measured(
-    model: QuantMLP, member: Member, tensors: Mapping[int, Tensor], names: tuple[str, ...]
-) -> dict[str, float]:
-    x, truth = tensors[member.arrays[4]], tensors[member.arrays[5]].numpy()
-    return metrics.measure(model, x, truth, names)

@@ -21,7 +21,6 @@ def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> li
 
     Parameters
     ----------
-    model : QuantMLP
     info : mapping
         Of its checkpoint, with the figures that `train.py` records.
     frames : str

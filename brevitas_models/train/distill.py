@@ -30,7 +30,6 @@ class Teacher:
 
     Attributes
     ----------
-    path : Path
     n_features, n_classes : int
         Sizes of its input and its output.
     takes_raw : bool
@@ -189,7 +188,6 @@ def mix_neighbours(
         than 20,000 a random part is taken, since so many lie close enough anyway.
     samples : int
         Number of inputs to draw.
-    rng : numpy.random.Generator
     neighbours : int
         How many of the nearest count as neighbours; a point is not its own neighbour.
     along, across : pair of float

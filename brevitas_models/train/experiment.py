@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from brevitas_models import datasets, metrics
-from brevitas_models.datasets import Dataset, ReadTable, Scaler
+from brevitas_models.datasets import Dataset, Scaler
 from brevitas_models.datasets.folds import fold, with_test_frames
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint, export
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train import distill, loop, outputs, record, rules
+from brevitas_models.train import distill, outputs, record, rules
 from brevitas_models.train.distill import Teacher
+from brevitas_models.train.hooks import Hooks
 from brevitas_models.train.noise import redraw_labels
 from brevitas_models.train.progress import Reporter
 from brevitas_models.train.recipe import Recipe
-from brevitas_models.train.rounds import (
-    Round,
-    RoundResult,
-    fingerprint,
-    plan,
-    run_rounds,
-)
+from brevitas_models.train.rounds import RoundResult, Trainee, plan, side_by_side
 from brevitas_models.train.rules import EpochRecord, Frames
 from brevitas_models.train.settings import DistillationSettings
 from brevitas_models.train.stacked.compiling import check_compiler
+from brevitas_models.train.store import RoundStore, digest, key, run_rounds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +40,14 @@ class Experiment:
     teacher : Teacher or None
     compiled : bool
         Let torch compile the training steps; changes results in the last bits.
+    hooks : Hooks
     """
 
     recipe: Recipe
     data: Dataset
     teacher: Teacher | None
     compiled: bool = False
+    hooks: Hooks = dataclasses.field(default_factory=Hooks)
 
     def __post_init__(self) -> None:
         recipe, data = self.recipe, self.data
@@ -113,27 +110,18 @@ class Experiment:
         assert self.teacher is not None
         return self.teacher.logits(_scaler(self.data).inverse(x) if self.teacher.takes_raw else x)
 
-    def rounds(
-        self,
-        *,
-        state_file: Path | None = None,
-        on_epoch: Callable[[Round, EpochRecord], None] | None = None,
-    ) -> list[RoundResult]:
-        """Train a fresh model through all rounds of its schedule; see `rounds.run_rounds`."""
+    def trainee(self) -> Trainee:
+        """Return the recipe with its frames, for a store."""
         frames, validation = self.frames()
-        return run_rounds(
-            self.recipe,
-            frames,
-            validation,
-            state_file=state_file,
-            on_epoch=on_epoch,
-            # Several times as fast as the loop over Brevitas' layers.
-            trainer=functools.partial(loop.train, compiled=self.compiled),
-        )
+        arrays = (frames.x, frames.target, validation.x, validation.target)
+        name = digest(*(array.numpy() for array in arrays))
+        return Trainee(self.recipe, frames, validation, key(self.recipe, name, self.compiled))
 
     def fit(self) -> tuple[QuantMLP, list[EpochRecord]]:
         """Train a fresh model; return it as the last round left it, and all epochs."""
-        results = self.rounds()
+        (results,) = run_rounds(
+            [self.trainee()], compiled=self.compiled, layer_luts=self.hooks.layer_luts
+        )
         epochs = [record for result in results for record in result.history]
         return results[-1].model(self.recipe.network), epochs
 
@@ -158,7 +146,7 @@ def run(
     command: str,
     reporter: Reporter,
     compiled: bool = False,
-    read_table: ReadTable | None = None,
+    hooks: Hooks | None = None,
 ) -> Path:
     """Train a model as its recipe says, measure it and write all about it into a folder.
 
@@ -180,8 +168,7 @@ def run(
     reporter : Reporter
     compiled : bool
         As in `Experiment`.
-    read_table : ReadTable or None
-        As in `datasets.load`.
+    hooks : Hooks or None
 
     Returns
     -------
@@ -194,25 +181,31 @@ def run(
         For anything in the recipe, the data, the teacher or `out` that does not fit; if steps are
         to be compiled and there is no compiler.
     """
+    hooks = hooks or Hooks()
     if compiled:
         check_compiler("--compiled", "leave the option out")
     outputs.check(out, recipe.name)
     chosen = recipe.data
     data = datasets.load(
-        chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=read_table
+        chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=hooks.read_table
     )
     reporter.note(f"data: {data.source}")
     ways = recipe.distillation or DistillationSettings()
     asked = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
     if asked is not None and recipe.distillation is None:
-        recipe = dataclasses.replace(recipe, distillation=ways)
-    experiment = Experiment(recipe, data, asked, compiled)
+        recipe = recipe.model_copy(update={"distillation": ways})
+    experiment = Experiment(recipe, data, asked, compiled, hooks)
 
-    kept = _Kept(outputs.unfinished(out), chosen.folds > 1 or len(plan(recipe)) > 1, reporter)
-    if chosen.folds > 1:
-        figures = _cross_fitted(experiment, kept)
+    parts = [
+        dataclasses.replace(experiment, data=fold(data, index, chosen.folds))
+        for index in range(chosen.folds if chosen.folds > 1 else 0)
+    ]
+    if parts:
         experiment = dataclasses.replace(experiment, data=with_test_frames(data))
-    results = kept.train(experiment, recipe.name)
+    kept = outputs.unfinished(out) if parts or len(plan(recipe)) > 1 else None
+    *siblings, results = _trained([*parts, experiment], kept, reporter)
+    if parts:
+        figures = _cross_fitted(parts, siblings)
     model = results[-1].model(recipe.network)
     if chosen.folds == 1:
         scores = metrics.score_figures(
@@ -235,54 +228,64 @@ def run(
         export.export_qonnx(model, info, stage / f"{recipe.name}.onnx")
         record.write_recipe(stage / f"{recipe.name}.yaml", recipe)
         record.write_history(stage / "history.csv", results)
-    kept.forget()
+    if kept is not None:
+        shutil.rmtree(kept, ignore_errors=True)
     reporter.result(f"checkpoint: {out / recipe.name}.pt, QONNX: {out / recipe.name}.onnx")
     return out / f"{recipe.name}.pt"
 
 
-@dataclasses.dataclass(frozen=True)
-class _Kept:
-    """Trains through all rounds, and keeps the finished ones in a folder."""
+def _trained(
+    experiments: Sequence[Experiment], folder: Path | None, reporter: Reporter
+) -> list[list[RoundResult]]:
+    """Train siblings (folds) and the model itself, those that can be side by side.
 
-    folder: Path
-    wanted: bool
-    reporter: Reporter
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        Of one recipe; the last is the model itself.
+    folder : Path or None
+        Where finished rounds are kept.
+    """
+    store = RoundStore(folder)
+    found: dict[int, list[RoundResult]] = {}
+    recipe, compiled = experiments[-1].recipe, experiments[-1].compiled
+    trainees = [experiment.trainee() for experiment in experiments]
+    folds = len(trainees) - 1
+    for places in side_by_side(trainees):
+        group = [trainees[index] for index in places]
+        parts = [str(index + 1) for index in places if index < folds]
+        title = recipe.name
+        if parts:
+            title += f", fold{'s' * (len(parts) > 1)} {', '.join(parts)} of {folds}"
+        if any(store.rounds(one.key) for one in group):
+            reporter.note(f"{title}: goes on from the finished rounds in {folder}")
+        with reporter.rounds(title, plan(recipe), recipe.training.epochs) as on_epoch:
+            results = run_rounds(
+                group,
+                store,
+                compiled=compiled,
+                layer_luts=experiments[-1].hooks.layer_luts,
+                on_epoch=on_epoch,
+            )
+        found.update(zip(places, results, strict=True))
+    return [found[index] for index in range(len(trainees))]
 
-    def train(self, experiment: Experiment, title: str) -> list[RoundResult]:
-        recipe = experiment.recipe
-        file = None
-        if self.wanted:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            # By what it belongs to: after a change of the recipe other files count.
-            name = fingerprint(recipe, *experiment.frames())[:24]
-            file = self.folder / f"{name}{'_compiled' if experiment.compiled else ''}.pt"
-            if file.exists():
-                self.reporter.note(f"{title}: goes on from the finished rounds in {self.folder}")
-        rounds = plan(recipe)
-        with self.reporter.rounds(title, rounds, recipe.training.epochs) as on_epoch:
-            return experiment.rounds(state_file=file, on_epoch=on_epoch)
 
-    def forget(self) -> None:
-        if self.wanted:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _cross_fitted(experiment: Experiment, kept: _Kept) -> dict[str, float]:
+def _cross_fitted(
+    siblings: Sequence[Experiment], results: Sequence[Sequence[RoundResult]]
+) -> dict[str, float]:
     """Measure siblings of a model, each on a part of the frames that it has not seen."""
-    folds = experiment.recipe.data.folds
-    parts, scores = [], []
-    for index in range(folds):
-        sibling = dataclasses.replace(experiment, data=fold(experiment.data, index, folds))
-        results = kept.train(sibling, f"{experiment.recipe.name}, fold {index + 1} of {folds}")
-        model = results[-1].model(experiment.recipe.network)
-        parts.append(sibling.answers(model))
-        scores.append(sibling.probabilities(model))
+    models = [
+        rounds[-1].model(one.recipe.network) for one, rounds in zip(siblings, results, strict=True)
+    ]
+    parts = [one.answers(model) for one, model in zip(siblings, models, strict=True)]
+    scores = [one.probabilities(model) for one, model in zip(siblings, models, strict=True)]
     truths, own, asked = zip(*parts, strict=True)
-    teacher = None if experiment.teacher is None else np.concatenate(asked)
+    teacher = None if siblings[0].teacher is None else np.concatenate(asked)
     truth = np.concatenate(truths)
     return {
         **metrics.accuracy_figures(truth, np.concatenate(own), teacher),
-        **metrics.score_figures(truth, np.concatenate(scores), experiment.data.class_names),
+        **metrics.score_figures(truth, np.concatenate(scores), siblings[0].data.class_names),
     }
 
 

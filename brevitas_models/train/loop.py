@@ -1,4 +1,9 @@
-"""The training loop for a stack of models: `rules.train` for many models at once."""
+"""The training loop: models trained side by side, each as it would be alone.
+
+The best weights of a model are those with the smallest validation loss. While the pruned share
+still rises no weights count as best and patience does not run out, since less pruned weights would
+win. Pruned weights stay zero in every forward pass and after every step.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +18,12 @@ from torch import Tensor
 
 from brevitas_models import pruning
 from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import rules
 from brevitas_models.train.rules import EpochRecord, Frames, OnEpoch
-from brevitas_models.train.settings import PruningSettings, TrainingSettings
+from brevitas_models.train.settings import (
+    TrainingSettings,
+)
 from brevitas_models.train.stacked.compiling import Compiled, decided
 from brevitas_models.train.stacked.stack import Stack
 from brevitas_models.train.stacked.step import FramePool, Step
@@ -27,12 +35,21 @@ SHARED = ("epochs", "batch_size", "learning_rate", "schedule")
 
 @dataclass
 class Job:
-    """One model to train, with what `rules.train` takes; see there.
+    """One model to train.
 
     Attributes
     ----------
-    model, frames, validation, settings, pruned, on_epoch, calibrate
-        As the arguments of `rules.train`.
+    model : QuantMLP
+        Trained in place; left with its best weights, in evaluation mode. Pruned weights stay so.
+    frames, validation : Frames
+        What to learn from, and what to judge by.
+    settings : TrainingSettings
+    pruned : PruningSettings or None
+        Of a gradual schedule; None: masks stay as they are.
+    on_epoch : callable or None
+        Called with the record of every epoch.
+    calibrate : bool
+        Whether to set the ranges of the quantisers from `frames` first, as a fresh model needs it.
     """
 
     model: QuantMLP
@@ -44,27 +61,6 @@ class Job:
     calibrate: bool = True
 
 
-def train(
-    model: QuantMLP,
-    frames: Frames,
-    validation: Frames,
-    settings: TrainingSettings,
-    pruned: PruningSettings | None = None,
-    *,
-    temperature: float = 1.0,
-    on_epoch: OnEpoch | None = None,
-    calibrate: bool = True,
-    compiled: Compiled = False,
-) -> list[EpochRecord]:
-    """Train one model as `rules.train` does, several times faster.
-
-    Batches, masks and rules are the same; sums are taken in another order, so that the results
-    agree up to rounding only. `compiled` is that of `train_many`.
-    """
-    job = Job(model, frames, validation, settings, pruned, on_epoch, calibrate)
-    return train_many([job], temperature=temperature, compiled=compiled)[0]
-
-
 def train_many(
     jobs: Sequence[Job], *, temperature: float = 1.0, compiled: Compiled = False
 ) -> list[list[EpochRecord]]:
@@ -73,10 +69,10 @@ def train_many(
     Parameters
     ----------
     jobs : sequence of Job
-        Models of one `stackable` key, with equally many frames, and settings that agree in
-        `SHARED`.
+        Models of one `stackable` key, with equal `steps_of`, and settings that agree in `SHARED`.
     temperature : float
-        As in `rules.train`.
+        Divides the logits; the loss is multiplied by its square, so that gradients keep their size
+        (Hinton et al., arXiv 1503.02531, section 2.1).
     compiled : bool or "auto"
         Let torch compile the steps. That takes a quarter of a minute (seconds in a later process,
         if torch may keep files, for the same kind of network and number of models) and needs g++;
@@ -91,7 +87,7 @@ def train_many(
     Raises
     ------
     UserError
-        As `rules.train`.
+        If there are no frames to learn from or to judge by, or a loss is NaN or infinite.
     ValueError
         If the jobs don't fit together.
     """
@@ -116,8 +112,15 @@ def _check(jobs: Sequence[Job]) -> None:
         found = {getattr(job.settings, key) for job in jobs}
         if len(found) != 1:
             raise ValueError(f"{key}: models of one stack must agree, found {found}")
-    if len({len(job.frames) for job in jobs}) != 1:
-        raise ValueError("models of one stack need equally many training frames")
+    if len({steps_of(job.settings, len(job.frames)) for job in jobs}) != 1:
+        raise ValueError("models of one stack need equally many steps of equally many frames")
+
+
+def steps_of(settings: TrainingSettings, frames: int) -> tuple[int, int]:
+    """Return the frames of a step, and the steps of an epoch."""
+    # A last, shorter batch is left out: after the next permutation other frames are in it.
+    batch = min(settings.batch_size, frames)
+    return batch, frames // batch if batch else 0
 
 
 class _State:
@@ -161,9 +164,7 @@ class _Run:
             state.x = state.job.model.input_quant(state.job.frames.x) if twin is None else twin.x
         self.settings = jobs[0].settings
         self.temperature = temperature
-        # A last, shorter batch is left out: after the next permutation other frames are in it.
-        self.batch = min(self.settings.batch_size, len(jobs[0].frames))
-        self.steps = len(jobs[0].frames) // self.batch
+        self.batch, self.steps = steps_of(self.settings, len(jobs[0].frames))
         self.compiled = decided(compiled, len(jobs) * self.steps * self.settings.epochs)
         self.step = 0
         self.active: list[_State] = []

@@ -21,7 +21,6 @@ def redraw_labels(frames: Frames, share: float, n_classes: int, seed: int) -> Fr
         In an order that says nothing about the class. Not changed.
     share : float
         Share of the frames, 0..1; the number is rounded to the nearest.
-    n_classes : int
     seed : int
         A larger share redraws the same classes and more of them.
 

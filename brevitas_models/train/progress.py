@@ -89,15 +89,27 @@ class Reporter:
         Yields
         ------
         callable
-            To be told of every epoch.
+            To be called after every epoch, also of each of several models trained side by side, of
+            which the first to end an epoch is shown.
         """
+        shown = 0
+
+        def first(show: Callable[[EpochRecord], None]) -> Callable[[EpochRecord], None]:
+            def tell(record: EpochRecord) -> None:
+                nonlocal shown
+                if record.epoch > shown:
+                    shown = record.epoch
+                    show(record)
+
+            return tell
+
         if self._quiet:
             yield lambda record: None
         elif self._console.is_terminal:
             with self._bar() as bar:
                 task = bar.add_task(title, total=epochs, state="")
-                yield lambda record: bar.update(
-                    task, completed=record.epoch, state=describe(record)
+                yield first(
+                    lambda record: bar.update(task, completed=record.epoch, state=describe(record))
                 )
         else:
             every = -(-epochs // _PLAIN_LINES)
@@ -107,7 +119,7 @@ class Reporter:
                 if record.epoch % every == 0 or record.epoch == epochs:
                     self.note(f"{title}: epoch {record.epoch}/{epochs}, {describe(record)}")
 
-            yield line
+            yield first(line)
 
     def _bar(self) -> Progress:
         return Progress(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,56 +12,32 @@ from pydantic import Field
 from brevitas_models import yaml_file
 from brevitas_models.errors import UserError
 from brevitas_models.model.config import MLPConfig
+from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train.settings import (
     DataSettings,
     DistillationSettings,
-    PruningSettings,
     TrainingSettings,
 )
 from brevitas_models.yaml_file import Section
 
 
-class _File(Section):
-    """The sections of the file; `network` is checked by `MLPConfig` itself."""
-
-    name: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
-    network: dict[str, Any]
-    data: DataSettings = DataSettings()
-    training: TrainingSettings = TrainingSettings()
-    pruning: PruningSettings = PruningSettings()
-    distillation: DistillationSettings | None = None
-
-
-_SECTIONS: dict[str, type[Section]] = {
-    "data": DataSettings,
-    "training": TrainingSettings,
-    "pruning": PruningSettings,
-    "distillation": DistillationSettings,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
+class Recipe(Section):
     """Everything that decides what a trained model becomes, apart from the data itself.
 
     Attributes
     ----------
     name : str
         Name of the model and of its files.
-    network : MLPConfig
-    data : DataSettings
-    training : TrainingSettings
-    pruning : PruningSettings
     distillation : DistillationSettings or None
         None: the model learns from labels.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
     network: MLPConfig
-    data: DataSettings
-    training: TrainingSettings
-    pruning: PruningSettings
-    distillation: DistillationSettings | None
+    data: DataSettings = DataSettings()
+    training: TrainingSettings = TrainingSettings()
+    pruning: PruningSettings = PruningSettings()
+    distillation: DistillationSettings | None = None
 
     def replace(self, section: str, **values: Any) -> Recipe:
         """Return a recipe with some settings of one section changed and checked.
@@ -117,15 +92,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values, defaults included; `from_dict` reads them back."""
-        distillation = self.distillation.model_dump(mode="json") if self.distillation else None
-        return {
-            "name": self.name,
-            "network": self.network.to_dict(),
-            "data": self.data.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json"),
-            "pruning": self.pruning.model_dump(mode="json"),
-            "distillation": distillation,
-        }
+        return self.model_dump(mode="json")
 
 
 def load(path: Path) -> Recipe:
@@ -152,21 +119,7 @@ def from_dict(values: object) -> Recipe:
     UserError
         For a missing section, an unknown key or a wrong value; one line with every fault found.
     """
-    sections = yaml_file.check(_File, values, _SECTIONS)
-    if sections.name is None:
-        raise UserError("name: missing; expected the name of the model, e.g. name: jets")
-    try:
-        network = MLPConfig.from_dict(sections.network)
-    except UserError as error:
-        raise UserError(f"network.{error}") from None
-    return Recipe(
-        name=sections.name,
-        network=network,
-        data=sections.data,
-        training=sections.training,
-        pruning=sections.pruning,
-        distillation=sections.distillation,
-    )
+    return yaml_file.check(Recipe, values)
 
 
 def _named(values: object, name: str) -> object:

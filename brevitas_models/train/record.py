@@ -45,7 +45,7 @@ def checkpoint_info(
     command : str
         What was called.
     """
-    best = next(epoch for epoch in reversed(last.history) if epoch.best)
+    best = last.best
     if data.surrogate:
         # So that nobody takes them for figures of the real data.
         figures = {
@@ -55,7 +55,7 @@ def checkpoint_info(
     if recipe.data.source is not None:
         # A folder of this machine says nothing elsewhere; `data.source` has the file's checksum.
         name = Path(recipe.data.source).name
-        recipe = dataclasses.replace(recipe, data=recipe.data.model_copy(update={"source": name}))
+        recipe = recipe.replace("data", source=name)
     digest = hashlib.sha256(teacher.path.read_bytes()).hexdigest() if teacher else None
     assert data.scaler is not None, "a data set with training frames has a scaler"
     return {

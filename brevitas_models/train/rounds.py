@@ -7,31 +7,27 @@ Carbin (2019), arXiv 1803.03635).
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import io
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from brevitas_models import pruning
-from brevitas_models.errors import UserError
-from brevitas_models.files import write_atomic
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train import rules
+from brevitas_models.pruning import LayerLuts
+from brevitas_models.pruning.settings import PruningSettings
+from brevitas_models.train.loop import Job, steps_of, train_many
 from brevitas_models.train.recipe import Recipe
-from brevitas_models.train.rules import EpochRecord, Frames, OnEpoch
-from brevitas_models.train.settings import PruningSettings, TrainingSettings
+from brevitas_models.train.rules import EpochRecord, Frames
+from brevitas_models.train.settings import TrainingSettings
+from brevitas_models.train.stacked.compiling import Compiled
+from brevitas_models.train.stacked.stack import stackable
 
 State = dict[str, Tensor]
-_FORMAT = "prunestream-rounds-1"
 
 
 @dataclass(frozen=True)
@@ -56,24 +52,30 @@ class Round:
     gradual: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RoundResult:
     """What a round ends with.
 
     Attributes
     ----------
-    round : Round
     pruned : float
         Share of all weights that is pruned, 0..1.
     state : dict of str to Tensor
         Copy of the best weights, with masks, scales and statistics: a state of `QuantMLP`.
-    history : tuple of EpochRecord
+    figures : dict
+        What was measured on the model, if it was.
     """
 
     round: Round
     pruned: float
     state: State
     history: tuple[EpochRecord, ...]
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def best(self) -> EpochRecord:
+        """The epoch that the weights are of."""
+        return next(record for record in reversed(self.history) if record.best)
 
     def model(self, network: MLPConfig) -> QuantMLP:
         """Return the trained model, in evaluation mode."""
@@ -83,23 +85,18 @@ class RoundResult:
         return model.eval()
 
 
-class Trainer(Protocol):
-    """Whatever trains a model as `rules.train` does."""
+@dataclass(frozen=True, eq=False)
+class Trainee:
+    """A recipe with what it learns from (`frames`) and is judged by (`validation`).
 
-    def __call__(
-        self,
-        model: QuantMLP,
-        frames: Frames,
-        validation: Frames,
-        settings: TrainingSettings,
-        pruned: PruningSettings | None = None,
-        *,
-        temperature: float = 1.0,
-        on_epoch: OnEpoch | None = None,
-        calibrate: bool = True,
-    ) -> list[EpochRecord]:
-        """Train `model` in place and leave it with its best weights."""
-        ...
+    `key` is its name in a store. Frames that are the same for several should be one object: a stack
+    of models then gathers each batch once.
+    """
+
+    recipe: Recipe
+    frames: Frames
+    validation: Frames
+    key: str = ""
 
 
 def plan(recipe: Recipe) -> tuple[Round, ...]:
@@ -114,92 +111,82 @@ def plan(recipe: Recipe) -> tuple[Round, ...]:
     return tuple(Round(i, share, rewind=back and i > 0) for i, share in enumerate(shares))
 
 
-def run_rounds(
-    recipe: Recipe,
-    frames: Frames,
-    validation: Frames,
+def kind(recipe: Recipe, frames: int) -> Hashable:
+    """Return a key: recipes of equal keys, with so many frames, can be trained side by side."""
+    chosen = recipe.training
+    return (
+        stackable(recipe.network),
+        len(plan(recipe)),
+        steps_of(chosen, frames),
+        (chosen.epochs, chosen.batch_size, chosen.learning_rate, chosen.schedule),
+        _temperature(recipe),
+    )
+
+
+def side_by_side(trainees: Sequence[Trainee]) -> list[list[int]]:
+    """Return the indices of trainees in groups that can be trained side by side, in order."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, one in enumerate(trainees):
+        groups.setdefault(kind(one.recipe, len(one.frames)), []).append(index)
+    return list(groups.values())
+
+
+def train_round(
+    trainees: Sequence[Trainee],
+    index: int,
+    before: Sequence[State | None],
     *,
-    state_file: Path | None = None,
-    on_round: Callable[[RoundResult], None] | None = None,
+    compiled: Compiled = False,
+    layer_luts: LayerLuts | None = None,
     on_epoch: Callable[[Round, EpochRecord], None] | None = None,
-    trainer: Trainer = rules.train,
 ) -> list[RoundResult]:
-    """Train a fresh model through all rounds of its schedule.
+    """Train one round of some trainees side by side.
 
     Parameters
     ----------
-    recipe : Recipe
-        Its network, training, pruning and seed; the data are those given here.
-    frames, validation : Frames
-    state_file : Path or None
-        Where finished rounds are kept, whole after each one; its folder must exist. With the file
-        of an interrupted run the result is that of an undisturbed one, bit for bit on the same
-        machine. It stays there at the end.
-    on_round : callable or None
-        Told of every round that is trained here, when it is in the file.
+    trainees : sequence of Trainee
+        Of one `kind`.
+    index : int
+        Which round.
+    before : sequence of (dict of str to Tensor) or None
+        State of each at the end of the round before; None for the first round.
+    compiled : bool or "auto"
+        As in `loop.train_many`.
+    layer_luts : callable or None
+        See `hooks.Hooks`.
     on_epoch : callable or None
-        Told of every epoch, and of its round.
-    trainer : Trainer
-        What trains a model.
-
-    Returns
-    -------
-    list of RoundResult
-        All rounds, those found in the file too.
-
-    Raises
-    ------
-    UserError
-        If the file belongs to another recipe or to other frames, or what `trainer` raises.
+        Called with the round and each epoch of each trainee.
     """
-    key = fingerprint(recipe, frames, validation)
-    rounds = plan(recipe)
-    results = [] if state_file is None else _read(state_file, key, rounds)
-    model = initial_model(recipe)
-    initial = copy_state(model)
-    if results:
-        model.load_state_dict(results[-1].state)
-    temperature = recipe.distillation.temperature if recipe.distillation else 1.0
-    for now in rounds[len(results) :]:
-        start_round(model, now, initial, recipe)
-        settings, gradual, calibrate = training_of(recipe, now)
-        history = trainer(
-            model,
-            frames,
-            validation,
-            settings,
-            gradual,
-            temperature=temperature,
-            on_epoch=None if on_epoch is None else _told(on_epoch, now),
-            calibrate=calibrate,
+    jobs, plans = [], [plan(one.recipe)[index] for one in trainees]
+    for one, now, state in zip(trainees, plans, before, strict=True):
+        model = initial_model(one.recipe)
+        initial = copy_state(model)
+        if state is not None:
+            model.load_state_dict(state)
+        _start(model, now, initial, one.recipe, layer_luts)
+        settings, gradual, calibrate = training_of(one.recipe, now)
+        watch = None if on_epoch is None else _with(on_epoch, now)
+        jobs.append(Job(model, one.frames, one.validation, settings, gradual, watch, calibrate))
+    temperature = _temperature(trainees[0].recipe)
+    histories = train_many(jobs, temperature=temperature, compiled=compiled)
+    return [
+        RoundResult(
+            now, pruning.pruned_share(job.model.masks()), copy_state(job.model), tuple(history)
         )
-        pruned = pruning.pruned_share(model.masks())
-        results.append(RoundResult(now, pruned, copy_state(model), tuple(history)))
-        if state_file is not None:
-            _write(state_file, key, results)
-        if on_round is not None:
-            on_round(results[-1])
-    return results
+        for now, job, history in zip(plans, jobs, histories, strict=True)
+    ]
 
 
-def start_round(model: QuantMLP, now: Round, initial: State, recipe: Recipe) -> None:
-    """Prune for a round and, for a lottery ticket, go back to initial values.
-
-    Parameters
-    ----------
-    model : QuantMLP
-        With the weights of the round before; a fresh one for the first. Changed in place.
-    now : Round
-    initial : dict of str to Tensor
-        State of the fresh model, from `copy_state`: a state dict as such holds the weights
-        themselves, and going back to those would change nothing.
-    recipe : Recipe
-    """
+def _start(
+    model: QuantMLP, now: Round, initial: State, recipe: Recipe, layer_luts: LayerLuts | None
+) -> None:
+    """Prune for a round and, for a lottery ticket, go back to initial values."""
     if now.gradual:
         return
     masks = model.masks()
     if now.share > 0:
-        masks = pruning.masks_for(model, now.share, recipe.pruning, recipe.training.seed)
+        seed = recipe.training.seed
+        masks = pruning.masks_for(model, now.share, recipe.pruning, seed, layer_luts)
     if now.rewind:
         model.load_state_dict(initial)
     model.set_masks(masks)
@@ -239,66 +226,11 @@ def copy_state(model: QuantMLP) -> State:
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def fingerprint(recipe: Recipe, frames: Frames, validation: Frames) -> str:
-    """Return a checksum of all that decides what `run_rounds` returns."""
-    settings = recipe.to_dict()
-    # Where the frames came from does not matter: they are in the sum themselves.
-    settings = {key: settings[key] for key in ("network", "training", "pruning", "distillation")}
-    digest = hashlib.sha256(json.dumps([settings, torch.__version__], sort_keys=True).encode())
-    for part in (frames, validation):
-        for tensor in (part.x, part.target):
-            digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
-            digest.update(np.ascontiguousarray(tensor.numpy()))
-    return digest.hexdigest()
+def _temperature(recipe: Recipe) -> float:
+    return recipe.distillation.temperature if recipe.distillation else 1.0
 
 
-def _told(
+def _with(
     on_epoch: Callable[[Round, EpochRecord], None], now: Round
 ) -> Callable[[EpochRecord], None]:
     return lambda record: on_epoch(now, record)
-
-
-def _write(path: Path, key: str, results: list[RoundResult]) -> None:
-    rows: list[dict[str, Any]] = [
-        {
-            "pruned": result.pruned,
-            "state": result.state,
-            "history": [dataclasses.asdict(record) for record in result.history],
-        }
-        for result in results
-    ]
-    buffer = io.BytesIO()
-    torch.save({"format": _FORMAT, "key": key, "rounds": rows}, buffer)
-    write_atomic(path, buffer.getvalue())
-
-
-def _read(path: Path, key: str, rounds: tuple[Round, ...]) -> list[RoundResult]:
-    if not path.exists():
-        return []
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch raises a dozen kinds on a foreign file.
-        raise UserError(
-            f"{path}: expected the finished rounds of a training, found a file that can't be read "
-            f"({type(error).__name__}); remove it to start anew"
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
-        raise UserError(
-            f"{path}: expected the finished rounds of a training, found something else; remove it "
-            f"to start anew"
-        )
-    if content["key"] != key:
-        raise UserError(
-            f"{path}: the rounds in it are of another recipe, other frames or another version of "
-            f"torch; remove it to start anew, or give another file"
-        )
-    return [
-        RoundResult(
-            round=now,
-            pruned=row["pruned"],
-            state=row["state"],
-            history=tuple(EpochRecord(**record) for record in row["history"]),
-        )
-        for now, row in zip(rounds, content["rounds"], strict=False)
-    ]

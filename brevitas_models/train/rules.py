@@ -1,4 +1,4 @@
-"""The training loop: tensors in, a trained model out.
+"""What a training is made of: frames, epochs, learning rate, loss, and when it ends.
 
 Frames lie in tensors and a batch is a slice of a permutation; there is no loader. Whether a model
 learns from labels or from a teacher shows only in the targets.
@@ -6,13 +6,10 @@ learns from labels or from a teacher shows only in the targets.
 
 from __future__ import annotations
 
-import copy
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +18,10 @@ from torch import Tensor
 from brevitas_models import pruning
 from brevitas_models.errors import UserError
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train.settings import PruningSettings, TrainingSettings
+from brevitas_models.pruning.settings import PruningSettings
+from brevitas_models.train.settings import (
+    TrainingSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -80,140 +80,7 @@ class EpochRecord:
     seconds: float
 
 
-@dataclass
-class TrainState:
-    """All that changes while a model trains, so that it could be stored and taken up again."""
-
-    model: QuantMLP
-    optimizer: torch.optim.Optimizer
-    shuffle: torch.Generator
-    step: int = 0
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    best_weights: dict[str, Any] = field(default_factory=dict)
-    history: list[EpochRecord] = field(default_factory=list)
-
-
 OnEpoch = Callable[[EpochRecord], None]
-
-
-def train(
-    model: QuantMLP,
-    frames: Frames,
-    validation: Frames,
-    settings: TrainingSettings,
-    pruned: PruningSettings | None = None,
-    *,
-    temperature: float = 1.0,
-    on_epoch: OnEpoch | None = None,
-    calibrate: bool = True,
-) -> list[EpochRecord]:
-    """Train a model in place and leave it with its best weights, in evaluation mode.
-
-    The best weights are those with the smallest validation loss. While the pruned share still
-    rises no weights count as best and patience does not run out, since less pruned weights would
-    win. Pruned weights stay zero in every forward pass and after every step.
-
-    Parameters
-    ----------
-    model : QuantMLP
-        Pruned weights stay so.
-    frames, validation : Frames
-        What to learn from, and what to judge by.
-    settings : TrainingSettings
-    pruned : PruningSettings or None
-        Of a gradual schedule; None: masks stay as they are.
-    temperature : float
-        Divides the logits; the loss is multiplied by its square, so that gradients keep their size
-        (Hinton et al., arXiv 1503.02531, section 2.1).
-    on_epoch : callable or None
-        Told of every epoch.
-    calibrate : bool
-        Whether to set the ranges of the quantisers from `frames` first, as a fresh model needs it.
-
-    Returns
-    -------
-    list of EpochRecord
-
-    Raises
-    ------
-    UserError
-        If there are no frames to learn from or to judge by, or the loss is no number any more.
-    """
-    pruned = pruned or PruningSettings()
-    check_frames(frames, validation)
-    # A last, shorter batch is left out: after the next permutation other frames are in it.
-    batch = min(settings.batch_size, len(frames))
-    steps = len(frames) // batch
-    all_steps = steps * settings.epochs
-
-    with one_thread():
-        if calibrate:
-            model.calibrate(frames.x)
-        state = TrainState(
-            model=model,
-            optimizer=torch.optim.Adam(
-                [p for p in model.parameters() if p.requires_grad],
-                lr=settings.learning_rate,
-                fused=True,
-            ),
-            shuffle=torch.Generator().manual_seed(settings.seed),
-        )
-        for epoch in range(1, settings.epochs + 1):
-            started = time.perf_counter()
-            total = torch.zeros(())
-            model.train()
-            order = torch.randperm(len(frames), generator=state.shuffle)
-            for start in range(0, steps * batch, batch):
-                rate = learning_rate(state.step / all_steps, settings)
-                chosen = order[start : start + batch]
-                loss = loss_of(model(frames.x[chosen]), frames.target[chosen], temperature)
-                if settings.l1 > 0:
-                    loss = loss + settings.l1 * weight_norm(model)
-                for group in state.optimizer.param_groups:
-                    group["lr"] = rate
-                state.optimizer.zero_grad()
-                loss.backward()
-                state.optimizer.step()
-                state.step += 1
-                prune(
-                    model,
-                    (state.step - 1) / all_steps,
-                    state.step / all_steps,
-                    pruned,
-                    settings.seed,
-                )
-                total += loss.detach()
-
-            logits = evaluate(model, validation.x, statistics=frames.x)
-            validation_loss = float(loss_of(logits, validation.target, temperature))
-            match = float((logits.argmax(dim=1) == validation.answers).float().mean())
-            check_losses((float(total), validation_loss), epoch, settings)
-            at_share = has_full_share(state.step / all_steps, pruned)
-            best = at_share and validation_loss < state.best_loss
-            if best:
-                state.best_loss, state.best_epoch = validation_loss, epoch
-                state.best_weights = copy.deepcopy(model.state_dict())
-            state.history.append(
-                EpochRecord(
-                    epoch=epoch,
-                    train_loss=float(total) / steps,
-                    validation_loss=validation_loss,
-                    validation_match=match,
-                    rate=rate,
-                    pruned=pruning.pruned_share(model.masks()),
-                    best=best,
-                    seconds=time.perf_counter() - started,
-                )
-            )
-            if on_epoch is not None:
-                on_epoch(state.history[-1])
-            if out_of_patience(state.best_epoch, settings, epoch):
-                break
-
-        model.load_state_dict(state.best_weights)
-        model.freeze_statistics(frames.x)
-    return state.history
 
 
 def learning_rate(progress: float, settings: TrainingSettings) -> float:
@@ -251,11 +118,6 @@ def prune(
 def loss_of(logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
     """Return the mean cross entropy, shape (), of logits (n, n_classes) and `Frames.target`."""
     return F.cross_entropy(logits / temperature, target) * temperature**2
-
-
-def weight_norm(model: QuantMLP) -> Tensor:
-    """Return the sum of |w| over all weight tensors, shape (), that L1 regularisation takes."""
-    return torch.stack([linear.weight.abs().sum() for linear in model.linears]).sum()
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
-"""The sections of a recipe: how a model is trained, on what, and how much of it is pruned."""
+"""Sections of a recipe: what a model learns from, how it is trained, and what of a teacher."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -65,80 +65,6 @@ class TrainingSettings(Section):
     patience: int | None = Field(None, ge=1)
     l1: float = Field(0.0, ge=0)
     seed: int = Field(0, ge=0)
-
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class PruningSettings(Section):
-    """When how many weights are pruned, and which.
-
-    Attributes
-    ----------
-    schedule : str
-        ``gradual``: one training, in which the pruned share rises from 0 to `share` between two
-        points; what is left of the training is for the surviving weights. ``one_shot``: a training
-        with all weights, then one with the share `share` pruned. ``fine_tuning``: a training for
-        each of `shares`, each of which goes on from the best weights of the one before.
-        ``lottery_ticket``: the same, but surviving weights, and all else that is trained, go back
-        to their initial values before each training (Frankle and Carbin, arXiv 1803.03635).
-    share : float
-        Share of all weights that is zero in the end, 0 <= share < 1.
-    shares : tuple of float or None
-        Shares pruned before each training of ``fine_tuning`` and ``lottery_ticket``, rising, in
-        the place of `share`. None: those of the twelve of Hawks et al. 2021
-        (`pruning.PAPER_SHARES`) that are below `share`, and `share`; where that is 0, all twelve.
-    start, end : float
-        Parts of all steps of a ``gradual`` training where the share starts to rise and where it is
-        reached, 0 <= start < end <= 1.
-    criterion : str
-        What goes first: ``magnitude``: the smallest weights; ``random``: any (a control);
-        ``neurons``: whole hidden neurons, those with the smallest mean weight; ``hardware``: the
-        weights with the least magnitude, as seen by their layer, per LUT that is saved without
-        them.
-    scope : str
-        ``global``: all layers are ranked together; ``per_layer``: each loses the same share.
-    cost : str
-        What ``hardware`` takes a weight to cost. ``digits``: the non-zero signed digits of the
-        quantised weight, times the bits of the layer's input; ``estimate``: the digits, times what
-        one costs in this layer by the build's own estimate, computed anew before each training.
-    """
-
-    schedule: Literal["gradual", "one_shot", "fine_tuning", "lottery_ticket"] = "gradual"
-    share: Share = 0.0
-    shares: tuple[Share, ...] | None = Field(None, min_length=1)
-    start: float = Field(0.1, ge=0, lt=1)
-    end: float = Field(0.6, gt=0, le=1)
-    criterion: Literal["magnitude", "random", "neurons", "hardware"] = "magnitude"
-    scope: Literal["global", "per_layer"] = "global"
-    cost: Literal["digits", "estimate"] = "digits"
-
-    @model_validator(mode="after")
-    def _in_order(self) -> PruningSettings:
-        if self.start >= self.end:
-            raise ValueError(f"expected start below end, found {self.start} and {self.end}")
-        if self.shares is not None and list(self.shares) != sorted(self.shares):
-            raise ValueError(f"expected shares that never fall, found {list(self.shares)}")
-        return self
-
-    @model_validator(mode="after")
-    def _of_this_schedule(self) -> PruningSettings:
-        in_rounds = self.schedule in ("fine_tuning", "lottery_ticket")
-        if self.shares is not None and not in_rounds:
-            raise ValueError(f"schedule {self.schedule} takes share, a number, found shares")
-        if self.shares is not None and self.share:
-            raise ValueError(
-                f"expected either share or shares, a list, found {self.share} and "
-                f"{list(self.shares)}"
-            )
-        if self.schedule == "gradual" and self.cost == "estimate":
-            raise ValueError(
-                "cost estimate takes seconds and gradual prunes at every step; expected another "
-                "schedule, or cost digits"
-            )
-        if self.cost != "digits" and self.criterion != "hardware":
-            raise ValueError(f"cost is of criterion hardware, found criterion {self.criterion}")
-        return self
 
 
 class DistillationSettings(Section):

@@ -24,7 +24,6 @@ def gradients(
 
     Parameters
     ----------
-    network : Network
     values, keep : Tensor
         `Stack.values` (m, p) and `Stack.keep` (m, w).
     statistics : list of (Tensor, Tensor)
@@ -38,7 +37,7 @@ def gradients(
     l1 : Tensor or None
         Factor of the sum of |w| of each model (m, 1).
     temperature : float
-        As in `rules.train`.
+        As in `loop.train_many`.
 
     Returns
     -------

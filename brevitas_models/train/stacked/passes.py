@@ -154,13 +154,17 @@ class Passes:
         if grid is not None and saved is not None:
             rows = self.values.shape[0], net.sizes[layer + 1]
             step = grid[:, 0] * saved.scale.expand(*rows)
-            offset = ((offset / step - 0.25).round() + 0.25) * step
+            offset = self._snapped(offset, step)
         quantised = _times(flat.view_as(weight), scale)
         z = torch.bmm(x, quantised.mT)
         offset = self._once(_times(offset[:, None], gain))
         steps = z + offset if gain is None else torch.addcmul(offset, z, gain)
         kept = (middle, centre, weight, mean, spread, inverse, factor, quantised, gain, saved)
         return steps, kept
+
+    def _snapped(self, offset: Tensor, step: Tensor) -> Tensor:
+        """Return offsets on the grid of the accumulator, a quarter of a step off its sums."""
+        return ((offset / step - 0.25).round() + 0.25) * step
 
     def back(self, grad: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return gradients of the masked weights (m, w), and of all other parameters in order.

@@ -44,10 +44,6 @@ def stackable(config: MLPConfig) -> Hashable:
 class Layout:
     """Where each parameter of a network lies in a row of a stack's buffer.
 
-    Parameters
-    ----------
-    config : MLPConfig
-
     Attributes
     ----------
     weights, biases, gammas, betas, scales : list
@@ -86,7 +82,6 @@ class Stack:
 
     Attributes
     ----------
-    layout : Layout
     values : nn.Parameter
         All trained parameters (m, p), as laid out.
     keep : Tensor

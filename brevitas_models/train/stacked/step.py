@@ -76,9 +76,8 @@ class Step:
 
     Parameters
     ----------
-    stack : Stack
     temperature : float
-        As in `rules.train`.
+        As in `loop.train_many`.
     compiled : bool
         Whether torch compiles it.
 
@@ -114,7 +113,6 @@ class Step:
 
         Parameters
         ----------
-        pool : FramePool
         order : Tensor
             Rows of the batch in the pool, int64 (m, n), or (1, n) for all models the same.
         in_scale : Tensor or None

@@ -37,7 +37,7 @@ def test_values_of_the_paper(bits, pruned, expected):
 
 
 def test_both_conventions_and_masks_by_hand():
-    config = MLPConfig((4, 2, 3), weight_bits=(2, 6), act_bits=3, input_bits=8)
+    config = MLPConfig(layers=(4, 2, 3), weight_bits=(2, 6), act_bits=3, input_bits=8)
     masks = [torch.ones(2, 4, dtype=torch.bool), torch.ones(3, 2, dtype=torch.bool)]
     masks[0][0] = False  # half of the first layer
     masks[1][1, 1] = False  # a sixth of the second
@@ -53,7 +53,7 @@ def test_both_conventions_and_masks_by_hand():
 
 def test_against_qonnx(tmp_path):
     torch.manual_seed(0)
-    config = MLPConfig((6, 8, 7, 3), weight_bits=(3, 5, 2), act_bits=(4, 6), input_bits=7)
+    config = MLPConfig(layers=(6, 8, 7, 3), weight_bits=(3, 5, 2), act_bits=(4, 6), input_bits=7)
     model = QuantMLP(config).eval()
     # qonnx sees quantised weights: those that are zero count as pruned.
     masks = [

@@ -84,7 +84,7 @@ def test_of_a_trained_network(network):
 
 def test_all_figures_of_a_model():
     torch.manual_seed(0)
-    model = QuantMLP(MLPConfig((3, 6, 2)))
+    model = QuantMLP(MLPConfig(layers=(3, 6, 2)))
     masks = model.masks()
     masks[0][:3] = False
     model.set_masks(masks)

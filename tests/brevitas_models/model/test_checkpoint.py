@@ -17,7 +17,7 @@ from brevitas_models.model.quant_mlp import QuantMLP
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    model = QuantMLP(MLPConfig((4, 5, 3), weight_bits=(4, 2), act_bits=3, scale="free"))
+    model = QuantMLP(MLPConfig(layers=(4, 5, 3), weight_bits=(4, 2), act_bits=3, scale="free"))
     model.set_masks([torch.rand_like(linear.weight) > 0.5 for linear in model.linears])
     model.calibrate(torch.randn(50, 4) * 3)
     model(torch.randn(50, 4))

@@ -124,7 +124,7 @@ def test_equals_the_model(settings, frames, tmp_path):
 def test_equals_an_untrained_model(frames, tmp_path):
     info = describe(frames, 3)
     for settings in ({"weight_bits": 1, "act_bits": 1, "scale": "free"}, {}):
-        model = QuantMLP(MLPConfig((6, 9, 7, 3), **settings))
+        model = QuantMLP(MLPConfig(layers=(6, 9, 7, 3), **settings))
         path = export_qonnx(model, info, tmp_path / "net.onnx")
         assert_equal(path, model, frames, info)
 

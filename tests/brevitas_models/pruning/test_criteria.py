@@ -1,6 +1,7 @@
 """What goes first: each criterion gives masks of its own, for its own reason."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning import criteria
 from brevitas_models.pruning.ranking import neuron_masks
-from brevitas_models.train.settings import PruningSettings
+from brevitas_models.pruning.settings import PruningSettings
 
 LAYERS = (6, 12, 10, 4)
 CRITERIA = ("magnitude", "random", "neurons", "hardware")
@@ -26,7 +27,13 @@ def network(**settings: object) -> QuantMLP:
 
 def masks(model: QuantMLP, share: float, criterion: str, seed: int = 0, **more: object):
     settings = PruningSettings(criterion=criterion, **more)
-    return pruning.masks_for(model, share, settings, seed)
+    return pruning.masks_for(model, share, settings, seed, luts_of)
+
+
+def luts_of(path: Path) -> list[int]:
+    """Stand for the build's estimate: the first layer costs most."""
+    assert path.suffix == ".onnx" and path.is_file()
+    return [900, 90, 9]
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
@@ -188,3 +195,15 @@ def test_float_weights_have_a_cost_too() -> None:
     assert pruning.pruned_share(masks(model, 0.5, "hardware")) == pytest.approx(0.5)
     with pytest.raises(UserError, match="found 32; change the widths"):
         masks(model, 0.5, "hardware", schedule="one_shot", cost="estimate")
+
+
+@pytest.mark.parametrize("widths", [{"act_bits": 32}, {"weight_bits": 12}, {"input_bits": 16}])
+def test_float_and_wide_networks_have_no_logic(widths: dict[str, int]) -> None:
+    with pytest.raises(UserError, match=rf"of 1\.\.8 bits.*found .*{max(widths.values())}"):
+        masks(network(**widths), 0.5, "hardware", schedule="one_shot", cost="estimate")
+
+
+def test_an_estimate_needs_something_that_estimates() -> None:
+    settings = PruningSettings(criterion="hardware", schedule="one_shot", cost="estimate")
+    with pytest.raises(UserError, match=r"pass one as Hooks\.layer_luts, or choose digits"):
+        pruning.masks_for(network(), 0.5, settings)

@@ -19,7 +19,7 @@ def test_shipped_studies_are_valid(name: str) -> None:
     found = points.grid_points(study)
     assert study.name == name
     assert {point.recipe.pruning.schedule for point in found} == {"fine_tuning", "lottery_ticket"}
-    assert len({point.key("") for point in found}) == len(found)
+    assert len(set(found)) == len(found)
     assert study.bayes is not None
 
 
@@ -78,7 +78,7 @@ def test_wrong_settings_are_named(change: dict[str, Any], message: str) -> None:
     [
         (None, "no such file; expected the YAML of a study"),
         ("a: [", "not valid YAML"),
-        ("7", "expected the sections name, base"),
+        ("7", "expected a mapping with the keys name, base"),
     ],
 )
 def test_files_that_are_no_study(tmp_path: Path, text: str | None, message: str) -> None:

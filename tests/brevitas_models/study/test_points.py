@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from brevitas_models.study import config, points
+from brevitas_models.study.data import StudyData
 
 Make = Callable[..., config.Study]
 
@@ -31,7 +32,7 @@ def test_option_reaches_the_recipes_and_the_table(option: str, mini: Make) -> No
     wanted = [(v, v) for v in values] if option == "bits" else values
     assert [read(point.recipe) for point in found] == wanted
     assert [point.columns()[option] for point in found] == values
-    assert len({point.key("") for point in found}) == 2
+    assert len(set(found)) == 2
 
 
 def test_grids_are_products_and_points_come_once(mini: Make) -> None:
@@ -54,9 +55,14 @@ def test_schedules_of_one_share_take_the_largest(mini: Make) -> None:
 def test_folds_are_points(mini: Make) -> None:
     found = points.grid_points(mini(data={"folds": 3}, grids=[{"bits": [4]}]))
     assert [point.fold for point in found] == [0, 1, 2]
-    assert len({point.key("") for point in found}) == 3
+    assert len(set(found)) == 3
 
 
-def test_keys_tell_data_apart(mini: Make) -> None:
-    (point,) = points.grid_points(mini(grids=[{"bits": [4]}]))
-    assert point.key("these") == point.key("these") != point.key("those")
+def test_keys_tell_points_and_data_apart(mini: Make) -> None:
+    def keys(**data: object) -> list[str]:
+        study = mini(data=data, grids=[{"bits": [4, 6]}])
+        frames = StudyData(study, None)
+        return [frames.key(point) for point in points.grid_points(study)]
+
+    assert keys() == keys()
+    assert len({*keys(), *keys(seed=1), *keys(folds=2), *keys(random_labels=0.5)}) == 10

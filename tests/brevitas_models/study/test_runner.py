@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -18,8 +19,11 @@ from brevitas_models.study import config, plans, runner, store, table, work
 from brevitas_models.study.data import StudyData
 from brevitas_models.study.points import grid_points
 from brevitas_models.study.pool import Pool
-from brevitas_models.train import loop, rounds
+from brevitas_models.train import rounds
+from brevitas_models.train.hooks import Hooks
 from brevitas_models.train.progress import Reporter
+from brevitas_models.train.rounds import RoundResult, Trainee
+from brevitas_models.train.store import run_rounds
 from tests.brevitas_models.study.conftest import MINI
 
 Make = Callable[..., config.Study]
@@ -57,16 +61,12 @@ def test_rows_are_those_of_training_alone(mini: Make, rows_of: Rows, tmp_path: P
     frames = StudyData(study, None)
     for point in grid_points(study):
         x, y, x_val, y_val, *_ = (torch.from_numpy(frames.arrays[i]) for i in frames.of(point))
-        results = rounds.run_rounds(
-            point.recipe,
-            work.Frames(x, y),
-            work.Frames(x_val, y_val),
-            trainer=loop.train,
+        (results,) = run_rounds(
+            [Trainee(point.recipe, work.Frames(x, y), work.Frames(x_val, y_val))]
         )
         mine = [row for row in rows if row["seed"] == point.recipe.training.seed]
         for row, result in zip(mine, results, strict=True):
-            best = next(record for record in reversed(result.history) if record.best)
-            assert row["validation_loss"] == pytest.approx(best.validation_loss, rel=1e-5)
+            assert row["validation_loss"] == pytest.approx(result.best.validation_loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("stop", [1, 7])
@@ -77,11 +77,11 @@ def test_a_stopped_study_ends_with_the_same_rows(
     whole = runner.run(study, tmp_path / "whole", processes=1)
     add, added = store.Store.add, []
 
-    def stopping(self: store.Store, outcome: work.Outcome) -> bool:
+    def stopping(self: store.Store, key: str, result: RoundResult) -> bool:
         if len(added) == stop:
             raise KeyboardInterrupt
-        added.append(outcome)
-        return add(self, outcome)
+        added.append(key)
+        return add(self, key, result)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(store.Store, "add", stopping)
@@ -89,14 +89,14 @@ def test_a_stopped_study_ends_with_the_same_rows(
     trained: list[int] = []
     with monkeypatch.context() as patch:
         patch.setattr(
-            store.Store, "add", lambda self, outcome: trained.append(add(self, outcome)) or True
+            store.Store, "add", lambda self, *args: trained.append(add(self, *args)) or True
         )
         parts = runner.run(study, tmp_path / "part", processes=1)
     assert parts.read_text() == whole.read_text()
     assert sum(trained) == len(table.read(whole)) - stop, "finished rounds were trained again"
     again: list[int] = []
     with monkeypatch.context() as patch:
-        patch.setattr(store.Store, "add", lambda self, outcome: again.append(1) or True)
+        patch.setattr(store.Store, "add", lambda self, *_: again.append(1) or True)
         assert runner.run(study, tmp_path / "part", processes=1).read_text() == whole.read_text()
     assert not again
 
@@ -130,9 +130,9 @@ def test_stack_width_changes_nothing_but_the_order_of_work(
     mini: Make, rows_of: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     widths: list[int] = []
-    train_many = work.train_many
+    train_many = rounds.train_many
     monkeypatch.setattr(
-        work, "train_many", lambda jobs, **o: widths.append(len(jobs)) or train_many(jobs, **o)
+        rounds, "train_many", lambda jobs, **o: widths.append(len(jobs)) or train_many(jobs, **o)
     )
     grid = [{"bits": [4], "seed": [0, 1, 2]}]
     tables = [
@@ -151,7 +151,7 @@ def test_compiled_is_asked_for(mini: Make, tmp_path: Path, monkeypatch: pytest.M
         asked.append(compiled)
         raise UserError("enough")
 
-    monkeypatch.setattr(work, "train_many", stub)
+    monkeypatch.setattr(rounds, "train_many", stub)
     for compiled in (True, False, "auto"):
         study = mini(compute={"compiled": compiled, "attempts": 1}, grids=[{"bits": [4]}])
         with pytest.raises(runner.Incomplete):
@@ -172,7 +172,7 @@ def test_failures_are_recorded_and_retried(
 
     def broken(task: work.Task, members: tuple[work.Member, ...], tensors: Any) -> Any:
         calls.append(len(members))
-        if task.round == 1 and any(m.recipe["training"]["seed"] == 1 for m in members):
+        if task.round == 1 and any(m.recipe.training.seed == 1 for m in members):
             raise RuntimeError("no luck")
         return train(task, members, tensors)
 
@@ -236,11 +236,11 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_rows(
     ) as cluster:
         pids = [worker.pid for worker in cluster.workers.values()]
 
-        def killing(self: store.Store, outcome: work.Outcome) -> bool:
+        def killing(self: store.Store, key: str, result: RoundResult) -> bool:
             if not killed:
                 killed.append(pids[0])
                 os.kill(pids[0], signal.SIGKILL)
-            return add(self, outcome)
+            return add(self, key, result)
 
         monkeypatch.setattr(store.Store, "add", killing)
         there = runner.run(study, tmp_path / "there", dask=cluster.scheduler_address)
@@ -275,7 +275,7 @@ def test_damaged_points_are_named(mini: Make, tmp_path: Path) -> None:
     runner.run(study, tmp_path, processes=1)
     (path,) = (tmp_path / "points").glob("*.pt")
     path.write_bytes(b"what")
-    with pytest.raises(UserError, match=f"{path.name}: expected the finished rounds of a study"):
+    with pytest.raises(UserError, match=f"{path.name}: expected the finished rounds of a training"):
         runner.run(study, tmp_path, processes=1)
 
 
@@ -326,3 +326,21 @@ def test_plans_are_quiet_when_all_is_done(mini: Make, tmp_path: Path) -> None:
     progress = plans.Progress(store.Store(tmp_path), frames, 1)
     (plan,) = plans.plans(study, grid, frames)
     assert plan.steps(progress) == []
+
+
+def test_a_users_file_is_read_by_what_is_passed_in(mini: Make, tmp_path: Path) -> None:
+    from deploy.tables import read_table
+
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(200, 4)).astype(np.float32)
+    np.savez(tmp_path / "toy.npz", X=x, y=x[:, :3].argmax(1))
+    study = mini(
+        network={"layers": [4, 6, 3]},
+        data={"dataset": str(tmp_path / "toy.npz")},
+        grids=[{"bits": [4]}],
+    )
+    with pytest.raises(UserError, match="read_table"):
+        runner.run(study, tmp_path / "out", processes=1)
+    hooks = Hooks(read_table=read_table)
+    rows = table.read(runner.run(study, tmp_path / "out", processes=1, hooks=hooks))
+    assert len(rows) == 3

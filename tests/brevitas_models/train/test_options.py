@@ -14,10 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 import train as command
 from brevitas_models.model import checkpoint
 from brevitas_models.model.config import MLPConfig
+from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train.settings import (
     DataSettings,
     DistillationSettings,
-    PruningSettings,
     TrainingSettings,
 )
 
@@ -128,7 +128,7 @@ def test_every_setting_is_tried() -> None:
     settings = {
         f"{section}.{key}"
         for section, keys in {
-            "network": MLPConfig.__dataclass_fields__,
+            "network": MLPConfig.model_fields,
             "data": DataSettings.model_fields,
             "training": TrainingSettings.model_fields,
             "pruning": PruningSettings.model_fields,

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,10 +15,13 @@ from brevitas_models import pruning
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint, export
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train import loop, recipe, rounds, rules
+from brevitas_models.train import recipe, rounds
+from brevitas_models.train.loop import Job, train_many
 from brevitas_models.train.recipe import Recipe
-from brevitas_models.train.rounds import RoundResult, run_rounds
-from brevitas_models.train.rules import Frames
+from brevitas_models.train.rounds import RoundResult, Trainee
+from brevitas_models.train.rules import EpochRecord, Frames
+from brevitas_models.train.store import RoundStore, digest, run_rounds
+from brevitas_models.train.store import key as key_of
 
 SHARES = [0.0, 0.3, 0.6, 0.8]
 
@@ -55,17 +59,23 @@ def same(one: RoundResult, other: RoundResult) -> bool:
     )
 
 
+def trained(run: Recipe, store: RoundStore | None = None, **ways: Any) -> list[RoundResult]:
+    (results,) = run_rounds([Trainee(run, FRAMES, JUDGED, "one")], store, **ways)
+    return results
+
+
 class Watch:
     """Trains as usual and keeps what each training started from."""
 
-    def __init__(self) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.starts: list[dict[str, torch.Tensor]] = []
         self.seeds: list[int] = []
+        monkeypatch.setattr(rounds, "train_many", self)
 
-    def __call__(self, model, frames, validation, settings, pruned=None, **ways):
-        self.starts.append(rounds.copy_state(model))
-        self.seeds.append(settings.seed)
-        return rules.train(model, frames, validation, settings, pruned, **ways)
+    def __call__(self, jobs: list[Job], **ways: Any) -> list:
+        self.starts += [rounds.copy_state(job.model) for job in jobs]
+        self.seeds += [job.settings.seed for job in jobs]
+        return train_many(jobs, **ways)
 
 
 def originals(state: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -98,9 +108,9 @@ def test_shares_of_the_paper_leave_its_numbers_of_weights() -> None:
         assert abs(found - expected) <= 2  # the paper prunes rounded shares of what is left
 
 
-def test_fine_tuning_goes_on_from_the_best_weights() -> None:
-    watch = Watch()
-    results = run_rounds(small(), FRAMES, JUDGED, trainer=watch)
+def test_fine_tuning_goes_on_from_the_best_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(monkeypatch)
+    results = trained(small())
     for before, start in zip(results, watch.starts[1:], strict=False):
         assert any(record.best for record in before.history)
         for key, value in start.items():
@@ -109,18 +119,20 @@ def test_fine_tuning_goes_on_from_the_best_weights() -> None:
     assert len(set(watch.seeds)) == len(SHARES), "each round takes the frames in its own order"
 
 
-def test_a_lottery_ticket_goes_back_to_a_real_copy_of_its_initial_values() -> None:
-    watch = Watch()
+def test_a_lottery_ticket_goes_back_to_a_real_copy_of_its_initial_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Watch(monkeypatch)
     run = small("lottery_ticket")
     initial = rounds.copy_state(rounds.initial_model(run))
-    results = run_rounds(run, FRAMES, JUDGED, trainer=watch)
+    results = trained(run)
     for start in watch.starts[1:]:
         for key, value in start.items():
             if not key.endswith("keep"):
                 assert torch.equal(value, initial[key]), key
     for result in results:
-        trained = originals(result.state)
-        assert not all(map(torch.equal, trained, originals(initial))), "nothing was learnt"
+        learnt = originals(result.state)
+        assert not all(map(torch.equal, learnt, originals(initial))), "nothing was learnt"
     # What is pruned comes from the trained weights of the round before, not from initial ones.
     for before, start in zip(results, watch.starts[1:], strict=False):
         model = before.model(run.network)
@@ -130,12 +142,9 @@ def test_a_lottery_ticket_goes_back_to_a_real_copy_of_its_initial_values() -> No
 
 
 def test_schedules_differ() -> None:
-    last = {
-        name: run_rounds(small(name), FRAMES, JUDGED)[-1]
-        for name in ("fine_tuning", "lottery_ticket")
-    }
-    last["one_shot"] = run_rounds(small("one_shot", share=0.8), FRAMES, JUDGED)[-1]
-    last["gradual"] = run_rounds(small("gradual", share=0.8), FRAMES, JUDGED)[-1]
+    last = {name: trained(small(name))[-1] for name in ("fine_tuning", "lottery_ticket")}
+    last["one_shot"] = trained(small("one_shot", share=0.8))[-1]
+    last["gradual"] = trained(small("gradual", share=0.8))[-1]
     assert {round(result.pruned, 2) for result in last.values()} == {0.8}
     for one, other in itertools.combinations(last, 2):
         assert not all(map(torch.equal, originals(last[one].state), originals(last[other].state)))
@@ -157,7 +166,7 @@ def test_masks_hold_in_every_round(
         return forward(self, features)
 
     monkeypatch.setattr(QuantMLP, "forward", watched)
-    results = run_rounds(run, FRAMES, JUDGED)
+    results = trained(run)
     assert seen and all(not (late & ~early).any() for early, late in itertools.pairwise(seen))
     for result, share in zip(results, SHARES, strict=True):
         model = result.model(run.network)
@@ -202,7 +211,7 @@ def test_pruned_weights_are_zero_in_checkpoint_and_export(
     network: dict, share: float, tmp_path: Path
 ) -> None:
     run = small("one_shot", network, share=share)
-    model = run_rounds(run, FRAMES, JUDGED)[-1].model(run.network)
+    model = trained(run)[-1].model(run.network)
     zeros = 0
     for weight, mask in zip(
         exported_weights(model, tmp_path / "m.onnx"), model.masks(), strict=True
@@ -214,81 +223,111 @@ def test_pruned_weights_are_zero_in_checkpoint_and_export(
         assert model(FRAMES.x).isfinite().all()
 
 
+def stopping(monkeypatch: pytest.MonkeyPatch, stop: int) -> None:
+    """Interrupt a training when so many rounds have been kept."""
+    add, kept = RoundStore.add, []
+
+    def interrupted(self: RoundStore, key: str, result: RoundResult) -> bool:
+        if len(kept) == stop:
+            raise KeyboardInterrupt
+        kept.append(key)
+        return add(self, key, result)
+
+    monkeypatch.setattr(RoundStore, "add", interrupted)
+
+
 @pytest.mark.parametrize("schedule", ["fine_tuning", "lottery_ticket"])
 @pytest.mark.parametrize("stop", [1, 2, 3])
-def test_taken_up_again_after_any_round(schedule: str, stop: int, tmp_path: Path) -> None:
-    run, file = small(schedule), tmp_path / "rounds.pt"
-    undisturbed = run_rounds(run, FRAMES, JUDGED)
-
-    def interrupted(result: RoundResult) -> None:
-        if result.round.index + 1 == stop:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_rounds(run, FRAMES, JUDGED, state_file=file, on_round=interrupted)
-    assert [path.name for path in tmp_path.iterdir()] == ["rounds.pt"]
-    trained: list[int] = []
+def test_taken_up_again_after_any_round(
+    schedule: str, stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = small(schedule)
+    undisturbed = trained(run)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stopping(patch, stop)
+        trained(run, RoundStore(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["one.pt"]
     epochs: set[int] = set()
-    resumed = run_rounds(
-        run,
-        FRAMES,
-        JUDGED,
-        state_file=file,
-        on_round=lambda result: trained.append(result.round.index),
-        on_epoch=lambda now, record: epochs.add(now.index),
-    )
-    assert trained == sorted(epochs) == list(range(stop, len(SHARES)))
+    resumed = trained(run, RoundStore(tmp_path), on_epoch=lambda now, record: epochs.add(now.index))
+    assert sorted(epochs) == list(range(stop, len(SHARES)))
     assert all(map(same, undisturbed, resumed)) and len(resumed) == len(undisturbed)
 
     # All done: nothing is trained, the same comes back.
-    def never(*args: object, **ways: object) -> list:
-        raise AssertionError
-
-    assert all(map(same, resumed, run_rounds(run, FRAMES, JUDGED, state_file=file, trainer=never)))
+    monkeypatch.setattr(rounds, "train_many", lambda *_, **__: pytest.fail("trained again"))
+    assert all(map(same, resumed, trained(run, RoundStore(tmp_path))))
 
 
 def test_interrupted_within_a_round(tmp_path: Path) -> None:
-    run, file = small(), tmp_path / "rounds.pt"
-    undisturbed = run_rounds(run, FRAMES, JUDGED)
+    run = small()
+    undisturbed = trained(run)
 
-    def interrupted(now: rounds.Round, record: rules.EpochRecord) -> None:
+    def interrupted(now: rounds.Round, record: EpochRecord) -> None:
         if (now.index, record.epoch) == (2, 2):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_rounds(run, FRAMES, JUDGED, state_file=file, on_epoch=interrupted)
-    assert all(map(same, undisturbed, run_rounds(run, FRAMES, JUDGED, state_file=file)))
+        trained(run, RoundStore(tmp_path), on_epoch=interrupted)
+    assert all(map(same, undisturbed, trained(run, RoundStore(tmp_path))))
 
 
-def test_files_of_others_are_refused(tmp_path: Path) -> None:
-    file = tmp_path / "rounds.pt"
-    run_rounds(small("one_shot", share=0.5), FRAMES, JUDGED, state_file=file)
-    with pytest.raises(UserError, match="of another recipe"):
-        run_rounds(small("one_shot", share=0.6), FRAMES, JUDGED, state_file=file)
-    with pytest.raises(UserError, match="other frames"):
-        run_rounds(small("one_shot", share=0.5), blobs(256, 5), JUDGED, state_file=file)
-    file.write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match="remove it to start anew"):
-        run_rounds(small("one_shot", share=0.5), FRAMES, JUDGED, state_file=file)
-    torch.save({"format": "x"}, file)
-    with pytest.raises(UserError, match="found something else"):
-        run_rounds(small("one_shot", share=0.5), FRAMES, JUDGED, state_file=file)
+@pytest.mark.parametrize("stop", [1, 2, 4])
+def test_trained_side_by_side_and_taken_up_again(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = small()
+    both = [Trainee(run, FRAMES, JUDGED, "a"), Trainee(run, blobs(260, 5), JUDGED, "b")]
+    assert rounds.side_by_side([*both, Trainee(run, blobs(90), JUDGED)]) == [[0, 1], [2]]
+    undisturbed = run_rounds(both)
+    assert not same(undisturbed[0][-1], undisturbed[1][-1])
+    for one, other in zip(undisturbed[0], trained(run), strict=True):
+        assert one.best.validation_loss == pytest.approx(other.best.validation_loss, rel=1e-3)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stopping(patch, stop)
+        run_rounds(both, RoundStore(tmp_path))
+    resumed = run_rounds(both, RoundStore(tmp_path))
+    for one, other in zip(undisturbed, resumed, strict=True):
+        assert len(one) == len(other) == len(SHARES)
+        assert all(map(same, one, other))
+
+
+def test_keys_name_all_that_decides_a_result() -> None:
+    run, frames = small("one_shot", share=0.5), digest(FRAMES.x.numpy(), FRAMES.target.numpy())
+    plain = key_of(run, frames)
+    assert plain == key_of(run.model_copy(update={"name": "other"}), frames)
+    assert plain == key_of(run.replace("data", source="elsewhere"), frames)
+    others = [
+        key_of(small("one_shot", share=0.6), frames),
+        key_of(run.replace("training", seed=1), frames),
+        key_of(run, digest(blobs(256, 5).x.numpy(), FRAMES.target.numpy())),
+        key_of(run, frames, "compiled"),
+    ]
+    assert len({plain, *others}) == 5
+
+
+@pytest.mark.parametrize("content", [b"nothing of the kind", {"format": "x"}])
+def test_damaged_files_are_refused(content: object, tmp_path: Path) -> None:
+    file = tmp_path / "one.pt"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        torch.save(content, file)
+    with pytest.raises(UserError, match=r"one\.pt: expected the finished rounds .* remove it"):
+        trained(small(), RoundStore(tmp_path))
 
 
 def test_seed_changes_everything() -> None:
     run = small("one_shot", share=0.5)
-    one = run_rounds(run, FRAMES, JUDGED)[-1]
-    other = run_rounds(run.replace("training", seed=1), FRAMES, JUDGED)[-1]
+    one = trained(run)[-1]
+    other = trained(run.replace("training", seed=1))[-1]
     assert not all(map(torch.equal, originals(one.state), originals(other.state)))
-    assert same(one, run_rounds(run, FRAMES, JUDGED)[-1])
+    assert same(one, trained(run)[-1])
 
 
-@pytest.mark.parametrize("trainer", [rules.train, loop.train])
-def test_gradual_pruning_by_chance_follows_the_seed(trainer: rounds.Trainer) -> None:
+def test_gradual_pruning_by_chance_follows_the_seed() -> None:
     masks = []
     for seed in (0, 1):
         run = small("gradual", share=0.5, criterion="random").replace("training", seed=seed)
-        result = run_rounds(run, FRAMES, JUDGED, trainer=trainer)[-1]
+        result = trained(run)[-1]
         model = rounds.initial_model(run)
         expected = pruning.masks_for(model, 0.5, run.pruning, seed)
         assert all(map(torch.equal, kept(result.state), expected))
@@ -298,7 +337,7 @@ def test_gradual_pruning_by_chance_follows_the_seed(trainer: rounds.Trainer) -> 
 
 def test_all_of_the_papers_rounds_end_well() -> None:
     run = small("lottery_ticket", {"layers": [4, 20, 16, 16, 3]}, shares=None)
-    results = run_rounds(run, FRAMES, JUDGED)
+    results = trained(run)
     assert len(results) == 12
     last = results[-1].model(run.network)
     assert sum(int(mask.sum()) for mask in last.masks()) == round(0.011 * 704)

@@ -11,10 +11,15 @@ from brevitas_models import datasets, metrics
 from brevitas_models.datasets.folds import fold
 from brevitas_models.errors import UserError
 from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import experiment, recipe, rounds, rules
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rules import EpochRecord, Frames
-from brevitas_models.train.settings import PruningSettings, TrainingSettings
+from brevitas_models.train.settings import (
+    TrainingSettings,
+)
+from brevitas_models.train.stacked.step import Step
+from tests.brevitas_models.train.reference import train_one, weight_norm
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +79,7 @@ def test_same_seed_same_bits(digits: datasets.Dataset) -> None:
 
 def test_threads_are_left_as_they_were() -> None:
     before = torch.get_num_threads()
-    rules.train(blob_model(), blobs(60), blobs(30, 1), TrainingSettings(epochs=1))
+    train_one(blob_model(), blobs(60), blobs(30, 1), TrainingSettings(epochs=1))
     assert torch.get_num_threads() == before
 
 
@@ -82,18 +87,17 @@ def test_threads_are_left_as_they_were() -> None:
 def test_masks_hold_and_only_grow(scope: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = blob_model()
     masks: list[torch.Tensor] = []
-    step = torch.optim.Adam.step
+    step = Step.__call__
 
-    def watched(self: torch.optim.Adam, *args: object) -> object:
-        result = step(self, *args)
+    def watched(self: Step, *args: object) -> None:
+        step(self, *args)
         for linear in model.linears:
             assert not linear.weight[~linear.mask].any()
         masks.append(torch.cat([mask.flatten() for mask in model.masks()]))
-        return result
 
-    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    monkeypatch.setattr(Step, "__call__", watched)
     shares = []
-    rules.train(
+    train_one(
         model,
         blobs(512),
         blobs(100, 1),
@@ -114,7 +118,7 @@ def test_best_weights_are_fully_pruned_ones() -> None:
     # Pruning that ends with the very last step leaves one epoch to choose from.
     model, history = blob_model(), []
     settings = TrainingSettings(epochs=5, batch_size=32, patience=1)
-    rules.train(
+    train_one(
         model,
         blobs(320),
         blobs(90, 1),
@@ -136,7 +140,7 @@ def test_best_weights_come_back() -> None:
 
     # So large a rate that the loss does not fall in every epoch.
     settings = TrainingSettings(epochs=12, batch_size=32, learning_rate=0.3, schedule="constant")
-    rules.train(model, blobs(320), judged, settings, on_epoch=keep)
+    train_one(model, blobs(320), judged, settings, on_epoch=keep)
     losses = [record.validation_loss for record in history]
     best = losses.index(min(losses))
     assert best < len(losses) - 1
@@ -147,7 +151,7 @@ def test_best_weights_come_back() -> None:
 
 def test_early_stopping() -> None:
     settings = TrainingSettings(epochs=200, batch_size=32, learning_rate=0.3, patience=3)
-    history = rules.train(blob_model(), blobs(320), blobs(90, 1), settings)
+    history = train_one(blob_model(), blobs(320), blobs(90, 1), settings)
     best = max(record.epoch for record in history if record.best)
     assert len(history) == best + 3 < 200
 
@@ -167,8 +171,8 @@ def test_l1_makes_weights_smaller() -> None:
     for l1 in (0.0, 0.05):
         model = blob_model()
         settings = TrainingSettings(epochs=10, batch_size=32, learning_rate=0.01, l1=l1)
-        rules.train(model, blobs(320), blobs(90, 1), settings)
-        norms.append(float(rules.weight_norm(model).detach()))
+        train_one(model, blobs(320), blobs(90, 1), settings)
+        norms.append(float(weight_norm(model).detach()))
     assert norms[1] < 0.5 * norms[0]
 
 
@@ -176,7 +180,7 @@ def test_l1_makes_weights_smaller() -> None:
 def test_every_batch_norm_trains_and_is_left_fixed(kind: str) -> None:
     model, judged = blob_model(batch_norm=kind), blobs(90, 1)
     settings = TrainingSettings(epochs=15, batch_size=32, learning_rate=0.02)
-    history = rules.train(model, blobs(320), judged, settings)
+    history = train_one(model, blobs(320), judged, settings)
     assert history[-1].validation_match > 0.7
     # In evaluation a frame's answer does not depend on the frames beside it.
     whole = rules.evaluate(model, judged.x)
@@ -186,7 +190,7 @@ def test_every_batch_norm_trains_and_is_left_fixed(kind: str) -> None:
 @pytest.mark.parametrize("n", [2, 33, 65])
 def test_few_and_odd_numbers_of_frames(n: int) -> None:
     # 33 and 65 leave a single frame over, on which BatchNorm could not be trained.
-    history = rules.train(
+    history = train_one(
         blob_model(), blobs(n), blobs(9, 1), TrainingSettings(epochs=2, batch_size=32)
     )
     assert len(history) == 2
@@ -195,14 +199,14 @@ def test_few_and_odd_numbers_of_frames(n: int) -> None:
 @pytest.mark.parametrize(("n", "judged"), [(1, 5), (0, 5), (5, 0)])
 def test_too_few_frames(n: int, judged: int) -> None:
     with pytest.raises(UserError, match="at least 2 training frames"):
-        rules.train(blob_model(), blobs(n), blobs(judged), TrainingSettings())
+        train_one(blob_model(), blobs(n), blobs(judged), TrainingSettings())
 
 
 def test_a_loss_that_is_no_number() -> None:
     frames = Frames(torch.full((64, 4), 1e38), torch.arange(64) % 3)
     model = blob_model(weight_bits=32, act_bits=32, input_bits=32, batch_norm="off")
     with pytest.raises(UserError, match="not a finite number in epoch 1"):
-        rules.train(model, frames, frames, TrainingSettings(epochs=2, batch_size=32))
+        train_one(model, frames, frames, TrainingSettings(epochs=2, batch_size=32))
 
 
 def test_folds_are_disjoint_and_complete(digits: datasets.Dataset) -> None:

@@ -10,13 +10,18 @@ import torch.nn.functional as F
 from brevitas_models.errors import UserError
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train import loop, recipe, rounds, rules
+from brevitas_models.pruning.settings import PruningSettings
+from brevitas_models.train import recipe, rounds, rules
 from brevitas_models.train.loop import Job, train_many
 from brevitas_models.train.rules import EpochRecord, Frames
-from brevitas_models.train.settings import PruningSettings, TrainingSettings
+from brevitas_models.train.settings import (
+    TrainingSettings,
+)
 from brevitas_models.train.stacked.gradients import gradients
 from brevitas_models.train.stacked.network import Network
 from brevitas_models.train.stacked.stack import Stack, stackable
+from tests.brevitas_models.train import reference
+from tests.brevitas_models.train.reference import train_one
 
 LAYERS = [16, 24, 20, 18, 5]
 FLOAT = {"weight_bits": 32, "act_bits": 32}
@@ -92,9 +97,9 @@ def test_gradients_are_those_of_brevitas(network: dict[str, Any]) -> None:
         before = state_of(model)
         model.train()
         loss = rules.loss_of(model(frames.x), frames.target, 2.0)
-        (loss + 1e-3 * rules.weight_norm(model)).backward()
+        (loss + 1e-3 * reference.weight_norm(model)).backward()
         grads = {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
-        value = float(loss.detach() + 1e-3 * rules.weight_norm(model).detach())
+        value = float(loss.detach() + 1e-3 * reference.weight_norm(model).detach())
         wanted.append((value, grads, {k: v.clone() for k, v in model.named_buffers()}))
         model.load_state_dict(before)
     stack = Stack(models)
@@ -143,8 +148,8 @@ def test_one_model_trains_as_with_brevitas(network: dict[str, Any]) -> None:
     settings = TrainingSettings(epochs=4, batch_size=100, learning_rate=0.003, l1=1e-4)
     share = PruningSettings(share=0.5, start=0.1, end=0.6)
     classical, ours = model_of(network), model_of(network)
-    old = rules.train(classical, jets(1000), jets(400, 1), settings, share)
-    new = loop.train(ours, jets(1000), jets(400, 1), settings, share)
+    old = reference.train(classical, jets(1000), jets(400, 1), settings, share)
+    new = train_one(ours, jets(1000), jets(400, 1), settings, share)
     for one, other in zip(old, new, strict=True):
         assert (one.epoch, one.rate, one.best) == (other.epoch, other.rate, other.best)
         assert one.pruned == other.pruned
@@ -252,20 +257,18 @@ def test_what_may_be_stacked() -> None:
                 for rate in (0.1, 0.2)
             ]
         )
-    with pytest.raises(ValueError, match="equally many"):
+    with pytest.raises(ValueError, match="equally many steps"):
         settings = TrainingSettings(epochs=1)
         train_many([Job(model_of({}), jets(n), jets(9), settings) for n in (80, 90)])
 
 
 def test_errors_are_those_of_training() -> None:
     with pytest.raises(UserError, match="at least 2 training frames"):
-        loop.train(model_of({}), jets(1), jets(1), TrainingSettings(epochs=1))
+        train_one(model_of({}), jets(1), jets(1), TrainingSettings(epochs=1))
     broken = jets(100)
     broken.x[3, 3] = float("nan")
     with pytest.raises(UserError, match="not a finite number in epoch 1"):
-        loop.train(
-            model_of(FLOAT | {"input_bits": 32}), broken, jets(9), TrainingSettings(epochs=1)
-        )
+        train_one(model_of(FLOAT | {"input_bits": 32}), broken, jets(9), TrainingSettings(epochs=1))
 
 
 @pytest.mark.slow

@@ -1,0 +1,43 @@
+"""What training and studies ask of the other packages, as functions that the caller passes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from brevitas_models.datasets import ReadTable
+from brevitas_models.pruning import LayerLuts
+
+
+class BuildRow(Protocol):
+    """Builds a QONNX file and returns its hardware columns, for example ``{"lut": 1234}``."""
+
+    def __call__(self, model: Path, board: str, synth: str, frames: int) -> dict[str, Any]:
+        """Take the name of a board, what counts LUTs, and how many frames to verify."""
+        ...
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Functions of the build side; where one is needed and missing, training ends with an error.
+
+    They speak QONNX files and plain values only. A study sends `layer_luts` to other processes.
+
+    Attributes
+    ----------
+    layer_luts : callable or None
+        Estimated LUTs of each Linear layer of a QONNX file; for ``pruning.cost: estimate``.
+    build_row : callable or None
+        Hardware columns of a study; for ``--with-hardware``.
+    check_board : callable or None
+        Raises an error unless it knows the board of this name; comes with `build_row`.
+    read_table : callable or None
+        Reads users' data files, see `datasets.load`.
+    """
+
+    layer_luts: LayerLuts | None = None
+    build_row: BuildRow | None = None
+    check_board: Callable[[str], None] | None = None
+    read_table: ReadTable | None = None
