@@ -5,13 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
+from finn_builds.folded.custom_op.label_select_rtl import key_width, label_select_text
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.host_model import HostModel
 from finn_builds import tools
 from finn_builds.errors import UserError
-from finn_builds.folded.custom_op.label_select_rtl import key_width, label_select_text
 from finn_builds.folded.estimates import top1
 from finn_builds.ingest.top1 import class_keys, output_affine
 from finn_builds.sim.compile import SimDesign, compile_designs
