@@ -30,12 +30,12 @@ def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
     layers = streamlined.network.layers()
     every: tuple[Style, ...] = tuple("folded" for _ in layers)
     if cfg.style == "folded":
-        return _styles(streamlined, every, "asked for with --style folded", cfg)
+        return with_styles(streamlined, every, "asked for with --style folded", cfg)
     budget = cfg.board_spec.budget
     every = tuple("sparse" for _ in layers)
     if cfg.style == "sparse":
         why = "asked for with --style sparse"
-        styles = _styles(streamlined, every, why, cfg)
+        styles = with_styles(streamlined, every, why, cfg)
         if not fits(_logic(styles), budget):
             above = f"{why}; estimated above the budget that --style auto keeps to"
             return Styles(cfg.style, above, styles.layers, styles.nodes)
@@ -45,7 +45,7 @@ def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
     bounds = lower_bounds(network, family)
     if sum(bounds) <= budget["LUT"]:
         why = "all layers fit the budget as sparse logic, which takes a frame every clock"
-        whole = _styles(streamlined, every, why, cfg)
+        whole = with_styles(streamlined, every, why, cfg)
         if fits(_logic(whole), budget):
             return whole
         shutil.rmtree(cfg.out / CODE_DIR)
@@ -62,14 +62,14 @@ def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
         cfg.progress,
     )
     choice = choose(to_fold, costs, budget)
-    return _styles(streamlined, choice.styles, reason(choice, budget), cfg, costs)
+    return with_styles(streamlined, choice.styles, reason(choice, budget), cfg, costs)
 
 
 def _logic(styles: Styles) -> Resources:
     return sum((node.block.resources for node in styles.nodes), Resources())
 
 
-def _styles(
+def with_styles(
     streamlined: Streamlined,
     styles: Sequence[Style],
     why: str,

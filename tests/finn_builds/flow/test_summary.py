@@ -3,6 +3,7 @@
 import json
 
 from finn_builds.flow.summary import _synthesised
+
 from finn_builds.report.terminal import summary_table
 
 REPORT = {
