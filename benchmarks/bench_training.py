@@ -3,15 +3,13 @@
     python benchmarks/bench_training.py [--frames 100000] [--epochs 5] [--repeats 3] [--no-compiled]
 
 All ways train the same networks on the same surrogate jets in batches of 1,024 with Adam, in turns;
-the slow ones for fewer epochs (*usual* 2, on a quarter of the frames; *usual_one_thread* and *loop*
-up to 3):
+the slow ones for fewer epochs (*usual* 2, on a quarter of the frames; *usual_one_thread* up to 3):
 
 - *usual*: Brevitas as it comes: torch `DataLoader` over a `TensorDataset`, autograd, Adam, one
   model at a time; with as many threads as torch takes (in the first turn only), and
   (*usual_one_thread*) with one. All ratios are to the faster of the two: threads that wait for each
   other are slow where the machine is busy.
-- *loop*: `rules.train`: no loader, fused Adam, one thread; still Brevitas and autograd.
-- *one*: `loop.train` of one model in one thread.
+- *one*: `loop.train_many` of one model in one thread.
 - *sixteen*: sixteen models of a study (seeds and widths differ) in two processes, each training
   stacks of `--width` models; samples of all models are counted.
 - *compiled*: *one* and *sixteen* with `torch.compile`; the time that compiling takes is not in the
@@ -46,7 +44,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.record import machine, versions, write_result
 from brevitas_models import datasets
-from brevitas_models.train import recipe, rounds, rules
+from brevitas_models.train import recipe, rounds
 from brevitas_models.train.loop import Job, train_many
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rules import Frames
@@ -117,16 +115,6 @@ def usual(network: str, frames: Frames, epochs: int, threads: int) -> tuple[floa
 def scaled(seconds: tuple[float, float], factor: float) -> tuple[float, float]:
     """Return times for that many times as many frames."""
     return seconds[0] * factor, seconds[1] * factor
-
-
-def loop(network: str, frames: Frames, epochs: int) -> tuple[float, float]:
-    """Train one model with `rules.train`."""
-    chosen, clock = settings(network, 0, epochs), Clock()
-    rules.train(
-        rounds.initial_model(chosen), frames, first(frames), chosen.training, on_epoch=clock.mark
-    )
-    wall, cpu = clock.seconds()
-    return wall / (epochs - 1), cpu / (epochs - 1)
 
 
 def stack(
@@ -207,7 +195,6 @@ def main() -> None:
         ways: dict[str, tuple[int, Callable[[], tuple[float, ...]]]] = {
             "usual": (1, lambda: scaled(usual(network, few, 2, cores), parts)),  # noqa: B023
             "usual_one_thread": (1, lambda: usual(network, frames, slow, 1)),  # noqa: B023
-            "loop": (1, lambda: loop(network, frames, slow)),  # noqa: B023
             "one": (1, lambda: stack(network, frames, epochs, [0], False)),  # noqa: B023
             "sixteen": (
                 MODELS,
