@@ -87,7 +87,6 @@ class Hardware(Section):
 
     Attributes
     ----------
-    board : str
     frames : int
         Verified in simulation; a build takes three or more.
     synth : str
@@ -133,8 +132,6 @@ class Study(Section):
     ----------
     base : Recipe
         What all trainings have in common; it needs no name.
-    grids : tuple of Grid
-    bayes : Bayes or None
     """
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")

@@ -102,10 +102,8 @@ def changed(base: Recipe, key: str, value: Any, where: str) -> Recipe:
 
     Parameters
     ----------
-    base : Recipe
     key : str
         Of `PLACES`.
-    value : object
     where : str
         Key in the study's file, for the message.
 

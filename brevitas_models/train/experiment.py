@@ -35,12 +35,8 @@ class Experiment:
 
     Attributes
     ----------
-    recipe : Recipe
-    data : Dataset
-    teacher : Teacher or None
     compiled : bool
         Let torch compile the training steps; changes results in the last bits.
-    hooks : Hooks
     """
 
     recipe: Recipe
@@ -115,7 +111,8 @@ class Experiment:
         frames, validation = self.frames()
         arrays = (frames.x, frames.target, validation.x, validation.target)
         name = digest(*(array.numpy() for array in arrays))
-        return Trainee(self.recipe, frames, validation, key(self.recipe, name, self.compiled))
+        company = (self.recipe.data.folds, self.compiled)
+        return Trainee(self.recipe, frames, validation, key(self.recipe, name, *company))
 
     def fit(self) -> tuple[QuantMLP, list[EpochRecord]]:
         """Train a fresh model; return it as the last round left it, and all epochs."""
@@ -157,7 +154,6 @@ def run(
 
     Parameters
     ----------
-    recipe : Recipe
     teacher : Path or None
         QONNX file of a teacher.
     out : Path
@@ -165,10 +161,8 @@ def run(
         from an earlier training is replaced, at the end and as a whole.
     command : str
         What made it, for the record.
-    reporter : Reporter
     compiled : bool
         As in `Experiment`.
-    hooks : Hooks or None
 
     Returns
     -------

@@ -43,7 +43,6 @@ class Job:
         Trained in place; left with its best weights, in evaluation mode. Pruned weights stay so.
     frames, validation : Frames
         What to learn from, and what to judge by.
-    settings : TrainingSettings
     pruned : PruningSettings or None
         Of a gradual schedule; None: masks stay as they are.
     on_epoch : callable or None
