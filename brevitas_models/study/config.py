@@ -126,7 +126,7 @@ class Compute(Section):
 
 
 class Study(Section):
-    """All that a study is told.
+    """The settings of a study.
 
     Attributes
     ----------

@@ -21,9 +21,7 @@ from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import rules
 from brevitas_models.train.rules import EpochRecord, Frames, OnEpoch
-from brevitas_models.train.settings import (
-    TrainingSettings,
-)
+from brevitas_models.train.settings import TrainingSettings
 from brevitas_models.train.stacked.compiling import Compiled, decided
 from brevitas_models.train.stacked.stack import Stack
 from brevitas_models.train.stacked.step import FramePool, Step

@@ -19,9 +19,7 @@ from brevitas_models import pruning
 from brevitas_models.errors import UserError
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning.settings import PruningSettings
-from brevitas_models.train.settings import (
-    TrainingSettings,
-)
+from brevitas_models.train.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
