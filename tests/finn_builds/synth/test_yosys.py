@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from finn_builds.sparse.network import SparseLayer, SparseNetwork
 
 from finn_builds import tools
 from finn_builds.flow.synthesise import yosys_report
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.family import family_named
-from finn_builds.sparse.network import SparseLayer, SparseNetwork
 from finn_builds.stitch.design import TOP, Stage
 from finn_builds.synth import primitives, yosys
 from finn_builds.synth.counts import resources
