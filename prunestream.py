@@ -65,8 +65,8 @@ def build(words: Sequence[str], prog: str) -> None:
 
 def _build(cfg: BuildConfig, *, quiet: bool, as_json: bool) -> None:
     import finn_builds
-    from finn_builds.report.terminal import show_summary
     from finn_builds.run.progress import reporter
+    from finn_builds.run.terminal import show_summary
 
     result = finn_builds.build(cfg, reporter=reporter(sys.stderr, quiet=quiet))
     if not result.summary:
@@ -112,10 +112,11 @@ def compare(words: Sequence[str], prog: str) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     args = parser.parse_args(words)
+    from finn_builds.files import write_text
     from finn_builds.report.compare import compare as comparison_of
     from finn_builds.report.compare_page import comparison_page, page_path
     from finn_builds.report.compare_table import text_table
-    from finn_builds.run.state import disk_errors, write_text
+    from finn_builds.run.state import disk_errors
 
     comparison = comparison_of(args.folders)
     page = page_path(args.folders, args.out)
@@ -234,9 +235,9 @@ def study(words: Sequence[str], prog: str) -> None:
 def _hooks() -> Hooks:
     from brevitas_models.train.hooks import Hooks
     from deploy.tables import read_table
-    from finn_builds import costs
+    from finn_builds import api
 
-    return Hooks(costs.layer_luts, costs.build_row, costs.check_board, read_table)
+    return Hooks(api.layer_luts, api.build_row, api.check_board, read_table)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str], str], None]] = {
@@ -291,7 +292,7 @@ def main(argv: Sequence[str] | None = None, script: str | None = None) -> int:
 def _run(command: Callable[[Sequence[str], str], None], words: Sequence[str], prog: str) -> int:
     from brevitas_models.errors import UserError as TrainingError
     from finn_builds.errors import UserError, VerificationError
-    from finn_builds.report.terminal import show_error
+    from finn_builds.run.terminal import show_error
 
     try:
         command(words, prog)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, TextIO
 
-from finn_builds.report.terminal import console_on
+from finn_builds.run.terminal import console_on
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -18,7 +18,7 @@ from brevitas_models.model import checkpoint
 from brevitas_models.model.export import METADATA_KEY, export_qonnx
 from brevitas_models.train import card, experiment, recipe, rounds
 from deploy.tables import read_table
-from finn_builds import costs
+from finn_builds import api
 
 NAMES = ("digits", "jets", "jets_paper", "jets_tiny")
 JETS = NAMES[1:]
@@ -104,7 +104,7 @@ def test_hardware_of_the_card_is_about_what_the_network_costs_today(name):
     # The card has the figures of a build; the optimiser may have become better since.
     text = zoo.card_path(name).read_text()
     row = re.search(r"\| hardware \| ([\d,]+) LUT \(estimated\).* ([\d,]+) frames verified", text)
-    found = costs.logic_estimate(zoo.onnx_path(name))
+    found = api.logic_estimate(zoo.onnx_path(name))
     assert int(row[1].replace(",", "")) == pytest.approx(found.luts, rel=0.1)
     assert int(row[2].replace(",", "")) >= 1000
 

@@ -2,9 +2,8 @@
 
 import json
 
-from finn_builds.flow.summary import _synthesised
-
-from finn_builds.report.terminal import summary_table
+from finn_builds.flow.report import _synthesised
+from finn_builds.run.terminal import summary_table
 
 REPORT = {
     "(top)": {

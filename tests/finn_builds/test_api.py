@@ -8,7 +8,7 @@ import torch
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.export import export_bare
 from brevitas_models.model.quant_mlp import QuantMLP
-from finn_builds import BuildConfig, build, costs
+from finn_builds import BuildConfig, build
 from finn_builds.errors import UserError
 
 
@@ -27,23 +27,23 @@ def written(tmp_path: Path):
 
 def test_fewer_weights_and_fewer_bits_cost_less(written) -> None:
     model = network()
-    whole = costs.logic_estimate(written(model))
-    layers = costs.layer_luts(written(model))
+    whole = api.logic_estimate(written(model))
+    layers = api.layer_luts(written(model))
     assert len(layers) == 3 and all(luts > 0 for luts in layers)
     masks = model.masks()
     masks[0][:, :3] = False
     model.set_masks(masks)
-    assert costs.layer_luts(written(model))[0] < layers[0]
-    assert costs.logic_estimate(written(model)).luts < whole.luts
-    small = costs.logic_estimate(written(network(weight_bits=2, act_bits=2)))
+    assert api.layer_luts(written(model))[0] < layers[0]
+    assert api.logic_estimate(written(model)).luts < whole.luts
+    small = api.logic_estimate(written(network(weight_bits=2, act_bits=2)))
     assert small.luts < 0.8 * whole.luts
-    assert costs.logic_estimate(written(network()), clock_ns=6.0).latency > whole.latency
+    assert api.logic_estimate(written(network()), clock_ns=6.0).latency > whole.latency
 
 
 def test_empty_layers_cost_next_to_nothing(written) -> None:
     model = network()
     model.set_masks([torch.zeros_like(mask) for mask in model.masks()])
-    assert costs.layer_luts(written(model)) == [0, 0, 0]
+    assert api.layer_luts(written(model)) == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_row_is_counted_or_estimated_as_asked(monkeypatch: pytest.MonkeyPatch)
 
         Result.summary = summary
         monkeypatch.setattr("finn_builds.api.build", lambda config: Result)
-        return costs.build_row(Path("model.onnx"), "Pynq-Z1", synth, 40)
+        return api.build_row(Path("model.onnx"), "Pynq-Z1", synth, 40)
 
     found = row(SUMMARY, "none")
     assert (found["lut"], found["ff"], found["hardware_tool"]) == (10, None, "estimated")
@@ -89,8 +89,8 @@ def test_a_row_is_counted_or_estimated_as_asked(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.slow
 def test_a_row_is_built_and_verified(written) -> None:
-    row = costs.build_row(written(network(fold_batch_norm=True)), "Pynq-Z1", "none", 20)
+    row = api.build_row(written(network(fold_batch_norm=True)), "Pynq-Z1", "none", 20)
     assert (row["verified_frames"], row["mismatches"]) == (20, 0)
     assert row["lut"] > 0 and row["latency_cycles"] > 0
     with pytest.raises(UserError, match="Pynq-Z9"):
-        costs.check_board("Pynq-Z9")
+        api.check_board("Pynq-Z9")

@@ -8,7 +8,7 @@ from typing import TextIO
 
 import pytest
 
-from finn_builds.report.terminal import show_error, show_summary, summary_table
+from finn_builds.run.terminal import show_error, show_summary, summary_table
 from tests.finn_builds.terminal import ESCAPE, on_a_terminal
 
 DEVICE = {"LUT": 53200, "DSP": 220}
