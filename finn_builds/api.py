@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
@@ -183,7 +183,7 @@ def build_row(model: Path, board: str, synth: str, frames: int) -> dict[str, Any
             board=board,
             model=str(model),
             style="sparse",
-            synth=synth,
+            synth=cast(Any, synth),  # checked there
             verify_frames=frames,
             output_dir=Path(folder),
         )

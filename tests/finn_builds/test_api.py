@@ -8,7 +8,7 @@ import torch
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.export import export_bare
 from brevitas_models.model.quant_mlp import QuantMLP
-from finn_builds import BuildConfig, build
+from finn_builds import BuildConfig, api, build
 from finn_builds.errors import UserError
 
 
