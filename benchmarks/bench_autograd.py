@@ -4,9 +4,9 @@
 
 Both compute the same forward pass of the same stack; for autograd the quantisers of
 `brevitas_models.train.stacked` round and clip with straight-through gradients. Each is a whole
-optimiser step with 1,024 frames, in turns; gradients are compared first. Prints median and range
-over the turns of the ratio *time with autograd / time with the written-out pass*, in processor and
-in wall time.
+optimiser step with 1,024 frames, in turns; gradients are compared first. Prints the median and
+range over the turns of the ratio *time with autograd / time with the written-out pass*, in
+processor and in wall time.
 """
 
 from __future__ import annotations

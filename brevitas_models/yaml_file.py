@@ -1,4 +1,4 @@
-"""YAML files of settings: read, checked by pydantic, faults told in this project's words."""
+"""YAML files of settings: read, checked by pydantic, faults in this project's words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load(path: Path, what: str, make: Callable[[object], Made]) -> Made:
     what : str
         What the file is of, for messages.
     make : callable
-        Checks what the file holds; its errors are told with the file's name.
+        Checks what the file holds; its errors get the file's name.
 
     Raises
     ------
@@ -47,15 +47,15 @@ def load(path: Path, what: str, make: Callable[[object], Made]) -> Made:
             f"{path}: no such file; expected the YAML of a {what}, check the path"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read as a YAML file ({error}); save it anew") from None
+        raise UserError(f"{path}: can't be read as a YAML file ({error}); save it again") from None
     except yaml.YAMLError as error:
         raise UserError(
-            f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it"
+            f"{path}: not valid YAML ({' '.join(str(error).split())}); fix it"
         ) from None
     try:
         return make(values)
     except UserError as error:
-        raise UserError(f"{path}: {error}; mend it there") from None
+        raise UserError(f"{path}: {error}; fix it there") from None
 
 
 def check(file: type[AnySection], values: object) -> AnySection:

@@ -1,20 +1,9 @@
 """What a trained model is worth and what it costs: one file a subject, pure functions."""
 
 from brevitas_models.metrics.accuracy import accuracy_figures, accuracy_lines, chance_line
-from brevitas_models.metrics.cost import layer_bops, network_bops, weight_bits
-from brevitas_models.metrics.information import (
-    aiq,
-    geometric_mean,
-    layer_efficiency,
-    neural_efficiency,
-    state_entropy,
-)
-from brevitas_models.metrics.measured import (
-    cost_figures,
-    figure_lines,
-    measure,
-    score_figures,
-)
+from brevitas_models.metrics.cost import network_bops, weight_bits
+from brevitas_models.metrics.information import aiq, geometric_mean, neural_efficiency
+from brevitas_models.metrics.measured import cost_figures, figure_lines, measure, score_figures
 from brevitas_models.metrics.roc import background_efficiency, probabilities, roc_auc
 
 __all__ = [
@@ -26,14 +15,11 @@ __all__ = [
     "cost_figures",
     "figure_lines",
     "geometric_mean",
-    "layer_bops",
-    "layer_efficiency",
     "measure",
     "network_bops",
     "neural_efficiency",
     "probabilities",
     "roc_auc",
     "score_figures",
-    "state_entropy",
     "weight_bits",
 ]

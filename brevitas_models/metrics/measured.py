@@ -50,7 +50,7 @@ def measure(
 def score_figures(
     truth: Labels, scores: npt.NDArray[np.float64], class_names: Sequence[str]
 ) -> dict[str, float]:
-    """Return how well classes are told apart.
+    """Return how well the classes are separated.
 
     Parameters
     ----------

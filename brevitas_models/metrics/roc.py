@@ -1,4 +1,4 @@
-"""How well each class is told from the rest: area under the ROC curve, background efficiency."""
+"""Each class against the rest: area under the ROC curve, background efficiency."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def export_bare(model: QuantMLP, path: Path) -> Path:
 
 def _trace(deployed: nn.Module, frame: Tensor, path: str) -> None:
     with warnings.catch_warnings():
-        # Brevitas tells at import that an optional package for hardware of others is not there.
+        # Brevitas warns at import that an optional package for other hardware is missing.
         warnings.filterwarnings("ignore", message="fast_hadamard_transform")
         from brevitas.export import export_qonnx as brevitas_export
     # With the TorchScript exporter: ten times as fast here as the newer one.
@@ -190,7 +190,7 @@ class _Quantised(nn.Module):
 
 
 class _Layer(nn.Module):
-    """A Linear layer on integers and the BatchNorm behind it, all parameters constant."""
+    """A Linear layer on integers and the BatchNorm after it, all parameters constant."""
 
     @torch.no_grad()
     def __init__(

@@ -135,13 +135,13 @@ class MaskedLinear(qnn.QuantLinear):
 
 
 class FoldedLinear(MaskedLinear):
-    """A Linear layer with the BatchNorm behind it folded in before the weight is quantised.
+    """A Linear layer with the BatchNorm after it folded in before the weight is quantised.
 
     In training the statistics are those of the batch, computed with the float weight (Jacob et al.,
     "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"
     (2018), arXiv 1712.05877, section 3.2). The offset is snapped to whole steps of the accumulator
     plus a quarter: with power-of-two scales no sum then falls on a rounding tie, so the steps of
-    the activation behind are all of the same size.
+    the activation after it are all of the same size.
     """
 
     scale_in_training = True

@@ -208,7 +208,7 @@ def _linear(config: MLPConfig, index: int, norm: nn.Module | None) -> MaskedLine
 
 
 def activation(bits: int, quantizer: type[ExtendedInjector] | None, *, signed: bool) -> nn.Module:
-    """Return the activation layer behind a hidden layer.
+    """Return the activation layer after a hidden layer.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def activation(bits: int, quantizer: type[ExtendedInjector] | None, *, signed: b
 
 @contextmanager
 def _parameters_kept() -> Iterator[None]:
-    # Brevitas by default makes every quantiser anew while loading. Ours hold nothing derived from
+    # By default Brevitas makes every quantiser again while loading. Ours hold nothing derived from
     # what is loaded, and an optimiser made before would go on with the discarded scales.
     before = brevitas.config.REINIT_ON_STATE_DICT_LOAD
     brevitas.config.REINIT_ON_STATE_DICT_LOAD = False

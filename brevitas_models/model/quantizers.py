@@ -1,7 +1,7 @@
 """The quantisers of weights, activations and inputs, as Brevitas injectors.
 
 What differs from Brevitas' own ready-made ones: a tensor or row of which everything is pruned
-gets the scale 1 (not a tiny number that would blow up every threshold behind it), and activation
+gets the scale 1 (not a tiny number that would blow up every threshold after it), and activation
 scales are plain parameters with a start value, so that a checkpoint holds the whole state and no
 count of warm-up steps is hidden in a module.
 """
@@ -134,7 +134,7 @@ class UnsignedAct(_IntAct):
 class BipolarAct(_Bipolar, ActQuantSolver):
     """The sign, -1 or +1 (zero counts as positive); gradients pass between -1 and 1.
 
-    Its scale is fixed: a factor here is the same as one in the scale of the weights behind it.
+    Its scale is fixed: a factor here is the same as one in the scale of the weights after it.
     """
 
     tensor_quant = ClampedBinaryQuant

@@ -151,7 +151,7 @@ def _masks_of_neurons(weights: Sequence[Tensor], alive: Sequence[Tensor]) -> lis
 
 
 def _largest(scores: Tensor, share: float) -> Tensor:
-    # Stable, so that equal magnitudes are told apart the same way on every machine.
+    # Stable, so that ties of magnitudes are broken the same way on every machine.
     order = torch.argsort(scores, stable=True)
     kept = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
     kept[order[: round(share * len(scores))]] = False

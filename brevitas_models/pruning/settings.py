@@ -42,7 +42,7 @@ class PruningSettings(Section):
     cost : str
         What ``hardware`` takes a weight to cost. ``digits``: the non-zero signed digits of the
         quantised weight, times the bits of the layer's input; ``estimate``: the digits, times what
-        one costs in this layer by the build's own estimate, computed anew before each training.
+        one costs in this layer by the build's own estimate, computed again before each training.
     """
 
     schedule: Literal["gradual", "one_shot", "fine_tuning", "lottery_ticket"] = "gradual"

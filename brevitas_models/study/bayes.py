@@ -1,7 +1,7 @@
 """Bayesian optimisation of layer sizes with Optuna's Gaussian-process sampler.
 
-No state is kept but the results themselves: the sampler is made anew for each suggestion, with a
-seed of its own, and told of all that is known. A search that was interrupted goes on as if it had
+No state is kept but the results themselves: the sampler is made again for each suggestion, with a
+seed of its own, and given all that is known. A search that was interrupted goes on as if it had
 not been.
 """
 

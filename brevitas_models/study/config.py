@@ -87,7 +87,6 @@ class Hardware(Section):
 
     Attributes
     ----------
-    board : str
     frames : int
         Verified in simulation; a build takes three or more.
     synth : str
@@ -127,14 +126,12 @@ class Compute(Section):
 
 
 class Study(Section):
-    """All that a study is told.
+    """The settings of a study.
 
     Attributes
     ----------
     base : Recipe
         What all trainings have in common; it needs no name.
-    grids : tuple of Grid
-    bayes : Bayes or None
     """
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")

@@ -24,7 +24,6 @@ class StudyData:
 
     Parameters
     ----------
-    study : Study
     teacher : Path or None
         QONNX file of a teacher.
     read_table : callable or None
@@ -32,10 +31,8 @@ class StudyData:
 
     Attributes
     ----------
-    data : Dataset
     about : str
         The data that were found and the teacher, with checksums.
-    arrays : list of array
     """
 
     def __init__(

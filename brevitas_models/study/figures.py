@@ -22,7 +22,7 @@ METRICS = {
     "background_efficiency": "background efficiency at 50 % signal",
     "neural_efficiency": "neural efficiency",
 }
-# Columns by which curves of a figure are told apart, and the values that are of the plain case.
+# Columns by which the curves of a figure differ, and the values that are of the plain case.
 VARIANTS: dict[str, tuple[str, ...]] = {
     "schedules": ("bits", "schedule"),
     "batch_norm": ("bits", "schedule", "batch_norm"),

@@ -34,8 +34,6 @@ class Progress:
 
     Attributes
     ----------
-    store : Store
-    frames : StudyData
     attempts : int
         How often a point may fail.
     layer_luts : callable or None

@@ -48,7 +48,7 @@ class Point:
     trial: int | None = None
 
     def columns(self) -> dict[str, Any]:
-        """Return the settings that tell this point from others, as columns of the table."""
+        """Return the settings in which this point differs from others, as columns of the table."""
         chosen = self.recipe
         weight, act = set(chosen.network.weight_widths), set(chosen.network.act_widths)
         widths = weight | act
@@ -102,10 +102,8 @@ def changed(base: Recipe, key: str, value: Any, where: str) -> Recipe:
 
     Parameters
     ----------
-    base : Recipe
     key : str
         Of `PLACES`.
-    value : object
     where : str
         Key in the study's file, for the message.
 

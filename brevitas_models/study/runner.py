@@ -48,7 +48,6 @@ def run(
 
     Parameters
     ----------
-    study : Study
     out : Path
         Folder of the study. What an earlier run finished there is kept.
     teacher : Path or None
@@ -59,8 +58,6 @@ def run(
         Of this machine; None: one for each core.
     with_hardware : bool
         Build rows and add LUTs, FFs, latency and verified frames.
-    reporter : Reporter or None
-    hooks : Hooks or None
 
     Returns
     -------

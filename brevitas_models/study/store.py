@@ -19,10 +19,6 @@ class Store(RoundStore):
     ----------
     out : Path
         Made if it is not there.
-
-    Attributes
-    ----------
-    table, failures, figures : Path
     """
 
     def __init__(self, out: Path) -> None:

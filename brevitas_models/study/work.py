@@ -50,9 +50,6 @@ class Task:
 
     Attributes
     ----------
-    members : tuple of Member
-    round : int
-    class_names : tuple of str
     compiled : bool or "auto"
         As in `loop.train_many`.
     layer_luts : callable or None
@@ -81,7 +78,6 @@ def run(task: Task, arrays: Mapping[int, np.ndarray]) -> list[Outcome]:
 
     Parameters
     ----------
-    task : Task
     arrays : mapping of int to array
         Features, targets and classes that the members refer to.
 

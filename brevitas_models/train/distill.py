@@ -149,7 +149,7 @@ def _read(path: Path) -> tuple[Any, bool]:
             f"{path}: not a readable ONNX file (there is no graph in it); give another one"
         )
     with warnings.catch_warnings():
-        # qonnx tells of every old-style domain name that it converts.
+        # qonnx warns of every old-style domain name that it converts.
         warnings.simplefilter("ignore")
         model = ModelWrapper(proto)
         # Looked up here, since the clean-up does not keep what a file says about itself.
@@ -185,7 +185,7 @@ def mix_neighbours(
         Standardised features to start from, each used about equally often.
     pool : array (m, n_features)
         Standardised features among which neighbours are sought; may be `centres` itself. Of more
-        than 20,000 a random part is taken, since so many lie close enough anyway.
+        than 20,000 a random part is taken, since enough of them lie close anyway.
     samples : int
         Number of inputs to draw.
     neighbours : int

@@ -35,12 +35,8 @@ class Experiment:
 
     Attributes
     ----------
-    recipe : Recipe
-    data : Dataset
-    teacher : Teacher or None
     compiled : bool
         Let torch compile the training steps; changes results in the last bits.
-    hooks : Hooks
     """
 
     recipe: Recipe
@@ -115,7 +111,8 @@ class Experiment:
         frames, validation = self.frames()
         arrays = (frames.x, frames.target, validation.x, validation.target)
         name = digest(*(array.numpy() for array in arrays))
-        return Trainee(self.recipe, frames, validation, key(self.recipe, name, self.compiled))
+        company = (self.recipe.data.folds, self.compiled)
+        return Trainee(self.recipe, frames, validation, key(self.recipe, name, *company))
 
     def fit(self) -> tuple[QuantMLP, list[EpochRecord]]:
         """Train a fresh model; return it as the last round left it, and all epochs."""
@@ -151,13 +148,12 @@ def run(
     """Train a model as its recipe says, measure it and write all about it into a folder.
 
     With ``data.folds`` above 1 it is measured on all frames by that many siblings of the model,
-    each of which has not seen the frames that it is measured on; the model itself then is trained
-    on all frames. Where there is more than one training, the finished ones are kept in
-    `outputs.unfinished` until all is written, and the same call goes on from there.
+    each of which has not seen the frames that it is measured on; the model itself is trained on all
+    frames, side by side with them. Where there is more than one training, finished rounds are kept
+    in `outputs.unfinished` until all is written, and the same call goes on from there.
 
     Parameters
     ----------
-    recipe : Recipe
     teacher : Path or None
         QONNX file of a teacher.
     out : Path
@@ -165,10 +161,8 @@ def run(
         from an earlier training is replaced, at the end and as a whole.
     command : str
         What made it, for the record.
-    reporter : Reporter
     compiled : bool
         As in `Experiment`.
-    hooks : Hooks or None
 
     Returns
     -------
@@ -204,23 +198,17 @@ def run(
         experiment = dataclasses.replace(experiment, data=with_test_frames(data))
     kept = outputs.unfinished(out) if parts or len(plan(recipe)) > 1 else None
     *siblings, results = _trained([*parts, experiment], kept, reporter)
-    if parts:
-        figures = _cross_fitted(parts, siblings)
     model = results[-1].model(recipe.network)
-    if chosen.folds == 1:
-        scores = metrics.score_figures(
-            data.y_test, experiment.probabilities(model), data.class_names
-        )
-        figures = metrics.accuracy_figures(*experiment.answers(model)) | scores
-    seen = [data.x_test] if chosen.folds == 1 else [data.x_train, data.x_val, data.x_test]
-    x = torch.from_numpy(_scaler(data).transform(np.concatenate(seen)))
-    figures |= metrics.cost_figures(model, x, figures["auc"])
+    measured = parts or [experiment]
+    figures = _measured(measured, siblings or [results])
+    x = _scaler(data).transform(np.concatenate([one.data.x_test for one in measured]))
+    figures |= metrics.cost_figures(model, torch.from_numpy(x), figures["auc"])
 
     what = "surrogate frames (not real data)" if data.surrogate else f"{data.name}, frames unseen"
     for line in (*metrics.accuracy_lines(figures, what), *metrics.figure_lines(figures)):
         reporter.result(line)
-    tested = [data.y_test] if chosen.folds == 1 else [data.y_train, data.y_val, data.y_test]
-    if hint := metrics.chance_line(figures["accuracy"], np.concatenate(tested)):
+    truth = np.concatenate([one.data.y_test for one in measured])
+    if hint := metrics.chance_line(figures["accuracy"], truth):
         reporter.result(hint)
     info = record.checkpoint_info(recipe, experiment.data, asked, results[-1], figures, command)
     with outputs.folder(out, recipe.name) as stage:
@@ -271,21 +259,21 @@ def _trained(
     return [found[index] for index in range(len(trainees))]
 
 
-def _cross_fitted(
-    siblings: Sequence[Experiment], results: Sequence[Sequence[RoundResult]]
+def _measured(
+    experiments: Sequence[Experiment], results: Sequence[Sequence[RoundResult]]
 ) -> dict[str, float]:
-    """Measure siblings of a model, each on a part of the frames that it has not seen."""
-    models = [
-        rounds[-1].model(one.recipe.network) for one, rounds in zip(siblings, results, strict=True)
+    """Measure what experiments gave, each on its own test set, all frames taken together."""
+    pairs = [
+        (one, rounds[-1].model(one.recipe.network))
+        for one, rounds in zip(experiments, results, strict=True)
     ]
-    parts = [one.answers(model) for one, model in zip(siblings, models, strict=True)]
-    scores = [one.probabilities(model) for one, model in zip(siblings, models, strict=True)]
-    truths, own, asked = zip(*parts, strict=True)
-    teacher = None if siblings[0].teacher is None else np.concatenate(asked)
+    truths, own, asked = zip(*(one.answers(model) for one, model in pairs), strict=True)
+    scores = np.concatenate([one.probabilities(model) for one, model in pairs])
+    teacher = None if experiments[0].teacher is None else np.concatenate(asked)
     truth = np.concatenate(truths)
     return {
         **metrics.accuracy_figures(truth, np.concatenate(own), teacher),
-        **metrics.score_figures(truth, np.concatenate(scores), siblings[0].data.class_names),
+        **metrics.score_figures(truth, scores, experiments[0].data.class_names),
     }
 
 

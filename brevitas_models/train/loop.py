@@ -21,9 +21,7 @@ from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import rules
 from brevitas_models.train.rules import EpochRecord, Frames, OnEpoch
-from brevitas_models.train.settings import (
-    TrainingSettings,
-)
+from brevitas_models.train.settings import TrainingSettings
 from brevitas_models.train.stacked.compiling import Compiled, decided
 from brevitas_models.train.stacked.stack import Stack
 from brevitas_models.train.stacked.step import FramePool, Step
@@ -43,7 +41,6 @@ class Job:
         Trained in place; left with its best weights, in evaluation mode. Pruned weights stay so.
     frames, validation : Frames
         What to learn from, and what to judge by.
-    settings : TrainingSettings
     pruned : PruningSettings or None
         Of a gradual schedule; None: masks stay as they are.
     on_epoch : callable or None

@@ -1,4 +1,4 @@
-"""How a training run tells what it is doing: a bar on a terminal, plain lines elsewhere."""
+"""How a training run shows what it is doing: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reporter:
     Parameters
     ----------
     quiet : bool
-        Print nothing but what `result` is told.
+        Print nothing but what `result` is given.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -57,7 +57,7 @@ class Reporter:
         Yields
         ------
         callable
-            To be told of every epoch and its round.
+            Takes every epoch and its round.
         """
         if len(rounds) == 1:
             with self.training(title, epochs) as tell:

@@ -35,9 +35,6 @@ def checkpoint_info(
 
     Parameters
     ----------
-    recipe : Recipe
-    data : Dataset
-    teacher : Teacher or None
     last : RoundResult
         The round that gave the weights.
     figures : mapping of str to float

@@ -112,7 +112,7 @@ def plan(recipe: Recipe) -> tuple[Round, ...]:
 
 
 def kind(recipe: Recipe, frames: int) -> Hashable:
-    """Return a key: recipes of equal keys, with so many frames, can be trained side by side."""
+    """Return a key: recipes of equal keys with this number of frames can be side by side."""
     chosen = recipe.training
     return (
         stackable(recipe.network),

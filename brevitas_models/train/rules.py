@@ -19,9 +19,7 @@ from brevitas_models import pruning
 from brevitas_models.errors import UserError
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning.settings import PruningSettings
-from brevitas_models.train.settings import (
-    TrainingSettings,
-)
+from brevitas_models.train.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -100,11 +98,9 @@ def prune(
 
     Parameters
     ----------
-    model : QuantMLP
     before, now : float
         Parts of all steps made before and after the last one. Once `before` has reached the end
         of the schedule the masks stay as they are.
-    settings : PruningSettings
     seed : int
         Of pruning by chance.
     """
@@ -128,7 +124,6 @@ def evaluate(model: QuantMLP, x: Tensor, statistics: Tensor | None = None) -> Te
     ----------
     model : QuantMLP
         Left in evaluation mode.
-    x : Tensor
     statistics : Tensor or None
         Training features, for a BatchNorm that keeps no running statistics.
     """
@@ -181,8 +176,6 @@ def out_of_patience(best_epoch: int, settings: TrainingSettings, epoch: int) -> 
     ----------
     best_epoch : int
         The last epoch in which it fell; 0: none yet.
-    settings : TrainingSettings
-    epoch : int
     """
     if settings.patience is None or best_epoch == 0:
         return False

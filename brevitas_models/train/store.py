@@ -39,7 +39,6 @@ def key(recipe: Recipe, frames: str, *label: object) -> str:
 
     Parameters
     ----------
-    recipe : Recipe
     frames : str
         `digest` of the frames. What the recipe says of where they come from does not matter.
     *label

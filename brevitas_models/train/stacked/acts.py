@@ -2,7 +2,7 @@
 
 Values and gradients are those of `quantizers.UnsignedAct`, `SignedAct`, `BipolarAct`. What passes
 from layer to layer are the quantised values in steps of their scale: the scale itself is left to
-the weights behind, which are fewer.
+the weights after it, which are fewer.
 """
 
 from __future__ import annotations

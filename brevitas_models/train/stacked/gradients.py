@@ -49,7 +49,7 @@ def gradients(
         What the running statistics become.
     factors : list of Tensor
         Small tensors that every frame is computed with, of no use outside: what is returned
-        the compiler works out once, anything else it may work out anew for every frame.
+        the compiler works out once, anything else it may work out again for every frame.
     """
     m, n = network.models, x.shape[1]
     x = x.expand(m, -1, -1)

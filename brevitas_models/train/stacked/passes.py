@@ -84,7 +84,7 @@ class Passes:
     def _plain(
         self, layer: int, x: Tensor, scale: Tensor | None, gain: Tensor | None
     ) -> tuple[Tensor, tuple[Any, ...]]:
-        """Linear layer, with BatchNorm behind it if there is one."""
+        """Linear layer, with BatchNorm after it if there is one."""
         net = self.net
         weight, bias = _times(self.quantised[layer], scale), self._part(net.biases[layer])
         z = torch.bmm(x, weight.mT)

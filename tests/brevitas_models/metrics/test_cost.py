@@ -8,6 +8,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.inference_cost import inference_cost
 
 from brevitas_models import metrics
+from brevitas_models.metrics import cost
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.export import export_qonnx
 from brevitas_models.model.quant_mlp import QuantMLP
@@ -30,7 +31,7 @@ EIGHTY_PERCENT = 1 - math.prod(1 - part for part in OF_THE_REST)
 def test_values_of_the_paper(bits, pruned, expected):
     widths = (32, bits, bits, bits)
     total = sum(
-        metrics.layer_bops(n_in, n_out, came, bits, pruned)
+        cost.layer_bops(n_in, n_out, came, bits, pruned)
         for n_in, n_out, came in zip(LAYERS, LAYERS[1:], widths, strict=False)
     )
     assert round(total) == expected

@@ -11,27 +11,30 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import entropy
 
 from brevitas_models import metrics
+from brevitas_models.metrics import information
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train import rules
 from brevitas_models.train.rules import Frames
 from brevitas_models.train.settings import TrainingSettings
+from tests.brevitas_models.train.reference import train_one
 
 
 def test_by_hand():
     # Four states of two neurons, each as often: 2 bits for 2 neurons.
     z = np.array([[-1.0, -1.0], [-1.0, 2.0], [3.0, -1.0], [0.1, 0.1]])
-    assert metrics.layer_efficiency(z) == pytest.approx(1.0)
+    assert information.layer_efficiency(z) == pytest.approx(1.0)
     # Zero is not active; states 3 : 1 have 0.8113 bits.
     z = np.array([[0.0, 1.0], [-5.0, 1.0], [-1.0, 2.0], [1.0, 1.0]])
-    assert metrics.layer_efficiency(z) == pytest.approx(0.811278 / 2, rel=1e-5)
-    assert metrics.layer_efficiency(np.ones((7, 3))) == 0
+    assert information.layer_efficiency(z) == pytest.approx(0.811278 / 2, rel=1e-5)
+    assert information.layer_efficiency(np.ones((7, 3))) == 0
 
 
 @given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 50), st.integers(1, 20))))
 def test_entropy_against_scipy(active):
     counts = Counter(map(tuple, active.tolist())).values()
-    assert metrics.state_entropy(active) == pytest.approx(entropy(list(counts), base=2), abs=1e-12)
+    assert information.state_entropy(active) == pytest.approx(
+        entropy(list(counts), base=2), abs=1e-12
+    )
 
 
 def test_means():
@@ -58,7 +61,7 @@ def test_of_a_trained_network(network):
     x = 2 * torch.eye(3)[y] + torch.randn(300, 3, generator=generator)
     torch.manual_seed(0)
     model = QuantMLP(MLPConfig.from_dict({"layers": [3, 6, 4, 3], **network}))
-    rules.train(model, Frames(x, y), Frames(x, y), TrainingSettings(epochs=2, batch_size=64))
+    train_one(model, Frames(x, y), Frames(x, y), TrainingSettings(epochs=2, batch_size=64))
     seen: list[torch.Tensor] = []
     # Where BatchNorm is a layer of its own its output counts, else that of Linear.
     watched = [

@@ -15,9 +15,7 @@ from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import experiment, recipe, rounds, rules
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rules import EpochRecord, Frames
-from brevitas_models.train.settings import (
-    TrainingSettings,
-)
+from brevitas_models.train.settings import TrainingSettings
 from brevitas_models.train.stacked.step import Step
 from tests.brevitas_models.train.reference import train_one, weight_norm
 

@@ -14,9 +14,7 @@ from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import recipe, rounds, rules
 from brevitas_models.train.loop import Job, train_many
 from brevitas_models.train.rules import EpochRecord, Frames
-from brevitas_models.train.settings import (
-    TrainingSettings,
-)
+from brevitas_models.train.settings import TrainingSettings
 from brevitas_models.train.stacked.gradients import gradients
 from brevitas_models.train.stacked.network import Network
 from brevitas_models.train.stacked.stack import Stack, stackable
