@@ -26,11 +26,13 @@ _OWN = ("board_configs", "brevitas_models", "deploy", "finn_builds", "prunestrea
 
 
 class _Parser(argparse.ArgumentParser):
-    """Ends a mistake on the command line with one line."""
+    """Its errors end as every other mistake of the user does."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the message and leave with exit code 2."""
-        self.exit(2, f"error: {message} (see --help)\n")
+        """Raise a `UserError` instead of printing the usage and leaving."""
+        from finn_builds.errors import UserError
+
+        raise UserError(f"{message} (see --help)")
 
 
 def build(words: Sequence[str], prog: str) -> None:
@@ -268,34 +270,34 @@ def main(argv: Sequence[str] | None = None, script: str | None = None) -> int:
         found = ".".join(map(str, sys.version_info[:3]))
         print(f"error: Python 3.11 or newer is needed, found {found}", file=sys.stderr)
         return 2
-    words = sys.argv[1:] if argv is None else argv
-    parser = _Parser(prog="prunestream", description="Pruned networks to verified FPGA designs.")
-    parser.add_argument("command", choices=COMMANDS, help="prunestream COMMAND --help says more")
-    command = parser.parse_args(words[:1]).command
-    prog = f"prunestream {command}"
-    if script is not None:
-        prog = script if command in ("build", "train") else f"{script} {command}"
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        with warnings.catch_warnings():
-            if command in _TRAINING:
-                # Those of torch and qonnx are about their own insides: nothing a user could act on.
-                warnings.simplefilter("ignore")
-            return _run(COMMANDS[command], words[1:], prog)
+        return _run(words, script)
     except ModuleNotFoundError as error:
         package = (error.name or _OWN[0]).partition(".")[0]
         if package in _OWN:
             raise
-        print(f"error: {_not_installed(package, command)}", file=sys.stderr)
+        print(f"error: {_not_installed(package, words[0])}", file=sys.stderr)
         return 2
 
 
-def _run(command: Callable[[Sequence[str], str], None], words: Sequence[str], prog: str) -> int:
+def _run(words: list[str], script: str | None) -> int:
     from brevitas_models.errors import UserError as TrainingError
     from finn_builds.errors import UserError, VerificationError
     from finn_builds.run.terminal import show_error
 
     try:
-        command(words, prog)
+        parser = _Parser(prog="prunestream", description="Pruned networks to FPGA designs.")
+        parser.add_argument("command", choices=COMMANDS, help="its --help says more")
+        command = parser.parse_args(words[:1]).command
+        prog = f"prunestream {command}"
+        if script is not None:
+            prog = script if command in ("build", "train") else f"{script} {command}"
+        with warnings.catch_warnings():
+            if command in _TRAINING:
+                # Those of torch and qonnx are about their own insides: nothing a user could act on.
+                warnings.simplefilter("ignore")
+            COMMANDS[command](words[1:], prog)
         sys.stdout.flush()
     except (UserError, VerificationError) as error:
         show_error(error, sys.stderr)

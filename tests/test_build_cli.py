@@ -30,10 +30,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def failed(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     """Run the command, check that it fails as a user's mistake must, and return its message."""
-    try:
-        code = command.main(list(argv))
-    except SystemExit as leaving:
-        code = leaving.code
+    code = command.main(list(argv))
     out, err = capsys.readouterr()
     assert code == 2
     assert out == ""
@@ -288,11 +285,7 @@ class TestPrunestream:
     def test_mistakes(
         self, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
     ) -> None:
-        try:
-            code = prunestream.main(argv)
-        except SystemExit as leaving:
-            code = leaving.code
-        assert code == 2
+        assert prunestream.main(argv) == 2
         assert capsys.readouterr().err.startswith(message)
 
     def test_help_is_in_its_own_name(self, capsys: pytest.CaptureFixture[str]) -> None:
