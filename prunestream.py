@@ -72,9 +72,13 @@ def _build(cfg: BuildConfig, *, quiet: bool, as_json: bool) -> None:
 
     result = finn_builds.build(cfg, reporter=reporter(sys.stderr, quiet=quiet))
     if not result.summary:
-        last = (*result.reused, *result.ran)[-1]
-        stopped = {"stopped_after": last, "out_dir": str(result.out)}
-        print(json.dumps(stopped, indent=2) if as_json else f"stopped after {last}: {result.out}")
+        last, finished = (*result.reused, *result.ran)[-1], result.finished_out
+        if as_json:
+            stopped = {"stopped_after": last, "out_dir": result.out, "finished_build": finished}
+            print(json.dumps(stopped, indent=2, default=str))
+        else:
+            stays = f"; the finished build in {finished} stays as it is" if finished else ""
+            print(f"stopped after {last}: {result.out}{stays}")
     elif as_json:
         print(json.dumps(result.summary, indent=2, default=str))
     else:

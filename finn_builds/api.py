@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build.
+    """A finished build, or the part of it that ``stop_step`` asked for.
 
     Attributes
     ----------
     out : Path
-        The build folder.
+        The folder with the results. It is the build folder, except where a finished build in it
+        had to run steps again and was stopped before its last one.
+    finished_out : Path or None
+        In that case the build folder: its finished build stays as it is.
     summary : dict
-        Headline figures, the contents of ``report/summary.json``; empty when the build was told
-        to stop before its last step.
+        Headline figures, the contents of ``report/summary.json``; empty when the build was
+        stopped before its last step.
     ran, reused : tuple of str
         Steps that were run, and steps taken from an earlier run.
     seconds : dict of str to float
@@ -39,6 +42,7 @@ class BuildResult:
     """
 
     out: Path
+    finished_out: Path | None
     summary: dict[str, Any]
     ran: tuple[str, ...]
     reused: tuple[str, ...]
@@ -105,7 +109,8 @@ def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResu
     cfg = config.validate()
     result = run_steps(STEPS, cfg, reporter=reporter)
     summary = read_json(result.out / SUMMARY_FILE) if result.complete else {}
-    return BuildResult(result.out, summary, result.ran, result.reused, result.seconds)
+    finished_out = None if result.out == cfg.out else cfg.out
+    return BuildResult(result.out, finished_out, summary, result.ran, result.reused, result.seconds)
 
 
 @dataclass(frozen=True)

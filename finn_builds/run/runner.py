@@ -45,6 +45,7 @@ from finn_builds.tools import ToolMissing
 
 __all__ = ["RunResult", "Step", "result_of", "run_steps"]
 
+#: What the runner itself writes besides the steps' files.
 _RUNNERS = (disk.STATE_FILE, disk.SCRATCH, disk.TRASH, disk.NEXT, LOG_FILE, LOCK_FILE)
 
 
@@ -100,28 +101,15 @@ def run_steps(
     UserError
         A step name is unknown, the folder is in use or is not a build folder, steps before
         ``start_step`` are not finished, or a step raised it. A folder that this run has created is
-        removed again, unless a tool or room on the disk is all that is missing.
+        removed again, unless only a tool or room on the disk is missing.
     """
-    reporter = reporter or Reporter()
-    run = _Run(list(steps), cfg, reporter)
+    run = _Run(list(steps), cfg, reporter or Reporter())
     created = disk.claim(cfg.out)
     try:
         with disk.disk_errors(cfg.out), folder_lock(cfg.out):
-            first_build = not (cfg.out / disk.STATE_FILE).exists()
-            try:
-                with disk.disk_errors(cfg.out):
-                    return run.execute()
-            except (UserError, KeyboardInterrupt) as error:
-                # A first build that never can succeed, or has not got anywhere, leaves nothing.
-                hopeless = isinstance(error, UserError) and not isinstance(
-                    error, ToolMissing | disk.DiskError
-                )
-                if first_build and (hopeless or not run.state.steps):
-                    disk.empty(cfg.out)
-                raise
-            finally:
-                reporter.close()
+            return run.execute()
     finally:
+        run.reporter.close()
         disk.remove_empty(created)
 
 
@@ -129,33 +117,45 @@ class _Run:
     """One run over one locked folder."""
 
     def __init__(self, steps: list[Step], cfg: BuildConfig, reporter: Reporter) -> None:
+        check_ownership(steps)
         self.steps = steps
         self.names = [step.name for step in steps]
+        self.outputs = {output for step in steps for output in step.outputs}
         self.cfg = cfg
-        self.out = cfg.out
         self.reporter = reporter
-        self.state = disk.State()
-        self.strays: list[str] = []
-        check_ownership(steps)
         self.first, self.last = select(steps, cfg)
         self.fields = cfg.field_digests()
         self.keys = step_keys(steps, cfg)
+        self.out = cfg.out  # the folder to work in
+        self.state = disk.State()  # what is finished in it
+        self.times: dict[str, float] = {}  # of earlier runs, in s
+        self.strays: list[str] = []
 
     def execute(self) -> RunResult:
-        """Find what is finished already, and run the rest."""
-        found, done = self._begin()
-        self.state = disk.State({name: found.steps[name] for name in self.names[:done]})
-        self.state.complete = (
-            found.complete and list(found.steps) == self.names[:done] == self.names
-        )
+        """Run what is not finished yet; a first build that never can succeed leaves nothing."""
+        first_build = not (self.cfg.out / disk.STATE_FILE).exists()
+        try:
+            return self._execute()
+        except UserError as error:
+            if first_build and not isinstance(error, ToolMissing | disk.DiskError):
+                disk.empty(self.cfg.out)
+            raise
+        except KeyboardInterrupt:
+            if first_build and not self.state.steps:
+                disk.empty(self.cfg.out)
+            raise
+
+    def _execute(self) -> RunResult:
+        done = self._begin()
         end = max(done, self.last + 1)
         if done > 0:
             self.reporter.reused(done, len(self.names))
+        if done < end or list(self.state.steps) != self.names[:done]:
+            self._forget(done)
         if done < end:
             with captured(self.out / LOG_FILE, append=done > 0):
-                self._run_from(done, found)
-        elif list(found.steps) != self.names[:done]:
-            self._forget(done, found)  # steps that are damaged, or not in the list any more
+                for index in range(done, end):
+                    self._run(index)
         if len(self.state.steps) == len(self.names):
             self._finish()
         return RunResult(
@@ -167,49 +167,47 @@ class _Run:
             strays=tuple(self.strays),
         )
 
-    def _begin(self) -> tuple[disk.State, int]:
-        """Choose the folder to work in; return what it holds and its number of finished steps."""
-        final = self.cfg.out
-        if (final / disk.NEXT).is_dir() and disk.State.load(final / disk.NEXT).complete:
-            self._adopt()  # ended while it took the last build's place
-        found = disk.State.load(final)
-        if not (final / disk.STATE_FILE).exists():
-            self.state.save(final)  # from here on the folder is known as a build's
-        done = self._count_finished(final, found)
-        if found.complete and (self.cfg.force or self.first is not None or done < len(self.steps)):
-            found, done = self._begin_next(found, done)
-        else:
-            disk.remove(final, disk.NEXT)
-        if self.cfg.force:
-            done = 0
-        if self.first is not None:
+    def _begin(self) -> int:
+        """Choose the folder to work in, and return its number of steps that are not run again.
+
+        That is the build folder itself, unless it holds a whole build that must run something
+        again. Then it is the next build in it: the one that an earlier run has left, if more of
+        that can be used, else a new one with the steps that can be kept.
+        """
+        final, next_ = self.cfg.out, self.cfg.out / disk.NEXT
+        if disk.State.load(next_).complete:  # ended while it took the last build's place
+            disk.adopt_next(final, self.outputs)
+        disk.sweep(final)
+        found, staged = disk.State.load(final), disk.State.load(next_)
+        self.times = {
+            name: record.seconds for name, record in [*found.steps.items(), *staged.steps.items()]
+        }
+        done, ready = self._count_reusable(final, found), self._count_reusable(next_, staged)
+        if not found.complete or done == len(self.steps):
             self._check_start(done, found)
-            done = self.first
-        return found, done
+            disk.remove(final, disk.NEXT)
+            self.state = found
+            if not (final / disk.STATE_FILE).exists():
+                found.save(final)  # from here on the folder is known as a build's
+            return done
+        self._check_start(max(done, ready), found)
+        if ready <= done:
+            staged = disk.State({name: found.steps[name] for name in self.names[:done]})
+            disk.start_next(final, staged)
+        self.out, self.state = next_, staged
+        return max(done, ready)
 
-    def _begin_next(self, found: disk.State, done: int) -> tuple[disk.State, int]:
-        """Go on with the next build of a finished folder, or start it with what can be kept."""
-        self.out = self.cfg.out / disk.NEXT
-        staged = disk.State.load(self.out)
-        ready = self._count_finished(self.out, staged)
-        if ready > done and not self.cfg.force:
-            return staged, ready
-        kept = disk.State({name: found.steps[name] for name in self.names[:done]})
-        disk.start_next(self.cfg.out, kept)
-        # The times of the last build say how long a step will take.
-        return disk.State({**found.steps}), done
-
-    def _count_finished(self, out: Path, found: disk.State) -> int:
-        """Return the number of leading steps that need not be run again."""
-        for index, (name, key) in enumerate(zip(self.names, self.keys, strict=True)):
+    def _count_reusable(self, out: Path, found: disk.State) -> int:
+        """Return the number of leading steps that a folder holds and that are not run again."""
+        most = 0 if self.cfg.force else len(self.steps) if self.first is None else self.first
+        for index, (name, key) in enumerate(zip(self.names[:most], self.keys, strict=False)):
             record = found.steps.get(name)
             if record is None or record.key != key or not record.intact(out):
                 return index
-        return len(self.steps)
+        return most
 
     def _check_start(self, done: int, found: disk.State) -> None:
-        assert self.first is not None
-        if done >= self.first:
+        if self.first is None or done >= self.first:
             return
         missing = self.names[done]
         why = "is out of date or damaged" if missing in found.steps else "has not been run"
@@ -218,28 +216,41 @@ class _Run:
             f"in {self.cfg.out}; run without --start-step"
         )
 
-    def _run_from(self, done: int, found: disk.State) -> None:
-        self._forget(done, found)
-        for index in range(done, self.last + 1):
-            step = self.steps[index]
-            last = found.steps.get(step.name)
-            expected = None if last is None else last.seconds
-            self.reporter.started(index + 1, len(self.steps), step.name, expected)
-            print(f"=== {time.strftime('%Y-%m-%d %H:%M:%S')} {step.name}")
-            begin = time.perf_counter()
-            before = _files(self.out)
-            kind = self._run_step(index)
-            self._check_writes(step, before)
-            self._check_inputs()
-            seconds = time.perf_counter() - begin
-            self.state.steps[step.name] = disk.record(
-                self.out, step.name, self.keys[index], seconds, kind, step.outputs
-            )
-            self.state.save(self.out)
-            self.reporter.finished(index + 1, len(self.steps), step.name, seconds)
+    def _forget(self, done: int) -> None:
+        """Record that only the first steps are done; then remove what belongs to any other."""
+        recorded = self.state.outputs()
+        self.state = disk.State({name: self.state.steps[name] for name in self.names[:done]})
+        self.state.save(self.out)
+        disk.sweep(self.out)
+        checkpoints = {f"{CHECKPOINTS}/{path.name}" for path in (self.out / CHECKPOINTS).glob("*")}
+        for output in sorted({TIMES} | self.outputs | recorded | checkpoints):
+            if output not in self.state.outputs():
+                disk.remove(self.out, output)
+        (self.out / CHECKPOINTS).mkdir(exist_ok=True)
+        for step in self.steps[done:]:
+            for output in step.outputs:
+                (self.out / output).parent.mkdir(parents=True, exist_ok=True)
 
-    def _run_step(self, index: int) -> str | None:
-        """Run one step, save its result, and return the result's class."""
+    def _run(self, index: int) -> None:
+        """Run one step and record it."""
+        step = self.steps[index]
+        where = (index + 1, len(self.steps), step.name)
+        self.reporter.started(*where, self.times.get(step.name))
+        print(f"=== {time.strftime('%Y-%m-%d %H:%M:%S')} {step.name}")
+        begin = time.perf_counter()
+        before = _files(self.out)
+        kind = self._call(index)
+        self._check_writes(step, before)
+        self._check_inputs()
+        seconds = time.perf_counter() - begin
+        self.state.steps[step.name] = disk.record(
+            self.out, step.name, self.keys[index], seconds, kind, step.outputs
+        )
+        self.state.save(self.out)
+        self.reporter.finished(*where, seconds)
+
+    def _call(self, index: int) -> str | None:
+        """Call a step's function, save its result, and return the result's class."""
         step = self.steps[index]
         function = step.load()
         results: dict[str, Any] = {}
@@ -262,26 +273,6 @@ class _Run:
         for step in self.steps[: index + 1]:
             allowed.update(DECLARED_FIELDS if step.reads is None else step.reads)
         return self.cfg.view(allowed, self.reporter.progress, scratch, self.out)
-
-    def _forget(self, done: int, found: disk.State) -> None:
-        """Record that only the first steps are done; then remove what belongs to any other."""
-        self.state.complete = False
-        self.state.save(self.out)
-        disk.sweep(self.out)
-        kept = {output for record in self.state.steps.values() for output in record.outputs}
-        for output in sorted(self._owned(found) - kept):
-            disk.remove(self.out, output)
-        (self.out / CHECKPOINTS).mkdir(exist_ok=True)
-        for step in self.steps[done:]:
-            for output in step.outputs:
-                (self.out / output).parent.mkdir(parents=True, exist_ok=True)
-
-    def _owned(self, *states: disk.State) -> set[str]:
-        """Return all that steps own: those of the list, and those that some states record."""
-        listed = {output for step in self.steps for output in step.outputs}
-        recorded = {o for state in states for r in state.steps.values() for o in r.outputs}
-        checkpoints = {name for step in self.names for name in disk.checkpoints_of(self.out, step)}
-        return {TIMES} | listed | recorded | checkpoints
 
     def _check_writes(self, step: Step, before: dict[str, tuple[int, int]]) -> None:
         """Find what a step changed without owning it.
@@ -331,15 +322,8 @@ class _Run:
             self.state.complete = True
             self.state.save(self.out)
         if self.out != self.cfg.out:
-            self._adopt()
-
-    def _adopt(self) -> None:
-        final = self.cfg.out
-        next_ = disk.State.load(final / disk.NEXT)
-        self.out = final / disk.NEXT
-        owned_there = self._owned(next_, disk.State.load(final))
-        self.out = final
-        disk.adopt_next(final, sorted({*owned_there, LOG_FILE}))
+            disk.adopt_next(self.cfg.out, self.outputs)
+            self.out = self.cfg.out
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:

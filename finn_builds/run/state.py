@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from finn_builds.config.fingerprint import tree_digest
 from finn_builds.errors import UserError
 from finn_builds.files import CHECKPOINTS, replace, write_text
+from finn_builds.run.capture import LOG_FILE
 from finn_builds.run.lock import LOCK_FILE
 
 STATE_FILE = "build_state.json"
@@ -67,12 +68,15 @@ class State:
 
     @classmethod
     def load(cls, folder: Path) -> State:
-        """Read a folder's record; an unreadable one, or one of another format, is empty."""
+        """Read a folder's record; an unreadable one is empty.
+
+        Of one in another format only ``complete`` counts: nothing of it can be reused, but it
+        must not be lost to a build that fails.
+        """
         try:
             content = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-            if content["format"] != FORMAT:
-                return cls()
-            steps = {name: Record(**record) for name, record in content["steps"].items()}
+            known = content["steps"] if content["format"] == FORMAT else {}
+            steps = {name: Record(**record) for name, record in known.items()}
             return cls(steps, bool(content["complete"]))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return cls()
@@ -82,6 +86,10 @@ class State:
         steps = {name: asdict(record) for name, record in self.steps.items()}
         content = {"format": FORMAT, "complete": self.complete, "steps": steps}
         write_text(folder / STATE_FILE, json.dumps(content, indent=1) + "\n")
+
+    def outputs(self) -> set[str]:
+        """Return the files and folders of all finished steps."""
+        return {output for record in self.steps.values() for output in record.outputs}
 
     def maker_of(self, result: str) -> str | None:
         """Return the last step that returned a result of a class, or None."""
@@ -193,24 +201,25 @@ def empty(folder: Path) -> None:
     sweep(folder)
 
 
-def start_next(folder: Path, kept: State) -> Path:
+def start_next(folder: Path, kept: State) -> None:
     """Make the folder of the next build in that of a finished one; it begins with some steps.
 
     Their files are links to those of the finished build: no step changes what another one wrote.
+    The log is added to, so it is copied.
     """
     work = folder / NEXT
     remove(folder, NEXT)
     work.mkdir()
-    for record in kept.steps.values():
-        for output in record.outputs:
-            source, target = folder / output, work / output
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, copy_function=_link)
-            elif source.exists():
-                _link(source, target)
+    for output in kept.outputs():
+        source, target = folder / output, work / output
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=_link)
+        elif source.exists():
+            _link(source, target)
+    if kept.steps and (folder / LOG_FILE).exists():
+        shutil.copy2(folder / LOG_FILE, work / LOG_FILE)
     kept.save(work)
-    return work
 
 
 def _link(source: str | Path, target: str | Path) -> None:
@@ -220,31 +229,44 @@ def _link(source: str | Path, target: str | Path) -> None:
         shutil.copy2(source, target)
 
 
-def adopt_next(folder: Path, owned: Sequence[str]) -> None:
-    """Put the finished next build in the place of the last one.
+def adopt_next(folder: Path, outputs: Iterable[str]) -> None:
+    """Put the finished next build in the place of the last one; files of no step stay.
 
-    Ended in the middle, it is done to its end by the next run: the last build counts as gone from
-    the first moment on, and the next one is there until all of it has moved.
+    Ended in the middle, it is done to its end by the next run: the last build counts as incomplete
+    from the first moment on, and the next one is there until all of it has moved.
 
     Parameters
     ----------
     folder
         The build folder.
-    owned
-        All that steps own in either build.
+    outputs
+        What the steps own. What the last build's record names goes as well.
     """
     work = folder / NEXT
-    State().save(folder)
     if not (work / _MOVING).exists():
-        for output in owned:
+        last = State.load(folder)
+        last.complete = False
+        last.save(folder)
+        for output in sorted({CHECKPOINTS, *outputs, *last.outputs()}):
             remove(folder, output)
+        sweep(work)
         write_text(work / _MOVING, "")
-    for output in owned:
-        if (work / output).exists():
-            (folder / output).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(work / output, folder / output)
+    for path in sorted(work.iterdir()):
+        if path.name not in (STATE_FILE, _MOVING):
+            _move(path, folder / path.name)
     replace(work / STATE_FILE, folder / STATE_FILE)
     remove(folder, NEXT)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename a file or folder; what lies in a folder of that name and has another name stays."""
+    if source.is_dir() and target.is_dir():
+        for path in sorted(source.iterdir()):
+            _move(path, target / path.name)
+    else:
+        if target.is_dir() or (source.is_dir() and target.exists()):
+            remove(target.parent, target.name)
+        os.replace(source, target)
 
 
 def remove_empty(folders: Sequence[Path]) -> None:
