@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from finn_builds.folded.require import require_finn
+
 _TORCH_NAMES = ("torch", "torch.nn", "torch.nn.functional")
 
 
@@ -54,7 +56,13 @@ def prepare_finn(work_dir: Path) -> None:
     ----------
     work_dir : Path
         Folder for what FINN writes when nobody tells it where; created when needed.
+
+    Raises
+    ------
+    UserError
+        FINN is not installed.
     """
+    require_finn()
     import finn.util.settings as finn_settings
     from finn.interface.settings import FINNSettings
 
