@@ -12,15 +12,15 @@ from finn_builds.config import fingerprint as fp
 from finn_builds.config.build import BuildConfig
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
 from finn_builds.errors import UserError
-from tests.finn_builds.toy_build import make_model
 from tests.finn_builds.toy_build import unchecked as make
+from tests.finn_builds.toy_build import write_model
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "in" / "my model.onnx"
     path.parent.mkdir()
-    make_model().save(str(path))
+    write_model(path)
     return path
 
 
@@ -201,10 +201,11 @@ class TestView:
     def test_reads_what_is_allowed_and_nothing_else(self, model: Path, tmp_path: Path) -> None:
         heard: list[tuple] = []
         cfg = make(model, output_dir=tmp_path / "o").validate()
-        view = cfg.view(["board"], lambda *call: heard.append(call), tmp_path / "s")
+        view = cfg.view(["board"], lambda *call: heard.append(call), tmp_path / "s", tmp_path / "n")
         assert isinstance(view, BuildConfig)
         assert view.board == "Pynq-Z1" and view.board_spec.family == "xc7"
-        assert view.out == tmp_path / "o" and view.force is False
+        assert view.out == tmp_path / "n" and view.output_dir == cfg.out == tmp_path / "o"
+        assert view.force is False
         view.progress(1, 2, "files")
         assert heard == [(1, 2, "files")]
         assert view.scratch == tmp_path / "s"
@@ -223,7 +224,7 @@ class TestView:
     def test_progress_is_for_a_running_step_alone(self, model: Path, tmp_path: Path) -> None:
         cfg = make(model).validate()
         told: list[tuple[int, int, str]] = []
-        view = cfg.view((), lambda *news: told.append(news), tmp_path)
+        view = cfg.view((), lambda *news: told.append(news), tmp_path, tmp_path)
         cfg.progress(1, 2, "outside a run: nobody is told")
         view.progress(2, 2, "files")
         assert told == [(2, 2, "files")]
