@@ -207,6 +207,42 @@ class TestHandsOn:
         assert json.loads(capsys.readouterr().out) == {"fps": 1000.0, "out_dir": "b"}
 
     @pytest.mark.parametrize(
+        ("out", "finished", "text"),
+        [
+            ("b", None, "stopped after streamline: b\n"),
+            (
+                "b/.next",
+                "b",
+                "stopped after streamline: b/.next; the finished build in b stays as it is\n",
+            ),
+        ],
+    )
+    def test_stopped(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        out: str,
+        finished: str | None,
+        text: str,
+    ) -> None:
+        stopped = SimpleNamespace(
+            summary={},
+            out=Path(out),
+            finished_out=finished and Path(finished),
+            reused=("tidy_up",),
+            ran=("qonnx_to_finn", "streamline"),
+        )
+        monkeypatch.setattr("finn_builds.build", lambda cfg, *, reporter: stopped, raising=False)
+        assert command.main(["--board", "Pynq-Z1", "--stop-step", "streamline"]) == 0
+        assert capsys.readouterr().out == text
+        assert command.main(["--board", "Pynq-Z1", "--stop-step", "streamline", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {
+            "stopped_after": "streamline",
+            "out_dir": out,
+            "finished_build": finished,
+        }
+
+    @pytest.mark.parametrize(
         ("error", "code", "text"),
         [
             (UserError("no good"), 2, "error: no good\n"),

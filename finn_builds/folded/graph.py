@@ -161,11 +161,20 @@ def converter_model(before: Block, after: Block, name: str) -> ModelWrapper:
 
 
 def generate(model: ModelWrapper, node: NodeProto, folder: Path, part: str, clock_ns: float) -> str:
-    """Write the RTL and memory contents of a node; return the name of its top module."""
+    """Write the RTL and memory contents of a node; return the name of its top module.
+
+    FINN names the memory contents by their absolute path. Here they get a name that no other node
+    has, and are read from where the simulator or the synthesis runs: folders may move.
+    """
     op = getCustomOp(node)
     folder.mkdir(parents=True)
     op.set_nodeattr("code_gen_dir_ipgen", str(folder))
     op.code_generation_ipgen(model, part, clock_ns)
+    memory = folder / "memblock.dat"
+    if memory.exists():
+        renamed = memory.rename(folder / f"{node.name}_memblock.dat")
+        for path in (*folder.glob("*.v"), *folder.glob("*.sv")):
+            path.write_text(path.read_text().replace(str(memory), f"./{renamed.name}"))
     return str(op.get_nodeattr("gen_top_module"))
 
 

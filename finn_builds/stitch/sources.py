@@ -20,19 +20,10 @@ _OWN = {"LabelSelect_rtl": ("top1.sv",)}
 
 
 def _generated(stage: Stage) -> dict[str, str]:
-    """Return the files generated for one node, free of absolute paths."""
+    """Return the files generated for one node."""
     assert stage.code_dir is not None
-    files = {}
-    for path in sorted(stage.code_dir.iterdir()):
-        if path.suffix in (".v", ".sv"):
-            text = path.read_text()
-            text = text.replace(str(path.parent) + "/memblock.dat", f"./{stage.name}_memblock.dat")
-            files[path.name] = text
-        elif path.name == "memblock.dat":
-            files[f"{stage.name}_memblock.dat"] = path.read_text()
-        elif path.suffix == ".dat":
-            files[path.name] = path.read_text()
-    return files
+    paths = sorted(stage.code_dir.iterdir())
+    return {path.name: path.read_text() for path in paths if path.suffix in (".v", ".sv", ".dat")}
 
 
 def design_files(

@@ -148,7 +148,8 @@ def test_top1_gives_the_class(result, config, tmp_path, style):
     found = build(cfg)
     assert found.summary["mismatches"] == 0
     with np.load(found.out / "verification_frames.npz") as saved:
-        classes = found.host.classify(found.network.execute(saved["x"]))
+        np.testing.assert_array_equal(found.network.execute(saved["x"]), saved["y"])
+        classes = found.host.classify(found.reference.run(saved["x"]))
         np.testing.assert_array_equal(saved["y"][:, 0], classes)
         assert len(np.unique(classes)) == 3
     # The argmax never is the slowest stage.
@@ -187,6 +188,29 @@ def test_another_choice_of_tool_reruns_from_the_synthesis_on(config, tmp_path, m
     assert build(quick).ran == ()
     assert build(replace(quick, synth="none")).summary["synthesised"] is None
     assert not (first.report / "synth_resources.json").exists()
+
+
+@pytest.mark.slow
+def test_a_build_that_takes_the_place_of_another_is_the_same(config, tmp_path, monkeypatch):
+    """It grows in a folder inside: no file may name that one."""
+    monkeypatch.setattr(
+        BuildConfig, "environment", lambda self: {"sources": "same", "versions": {}}
+    )
+    out = tmp_path / "again"
+    quick = replace(config, output_dir=out, verify_frames=5, target_fps=1e5, synth="none")
+    build(quick)
+    before = contents(out)
+    (out / "stitched_ip" / "finn_design_wrapper.v").unlink()
+    assert build(quick).ran[0] == "create_stitched_ip"
+    assert contents(out) == before
+    half = build(replace(quick, force=True, stop_step="create_stitched_ip"))
+    assert half.finished_out == out and half.summary == {}
+    assert contents(out) == before
+    forced = build(replace(quick, force=True))
+    assert len(forced.ran) == len(STEPS) and forced.finished_out is None
+    assert contents(out) == before
+    named = [path for path in out.rglob("*") if path.is_file() and b".next" in path.read_bytes()]
+    assert named == []
 
 
 @pytest.mark.slow
