@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from finn_builds.config.build import DECLARED_FIELDS, BuildConfig, no_progress
+from finn_builds.config.build import BuildConfig, no_progress
 from finn_builds.flow import choose_style, convert, fold, generate
 from finn_builds.flow import stitch as stitching
 from finn_builds.flow.synthesise import step_out_of_context_synthesis
@@ -96,7 +96,7 @@ class Built:
 def view_of(cfg: BuildConfig) -> BuildConfig:
     """Return a configuration as a step gets it, with a new scratch folder beside the build's."""
     scratch = tempfile.mkdtemp(prefix=f"{cfg.out.name}.scratch.", dir=cfg.out.parent)
-    return cfg.view(DECLARED_FIELDS, no_progress, Path(scratch), cfg.out)
+    return cfg.view(no_progress, Path(scratch), cfg.out)
 
 
 def as_streamlined(network: IntegerNetwork, frames: int = 40, seed: int = 0) -> Streamlined:
