@@ -148,8 +148,10 @@ def test_top1_gives_the_class(result, config, tmp_path, style):
     found = build(cfg)
     assert found.summary["mismatches"] == 0
     with np.load(found.out / "verification_frames.npz") as saved:
-        classes = found.host.classify(found.network.execute(saved["x"]))
+        scores = found.network.without_head().execute(saved["x"])
+        classes = found.host.classify(scores)
         np.testing.assert_array_equal(saved["y"][:, 0], classes)
+        np.testing.assert_array_equal(found.network.execute(saved["x"])[:, 0], classes)
         assert len(np.unique(classes)) == 3
     # The argmax never is the slowest stage.
     expected = 1 if style == "sparse" else result.summary["interval_cycles"]
