@@ -151,6 +151,7 @@ def test_top1_gives_the_class(result, config, tmp_path, style):
         np.testing.assert_array_equal(found.network.execute(saved["x"]), saved["y"])
         classes = found.host.classify(found.reference.run(saved["x"]))
         np.testing.assert_array_equal(saved["y"][:, 0], classes)
+        np.testing.assert_array_equal(found.network.execute(saved["x"])[:, 0], classes)
         assert len(np.unique(classes)) == 3
     # The argmax never is the slowest stage.
     expected = 1 if style == "sparse" else result.summary["interval_cycles"]

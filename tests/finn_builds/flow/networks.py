@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from finn_builds.config.build import BuildConfig, no_progress
 from finn_builds.flow import choose_style, convert, fold, generate
 from finn_builds.flow import stitch as stitching
+from finn_builds.flow.synthesise import step_out_of_context_synthesis
 from finn_builds.network import IntegerNetwork, Linear, Operation, Requantise, Tensor, chain
 from finn_builds.network.ops import Thresholds, affine_form, full_box
 from finn_builds.sim.compile import SimDesign, compile_designs
@@ -19,6 +21,7 @@ from finn_builds.stitch.blocks import Hardware
 from finn_builds.stitch.design import TOP, Design
 from finn_builds.stitch.sources import Stitched, stitched_sources
 from finn_builds.style.styles import Styles
+from finn_builds.synth.report import Synthesised
 from finn_builds.verify.streamlined import Streamlined, Vectors
 from tests.finn_builds.network.networks import random_inputs
 
@@ -91,10 +94,9 @@ class Built:
 
 
 def view_of(cfg: BuildConfig) -> BuildConfig:
-    """Return a configuration as a step gets it, with a scratch folder beside the build folder."""
-    scratch = cfg.out.with_name(f"{cfg.out.name}.scratch")
-    scratch.mkdir(parents=True, exist_ok=True)
-    return cfg.view(no_progress, scratch, cfg.out)
+    """Return a configuration as a step gets it, with a new scratch folder beside the build's."""
+    scratch = tempfile.mkdtemp(prefix=f"{cfg.out.name}.scratch.", dir=cfg.out.parent)
+    return cfg.view(no_progress, Path(scratch), cfg.out)
 
 
 def as_streamlined(network: IntegerNetwork, frames: int = 40, seed: int = 0) -> Streamlined:
@@ -130,6 +132,13 @@ def stitch(
     hardware = generate.step_hw_codegen(folded, streamlined, chosen, cfg)
     stitched = stitching.step_create_stitched_ip(hardware, cfg)
     return Built(name, network, streamlined, chosen, hardware, stitched, out / "stitched_ip")
+
+
+def synthesise(built: Built, *, board: str = "Pynq-Z1", **options) -> Synthesised | None:
+    """Take a stitched network through the step that synthesises it."""
+    out = built.folder.parent
+    cfg = view_of(BuildConfig(board=board, model="digits", output_dir=out, **options).validate())
+    return step_out_of_context_synthesis(built.streamlined, built.styles, built.hardware, cfg)
 
 
 def simulators(built: list[Built], build_dir: Path) -> dict[str, Simulator]:

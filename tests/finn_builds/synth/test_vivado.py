@@ -11,11 +11,10 @@ import pytest
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.files import SYNTHESIS_FILE, read_json
-from finn_builds.flow.synthesise import step_out_of_context_synthesis
 from finn_builds.synth import vivado
 from finn_builds.synth.report import Synthesised
 from finn_builds.vivado.reports import ReportError
-from tests.finn_builds.flow.networks import Built, small_network, stitch, view_of
+from tests.finn_builds.flow.networks import small_network, stitch, synthesise
 from tests.finn_builds.vivado.report_texts import FLAT, TIMING
 
 HEAD = (
@@ -109,14 +108,6 @@ def small(tmp_path):
     return stitch("small", network, tmp_path / "small", styles=("sparse", "folded"))
 
 
-def synthesised(built: Built, **options) -> Synthesised | None:
-    out = built.folder.parent
-    cfg = BuildConfig(board="Pynq-Z1", model="digits", output_dir=out, **options).validate()
-    return step_out_of_context_synthesis(
-        built.streamlined, built.styles, built.hardware, view_of(cfg)
-    )
-
-
 def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch):
     sparse, folded = [stage.name for stage in small.design.stages]
     folder = tmp_path / "bin"
@@ -136,7 +127,7 @@ def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch):
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    made = synthesised(small)
+    made = synthesise(small)
     assert made is not None
     made.save(tmp_path, "out_of_context_synthesis")
     assert Synthesised.load(tmp_path, "out_of_context_synthesis") == made
@@ -152,4 +143,4 @@ def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch):
 
 
 def test_no_figures_where_none_are_wanted(small):
-    assert synthesised(small, synth="none") is None
+    assert synthesise(small, synth="none") is None

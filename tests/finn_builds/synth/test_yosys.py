@@ -1,11 +1,15 @@
 """Small designs through Yosys: every kind of node, each family, joined nodes against the whole."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from finn_builds import tools
+from finn_builds.errors import VerificationError
+from finn_builds.files import SYNTHESIS_FILE, read_json
+from finn_builds.flow import synthesise as flow
 from finn_builds.flow.synthesise import yosys_report
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.family import family_named
@@ -17,7 +21,7 @@ from finn_builds.synth.netlist import by_layer, chain, from_json
 from finn_builds.synth.script import ECP5_COMMANDS, NETLIST
 from finn_builds.synth.sources import PRIMITIVES_FILE, node_ports, readable
 from finn_builds.synth.timing import longest_path
-from tests.finn_builds.flow.networks import small_network, stitch
+from tests.finn_builds.flow.networks import small_network, stitch, synthesise
 from tests.finn_builds.sparse.sparse_networks import elements, layers
 
 pytestmark = pytest.mark.slow
@@ -106,6 +110,34 @@ def test_report_of_the_step(mixed):
     assert "LUT" not in report["(top)"], "a part must not pass for the whole"
     assert others[-1] in report["(top)"]["why"]
     assert report["(top)"]["others"]["LUT"] == sum(report[n]["LUT"] for n in (sparse, *others[:-1]))
+
+
+def test_the_step_compares_the_whole_netlist_where_it_is_logic_alone(tmp_path):
+    network = small_network((5, 4, 3), weight_bits=2, act_bits=2, input_type="BIPOLAR", seed=4)
+    built = stitch("whole", network, tmp_path / "whole", styles=("sparse", "sparse"))
+    synthesise(built, synth="yosys").save(tmp_path, "out_of_context_synthesis")
+    top = read_json(tmp_path / SYNTHESIS_FILE)["(top)"]
+    assert "why" not in top["gate_level"]
+    assert top["gate_level"]["frames"] == len(built.streamlined.vectors.x)
+    assert top["gate_level"]["mismatches"] == 0
+    wrong = replace(built.streamlined.vectors, y=built.streamlined.vectors.y + 1)
+    other = replace(built, streamlined=replace(built.streamlined, vectors=wrong))
+    with pytest.raises(VerificationError, match="the netlist after synthesis differs"):
+        synthesise(other, synth="yosys")
+
+
+def test_the_step_compares_sparse_nodes_beside_dsp_blocks(mixed, monkeypatch, tmp_path):
+    built, _, found = mixed
+    monkeypatch.setattr(flow, "synthesise_design", lambda *args, **options: found)
+    synthesise(built, synth="yosys").save(tmp_path, "out_of_context_synthesis")
+    report = read_json(tmp_path / SYNTHESIS_FILE)
+    (sparse,) = [block.name for block in built.hardware.blocks if block.kind == "SparseMVAU_rtl"]
+    gate_level = report["(top)"]["gate_level"]
+    assert "DSP48E1" in gate_level["why"]
+    assert gate_level["nodes"] == {sparse: 500}
+    assert list(report[sparse]["layers"]) == ["0", "1", "stream"]
+    for name, estimate in built.hardware.resources().items():
+        assert report["(top)" if name == "total" else name]["estimate"] == estimate
 
 
 @pytest.fixture(scope="module")
