@@ -223,7 +223,7 @@ def specialised(model: ModelWrapper, part: str) -> ModelWrapper:
     Raises
     ------
     RuntimeError
-        When a node could only be had from HLS; the types were widened so that none is.
+        When FINN has a node only in HLS; the types are widened so that this does not happen.
     """
     from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 

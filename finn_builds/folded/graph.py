@@ -57,7 +57,7 @@ class FoldedLayers:
     runs : tuple of FoldedRun
         None where every layer is sparse.
     top1_pe : int or None
-        Values a beat that the top-1 block takes; None: as many as the block in front gives.
+        Values a beat that the top-1 block takes; None: the number that the block in front gives.
     """
 
     runs: tuple[FoldedRun, ...] = ()

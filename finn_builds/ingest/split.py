@@ -213,7 +213,7 @@ def model_info(model: ModelWrapper) -> dict[str, Any]:
 
 
 def _parsed(text: str | None) -> dict[str, Any]:
-    """Return metadata as a dict; what somebody else has put there in another form is left alone."""
+    """Return metadata as a dict; entries of another form are left out."""
     try:
         info = json.loads(text or "{}")
     except json.JSONDecodeError:

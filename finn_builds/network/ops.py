@@ -160,7 +160,7 @@ def affine_form(rows: IntArray, low: IntArray, high: IntArray) -> Affine | None:
     ----------
     rows : int64 array (n, steps)
     low, high : int64 array (n,)
-        The attainable range, on the whole of which the two forms agree.
+        The attainable range; the two forms agree on all of it.
     """
     n, steps = rows.shape
     offset, shift = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)

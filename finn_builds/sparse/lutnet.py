@@ -24,7 +24,7 @@ from finn_builds.sparse.truth import bit_column, cofactors, shrink_to
 LUT_INPUTS = 6
 # Levels of multiplexers in a slice after LUTs of that many inputs.
 MUX_LEVELS = {6: 2, 4: 3}
-# Up to so many inputs every choice of bound inputs is tried, above it only neighbouring ones.
+# Up to this number of inputs every choice of bound inputs is tried, above it only neighbours.
 ALL_SUBSETS = 8
 # Depth of a slice multiplexer in levels of a LUT with its net.
 MUX_DEPTH = 0.4

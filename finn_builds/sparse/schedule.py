@@ -2,7 +2,7 @@
 
 Every node gets a stage; a node's value crosses as many registers as its latest user is stages
 later. The number of stages comes from scheduling each node as soon as possible. The register
-bits are then minimised exactly: "these two nodes may not share a stage because the path between
+bits are then minimised exactly: "these two nodes cannot share a stage because the path between
 them is longer than a clock" is a difference constraint, and so are all others (Leiserson and
 Saxe, "Retiming synchronous circuitry", 1991), so the linear program has an integer optimum.
 """

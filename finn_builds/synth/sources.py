@@ -87,7 +87,7 @@ def parent(name: str, ports: Mapping[str, Sequence[tuple[str, str, int]]]) -> st
     name : str
         Its name.
     ports : mapping of str to sequence of (direction, port, width)
-        The modules, each of which is instantiated once.
+        The modules; each is instantiated once.
     """
     outer, body = [], []
     for module, listed in ports.items():

@@ -113,7 +113,7 @@ class _Job:
                 os.killpg(self._process.pid, sig)
             except ProcessLookupError:
                 break
-            # Whether or not the leader went: the second signal takes what it left behind.
+            # Even if the leader has ended: the second signal ends processes that it has left.
             self.wait(_GRACE_SECONDS)
         self._process.wait()
 
