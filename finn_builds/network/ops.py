@@ -121,7 +121,6 @@ class Affine:
     ----------
     factor, offset, shift : int64 array (n,)
         ``factor`` and ``shift`` are not negative.
-    top : int
     """
 
     factor: IntArray
@@ -225,7 +224,6 @@ class ArgMax:
 
     Attributes
     ----------
-    shift : int
     offsets : int64 array (n,)
         Integers that order the classes as the floating point after the accumulators does.
     """

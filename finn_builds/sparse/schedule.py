@@ -35,7 +35,6 @@ class Pipeline:
 
     Parameters
     ----------
-    graph : Graph
     latency : int
         Registers between an input and every output.
     stage_ns : float
@@ -195,7 +194,6 @@ class _Soonest:
 
     Attributes
     ----------
-    stages : list of int
     last : int
         Stage of the outputs.
     budget : float
@@ -285,7 +283,6 @@ def pipeline(
     ----------
     graph : Graph
         Without registers.
-    family : Family
     clock_ns : float, optional
         Clock period to meet by the family's delay model.
     latency : int, optional

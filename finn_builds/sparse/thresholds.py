@@ -179,7 +179,6 @@ def count_passed(
 
     Parameters
     ----------
-    builder : Builder
     node : int
         An unsigned node.
     thresholds : ascending ints

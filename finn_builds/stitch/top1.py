@@ -164,8 +164,6 @@ def top1_block(name: str, head: ArgMax, datatype: str, pe: int) -> Block:
 
     Parameters
     ----------
-    name : str
-    head : ArgMax
     datatype : str
         Of the values that it chooses from.
     pe : int

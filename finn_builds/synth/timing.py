@@ -71,7 +71,6 @@ def longest_path(netlist: Netlist, family: Family) -> Path:
 
     Parameters
     ----------
-    netlist : Netlist
     family : Family
         Delays; ports count as registers.
 

@@ -40,7 +40,6 @@ def check_gates(
 
     Parameters
     ----------
-    design : Design
     netlists : mapping of str to Netlist
         Of every node of the design, in its order.
     sparse : mapping of str to (IntegerNetwork, StreamFormat, StreamFormat)
