@@ -37,22 +37,18 @@ def timed_build(board: str, out: Path) -> float:
 
 def simulation_speed(out: Path, frames: int) -> dict[str, float]:
     """Return compile time and simulated frames and cycles per second of a built design."""
-    from qonnx.core.modelwrapper import ModelWrapper
-
-    from finn_builds.folded.finn_env import prepare_finn
+    from finn_builds.files import STITCHED_DIR
+    from finn_builds.run.runner import result_of
     from finn_builds.sim.accelerator import Accelerator
-    from finn_builds.stitch.design import design_of
+    from finn_builds.stitch.blocks import Hardware
+    from finn_builds.stitch.sources import stitched_sources
 
+    hardware: Hardware = result_of(out, Hardware)
+    stitched = out / STITCHED_DIR
+    sources = [stitched / name for name in stitched_sources(stitched)]
     with tempfile.TemporaryDirectory() as folder:
-        prepare_finn(Path(folder) / "ipgen")
-        checkpoint = out / "intermediate_models" / "create_stitched_ip.onnx"
-        design = design_of(ModelWrapper(str(checkpoint)))
-        stitched = out / "stitched_ip"
-        names = (stitched / "all_verilog_srcs.txt").read_text().split()
         start = time.perf_counter()
-        accelerator = Accelerator(
-            design, [stitched / name for name in names], Path(folder) / "sim", stitched
-        )
+        accelerator = Accelerator(hardware.design, sources, Path(folder) / "sim", stitched)
         compiled = time.perf_counter() - start
         with np.load(out / "verification_frames.npz") as saved:
             x = np.resize(saved["x"], (frames, saved["x"].shape[1]))

@@ -92,10 +92,10 @@ def steps(pause: float = 0.0) -> list[Step]:
         time.sleep(pause)
 
     return [
-        Step(step_seed, reads=("model", "verify_seed")),
-        Step(step_generate, reads=(), outputs=("stitched_ip",)),
-        Step(step_measure, reads=("verify_frames",), outputs=("report/measured.json",)),
-        Step(step_pack, reads=(), outputs=("deploy",)),
+        Step(step_seed),
+        Step(step_generate, outputs=("stitched_ip",)),
+        Step(step_measure, outputs=("report/measured.json",)),
+        Step(step_pack, outputs=("deploy",)),
     ]
 
 

@@ -32,7 +32,7 @@ def failing(error: BaseException, after: int = 2) -> list[Step]:
         (cfg.out / "partial.txt").write_text("half")
         raise error
 
-    return [*toy.steps()[:after], Step(step_fail, reads=(), outputs=("partial.txt",))]
+    return [*toy.steps()[:after], Step(step_fail, outputs=("partial.txt",))]
 
 
 def contents(out: Path) -> dict[str, str]:

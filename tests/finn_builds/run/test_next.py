@@ -310,9 +310,9 @@ def test_taking_the_place_ended_at_each_change(
         (cfg.out / "stray").mkdir(exist_ok=True)
         (cfg.out / "stray/late.txt").write_text("new")
 
-    new = [*toy.steps(), Step(step_late, reads=(), outputs=("ipgen/new",))]
+    new = [*toy.steps(), Step(step_late, outputs=("ipgen/new",))]
     wanted = undisturbed(toy_model, out, steps=new, verify_seed=then.get("verify_seed", 0))
-    build(toy_model, out, steps=[*toy.steps(), Step(step_old, reads=(), outputs=("ipgen",))])
+    build(toy_model, out, steps=[*toy.steps(), Step(step_old, outputs=("ipgen",))])
     with monkeypatch.context() as patched:
         patched.setattr(disk, "adopt_next", lambda *given: (_ for _ in ()).throw(Ended))
         with pytest.raises(Ended):

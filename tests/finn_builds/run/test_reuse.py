@@ -9,7 +9,6 @@ import pytest
 
 from finn_builds.errors import UserError
 from finn_builds.run import state as disk
-from finn_builds.run.runner import Step
 from tests.finn_builds import toy_build as toy
 from tests.finn_builds.run.folders import NAMES, build, contents, finished
 
@@ -41,14 +40,6 @@ class TestReuse:
         assert build(toy_model, out, verify_frames=7, verify_seed=1).ran == NAMES
         # A field no step has declared decides nothing.
         assert build(toy_model, out, verify_frames=7, verify_seed=1, top1=True).ran == ()
-
-    def test_undeclared_reads_mean_every_field(self, toy_model: Path, tmp_path: Path) -> None:
-        def step_all(cfg) -> None:
-            pass
-
-        steps = [*toy.steps(), Step(step_all)]
-        build(toy_model, tmp_path / "b", steps=steps)
-        assert build(toy_model, tmp_path / "b", steps=steps, top1=True).ran == ("all",)
 
     def test_model_of_other_content_reruns_all(self, tmp_path: Path) -> None:
         model = tmp_path / "m.onnx"
