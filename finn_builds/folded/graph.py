@@ -86,7 +86,7 @@ class FoldedLayers:
 
 
 def number_nodes(runs: Iterable[FoldedRun]) -> None:
-    """Name the nodes of all runs in order, each kind counted through: ``<kind>_<number>``."""
+    """Name the nodes of all runs in order, ``<kind>_<number>``, numbered within each kind."""
     counts: dict[str, int] = {}
     for run in runs:
         for node in run.model.graph.node:

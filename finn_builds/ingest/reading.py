@@ -1,4 +1,4 @@
-"""From an ONNX graph as it comes to a chain of its own nodes, with every structural check."""
+"""From any ONNX graph to a chain of its own nodes, with every structural check."""
 
 from collections import defaultdict
 from typing import Any

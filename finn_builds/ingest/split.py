@@ -1,4 +1,4 @@
-"""Take what is floating point at both ends of a network out of it, for the host to do."""
+"""Move the floating point at both ends of a network to the host."""
 
 from __future__ import annotations
 

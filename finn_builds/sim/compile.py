@@ -314,7 +314,7 @@ def _check_ports(design: SimDesign, header: str) -> None:
     for port, given in (("s_axis_0_tdata", design.in_width), ("m_axis_0_tdata", design.out_width)):
         if widths[port] != given:
             raise ValueError(
-                f"{port} of {design.top} is {widths[port]} bits wide, expected {given} bits"
+                f"{port} of {design.top} is {widths[port]} bits wide, expected {given}"
             )
 
 

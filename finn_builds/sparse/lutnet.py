@@ -58,7 +58,7 @@ class LutNet:
 
     @property
     def inverts(self) -> bool:
-        """Whether it is nothing but an inverter, which `luts` leaves to whoever reads it."""
+        """Whether it is only an inverter: `luts` leaves it to the node that reads it."""
         return len(self.cells) == 1 and len(self.cells[0].inputs) == 1 and self.cells[0].bits == 1
 
     @property

@@ -264,7 +264,7 @@ def clocks(
     register_outputs: bool = True,
     after_ns: float = 0.0,
 ) -> int:
-    """Return the latency that `pipeline` comes to, without placing the registers."""
+    """Return the latency that `pipeline` gives, without placing the registers."""
     found = _soonest(graph, family, clock_ns, latency, register_outputs, after_ns)
     return found.last + found.at_outputs
 

@@ -1,6 +1,6 @@
 """The stitched sources as Yosys reads them, and a top for each node alone.
 
-What is synthesised is the delivered text but for a few lines of FINN's RTL that Yosys' slang
+What is synthesised is the delivered text, except for a few lines of FINN's RTL that Yosys' slang
 frontend does not take; each is replaced by one of the same meaning, or is a check that runs in
 simulation only.
 """

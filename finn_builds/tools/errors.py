@@ -20,7 +20,7 @@ class ToolMissing(ToolError, UserError):
 
 
 class ToolFailed(ToolError):
-    """A program ended with an error: a fault of ours, so it keeps its traceback.
+    """A program ended with an error: a fault of this project, so it keeps its traceback.
 
     Attributes
     ----------

@@ -102,12 +102,12 @@ class _Job:
         )
 
     def wait(self, seconds: float) -> None:
-        """Sleep until the program ends, at most so long."""
+        """Sleep until the program ends, at most for this time in s."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
 
     def stop(self) -> None:
-        """End the program and everything it started, politely at first."""
+        """End the program and everything it started: SIGTERM first, then SIGKILL."""
         for sig in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self._process.pid, sig)
@@ -118,7 +118,7 @@ class _Job:
         self._process.wait()
 
     def close(self) -> None:
-        """Let go of the output file."""
+        """Close the output file."""
         self._sink.close()
 
     def _read(self) -> str:
