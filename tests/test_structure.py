@@ -140,6 +140,12 @@ def test_flow_holds_the_steps_alone() -> None:
         assert public, f"{path.name} has no step"
 
 
+def test_finn_is_imported_in_one_room() -> None:
+    for path in sources(ROOT, "finn_builds"):
+        names = {name.partition(".")[0] for name in imported(path, "finn_builds.x")}
+        assert "finn" not in names or path.parent.name == "folded", f"{path} imports FINN"
+
+
 def test_board_side_files_import_nothing_of_the_virtual_board() -> None:
     for path in (ROOT / "deploy").glob("*.py"):
         if path.name == "package.py":  # opens an overlay: on a board, or with --virtual

@@ -1,4 +1,4 @@
-"""Data sets behind one small interface: ``load(name or path) -> Dataset``. NumPy only, no torch."""
+"""Data sets with one small interface: ``load(name or path) -> Dataset``. NumPy only, no torch."""
 
 from __future__ import annotations
 

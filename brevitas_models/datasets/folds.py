@@ -26,7 +26,7 @@ def fold(data: Dataset, index: int, folds: int) -> Dataset:
     -------
     Dataset
         A tenth of the frames outside the part is the validation set. A scaler that was fitted on
-        the training set is fitted anew, so that it has not seen the test set either; one that came
+        the training set is fitted again, so that it has not seen the test set either; one that came
         with the data stays.
 
     Raises

@@ -22,7 +22,7 @@ PATTERN = "jetImage_7_*p_*.h5"
 def table(folder: Path) -> Table:
     """Return the jets of all files in a folder and the folders in it, in the order of their names.
 
-    The record's division into `train` and `val` is not kept: all are split anew.
+    The record's division into `train` and `val` is not kept: all are split again.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 The statistics are those of a class-wise Gaussian copula: for each class, how its features depend
 on each other (correlations of their normal scores) and how each feature alone is distributed
-(quantiles). ``surrogate_jets.md`` tells what the shipped file holds and how it was made. What is
+(quantiles). ``surrogate_jets.md`` says what the shipped file holds and how it was made. What is
 drawn lets everything run without a download. It is not a jet: no accuracy on it is a jet accuracy.
 """
 

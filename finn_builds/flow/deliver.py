@@ -50,7 +50,7 @@ def step_synthesize_bitfile(cfg: BuildConfig) -> Placed | None:
     Raises
     ------
     ToolFailed
-        Vivado stopped with an error; its log is told.
+        Vivado stopped with an error; the message has the end of its log.
     """
     if not cfg.bitfile:
         return None

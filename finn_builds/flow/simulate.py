@@ -94,7 +94,7 @@ def _simulate(hardware: Hardware, cfg: BuildConfig, x: np.ndarray) -> dict[str, 
     )
     try:
         cfg.progress(16, 20, "free-running")
-        # Weights begin to flow after a reset, so a frame right behind it takes some cycles longer
+        # Weights begin to flow after a reset, so a frame right after it takes some cycles longer
         # than any later one. An accelerator that waits for data is not in that state.
         accelerator.run(x[:1], idle_limit=idle, drain=drain)
         alone = accelerator.run(x[:1], idle_limit=idle, drain=drain, reset=False)

@@ -115,7 +115,7 @@ def yosys_report(
     delays : Family
         For the estimate of the critical path.
     first_layers : mapping of str to int
-        Nodes whose cells are told apart by layer, with the number of their first one, from 0.
+        Nodes whose cells are counted by layer, with the number of their first one, from 0.
 
     Returns
     -------

@@ -63,7 +63,6 @@ class WideThresholds:
     ----------
     rows : ndarray of int64, shape (n, steps)
         Ascending; output = ``bias`` + number of thresholds that are reached.
-    bias : int
     datatype : str
         Of the thresholds.
     output : str
@@ -81,7 +80,6 @@ def wide_thresholds(requantise: Requantise, low: np.ndarray, high: np.ndarray) -
 
     Parameters
     ----------
-    requantise : Requantise
     low, high : ndarray of int64, shape (n,)
         Range of the accumulators for all values of the input's type.
     """
@@ -116,7 +114,6 @@ class WideLayer:
     ----------
     weights, activations, sums : str
         QONNX names; activations are those at its input.
-    thresholds : WideThresholds or None
     """
 
     weights: str
@@ -130,7 +127,6 @@ def wide_layer(layer: Layer, *, narrow_weights: bool) -> WideLayer:
 
     Parameters
     ----------
-    layer : Layer
     narrow_weights : bool
         True where the DSP needs weights without the most negative value (DSP48E1).
     """
@@ -153,7 +149,6 @@ def integer_nodes(layers: Sequence[Layer], *, narrow_weights: bool) -> ModelWrap
 
     Parameters
     ----------
-    layers : sequence of Layer
     narrow_weights : bool
         True where the DSP needs weights without the most negative value (DSP48E1).
     """
@@ -223,7 +218,7 @@ def specialised(model: ModelWrapper, part: str) -> ModelWrapper:
     Raises
     ------
     RuntimeError
-        When a node could only be had from HLS; the types were widened so that none is.
+        When FINN has a node only in HLS; the types are widened so that this does not happen.
     """
     from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 

@@ -91,7 +91,7 @@ class MvauShape:
         return Resources(LUT=lut, DSP=math.ceil(pe / lanes) * simd, BRAM_18K=bram)
 
     def _pipe(self, used: int, simd: int) -> float:
-        """Return the LUTs behind the DSPs of a column of which the leftmost lanes are used."""
+        """Return the LUTs after the DSPs of a column; only its leftmost lanes are used."""
         widths = self.lane_widths()[self.lanes() - used :]
         lut = 0.0
         for place, width in enumerate(widths):

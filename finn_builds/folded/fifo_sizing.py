@@ -21,7 +21,7 @@ def smallest_depths(
     largest: int,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[int]:
-    """Return depths that keep the interval, of which none can be lowered alone.
+    """Return depths that keep the interval; no single one can be lowered.
 
     Parameters
     ----------

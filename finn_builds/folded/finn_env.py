@@ -55,7 +55,7 @@ def prepare_finn(work_dir: Path) -> None:
     Parameters
     ----------
     work_dir : Path
-        Folder for what FINN writes when nobody tells it where; created when needed.
+        Folder for what FINN writes where it is given no other; created when needed.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from finn_builds.stitch.blocks import Resources
 
 @dataclass(frozen=True)
 class FoldedLayer:
-    """One layer to fold: a matrix-vector unit and the thresholding behind it, if any."""
+    """One layer to fold: a matrix-vector unit and the thresholding after it, if any."""
 
     name: str
     mvau: MvauShape

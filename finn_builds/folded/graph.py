@@ -57,7 +57,7 @@ class FoldedLayers:
     runs : tuple of FoldedRun
         None where every layer is sparse.
     top1_pe : int or None
-        Values a beat that the top-1 block takes; None: as many as the block in front gives.
+        Values a beat that the top-1 block takes; None: the number that the block in front gives.
     """
 
     runs: tuple[FoldedRun, ...] = ()
@@ -86,7 +86,7 @@ class FoldedLayers:
 
 
 def number_nodes(runs: Iterable[FoldedRun]) -> None:
-    """Name the nodes of all runs in order, each kind counted through: ``<kind>_<number>``."""
+    """Name the nodes of all runs in order, ``<kind>_<number>``, numbered within each kind."""
     counts: dict[str, int] = {}
     for run in runs:
         for node in run.model.graph.node:

@@ -1,4 +1,4 @@
-"""Changes to FINN's RTL sources: one that lets Verilator read them, one that mends a fault."""
+"""Changes to FINN's RTL sources: one that lets Verilator read them, one that fixes a fault."""
 
 from __future__ import annotations
 

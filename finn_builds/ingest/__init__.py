@@ -4,7 +4,7 @@ The stages:
 
 1. :func:`load_model` reads the file and refuses what is not a QONNX file.
 2. :func:`tidy` brings it into one plain form and refuses what is not a quantised MLP.
-3. :func:`split_host` separates what is floating point at both ends, for the host to do.
+3. :func:`split_host` separates the floating point at both ends, which the host does.
 4. :func:`network_of` leaves exact integer operations.
 
 :class:`Reference` executes the QONNX model itself, the truth every later form is compared with.

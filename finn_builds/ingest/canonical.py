@@ -123,7 +123,7 @@ def _layer(step: Step, shape: tuple[int, ...]) -> tuple[list[Step], tuple[int, .
     weight = step.constants[0]
     if not isinstance(weight, QuantisedConstant):
         raise UserError(
-            f"{step} has float weights; supported are weights behind a Quant or BipolarQuant of 1 "
+            f"{step} has float weights; supported are weights after a Quant or BipolarQuant of 1 "
             "to 8 bits: train the layer quantised"
         )
     attrs = step.attrs

@@ -27,7 +27,7 @@ OPSET = 13
 
 @dataclass(frozen=True, eq=False)
 class QuantisedConstant:
-    """A constant behind a Quant or BipolarQuant: ``value = integers * scale``.
+    """A constant after a Quant or BipolarQuant: ``value = integers * scale``.
 
     Attributes
     ----------

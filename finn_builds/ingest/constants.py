@@ -15,12 +15,12 @@ from finn_builds.ingest.weights import bipolar_constant, quantise_constant
 
 
 def all_constants(model: ModelWrapper) -> dict[str, Constant]:
-    """Return every constant of a graph by name, those behind a quantizer as integers and scale.
+    """Return every constant of a graph by name, those after a quantizer as integers and scale.
 
     Parameters
     ----------
     model
-        Nodes in topological order, all constants folded but for those behind quantizers.
+        Nodes in topological order, all constants folded except those after quantizers.
 
     Raises
     ------

@@ -38,7 +38,7 @@ class Lattice:
     kept
         Steps up to the tensor the codes stand for.
     moved
-        Factors after it, for all channels alike: they may as well follow the MatMul.
+        Factors after it, equal for all channels: they can also come after the MatMul.
     """
 
     datatype: str

@@ -1,4 +1,4 @@
-"""From an ONNX graph as it comes to a chain of its own nodes, with every structural check."""
+"""From any ONNX graph to a chain of its own nodes, with every structural check."""
 
 from collections import defaultdict
 from typing import Any
@@ -88,7 +88,7 @@ def read_checked(model: ModelWrapper, batch_first: tuple[int, ...]) -> Chain:
     Parameters
     ----------
     model
-        Constants folded but for those behind quantizers; nodes named and in topological order.
+        Constants folded except those after quantizers; nodes named and in topological order.
     batch_first
         Shape of its input.
 
@@ -141,9 +141,9 @@ def _step(node: NodeProto, current: str, constants: dict[str, Constant], dynamic
     unknown = [x for x in others if x and x not in constants]
     if unknown and unknown[0] not in dynamic:
         raise UserError(
-            f"{describe(node)} takes '{unknown[0]}', a constant that is changed behind its "
+            f"{describe(node)} takes '{unknown[0]}', a constant that is changed after its "
             "quantizer; supported there are Transpose and a mask of zeros and ones: quantise "
-            "behind any other change"
+            "after any other change"
         )
     if unknown:
         raise UserError(

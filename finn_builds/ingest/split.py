@@ -1,4 +1,4 @@
-"""Take what is floating point at both ends of a network out of it, for the host to do."""
+"""Move the floating point at both ends of a network to the host."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def model_info(model: ModelWrapper) -> dict[str, Any]:
 
 
 def _parsed(text: str | None) -> dict[str, Any]:
-    """Return metadata as a dict; what somebody else has put there in another form is left alone."""
+    """Return metadata as a dict; entries of another form are left out."""
     try:
         info = json.loads(text or "{}")
     except json.JSONDecodeError:

@@ -61,7 +61,7 @@ def tidy(model: ModelWrapper) -> ModelWrapper:
     Raises
     ------
     UserError
-        If it is no quantised MLP; the message names the node and says what is supported.
+        If it is not a quantised MLP; the message names the node and says what is supported.
     """
     proto = copy.deepcopy(model.model)
     check_valid(proto, "the model")

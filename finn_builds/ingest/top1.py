@@ -76,7 +76,7 @@ def output_affine(host: HostModel) -> tuple[np.ndarray, np.ndarray]:
     other = [op["op"] for op in ops if op["op"] not in _AFFINE]
     if other:
         raise UserError(
-            f"--top1 can't follow the operation {other[0]!r} behind the last layer: only scales, "
+            f"--top1 can't follow the operation {other[0]!r} after the last layer: only scales, "
             "biases and softmax can be moved into hardware. Leave out --top1."
         )
     scale, bias = np.ones(host.n_out), np.zeros(host.n_out)

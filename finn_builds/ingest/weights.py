@@ -1,4 +1,4 @@
-"""Constants behind quantizers as integers and scales."""
+"""Constants after quantizers as integers and scales."""
 
 import numpy as np
 from qonnx.custom_op.general.bipolar_quant import binary_quant
@@ -20,7 +20,7 @@ def quantise_constant(
     narrow: bool,
     rounding: str,
 ) -> QuantisedConstant:
-    """Return the integers of a constant behind a Quant node.
+    """Return the integers of a constant after a Quant node.
 
     They are found in float32 by qonnx's own operator: a constant is what the model's own
     arithmetic makes of it, also where its value lies on a tie.
@@ -34,7 +34,7 @@ def quantise_constant(
 
 
 def bipolar_constant(value: np.ndarray, scale: np.ndarray) -> QuantisedConstant:
-    """Return the integers of a constant behind a BipolarQuant node."""
+    """Return the integers of a constant after a BipolarQuant node."""
     integers = np.asarray(binary_quant(value, np.float32(1)))
     return QuantisedConstant(integers.astype(np.int64), scale.astype(np.float32), 1)
 

@@ -33,7 +33,6 @@ class Tensor:
 
     Attributes
     ----------
-    name : str
     datatype : str
         QONNX name of a type that holds every element.
     low, high : int64 array (n,)
@@ -82,9 +81,6 @@ class Layer:
     ----------
     name : str
         Name of the accumulators.
-    linear : Linear
-    requantise : Requantise or None
-    input, accumulators, output : Tensor
     """
 
     name: str
@@ -111,7 +107,6 @@ class IntegerNetwork:
 
     Attributes
     ----------
-    inputs : tuple of Tensor
     nodes : tuple of Node
         Each after the nodes whose outputs it reads.
     outputs : tuple of str
@@ -296,7 +291,6 @@ def chain(source: Tensor, ops: Iterable[tuple[str, Operation]]) -> IntegerNetwor
 
     Parameters
     ----------
-    source : Tensor
     ops : iterable of (str, Operation)
         Each with the name of its output.
     """

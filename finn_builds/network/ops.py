@@ -121,7 +121,6 @@ class Affine:
     ----------
     factor, offset, shift : int64 array (n,)
         ``factor`` and ``shift`` are not negative.
-    top : int
     """
 
     factor: IntArray
@@ -160,7 +159,7 @@ def affine_form(rows: IntArray, low: IntArray, high: IntArray) -> Affine | None:
     ----------
     rows : int64 array (n, steps)
     low, high : int64 array (n,)
-        The attainable range, on the whole of which the two forms agree.
+        The attainable range; the two forms agree on all of it.
     """
     n, steps = rows.shape
     offset, shift = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
@@ -225,7 +224,6 @@ class ArgMax:
 
     Attributes
     ----------
-    shift : int
     offsets : int64 array (n,)
         Integers that order the classes as the floating point after the accumulators does.
     """

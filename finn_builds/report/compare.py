@@ -158,7 +158,7 @@ def compare(folders: Sequence[str | Path]) -> Comparison:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """Return the last parts of paths, as many as tell them all apart."""
+    """Return the last parts of paths, just enough to distinguish them."""
     for depth in range(1, max(len(path.parts) for path in paths)):
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):

@@ -152,7 +152,7 @@ class Node:
     note : str
         Why there is no synthesised figure, where there is a reason.
     parts : tuple of Part
-        Its layers and what is around them, where the synthesised cells could be told apart.
+        Its layers and what is around them, where the synthesised cells could be counted by layer.
     """
 
     name: str

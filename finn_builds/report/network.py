@@ -168,7 +168,7 @@ def _note(found: Mapping[str, Any]) -> str:
 def _parts(
     found: Mapping[str, Any], chosen: Sequence[StyledLayer], several: bool
 ) -> tuple[Part, ...]:
-    """Return the parts of a node whose cells were told apart, if it holds several layers.
+    """Return the parts of a node whose cells were counted by layer, if it holds several layers.
 
     The synthesis step counts layers from 0, the page from 1.
     """

@@ -98,7 +98,7 @@ def page_environment() -> Environment:
 
 
 def _same_data(inputs: str, report: BuildReport) -> str:
-    """Return the words for the frames of the verification, the source not told twice."""
+    """Return the words for the frames of the verification, the source not given twice."""
     if report.accuracy is None:
         return inputs
     return inputs.replace(report.accuracy.source, "the same data")
@@ -111,7 +111,7 @@ def _pace(streams: Sequence[Stream]) -> str:
     later = [*(stream.stalled for stream in streams[1:]), 0.0]
     relief = [stream.stalled - after for stream, after in zip(streams, later, strict=True)]
     slowest = streams[max(range(len(relief)), key=relief.__getitem__)]
-    return f"{slowest.sink} sets the pace: data wait for it and flow behind it."
+    return f"{slowest.sink} sets the pace: data wait for it and flow after it."
 
 
 def _version(versions: dict[str, str]) -> str:
@@ -127,7 +127,7 @@ def _centred(width: float) -> str:
 
 
 def _cumulated(parts: tuple[tuple[str, int], ...], start: int) -> list[dict[str, Any]]:
-    """Return parts one behind the other, each with the cycle in which it starts."""
+    """Return parts one after the other, each with the cycle in which it starts."""
     rows = []
     for name, adds in parts:
         rows.append({"name": name, "start": start, "adds": adds})

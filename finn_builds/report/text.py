@@ -11,7 +11,7 @@ def count(value: float) -> str:
 
 
 def fixed(value: float, digits: int) -> str:
-    """Return a number with so many decimals."""
+    """Return a number with a given number of decimals."""
     return f"{value:,.{digits}f}"
 
 

@@ -27,7 +27,7 @@ def captured(log: Path, *, append: bool) -> Iterator[None]:
     log
         File to write.
     append
-        Add to the file instead of starting it anew.
+        Append to the file instead of starting a new one.
     """
     with log.open("a" if append else "w", buffering=1, encoding="utf-8", errors="replace") as file:
         handler = logging.StreamHandler(file)

@@ -38,7 +38,7 @@ SWEEPS = 20
 
 
 class DiskError(UserError):
-    """The disk is full or can't be written: the same command goes on once that is mended."""
+    """The disk is full or can't be written: the same command continues once that is fixed."""
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class Accelerator:
         drain: int = 0,
         reset: bool = True,
     ) -> Run:
-        """Send frames and collect as many.
+        """Send frames and collect the same number.
 
         Parameters
         ----------

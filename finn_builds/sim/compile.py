@@ -1,8 +1,8 @@
 """Verilog to a shared object that `Simulator` drives.
 
 Verilator translates each design to C++; g++ is called directly and not through Verilator's
-makefile, for then all parts compile side by side as a few large units whose headers are read once,
-and neither make nor Perl is needed. Verilator's run time and the engine form one unit that is
+makefile. So all parts compile side by side as a few large units whose headers are read once, and
+neither make nor Perl is needed. Verilator's run time and the engine form one unit that is
 the same for all designs and is compiled once per user and version.
 """
 
@@ -130,7 +130,7 @@ def compile_designs(
     finn_builds.tools.ToolFailed
         Verilator or g++ refused a source.
     ValueError
-        A top module lacks a port, or a stream is not as wide as told.
+        A top module lacks a port, or a stream is not as wide as given.
     """
     names = [d.name for d in designs]
     if not designs or len(set(names)) != len(names):
@@ -311,10 +311,10 @@ def _check_ports(design: SimDesign, header: str) -> None:
     missing = [p for p in (*_PORTS, "s_axis_0_tdata", "m_axis_0_tdata") if p not in widths]
     if missing:
         raise ValueError(f"top module {design.top} has no port {', '.join(missing)}")
-    for port, told in (("s_axis_0_tdata", design.in_width), ("m_axis_0_tdata", design.out_width)):
-        if widths[port] != told:
+    for port, given in (("s_axis_0_tdata", design.in_width), ("m_axis_0_tdata", design.out_width)):
+        if widths[port] != given:
             raise ValueError(
-                f"{port} of {design.top} is {widths[port]} bits wide, but {told} were told"
+                f"{port} of {design.top} is {widths[port]} bits wide, expected {given}"
             )
 
 

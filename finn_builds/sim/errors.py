@@ -8,7 +8,7 @@ __all__ = ["ProtocolError", "SimulationError", "SimulationHang"]
 
 
 class SimulationError(VerificationError):
-    """The design stopped the simulation, or did what no stream design may do."""
+    """The design stopped the simulation, or broke a rule of stream designs."""
 
 
 class ProtocolError(SimulationError):

@@ -70,7 +70,7 @@ class Progress(ctypes.Structure):
 
 
 def load(library: Path) -> ctypes.CDLL:
-    """Load a shared object and tell ctypes the types of its functions."""
+    """Load a shared object and declare the types of its functions to ctypes."""
     lib = ctypes.CDLL(str(Path(library).resolve()))
     u32, u64, i32 = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int32
     text, session = ctypes.c_char_p, ctypes.c_void_p

@@ -1,4 +1,4 @@
-"""What a simulation run gives back, and the story of a run that got stuck."""
+"""What a simulation run gives back, and the description of a run that got stuck."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Simulator:
     run_dir
         Folder against which the design resolves the files that it reads (`$readmemh`).
     design
-        Which design of the library; need not be told if there is one only.
+        Which design of the library; can be left out if there is only one.
     trace_file
         Waveform to write, of the kind chosen at compilation.
     randomise

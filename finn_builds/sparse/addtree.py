@@ -106,7 +106,6 @@ class SumBuilder:
 
     Parameters
     ----------
-    builder : Builder
     sources : list of int
         The nodes that feed the layer.
     max_terms : int

@@ -23,10 +23,8 @@ class BitWriter:
 
     Parameters
     ----------
-    graph : Graph
     names : list of str
         The net of each node.
-    family : Family
     """
 
     def __init__(self, graph: Graph, names: list[str], family: Family) -> None:

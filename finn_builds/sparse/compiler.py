@@ -25,7 +25,6 @@ class LayerCost:
     ----------
     name : str
         Name of the layer's accumulators.
-    luts : int
     latency : int
         Clocks that it adds; 0 where the layer is hopeless.
     hopeless : bool
@@ -46,7 +45,6 @@ class CompiledNetwork:
     ----------
     name : str
         Module name of the streaming top; the datapath is `<name>_core`.
-    family : Family
     combinational : Graph
         The operators without registers.
     pipeline : Pipeline

@@ -15,8 +15,8 @@ from finn_builds.sparse.truth import bit_column
 
 # Inputs of a LUT that also gives a second output.
 DUAL_INPUTS = 5
-# On ECP5: inputs of a LUT, most inputs that select a bound within the positions of a chain, and
-# most inputs of a comparison of which a table is tried.
+# On ECP5: inputs of a LUT, the largest number of inputs that select a bound within the positions
+# of a chain, and of inputs of a comparison for which a table is tried.
 CCU2C_LUT = 4
 CCU2C_SELECT = 2
 CCU2C_TABLE = 8
@@ -47,7 +47,6 @@ class CompareShape:
         Bits of the number at a position of the chain.
     positions : int
         Of the chain; 0 for a table.
-    luts : int
     """
 
     kind: str

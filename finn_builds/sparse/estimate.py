@@ -128,7 +128,7 @@ def _lower_bound(layer: Layer, alive: NDArray[np.bool_], family: Family) -> int:
 
 
 def unshared(weights: IntArray, widths: IntArray, family: Family) -> float:
-    """Return LUTs that sums take at least which share nothing but multiples of inputs.
+    """Return a lower bound of the LUTs of sums that share only multiples of inputs.
 
     Every LUT of a chain of three terms makes one bit of up to three, so a sum takes half the bits
     that go in beyond those that come out, all of them where chains add two terms. Terms are the

@@ -31,7 +31,6 @@ class Graph:
 
     Attributes
     ----------
-    nodes : tuple of Node
     ranges : tuple of (int, int)
         The inclusive range of each node.
     outputs : tuple of int

@@ -26,7 +26,6 @@ def evaluate_nodes(graph: Graph, x: IntArray) -> list[IntArray]:
 
     Parameters
     ----------
-    graph : Graph
     x : int64 array (n, n_in)
         Raw input elements, each within its input's range.
 

@@ -57,7 +57,6 @@ def lower(
     ----------
     network : IntegerNetwork
         A chain of `Linear`, each with or without a `Requantise` after it.
-    family : Family
     options : Options, optional
     in_datatype, out_datatype : str, optional
         QONNX names of the streams' elements, by default the network's own. An element of a BIPOLAR

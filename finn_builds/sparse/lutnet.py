@@ -24,7 +24,7 @@ from finn_builds.sparse.truth import bit_column, cofactors, shrink_to
 LUT_INPUTS = 6
 # Levels of multiplexers in a slice after LUTs of that many inputs.
 MUX_LEVELS = {6: 2, 4: 3}
-# Up to so many inputs every choice of bound inputs is tried, above it only neighbouring ones.
+# Up to this number of inputs every choice of bound inputs is tried, above it only neighbours.
 ALL_SUBSETS = 8
 # Depth of a slice multiplexer in levels of a LUT with its net.
 MUX_DEPTH = 0.4
@@ -58,7 +58,7 @@ class LutNet:
 
     @property
     def inverts(self) -> bool:
-        """Whether it is nothing but an inverter, which `luts` leaves to whoever reads it."""
+        """Whether it is only an inverter: `luts` leaves it to the node that reads it."""
         return len(self.cells) == 1 and len(self.cells[0].inputs) == 1 and self.cells[0].bits == 1
 
     @property

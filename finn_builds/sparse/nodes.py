@@ -2,8 +2,8 @@
 
 Every node but an output is a non-negative integer in plain binary. Signed numbers get there for
 free: an input is read as offset binary (its sign bit flipped), and `-u` is written as the
-complement `2^w - 1 - u` of a `w`-bit node with the constant carried along by whoever builds the
-graph. So no operator ever sign-extends. Only a `Sum` or `Table` that is an output or feeds a
+complement `2^w - 1 - u` of a `w`-bit node; the code that builds the graph keeps track of the
+constant. So no operator ever sign-extends. Only a `Sum` or `Table` that is an output or feeds a
 `Clip` may be negative, and is then two's complement.
 
 Nodes refer to nodes by index.

@@ -105,7 +105,6 @@ def refine(sums: SharedSums, spans: list[int], max_terms: int, by_level: bool) -
 
     Parameters
     ----------
-    sums : SharedSums
     spans : list of int
         Highest less lowest value of each source.
     max_terms : int

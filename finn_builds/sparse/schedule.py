@@ -2,7 +2,7 @@
 
 Every node gets a stage; a node's value crosses as many registers as its latest user is stages
 later. The number of stages comes from scheduling each node as soon as possible. The register
-bits are then minimised exactly: "these two nodes may not share a stage because the path between
+bits are then minimised exactly: "these two nodes cannot share a stage because the path between
 them is longer than a clock" is a difference constraint, and so are all others (Leiserson and
 Saxe, "Retiming synchronous circuitry", 1991), so the linear program has an integer optimum.
 """
@@ -35,7 +35,6 @@ class Pipeline:
 
     Parameters
     ----------
-    graph : Graph
     latency : int
         Registers between an input and every output.
     stage_ns : float
@@ -195,7 +194,6 @@ class _Soonest:
 
     Attributes
     ----------
-    stages : list of int
     last : int
         Stage of the outputs.
     budget : float
@@ -266,7 +264,7 @@ def clocks(
     register_outputs: bool = True,
     after_ns: float = 0.0,
 ) -> int:
-    """Return the latency that `pipeline` comes to, without placing the registers."""
+    """Return the latency that `pipeline` gives, without placing the registers."""
     found = _soonest(graph, family, clock_ns, latency, register_outputs, after_ns)
     return found.last + found.at_outputs
 
@@ -285,7 +283,6 @@ def pipeline(
     ----------
     graph : Graph
         Without registers.
-    family : Family
     clock_ns : float, optional
         Clock period to meet by the family's delay model.
     latency : int, optional

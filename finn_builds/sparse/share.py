@@ -1,4 +1,4 @@
-"""Shared sums: a constant matrix as few terms as possible.
+"""Shared sums: a constant matrix in as few terms as possible.
 
 A constant matrix-vector product is written as signed power-of-two terms (non-adjacent form), and
 pairs of terms that several neurons have in common, up to a shift and a sign, become symbols of

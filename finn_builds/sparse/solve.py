@@ -96,7 +96,6 @@ def shared_forms(
     matrix : int64 array (n_sources, n_outputs)
     ranges : list of (int, int)
         Inclusive range of each source, not negative.
-    search : Search
     """
     plain = plain_sums(matrix)
     terms = [len(body) for body in plain.outputs]

@@ -9,7 +9,7 @@ costs nothing. Three shapes compete, by their LUTs:
   no threshold sees the low bits at all.
 - *search*: binary search, one comparison per output bit, its bound picked by the bits before.
 - *clip*: the constant is really added, then shift and clip. Where ranges already keep the sum
-  within the clip nothing but wires is left: one threshold is then the top bit of the sum.
+  within the clip only wires are left: one threshold is then the top bit of the sum.
 """
 
 from __future__ import annotations
@@ -179,7 +179,6 @@ def count_passed(
 
     Parameters
     ----------
-    builder : Builder
     node : int
         An unsigned node.
     thresholds : ascending ints
@@ -189,7 +188,7 @@ def count_passed(
         What the forms are compared for.
     missed : bool
         Let a table count the thresholds that are not reached; it costs the same, and saves
-        whoever needs that number the inverters.
+        the inverters where that number is needed.
 
     Returns
     -------

@@ -60,7 +60,6 @@ class Block:
         Its place in the stitched design.
     layers : tuple of int
         Layers that it computes, counted from 1; empty for what is between them.
-    input, output : StreamFormat
     cycles, latency : int
         Cycles per frame, and from the first input of a frame to its last output.
     resources : Resources

@@ -93,7 +93,7 @@ def _instance(stage: Stage, source: str, sink: str, runtime_fifos: bool) -> str:
             sink=sink,
         )
     if stage.kind == "SparseMVAU_rtl":
-        # The generated module has the node's name; an instance may not share it in all tools.
+        # The generated module has the node's name; not every tool allows an instance to share it.
         return _SPARSE.format(
             module=stage.module, name=f"{stage.name}_inst", source=source, sink=sink
         )

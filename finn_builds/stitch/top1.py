@@ -164,8 +164,6 @@ def top1_block(name: str, head: ArgMax, datatype: str, pe: int) -> Block:
 
     Parameters
     ----------
-    name : str
-    head : ArgMax
     datatype : str
         Of the values that it chooses from.
     pe : int
@@ -184,7 +182,7 @@ def top1_block(name: str, head: ArgMax, datatype: str, pe: int) -> Block:
 
 
 def top1_files(block: Block, head: ArgMax) -> dict[str, str]:
-    """Return the RTL of a top-1 block but for ``top1.sv``, text by file name."""
+    """Return the RTL of a top-1 block except ``top1.sv``, text by file name."""
     text = label_select_text(
         name=block.name,
         pe=block.input.elements,

@@ -87,7 +87,7 @@ def choose(
 
 
 def _ends(first: int, layers: int) -> tuple[Style, ...]:
-    """Return the styles of a network of which only the first layers are sparse."""
+    """Return the styles of a network with only the first layers sparse."""
     return tuple("sparse" if index < first else "folded" for index in range(layers))
 
 

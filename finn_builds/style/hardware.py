@@ -18,11 +18,8 @@ def hardware_of(
 
     Parameters
     ----------
-    network : IntegerNetwork
-    styles : Styles
     folded : FoldedLayers
         FINN must have been prepared where there are any.
-    part : str
     """
     blocks = list(_layer_blocks(styles, folded, part))
     if network.head is not None:

@@ -54,8 +54,6 @@ class SparseNode:
 
     Attributes
     ----------
-    block : Block
-    layers : tuple of str
     stage_ns : float
         Longest stage of the pipeline.
     fits_clock : bool
@@ -76,9 +74,6 @@ class Styles:
     ----------
     asked : str
         What the user asked for.
-    why : str
-    layers : tuple of StyledLayer
-    nodes : tuple of SparseNode
     """
 
     asked: str
@@ -153,14 +148,12 @@ def sparse_node(
     ----------
     network : IntegerNetwork
         The whole network.
-    layers : sequence of Layer
     first : int
         Number of the first of them, from 0.
     name : str
         Of the block.
     out : Path
         The build folder.
-    family : str
     clock_ns : float
         Clock period in ns.
     latency : int or None

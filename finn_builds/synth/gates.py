@@ -47,7 +47,7 @@ KINDS = _LUTS | _MUXES.keys() | _CARRIES | _FLIP_FLOPS | _SHIFTERS.keys()
 
 
 class NotSimulated(Exception):
-    """The netlist has cells of which the simulator knows nothing."""
+    """The netlist has cells that the simulator does not know."""
 
 
 class GateSimulator:
@@ -322,7 +322,7 @@ def _carry(cell: Cell) -> Gate:
 
 
 def _in_order(netlist: Netlist) -> Sequence[Cell]:
-    """Return the combinational cells, each behind those it reads."""
+    """Return the combinational cells, each after those it reads."""
     cells = [c for c in netlist.cells if c.kind not in _FLIP_FLOPS]
     driver = {
         bit: index

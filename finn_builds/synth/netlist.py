@@ -50,7 +50,6 @@ class Netlist:
 
     Attributes
     ----------
-    cells : tuple of Cell
     ports : mapping of str to tuple of Bit
         Nets of each port.
     names : mapping of int to tuple of str

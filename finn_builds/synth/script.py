@@ -15,7 +15,7 @@ _READ = (
 )
 
 #: An array of shift registers read at an address, as slang hands it on, is one wide selector.
-#: Yosys makes SRLs of chains behind a ``$shiftx`` per bit only, so selectors become such. Arrays
+#: Yosys makes SRLs only of chains with a ``$shiftx`` per bit, so selectors become these. Arrays
 #: are stored with element 0 on top: the newest word of a shift register comes last, and the
 #: address is turned around.
 SELECT_MAP = r"""(* techmap_celltype = "$bmux" *)

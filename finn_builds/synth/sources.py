@@ -1,6 +1,6 @@
 """The stitched sources as Yosys reads them, and a top for each node alone.
 
-What is synthesised is the delivered text but for a few lines of FINN's RTL that Yosys' slang
+What is synthesised is the delivered text, except for a few lines of FINN's RTL that Yosys' slang
 frontend does not take; each is replaced by one of the same meaning, or is a check that runs in
 simulation only.
 """
@@ -87,7 +87,7 @@ def parent(name: str, ports: Mapping[str, Sequence[tuple[str, str, int]]]) -> st
     name : str
         Its name.
     ports : mapping of str to sequence of (direction, port, width)
-        The modules, each of which is instantiated once.
+        The modules; each is instantiated once.
     """
     outer, body = [], []
     for module, listed in ports.items():

@@ -71,7 +71,6 @@ def longest_path(netlist: Netlist, family: Family) -> Path:
 
     Parameters
     ----------
-    netlist : Netlist
     family : Family
         Delays; ports count as registers.
 
@@ -93,7 +92,7 @@ def longest_path(netlist: Netlist, family: Family) -> Path:
 
 
 def _drivers(netlist: Netlist) -> dict[int, _Driver]:
-    """Return the driver of every net behind a combinational cell."""
+    """Return the driver of every net after a combinational cell."""
     return {
         bit: _Driver(
             cell,
@@ -110,7 +109,7 @@ def _drivers(netlist: Netlist) -> dict[int, _Driver]:
 
 
 def _in_order(drivers: Mapping[int, _Driver]) -> list[int]:
-    """Return the driven nets, each behind those it depends on."""
+    """Return the driven nets, each after those it depends on."""
     order = TopologicalSorter(
         {net: [b for _, b in driver.arcs if b in drivers] for net, driver in drivers.items()}
     )
@@ -122,7 +121,7 @@ def _in_order(drivers: Mapping[int, _Driver]) -> list[int]:
 
 
 class _Arrivals:
-    """When each net settles, and behind how many cells; nets are settled in their order."""
+    """When each net settles, and after how many cells; nets are settled in their order."""
 
     def __init__(
         self, netlist: Netlist, family: Family, scale: float, drivers: Mapping[int, _Driver]
@@ -202,7 +201,7 @@ def _clocked(cell: Cell) -> bool:
 
 
 def _starts(netlist: Netlist, family: Family, scale: float) -> dict[int, float]:
-    """Return the delay at which nets behind memories begin; registers begin with ``t_reg``."""
+    """Return the delay at which nets after memories begin; registers begin with ``t_reg``."""
     found: dict[int, float] = {}
     for cell in netlist.cells:
         if cell.kind.startswith(("RAMB", "DP16", "PDPW16", "URAM")):

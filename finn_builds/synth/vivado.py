@@ -139,7 +139,7 @@ def figures(design: Design, written: Mapping[str, str], clock_ns: float) -> dict
 
 
 def _counts(found: Mapping[str, int | float]) -> dict[str, int | float]:
-    """Return FINN's names: block RAM in halves, LUT with its two other uses told apart."""
+    """Return FINN's names: block RAM in halves, LUT with its two other uses separate."""
     ram, srl = found.get("LUTRAM", 0), found.get("SRL", 0)
     counts = {
         "LUT": found["LUT"],

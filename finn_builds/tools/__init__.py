@@ -1,4 +1,4 @@
-"""The programs of others that a build calls: found, run, and stopped in this one place.
+"""External programs that a build calls: found, run and stopped in this place only.
 
 Nothing else in the project starts a process. A program that is not there ends in one sentence
 that says what to install; a program that fails ends in an internal error with the tail of its log.

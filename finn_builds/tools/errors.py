@@ -1,4 +1,4 @@
-"""What can go wrong with a program of somebody else's: it is missing, fails, or does not end."""
+"""What can go wrong with an external program: it is missing, fails, or does not end."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _PACKAGES: Mapping[str, str] = MappingProxyType({"vvp": "iverilog"})
 
 
 class ToolError(Exception):
-    """A program of somebody else's could not do what it was asked to."""
+    """An external program is missing, failed, or did not end."""
 
 
 class ToolMissing(ToolError, UserError):
-    """A program or wheel that is needed is not installed: the user can mend that."""
+    """A program or wheel that is needed is not installed: the user can fix that."""
 
 
 class ToolFailed(ToolError):
-    """A program ended with an error: a fault of ours, so it keeps its traceback.
+    """A program ended with an error: a fault of this project, so it keeps its traceback.
 
     Attributes
     ----------

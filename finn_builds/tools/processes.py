@@ -102,23 +102,23 @@ class _Job:
         )
 
     def wait(self, seconds: float) -> None:
-        """Sleep until the program ends, at most so long."""
+        """Sleep until the program ends, at most for this time in s."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
 
     def stop(self) -> None:
-        """End the program and everything it started, politely at first."""
+        """End the program and everything it started: SIGTERM first, then SIGKILL."""
         for sig in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self._process.pid, sig)
             except ProcessLookupError:
                 break
-            # Whether or not the leader went: the second signal takes what it left behind.
+            # Even if the leader has ended: the second signal ends processes that it has left.
             self.wait(_GRACE_SECONDS)
         self._process.wait()
 
     def close(self) -> None:
-        """Let go of the output file."""
+        """Close the output file."""
         self._sink.close()
 
     def _read(self) -> str:

@@ -1,4 +1,4 @@
-"""The mapped netlist against the QONNX model: what synthesis left is verified, not believed."""
+"""The mapped netlist against the QONNX model: the result of synthesis is verified too."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ def check_gates(
 
     Parameters
     ----------
-    design : Design
     netlists : mapping of str to Netlist
         Of every node of the design, in its order.
     sparse : mapping of str to (IntegerNetwork, StreamFormat, StreamFormat)
@@ -116,7 +115,7 @@ def _check_node(
 
 
 def _check_run(run: GateRun, expected: np.ndarray, out: StreamFormat, what: str) -> None:
-    """Compare what a netlist gave; words that never came are no zeros."""
+    """Compare the output of a netlist; missing words do not count as zeros."""
     check_equal(expected, out.from_beats(run.words), what)
     if run.missing:
         raise VerificationError(

@@ -40,7 +40,6 @@ class Verification:
         By what the run was.
     float32_disagreements : int
         Frames in which a float32 run of the model gives other integers.
-    seed : int
     """
 
     frames: int
@@ -59,7 +58,6 @@ class Traffic:
 
     Attributes
     ----------
-    transfers, stalled_cycles, starved_cycles : int
     first_cycle, last_cycle : int or None
         Of its beats; None where no beat passed.
     """
@@ -93,7 +91,6 @@ class Performance:
     ----------
     cycles, frames : int
         Length of the run.
-    clock_ns : float
     frame_bytes : tuple of int
         Bytes of a frame at the input and at the output.
     latency_cycles, latency_cycles_max : int
@@ -102,7 +99,6 @@ class Performance:
         Between frames, in the steady state.
     links : dict of str to Traffic
         By stream, the input first.
-    one_frame : OneFrame
     """
 
     cycles: int

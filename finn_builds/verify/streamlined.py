@@ -46,7 +46,6 @@ class Answers:
     integers : ndarray of int64, shape (frames, n_out)
         Outputs in front of a choice of the class.
     labels : ndarray of int64, shape (frames,)
-    source : str
     surrogate : bool
         The data are drawn from statistics of the real data, not real.
     """
@@ -63,9 +62,6 @@ class Streamlined:
 
     Attributes
     ----------
-    network : IntegerNetwork
-    vectors : Vectors
-    answers : Answers or None
     accuracy : Accuracy or None
         None, as the answers, where there are no labelled data.
     """

@@ -160,7 +160,7 @@ def test_weights_changed_otherwise_behind_their_quantizer():
     graph.quantize(Q4)
     weights = graph.quantized_constant(np.ones((3, 2)), Q4)
     graph.add("MatMul", graph.side("Mul", [weights, graph.constant(0.3)]))
-    with pytest.raises(UserError, match=r"'n_MatMul_3'.*changed behind its quantizer"):
+    with pytest.raises(UserError, match=r"'n_MatMul_3'.*changed after its quantizer"):
         tidy(graph.model((1, 2)))
 
 

@@ -70,7 +70,7 @@ def test_affine_of_the_host_is_followed_in_order():
 
 
 def test_what_can_not_be_moved_into_hardware_is_refused():
-    with pytest.raises(UserError, match=r"'relu' behind the last layer.*Leave out --top1"):
+    with pytest.raises(UserError, match=r"'relu' after the last layer.*Leave out --top1"):
         head_of(host([{"op": "mul", "value": 0.5}, {"op": "relu"}]))
     with pytest.raises(UserError, match="at least two outputs; this model has 1"):
         head_of(host([], n_out=1))

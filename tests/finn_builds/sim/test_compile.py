@@ -39,7 +39,7 @@ def test_ports_of_a_model_are_read_from_its_header():
 
 
 def test_a_width_that_is_not_the_designs(tmp_path, engine_dir):
-    with pytest.raises(ValueError, match="m_axis_0_tdata of gained is 24 bits wide, but 8 were"):
+    with pytest.raises(ValueError, match="m_axis_0_tdata of gained is 24 bits wide, expected 8"):
         compile_design(
             [SOURCE], "gained", in_width=8, out_width=8, build_dir=tmp_path, runtime_dir=engine_dir
         )
