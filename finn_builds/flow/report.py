@@ -78,17 +78,17 @@ def _synthesised(found: Synthesised | None) -> dict[str, Any]:
     if found is None:
         return {"synthesised": None}
     top, tool = found.top, found.tool
-    if "why" in top:
-        return {"synthesised": None, "not_synthesised": top["why"]}
+    if top.why is not None:
+        return {"synthesised": None, "not_synthesised": top.why}
     return {
         "synthesised": {
-            **{name: top[name] for name in FIGURES if name in top},
-            "kind": f"{tool['name']} {tool['version']}, {tool['stage']}",
+            **{name: top.counts[name] for name in FIGURES if name in top.counts},
+            "kind": f"{tool.name} {tool.version}, {tool.stage}",
         },
-        "netlist_frames_verified": (top.get("gate_level") or {}).get("frames"),
-        "logic_depth": top["logic_depth"],
-        "critical_path_ns": top["critical_path_ns"],
-        "critical_path_kind": tool["critical_path"],
+        "netlist_frames_verified": top.gate_level and top.gate_level.frames,
+        "logic_depth": top.logic_depth,
+        "critical_path_ns": top.critical_path_ns,
+        "critical_path_kind": tool.critical_path,
     }
 
 
