@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,6 +96,14 @@ def read_record(path: Path, kind: type[Record]) -> Record:
     return TypeAdapter(kind).validate_json(path.read_bytes())
 
 
+def as_json(record: object) -> dict[str, Any]:
+    """Return a dataclass as JSON types: its fields by their names, but those it excludes."""
+    from pydantic import TypeAdapter
+
+    content: dict[str, Any] = TypeAdapter(type(record)).dump_python(record, mode="json")
+    return content
+
+
 def write_record(path: Path, record: object) -> None:
-    """Write a dataclass as a JSON file: its fields by their names."""
-    write_json(path, asdict(record))  # type: ignore[call-overload]
+    """Write a dataclass as a JSON file."""
+    write_json(path, as_json(record))

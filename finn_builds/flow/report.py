@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_json
+from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
 from finn_builds.report import origin
-from finn_builds.report.content import Origin
-from finn_builds.report.gather import build_report
+from finn_builds.report.classes import classes_of
+from finn_builds.report.content import BuildReport, Origin
+from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
 from finn_builds.report.page import build_page
 from finn_builds.report.summary import Summary
+from finn_builds.report.traffic import passages_of, streams_of
 from finn_builds.run.state import State
 from finn_builds.stitch.blocks import Hardware
 from finn_builds.style.styles import Styles
@@ -78,17 +80,17 @@ def _synthesised(found: Synthesised | None) -> dict[str, Any]:
     if found is None:
         return {"synthesised": None}
     top, tool = found.top, found.tool
-    if "why" in top:
-        return {"synthesised": None, "not_synthesised": top["why"]}
+    if top.why is not None:
+        return {"synthesised": None, "not_synthesised": top.why}
     return {
         "synthesised": {
-            **{name: top[name] for name in FIGURES if name in top},
-            "kind": f"{tool['name']} {tool['version']}, {tool['stage']}",
+            **{name: top.counts[name] for name in FIGURES if name in top.counts},
+            "kind": f"{tool.name} {tool.version}, {tool.stage}",
         },
-        "netlist_frames_verified": (top.get("gate_level") or {}).get("frames"),
-        "logic_depth": top["logic_depth"],
-        "critical_path_ns": top["critical_path_ns"],
-        "critical_path_kind": tool["critical_path"],
+        "netlist_frames_verified": top.gate_level and top.gate_level.frames,
+        "logic_depth": top.logic_depth,
+        "critical_path_ns": top.critical_path_ns,
+        "critical_path_kind": tool.critical_path,
     }
 
 
@@ -118,28 +120,37 @@ def step_report(
 ) -> None:
     """Write the page of the build and its figures."""
     cfg.progress(0, 3, "gathering")
-    seconds = {name: done.seconds for name, done in State.load(cfg.out).steps.items()}
-    report = build_report(
-        cfg.model_name,
-        cfg.board_spec,
-        split.host,
-        streamlined,
-        styles,
-        hardware,
-        simulated,
-        synthesised,
-        seconds,
-        Origin(
+    board, performance = cfg.board_spec, simulated.performance
+    nodes, answers = nodes_of(hardware, styles, synthesised), streamlined.answers
+    report = BuildReport(
+        model=cfg.model_name,
+        board=board.name,
+        part=board.part,
+        style_asked=styles.asked,
+        style_why=styles.why,
+        top1=streamlined.network.head is not None,
+        accuracy=streamlined.accuracy,
+        verification=simulated.verification,
+        performance=performance,
+        uses=uses_of(nodes, synthesised, board.resources),
+        synthesis=synthesis_of(synthesised),
+        layers=layers_of(streamlined.network, hardware, styles),
+        nodes=nodes,
+        passages=passages_of(hardware, performance.one_frame),
+        streams=streams_of(performance.links),
+        classes=None if answers is None else classes_of(split.host, answers),
+        origin=Origin(
             command=origin.command_line(cfg),
             seeds={"verification and data": cfg.verify_seed},
             versions=origin.versions(),
             sources=cfg.environment()["sources"],
-            date=origin.now(),
             trained=origin.training_note(model_info(tidied.model)),
+            date=origin.now(),
         ),
+        steps=tuple((name, done.seconds) for name, done in State.load(cfg.out).steps.items()),
     )
     cfg.progress(1, 3, "drawing")
     page = build_page(report)
     cfg.progress(2, 3, "writing")
     (cfg.out / PAGE_FILE).write_text(page, encoding="utf-8")
-    write_json(cfg.out / PAGE_DATA_FILE, report.as_json())
+    write_record(cfg.out / PAGE_DATA_FILE, report)

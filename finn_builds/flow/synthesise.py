@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import STITCHED_DIR, TOOL_KEY, WHOLE_KEY
+from finn_builds.files import STITCHED_DIR
 from finn_builds.sparse.family import Family, family_named
 from finn_builds.stitch.blocks import SPARSE, Hardware
 from finn_builds.stitch.sources import stitched_sources
@@ -15,7 +16,7 @@ from finn_builds.style.styles import Styles
 from finn_builds.synth import vivado
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist, by_layer, chain
-from finn_builds.synth.report import Synthesised
+from finn_builds.synth.report import Figures, GateLevel, Synthesised, Tool
 from finn_builds.synth.script import options
 from finn_builds.synth.timing import SOURCE, longest_path
 from finn_builds.synth.yosys import NotSynthesised, synthesise_design, version
@@ -55,7 +56,7 @@ def step_out_of_context_synthesis(
     board = cfg.board_spec
     if tool == "vivado":
         cfg.progress(0, 1, "vivado")
-        report = vivado.synthesise(
+        found = vivado.synthesise(
             design, stitched, board.part, cfg.clock_ns, cfg.scratch / "vivado"
         )
     else:
@@ -69,15 +70,16 @@ def step_out_of_context_synthesis(
             progress=lambda done, total: cfg.progress(done, total, "yosys"),
         )
         first_layers = {b.name: b.layers[0] - 1 for b in hardware.blocks if b.kind == SPARSE}
-        report = yosys_report(netlists, family_named(board.family), first_layers)
-        if "why" not in report[WHOLE_KEY]:
+        found = yosys_report(netlists, family_named(board.family), first_layers)
+        if found.top.why is None:
             cfg.progress(1, 1, "comparing the netlist with the model")
-            report[WHOLE_KEY]["gate_level"] = _check_gates(
-                streamlined, styles, hardware, netlists, cfg.verify_seed
-            )
-    for name, node in estimated.items():
-        report[WHOLE_KEY if name == "total" else name]["estimate"] = node
-    return Synthesised(report)
+            gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
+            found = replace(found, top=replace(found.top, gate_level=gates))
+    return Synthesised(
+        replace(found.top, estimate=estimated["total"]),
+        {name: replace(one, estimate=estimated[name]) for name, one in found.blocks.items()},
+        found.tool,
+    )
 
 
 def _check_gates(
@@ -86,7 +88,7 @@ def _check_gates(
     hardware: Hardware,
     netlists: Mapping[str, Netlist | NotSynthesised],
     seed: int,
-) -> dict[str, Any]:
+) -> GateLevel:
     layers = streamlined.network.layers()
     sparse = {}
     for node in styles.nodes:
@@ -105,7 +107,7 @@ def yosys_report(
     netlists: Mapping[str, Netlist | NotSynthesised],
     delays: Family,
     first_layers: Mapping[str, int],
-) -> dict[str, Any]:
+) -> Synthesised:
     """Return the figures of a design that Yosys has mapped node by node.
 
     Parameters
@@ -119,42 +121,42 @@ def yosys_report(
 
     Returns
     -------
-    dict
-        ``(top)``, every node and ``tool``. A node that was not synthesised has ``why`` alone;
-        then so has ``(top)``, with what the others sum up to under ``others``.
+    Synthesised
+        A node that was not synthesised says why alone; then so does the whole, with what the
+        others sum up to.
     """
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
-    report: dict[str, Any] = {WHOLE_KEY: {}}
+    blocks = {}
     for name, found in netlists.items():
         if isinstance(found, NotSynthesised):
-            report[name] = {"why": found.why}
+            blocks[name] = Figures(why=found.why)
             continue
-        report[name] = _figures(found, delays)
+        layers = None
         if name in first_layers:
             parts = by_layer(found)
-            report[name]["layers"] = {
+            layers = {
                 "stream" if k is None else str(first_layers[name] + k): resources(parts[k])
                 for k in sorted(parts, key=lambda k: (k is None, k))
             }
+        blocks[name] = replace(_figures(found, delays), layers=layers)
     if len(known) == len(netlists):
-        report[WHOLE_KEY] = _figures(chain(list(known.values())), delays)
+        top = _figures(chain(list(known.values())), delays)
     else:
-        missing = [name for name in netlists if name not in known]
-        sums: dict[str, int] = {}
+        missing = ", ".join(name for name in netlists if name not in known)
+        sums: Counter[str] = Counter()
         for found in known.values():
-            for key, value in resources(found).items():
-                sums[key] = sums.get(key, 0) + value
-        report[WHOLE_KEY] = {"why": f"not synthesised: {', '.join(missing)}", "others": sums}
-    report[TOOL_KEY] = {
-        "name": "Yosys",
-        "version": version(),
-        "options": options(delays.name),
-        "stage": "every node out of context, the whole joined from the nodes; not placed",
-        "critical_path": SOURCE,
-    }
-    return report
+            sums.update(resources(found))
+        top = Figures(why=f"not synthesised: {missing}", others=dict(sums))
+    tool = Tool(
+        name="Yosys",
+        version=version(),
+        options=options(delays.name),
+        stage="every node out of context, the whole joined from the nodes; not placed",
+        critical_path=SOURCE,
+    )
+    return Synthesised(top, blocks, tool)
 
 
-def _figures(netlist: Netlist, delays: Family) -> dict[str, Any]:
+def _figures(netlist: Netlist, delays: Family) -> Figures:
     path = longest_path(netlist, delays)
-    return {**resources(netlist), "logic_depth": path.depth, "critical_path_ns": path.ns}
+    return Figures({**resources(netlist)}, path.depth, path.ns)

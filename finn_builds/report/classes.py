@@ -27,6 +27,7 @@ def classes_of(host: HostModel, answers: Answers) -> Classes:
     count = max(2, host.n_out)
     names = host.class_names if len(host.class_names) == count else ()
     names = tuple(names) or tuple(str(index) for index in range(count))
+    matrix = confusion_matrix(answers.labels, found, labels=range(count))
     values, scores = class_scores(host, integers)
     rocs = [
         roc
@@ -35,7 +36,7 @@ def classes_of(host: HostModel, answers: Answers) -> Classes:
     ]
     return Classes(
         names=names,
-        confusion=confusion_matrix(answers.labels, found, labels=range(count)),
+        confusion=tuple(map(tuple, matrix.tolist())),
         rocs=tuple(rocs[-1:] if host.n_out == 1 else rocs),
         scores=scores,
         frames=len(answers.labels),

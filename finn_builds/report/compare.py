@@ -2,77 +2,50 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from finn_builds.errors import UserError
-from finn_builds.files import PAGE_DATA_FILE
-from finn_builds.report.design import ESTIMATED, RESOURCES, SYNTHESISED
+from finn_builds.files import PAGE_DATA_FILE, as_json, read_record
+from finn_builds.report.content import BuildReport
+from finn_builds.report.design import ESTIMATED, SYNTHESISED, Use
 from finn_builds.run import state as disk
 
 
 @dataclass(frozen=True)
 class Build:
-    """The figures of one build that are compared.
+    """One build of those that are compared.
 
     Attributes
     ----------
-    name, folder : str
-        Name of the folder, made longer where two have one name; the folder's path.
-    model, board, style, weight_types, activation_types : str
-        What was built. Types of several layers are joined.
-    clock_ns : float
-        Clock that was asked for.
-    weights : int
-        Of all layers, zeros included.
-    sparsity : float
-        Share of the weights that are zero.
-    frames, mismatches : int
-        Of the verification.
-    accuracy, error : float or None
-        Share of right classes and its standard error.
-    data : str
-        What the accuracy was measured on.
-    surrogate : bool
-        These data are not real.
-    latency_cycles, interval_cycles, latency_ns, fps : float
-        Measured in simulation, at the clock that was asked for.
-    estimated, synthesised : dict of str to float
-        Resources of the whole design.
-    device : dict of str to int
-        What the board's device has of them.
+    name : str
+        Name of the folder, made longer where two have one name.
+    folder : Path
+    report : BuildReport
+        As the folder holds it: without what is only drawn.
     """
 
     name: str
-    folder: str
-    model: str
-    board: str
-    style: str
-    weight_types: str
-    activation_types: str
-    clock_ns: float
-    weights: int
-    sparsity: float
-    frames: int
-    mismatches: int
-    accuracy: float | None
-    error: float
-    data: str
-    surrogate: bool
-    latency_cycles: float
-    latency_ns: float
-    interval_cycles: float
-    fps: float
-    estimated: dict[str, float]
-    synthesised: dict[str, float]
-    device: dict[str, int]
+    folder: Path
+    report: BuildReport
+
+    @property
+    def latency_ns(self) -> float:
+        """Measured in simulation, at the clock that was asked for."""
+        return self.report.performance.latency_ns
+
+    def use(self, resource: str) -> Use:
+        """Return what the build needs of a resource."""
+        return next(use for use in self.report.uses if use.name == resource)
 
     def resource(self, name: str, kind: str) -> float | None:
         """Return the amount of a resource, estimated or synthesised; None if it is not known."""
-        return (self.synthesised if kind == SYNTHESISED else self.estimated).get(name)
+        use = self.use(name)
+        return use.synthesised if kind == SYNTHESISED else use.estimated
 
 
 @dataclass(frozen=True)
@@ -101,16 +74,25 @@ class Comparison:
     @property
     def groups(self) -> tuple[str, ...]:
         """The data that the builds were judged on."""
-        known = [build.data for build in self.builds if build.accuracy is not None]
-        return tuple(dict.fromkeys(known))
+        known = [build.report.accuracy for build in self.builds]
+        return tuple(dict.fromkeys(accuracy.source for accuracy in known if accuracy))
 
     def as_json(self) -> dict[str, Any]:
-        """Return all figures as JSON types."""
+        """Return all figures as JSON types: of each build those of its page, and more."""
         return {
             "resources": self.kind,
             "builds": [
                 {
-                    **asdict(build),
+                    "name": build.name,
+                    "folder": str(build.folder),
+                    **as_json(build.report),
+                    "style": build.report.styles,
+                    "weight_types": build.report.weight_types,
+                    "activation_types": build.report.activation_types,
+                    "weights": build.report.weights,
+                    "sparsity": build.report.sparsity,
+                    "latency_ns": build.latency_ns,
+                    "fps": build.report.performance.fps,
                     "on_lut_front": build.name in self.lut_front,
                     "on_latency_front": build.name in self.latency_front,
                 }
@@ -147,7 +129,7 @@ def compare(folders: Sequence[str | Path]) -> Comparison:
     builds = tuple(
         read_build(path, name) for path, name in zip(paths, short_names(paths), strict=True)
     )
-    synthesised = all("LUT" in build.synthesised for build in builds)
+    synthesised = all(build.use("LUT").synthesised is not None for build in builds)
     kind = SYNTHESISED if synthesised else ESTIMATED
     return Comparison(
         builds,
@@ -199,52 +181,14 @@ def read_build(folder: Path, name: str) -> Build:
             "run its build.py command again, which goes on where it stopped"
         )
     try:
-        return _build(json.loads(path.read_text(encoding="utf-8")), folder, name)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Build(name, folder, read_record(path, BuildReport))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
         raise UserError(
             f"compare: expected the figures of this version in {path}, found others "
-            f"({type(error).__name__}: {error}); run that build again with --force"
+            f"({place}: {first['msg']}); run that build again with --force"
         ) from error
-
-
-def _build(content: Mapping[str, Any], folder: Path, name: str) -> Build:
-    layers, accuracy, timing = content["layers"], content["accuracy"], content["timing"]
-    weights = sum(layer["n_in"] * layer["n_out"] for layer in layers)
-    styles = {layer["style"] for layer in layers}
-    uses = {use["name"]: use for use in content["uses"]}
-    return Build(
-        name=name,
-        folder=str(folder),
-        model=content["model"],
-        board=content["board"],
-        style=styles.pop() if len(styles) == 1 else "mixed",
-        weight_types=_joined(layer["weight_type"] for layer in layers),
-        activation_types=_joined(layer["input_type"] for layer in layers),
-        clock_ns=content["clock_ns"],
-        weights=weights,
-        sparsity=1 - sum(layer["nonzero"] for layer in layers) / weights,
-        frames=content["verification"]["frames"],
-        mismatches=content["verification"]["mismatches"],
-        accuracy=accuracy and accuracy["share"],
-        error=accuracy["error"] if accuracy else 0.0,
-        data=accuracy["source"] if accuracy else "",
-        surrogate=bool(accuracy and accuracy["surrogate"]),
-        latency_cycles=timing["latency_cycles"],
-        latency_ns=timing["latency_ns"],
-        interval_cycles=timing["interval_cycles"],
-        fps=timing["fps"],
-        estimated=_known(uses, "estimated"),
-        synthesised=_known(uses, "synthesised"),
-        device={use: uses[use]["device"] for use in RESOURCES},
-    )
-
-
-def _joined(names: Any) -> str:
-    return ", ".join(dict.fromkeys(names))
-
-
-def _known(uses: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, float]:
-    return {name: use[kind] for name, use in uses.items() if use[kind] is not None}
 
 
 def front(builds: Sequence[Build], cost: Callable[[Build], float | None]) -> frozenset[str]:
@@ -255,18 +199,18 @@ def front(builds: Sequence[Build], cost: Callable[[Build], float | None]) -> fro
     out.
     """
     known = [
-        (build, build.accuracy, value)
+        (build.name, accuracy.source, accuracy.accuracy, value)
         for build in builds
-        if build.accuracy is not None and (value := cost(build)) is not None
+        if (accuracy := build.report.accuracy) and (value := cost(build)) is not None
     ]
     return frozenset(
-        build.name
-        for build, share, price in known
+        name
+        for name, source, share, price in known
         if not any(
-            other.data == build.data
+            their_source == source
             and share <= their_share
             and price >= their_price
             and (share, price) != (their_share, their_price)
-            for other, their_share, their_price in known
+            for _, their_source, their_share, their_price in known
         )
     )

@@ -67,9 +67,16 @@ def _plot(
 ) -> Markup:
     """Return accuracy against a cost, or nothing where no build has both."""
     points = [
-        Point(build.name, price, build.accuracy, build.error, build.data, build.name in best)
+        Point(
+            build.name,
+            price,
+            accuracy.accuracy,
+            accuracy.standard_error,
+            accuracy.source,
+            build.name in best,
+        )
         for build in comparison.builds
-        if build.accuracy is not None and (price := cost(build)) is not None
+        if (accuracy := build.report.accuracy) and (price := cost(build)) is not None
     ]
     return Markup(pareto_plot(points, label, name)) if points else Markup()
 
@@ -96,5 +103,5 @@ def page_path(folders: Sequence[str | Path], given: str | None) -> Path:
 
 def link_to(build: Build, page: Path) -> str:
     """Return the address of a build's own page, as seen from the page of the comparison."""
-    path = Path(os.path.relpath(Path(build.folder) / PAGE_FILE, page.parent))
+    path = Path(os.path.relpath(build.folder / PAGE_FILE, page.parent))
     return quote(path.as_posix())

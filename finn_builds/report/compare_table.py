@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 from finn_builds.report import text
 from finn_builds.report.compare import Build, Comparison
+from finn_builds.report.content import BuildReport
 from finn_builds.report.design import ESTIMATED, RESOURCES
+from finn_builds.verify.accuracy import Accuracy
+from finn_builds.verify.simulated import Verification
 
 #: Columns that a note may take below the table.
 NOTE_WIDTH = 100
@@ -15,14 +18,15 @@ NOTE_WIDTH = 100
 
 def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
     """Return the table of the builds: the name of each figure, and its text for every build."""
-    builds = comparison.builds
 
-    def row(name: str, show: Callable[[Build], str]) -> tuple[str, list[str]]:
-        return name, [show(build) for build in builds]
+    def row(name: str, show: Callable[[BuildReport], str]) -> tuple[str, list[str]]:
+        return name, [show(build.report) for build in comparison.builds]
+
+    def best(name: str, front: frozenset[str]) -> tuple[str, list[str]]:
+        return name, ["yes" if build.name in front else "-" for build in comparison.builds]
 
     def resource(build: Build, name: str) -> str:
-        value = comparison.resource(build, name)
-        device = build.device[name]
+        value, device = comparison.resource(build, name), build.use(name).device
         if value is None:
             return "-"
         share = f" ({text.percent(value / device)})" if value and device else ""
@@ -31,35 +35,36 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
     return [
         row("model", lambda b: b.model),
         row("board", lambda b: b.board),
-        row("style", lambda b: b.style),
+        row("style", lambda b: b.styles),
         row("weight types", lambda b: b.weight_types),
         row("activation types", lambda b: b.activation_types),
         row("weights", lambda b: text.count(b.weights)),
         row("zero weights", lambda b: text.percent(b.sparsity, 0)),
-        row("accuracy (measured)", _accuracy),
-        row("frames verified", lambda b: f"{b.frames:,}, {b.mismatches:,} mismatches"),
+        row("accuracy (measured)", lambda b: _accuracy(b.accuracy)),
+        row("frames verified", lambda b: _frames(b.verification)),
         *(
-            row(f"{name} ({comparison.kind})", lambda b, name=name: resource(b, name))  # type: ignore[misc]
+            (f"{name} ({comparison.kind})", [resource(build, name) for build in comparison.builds])
             for name in RESOURCES
         ),
-        row("latency (measured)", lambda b: text.cycles(b.latency_cycles)),
-        row("latency at the clock", lambda b: text.duration(b.latency_ns)),
-        row("clock asked for", lambda b: f"{text.trimmed(b.clock_ns)} ns"),
-        row("interval (measured)", lambda b: text.cycles(b.interval_cycles)),
-        row("frames/s at the clock", lambda b: text.short(b.fps)),
-        row("best: accuracy, LUT", lambda b: "yes" if b.name in comparison.lut_front else "-"),
-        row(
-            "best: accuracy, latency",
-            lambda b: "yes" if b.name in comparison.latency_front else "-",
-        ),
+        row("latency (measured)", lambda b: text.cycles(b.performance.latency_cycles)),
+        row("latency at the clock", lambda b: text.duration(b.performance.latency_ns)),
+        row("clock asked for", lambda b: f"{text.trimmed(b.performance.clock_ns)} ns"),
+        row("interval (measured)", lambda b: text.cycles(b.performance.interval_cycles)),
+        row("frames/s at the clock", lambda b: text.short(b.performance.fps)),
+        best("best: accuracy, LUT", comparison.lut_front),
+        best("best: accuracy, latency", comparison.latency_front),
     ]
 
 
-def _accuracy(build: Build) -> str:
-    if build.accuracy is None:
+def _accuracy(found: Accuracy | None) -> str:
+    if found is None:
         return "-"
-    real = ", NOT real data" if build.surrogate else ""
-    return f"{100 * build.accuracy:.1f} ± {100 * build.error:.1f} %{real}"
+    real = ", NOT real data" if found.surrogate else ""
+    return f"{100 * found.accuracy:.1f} ± {100 * found.standard_error:.1f} %{real}"
+
+
+def _frames(found: Verification) -> str:
+    return f"{found.frames:,}, {found.mismatches:,} mismatches"
 
 
 def notes_of(comparison: Comparison) -> list[str]:
@@ -70,12 +75,11 @@ def notes_of(comparison: Comparison) -> list[str]:
             "Not all builds were judged on the same data: only those that were are compared in "
             "accuracy."
         )
-    if any(build.accuracy is None for build in comparison.builds):
+    if any(build.report.accuracy is None for build in comparison.builds):
         notes.append("Builds without labelled data have no accuracy and are on no front.")
-    if comparison.kind == ESTIMATED:
-        known = [build.name for build in comparison.builds if build.synthesised]
-        if known:
-            notes.append("Not every build was synthesised: estimates are compared with estimates.")
+    synthesised = any(build.use("LUT").synthesised is not None for build in comparison.builds)
+    if synthesised and comparison.kind == ESTIMATED:
+        notes.append("Not every build was synthesised: estimates are compared with estimates.")
     notes.append(
         "On a front is what no other build beats in both figures; differences within the errors "
         "of the accuracies say nothing."

@@ -1,74 +1,21 @@
 """What the page of a build says, as plain data: figures and where each of them comes from.
 
-Nothing here is formatted. ``report/report.json`` is this data, without the pictures.
+Nothing here is formatted. ``report/report.json`` is a `BuildReport` but for what is only drawn, and
+for what differs between two builds of the same: the times of the steps, and the date.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from finn_builds.report.design import Layer, Node, Passage, Stream, Synthesis, Use
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """How often the network is right.
-
-    Attributes
-    ----------
-    share, error : float
-        Share of right classes and its standard error.
-    frames : int
-        Frames it was measured on.
-    source : str
-        Where these come from.
-    surrogate : bool
-        They are drawn from statistics of the real data, not real.
-    before_input_quantizer : float or None
-        The share of the model as it was given, where this flow put a quantiser before its input.
-    """
-
-    share: float
-    error: float
-    frames: int
-    source: str
-    surrogate: bool
-    before_input_quantizer: float | None = None
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What the hardware was compared with, and with what outcome.
-
-    Attributes
-    ----------
-    frames, mismatches : int
-        Frames that were compared, and how many of them differ.
-    inputs, reference, simulator : str
-        Where the frames come from, what they were compared with, what executed the hardware.
-    runs : dict of str to int
-        Cycles of each run, by what the run was.
-    """
-
-    frames: int
-    mismatches: int
-    inputs: str
-    reference: str
-    simulator: str
-    runs: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Cycles measured in simulation; times follow from the clock that was asked for."""
-
-    latency_cycles: int
-    latency_ns: float
-    interval_cycles: float
-    fps: float
+from finn_builds.report.design import Drawn, Layer, Node, Passage, Stream, Synthesis, Use
+from finn_builds.verify.accuracy import Accuracy
+from finn_builds.verify.simulated import Performance, Verification
 
 
 @dataclass(frozen=True)
@@ -87,8 +34,8 @@ class Roc:
 
     name: str
     auc: float
-    signal: np.ndarray = field(repr=False, compare=False)
-    background: np.ndarray = field(repr=False, compare=False)
+    signal: Drawn = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    background: Drawn = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -98,7 +45,7 @@ class Classes:
     Attributes
     ----------
     names : tuple of str
-    confusion : ndarray of int64, shape (n, n)
+    confusion : tuple of tuple of int, n by n
         Frames by true class (rows) and found class (columns).
     rocs : tuple of Roc
         Empty where the model gives no scores.
@@ -111,7 +58,7 @@ class Classes:
     """
 
     names: tuple[str, ...]
-    confusion: np.ndarray = field(repr=False, compare=False)
+    confusion: tuple[tuple[int, ...], ...]
     rocs: tuple[Roc, ...]
     scores: str
     frames: int
@@ -131,10 +78,10 @@ class Origin:
     """Of all packages that decide the result."""
     sources: str
     """Digest of this project's sources."""
-    date: str
-    """When the page was made."""
     trained: str
     """What the model file says about its training; empty where it says nothing."""
+    date: Annotated[str, Field(exclude=True)] = ""
+    """When the page was made."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +91,12 @@ class BuildReport:
     model: str
     board: str
     part: str
-    clock_ns: float
     style_asked: str
     style_why: str
     top1: bool
     accuracy: Accuracy | None
     verification: Verification
-    timing: Timing
+    performance: Performance
     uses: tuple[Use, ...]
     synthesis: Synthesis | None
     layers: tuple[Layer, ...]
@@ -158,8 +104,9 @@ class BuildReport:
     passages: tuple[Passage, ...]
     streams: tuple[Stream, ...]
     classes: Classes | None
-    steps: tuple[tuple[str, float], ...]
     origin: Origin
+    steps: Annotated[tuple[tuple[str, float], ...], Field(exclude=True)] = ()
+    """Name and time of each, in s."""
 
     @property
     def weights(self) -> int:
@@ -177,18 +124,21 @@ class BuildReport:
         found = {layer.style for layer in self.layers}
         return found.pop() if len(found) == 1 else "mixed"
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the figures as JSON types.
+    @property
+    def weight_types(self) -> str:
+        """The types of the weights of all layers."""
+        return _joined(layer.weight_type for layer in self.layers)
 
-        Matrices of weights and curves are left out, and so is what differs between two builds of
-        the same: the times of the steps, which are in ``time_per_step.json``, and the date.
-        """
-        content = asdict(self)
-        del content["steps"], content["origin"]["date"]
-        for layer in content["layers"]:
-            del layer["weights"]
-        if content["classes"] is not None:
-            content["classes"]["confusion"] = self.classes.confusion.tolist()  # type: ignore[union-attr]
-            for roc in content["classes"]["rocs"]:
-                del roc["signal"], roc["background"]
-        return content
+    @property
+    def activation_types(self) -> str:
+        """The types of the inputs of all layers."""
+        return _joined(layer.input_type for layer in self.layers)
+
+    @property
+    def surrogate(self) -> bool:
+        """The accuracy was measured on data that are not real."""
+        return self.accuracy is not None and self.accuracy.surrogate
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))

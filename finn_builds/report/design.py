@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, InstanceOf
+
+#: An array of which the page shows a picture; ``report/report.json`` leaves it out.
+Drawn = Annotated[InstanceOf[np.ndarray], Field(exclude=True)]
 
 #: Resources that the page shows, in its order, under FINN's names.
 RESOURCES = ("LUT", "FF", "DSP", "BRAM_18K")
@@ -91,7 +96,7 @@ class Layer:
     folding: tuple[int, int] | None
     node: str
     as_sparse: dict[str, int] | None
-    weights: np.ndarray = field(repr=False, compare=False)
+    weights: Drawn = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
 
     @property
     def sparsity(self) -> float:

@@ -22,7 +22,7 @@ from finn_builds.stitch.blocks import (
     Hardware,
 )
 from finn_builds.style.styles import StyledLayer, Styles
-from finn_builds.synth.report import Synthesised
+from finn_builds.synth.report import Figures, GateLevel, Synthesised
 
 _KINDS = {
     MVAU: "matrix-vector unit",
@@ -85,7 +85,7 @@ def nodes_of(
     """Return the resources of every block, estimated and, where there are any, synthesised."""
     made = []
     for block in hardware.blocks:
-        found = {} if synthesised is None else synthesised.report.get(block.name) or {}
+        found = Figures() if synthesised is None else synthesised.blocks[block.name]
         guess: dict[str, float] = {**block.resources.rounded()}
         if block.flip_flops is not None:
             guess["FF"] = block.flip_flops
@@ -94,10 +94,10 @@ def nodes_of(
                 name=block.name,
                 kind=kind_of(block),
                 layers=block.layers,
-                estimated=_figures(guess),
-                synthesised=_figures(found),
-                note=_note(found),
-                parts=_parts(found, styles.layers, several=len(block.layers) > 1),
+                estimated=_shown(guess),
+                synthesised=_shown(found.counts),
+                note=found.why or "",
+                parts=_parts(found, styles.layers) if len(block.layers) > 1 else (),
             )
         )
     return tuple(made)
@@ -107,7 +107,7 @@ def uses_of(
     nodes: Sequence[Node], synthesised: Synthesised | None, device: Device
 ) -> tuple[Use, ...]:
     """Return what the whole design needs of each resource, and what the device has."""
-    top = {} if synthesised is None else _figures(synthesised.top)
+    top = {} if synthesised is None else _shown(synthesised.top.counts)
     uses = []
     for name in RESOURCES:
         known = [node.estimated[name] for node in nodes if name in node.estimated]
@@ -123,61 +123,48 @@ def synthesis_of(found: Synthesised | None) -> Synthesis | None:
         return None
     tool, top = found.tool, found.top
     return Synthesis(
-        tool=f"{tool['name']} {tool['version']}",
-        stage=tool.get("stage", ""),
-        path_ns=top.get("critical_path_ns"),
-        depth=top.get("logic_depth"),
-        path_source=tool.get("critical_path", ""),
-        why_not=_note(top),
-        gates=_gates(top.get("gate_level") or {}),
+        tool=f"{tool.name} {tool.version}",
+        stage=tool.stage,
+        path_ns=top.critical_path_ns,
+        depth=top.logic_depth,
+        path_source=tool.critical_path,
+        why_not=top.why or "",
+        gates="" if top.gate_level is None else _gates(top.gate_level),
     )
 
 
-def _gates(found: Mapping[str, Any]) -> str:
+def _gates(found: GateLevel) -> str:
     """Return what was run through the mapped netlist, in words."""
-    if found.get("frames"):
+    if found.frames:
         return (
-            f"{found['frames']:,} frames through the mapped netlist, gate by gate with random "
-            f"stalls: {found['mismatches']:,} mismatches."
+            f"{found.frames:,} frames through the mapped netlist, gate by gate with random "
+            f"stalls: {found.mismatches:,} mismatches."
         )
-    nodes = {name: frames for name, frames in (found.get("nodes") or {}).items() if frames}
+    nodes = {name: frames for name, frames in (found.nodes or {}).items() if frames}
     if nodes:
         return (
             f"Of the mapped netlist {', '.join(nodes)} alone could be compared, gate by gate with "
             f"{min(nodes.values()):,} random frames: 0 mismatches."
         )
-    return f"The mapped netlist was not compared: {found['why']}." if "why" in found else ""
+    return f"The mapped netlist was not compared: {found.why}."
 
 
-def _figures(found: Any) -> dict[str, float]:
-    """Return the resources among what was found, leaving out what is not a number."""
-    if not isinstance(found, Mapping):
-        return {}
-    return {
-        name: float(found[name])
-        for name in RESOURCES
-        if isinstance(found.get(name), int | float) and not isinstance(found.get(name), bool)
-    }
+def _shown(counts: Mapping[str, float]) -> dict[str, float]:
+    """Return the resources that the page shows."""
+    return {name: float(counts[name]) for name in RESOURCES if name in counts}
 
 
-def _note(found: Mapping[str, Any]) -> str:
-    """Return why there are no figures, as the synthesis step says it."""
-    return str(found.get("why", ""))
-
-
-def _parts(
-    found: Mapping[str, Any], chosen: Sequence[StyledLayer], several: bool
-) -> tuple[Part, ...]:
-    """Return the parts of a node whose cells were counted by layer, if it holds several layers.
+def _parts(found: Figures, chosen: Sequence[StyledLayer]) -> tuple[Part, ...]:
+    """Return the layers of a node, and what is around them, whose cells were counted by layer.
 
     The synthesis step counts layers from 0, the page from 1.
     """
     parts = []
-    for key, figures in (found.get("layers") or {}).items() if several else ():
+    for key, counts in (found.layers or {}).items():
         name = "around the layers"
         alone: Mapping[str, Any] = {}
         if key.isdigit():
             name = f"layer {int(key) + 1}"
             alone = chosen[int(key)].as_sparse or {}
-        parts.append(Part(name, {k: v for k, v in _figures(alone).items() if v}, _figures(figures)))
+        parts.append(Part(name, {k: v for k, v in _shown(alone).items() if v}, _shown(counts)))
     return tuple(parts)

@@ -44,7 +44,7 @@ SECTIONS = (
 def build_page(report: BuildReport) -> str:
     """Return the page of one build."""
     widest = max(max(layer.n_in, layer.n_out) for layer in report.layers)
-    latency = max(1, report.timing.latency_cycles)
+    latency = max(1, report.performance.latency_cycles)
     largest = max((_lut(node) for node in report.nodes), default=0) or 1
     environment = page_environment()
     environment.filters.update(
@@ -57,7 +57,6 @@ def build_page(report: BuildReport) -> str:
         b=report,
         version=_version(report.origin.versions),
         sections=SECTIONS,
-        weight_types=", ".join(dict.fromkeys(layer.weight_type for layer in report.layers)),
         drawings=[Markup(connections(layer.weights, widest)) for layer in report.layers],
         pictures=[weight_picture(layer.weights) for layer in report.layers],
         histograms=[
@@ -151,7 +150,7 @@ def _confusion(classes: Classes | None) -> list[dict[str, Any]]:
         return []
     rows = []
     for name, counts in zip(classes.names, classes.confusion, strict=True):
-        total = max(1, int(counts.sum()))
-        cells = [{"count": int(count), "share": int(count) / total} for count in counts]
+        total = max(1, sum(counts))
+        cells = [{"count": count, "share": count / total} for count in counts]
         rows.append({"name": name, "cells": cells})
     return rows

@@ -3,43 +3,127 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from finn_builds.files import SYNTHESIS_FILE, TOOL_KEY, WHOLE_KEY, read_json, write_json
+from finn_builds.synth.counts import DETAILS, FIGURES
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What synthesised the design.
+
+    Attributes
+    ----------
+    name, version : str
+    options : list of str
+        The commands it was given.
+    stage : str
+        What was synthesised, and how far.
+    critical_path : str
+        What the estimate of the longest path rests on.
+    """
+
+    name: str
+    version: str
+    options: list[str]
+    stage: str
+    critical_path: str
+
+
+@dataclass(frozen=True)
+class GateLevel:
+    """The mapped netlist, compared with the QONNX model gate by gate under random stalls.
+
+    Attributes
+    ----------
+    frames, mismatches : int
+        Frames that went through the whole design, and how many of them differ.
+    lanes, clocks : int or None
+        Frames at a time, and the length of the run.
+    why : str or None
+        Why the whole could not be simulated.
+    nodes : dict of str to int or None
+        Then the random frames compared of each sparse node, 0 where it can't be simulated either.
+    """
+
+    frames: int
+    mismatches: int
+    lanes: int | None = None
+    clocks: int | None = None
+    why: str | None = None
+    nodes: dict[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What synthesis found for one block or the whole design.
+
+    Attributes
+    ----------
+    counts : dict of str to int or float
+        Resources as `synth.counts.resources` names them; empty where nothing was synthesised.
+    logic_depth : int or None
+        LUT, multiplexer and carry cells in a row between two registers.
+    critical_path_ns : float or None
+        Estimate of the longest path before placement.
+    layers : dict or None
+        Of fused sparse layers: the counts of each by its number, from 0, and under ``stream`` of
+        what belongs to none.
+    gate_level : GateLevel or None
+        Of the whole design.
+    why : str or None
+        Why it was not synthesised.
+    others : dict or None
+        Of a design that was not: the counts of the blocks that were, summed up.
+    estimate : dict or None
+        What was estimated before.
+    """
+
+    counts: dict[str, int | float] = field(default_factory=dict)
+    logic_depth: int | None = None
+    critical_path_ns: float | None = None
+    layers: dict[str, dict[str, int]] | None = None
+    gate_level: GateLevel | None = None
+    why: str | None = None
+    others: dict[str, int] | None = None
+    estimate: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
 class Synthesised:
-    """Figures of a synthesis tool.
+    """Figures of a synthesis tool for the whole design and each of its blocks."""
 
-    Attributes
-    ----------
-    report : mapping
-        As ``report/synth_resources.json`` has it: ``(top)``, every block, and ``tool``. A block
-        that was not synthesised has ``why`` alone.
-    """
-
-    report: Mapping[str, Any]
-
-    @property
-    def top(self) -> Mapping[str, Any]:
-        """Figures of the whole design."""
-        found: Mapping[str, Any] = self.report[WHOLE_KEY]
-        return found
-
-    @property
-    def tool(self) -> Mapping[str, Any]:
-        """What synthesised the design, and how."""
-        found: Mapping[str, Any] = self.report[TOOL_KEY]
-        return found
+    top: Figures
+    blocks: Mapping[str, Figures]
+    tool: Tool
 
     def save(self, out: Path, step: str) -> None:
-        """Write ``report/synth_resources.json``."""
-        write_json(out / SYNTHESIS_FILE, self.report)
+        """Write ``report/synth_resources.json``: the counts among the other figures of a block."""
+        content: dict[str, Any] = {}
+        for name, figures in {WHOLE_KEY: self.top, **self.blocks}.items():
+            plain = asdict(figures, dict_factory=_known)
+            content[name] = {**plain.pop("counts"), **plain}
+        write_json(out / SYNTHESIS_FILE, {**content, TOOL_KEY: asdict(self.tool)})
 
     @classmethod
     def load(cls, out: Path, step: str) -> Synthesised:
         """Read what `save` wrote."""
-        return cls(read_json(out / SYNTHESIS_FILE))
+        from pydantic import TypeAdapter
+
+        content = read_json(out / SYNTHESIS_FILE)
+        tool = Tool(**content.pop(TOOL_KEY))
+        counted = (*FIGURES, *DETAILS)
+        blocks = TypeAdapter(dict[str, Figures]).validate_python(
+            {
+                name: {**found, "counts": {key: found[key] for key in counted if key in found}}
+                for name, found in content.items()
+            }
+        )
+        return cls(blocks.pop(WHOLE_KEY), blocks, tool)
+
+
+def _known(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in pairs if value is not None}

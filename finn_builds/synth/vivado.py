@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from finn_builds import tools
 from finn_builds.stitch.design import TOP, Design
 from finn_builds.stitch.sources import source_names
+from finn_builds.synth.report import Figures, Synthesised, Tool
 from finn_builds.vivado import reports
 
 SCRIPT = "out_of_context.tcl"
@@ -53,7 +53,7 @@ def script(sources: Sequence[str], part: str, clock_ns: float) -> str:
 
 def synthesise(
     design: Design, stitched: Mapping[str, str], part: str, clock_ns: float, work_dir: Path
-) -> dict[str, Any]:
+) -> Synthesised:
     """Run Vivado and return the figures of the design and its nodes.
 
     Parameters
@@ -92,8 +92,8 @@ def synthesise(
     )
 
 
-def figures(design: Design, written: Mapping[str, str], clock_ns: float) -> dict[str, Any]:
-    """Return what Vivado's reports say, in the terms of ``report/synth_resources.json``.
+def figures(design: Design, written: Mapping[str, str], clock_ns: float) -> Synthesised:
+    """Return what Vivado's reports say.
 
     Parameters
     ----------
@@ -112,30 +112,28 @@ def figures(design: Design, written: Mapping[str, str], clock_ns: float) -> dict
     instances = reports.hierarchy(written[HIERARCHY])
     slack = reports.timing(written[TIMING])["WNS"]
     levels = [int(found) for found in _LEVELS.findall(written[TIMING])]
-    found: dict[str, Any] = {
-        "(top)": {
-            **_counts(reports.utilisation(written[UTILISATION])),
-            "logic_depth": max(levels, default=None),
-            "critical_path_ns": None if slack is None else round(clock_ns - float(slack), 3),
-        }
-    }
+    top = Figures(
+        _counts(reports.utilisation(written[UTILISATION])),
+        logic_depth=max(levels, default=None),
+        critical_path_ns=None if slack is None else round(clock_ns - float(slack), 3),
+    )
+    blocks = {}
     for stage in design.stages:
         names = (stage.name, f"{stage.name}_weights", f"{stage.name}_inst")
         parts = [instances[name] for name in names if name in instances]
         if not parts:
             raise reports.ReportError(f"the report by hierarchy has no instance {stage.name}")
-        found[stage.name] = _counts(
-            {key: sum(part.get(key, 0) for part in parts) for key in parts[0]}
+        blocks[stage.name] = Figures(
+            _counts({key: sum(part.get(key, 0) for part in parts) for key in parts[0]})
         )
-    version = reports.tool_version(written[UTILISATION])
-    found["tool"] = {
-        "name": "Vivado",
-        "version": version,
-        "options": [OPTIONS],
-        "stage": "synthesised out of context, not placed",
-        "critical_path": "Vivado's estimate after synthesis, before placement",
-    }
-    return found
+    tool = Tool(
+        name="Vivado",
+        version=reports.tool_version(written[UTILISATION]),
+        options=[OPTIONS],
+        stage="synthesised out of context, not placed",
+        critical_path="Vivado's estimate after synthesis, before placement",
+    )
+    return Synthesised(top, blocks, tool)
 
 
 def _counts(found: Mapping[str, int | float]) -> dict[str, int | float]:

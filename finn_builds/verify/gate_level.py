@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from finn_builds.stitch.streams import StreamFormat
 from finn_builds.synth.gate_stream import GateRun, run_words
 from finn_builds.synth.gates import NotSimulated
 from finn_builds.synth.netlist import Netlist, chain
+from finn_builds.synth.report import GateLevel
 from finn_builds.verify.exactness import check_equal
 
 #: Random frames for a node that is checked alone.
@@ -32,7 +32,7 @@ def check_gates(
     *,
     latency: int,
     seed: int,
-) -> dict[str, Any]:
+) -> GateLevel:
     """Compare the netlist with the reference under random stalls, whole or by sparse nodes.
 
     DSP blocks and memories are not simulated at gate level. Of a design that has them the sparse
@@ -50,12 +50,6 @@ def check_gates(
         Clocks that a frame may take at most.
     seed : int
         Of the stalls and random frames.
-
-    Returns
-    -------
-    dict
-        ``frames`` compared of the whole design, ``mismatches``, and where the whole could not
-        be simulated ``why``, and the frames compared of each sparse node under ``nodes``.
 
     Raises
     ------
@@ -79,9 +73,9 @@ def check_gates(
             for name in netlists
             if name in sparse
         }
-        return {"frames": 0, "mismatches": 0, "why": str(reason), "nodes": nodes}
+        return GateLevel(0, 0, why=str(reason), nodes=nodes)
     _check_run(run, y, design.output, "the netlist after synthesis")
-    return {"frames": len(x), "mismatches": 0, "lanes": run.lanes, "clocks": run.clocks}
+    return GateLevel(len(x), 0, run.lanes, run.clocks)
 
 
 def _check_node(

@@ -21,6 +21,7 @@ REPORT = {
     "tool": {
         "name": "Yosys",
         "version": "0.70",
+        "options": ["synth_xilinx -top <node>"],
         "stage": "every node out of context, not placed",
         "critical_path": "estimate before placement",
     },

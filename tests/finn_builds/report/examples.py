@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from finn_builds.report.content import (
-    Accuracy,
-    BuildReport,
-    Classes,
-    Origin,
-    Roc,
-    Timing,
+from finn_builds.report.content import BuildReport, Classes, Origin, Roc
+from finn_builds.report.design import Layer, Node, Passage, Stream, Synthesis, Use
+from finn_builds.verify.accuracy import Accuracy
+from finn_builds.verify.simulated import (
+    OneFrame,
+    Performance,
+    SimulatedRun,
+    Traffic,
     Verification,
 )
-from finn_builds.report.design import Layer, Node, Passage, Stream, Synthesis, Use
 
 
 def layer(n_in: int, n_out: int, *, style: str = "sparse", bits: int = 4, seed: int = 0) -> Layer:
@@ -45,10 +45,11 @@ def layer(n_in: int, n_out: int, *, style: str = "sparse", bits: int = 4, seed: 
 
 def classes(count: int, *, surrogate: bool = False) -> Classes:
     curve = np.linspace(0, 1, 40)
+    confusion = np.random.default_rng(0).integers(0, 50, (count, count))
     names = tuple(f"class {index}" for index in range(count))
     return Classes(
         names=names,
-        confusion=np.random.default_rng(0).integers(0, 50, (count, count)),
+        confusion=tuple(map(tuple, confusion.tolist())),
         rocs=tuple(
             Roc(name, 0.9 - 0.01 * k, curve, curve ** (2 + k)) for k, name in enumerate(names)
         ),
@@ -56,6 +57,22 @@ def classes(count: int, *, surrogate: bool = False) -> Classes:
         frames=1000,
         source="a file of ours",
         surrogate=surrogate,
+    )
+
+
+def performance(latency: int, interval: float = 2.0) -> Performance:
+    """Return the run of a design of one stream, at a clock of 10 ns."""
+    links = {"in_to_out": Traffic(1000, 0, 0, 0, 1999)}
+    return Performance(
+        cycles=2000,
+        frames=1000,
+        clock_ns=10.0,
+        frame_bytes=(16, 5),
+        latency_cycles=latency,
+        latency_cycles_max=latency,
+        interval_cycles=interval,
+        links=links,
+        one_frame=OneFrame(latency, links),
     )
 
 
@@ -79,13 +96,21 @@ def report(
         model="a_model",
         board="Pynq-Z1",
         part="xc7z020clg400-1",
-        clock_ns=10.0,
         style_asked="auto",
         style_why="it is the fastest <that> fits",
         top1=False,
         accuracy=Accuracy(0.75, 0.01, 1000, "a file of ours", surrogate),
-        verification=Verification(1000, 0, "random frames", "qonnx", "Verilator", {"free": 1234}),
-        timing=Timing(10 * count, 100.0 * count, 2.0, 5e7),
+        verification=Verification(
+            frames=1000,
+            mismatches=0,
+            reference="qonnx",
+            simulator="Verilator",
+            inputs="random frames",
+            runs={"free": SimulatedRun(1000, 0, 1234)},
+            float32_disagreements=0,
+            seed=0,
+        ),
+        performance=performance(10 * count),
         uses=(
             Use("LUT", 1000.0 * count, 900.0 * count if synthesised else None, 53200),
             Use("FF", None, 700.0 * count if synthesised else None, 106400),
@@ -109,6 +134,6 @@ def report(
             for a, b in itertools.pairwise(["input", *names, "output"])
         ),
         classes=None if n_classes is None else classes(n_classes, surrogate=surrogate),
+        origin=Origin("build.py", {"verification": 0}, {"numpy": "2"}, "ab" * 32, "", "now"),
         steps=(("tidy_up", 0.1), ("measure_rtlsim_performance", 6.0)),
-        origin=Origin("build.py", {"verification": 0}, {"numpy": "2"}, "ab" * 32, "now", ""),
     )

@@ -10,20 +10,20 @@ import pytest
 
 import build as command
 from finn_builds.errors import UserError
+from finn_builds.files import write_record
 from finn_builds.report.compare import compare, front, short_names
 from finn_builds.report.compare_page import link_to
 from finn_builds.report.compare_table import text_table
-from finn_builds.report.content import BuildReport, Timing
+from finn_builds.report.content import BuildReport
 from finn_builds.run import state as disk
 from tests.finn_builds.report.browser import chromium, look_at
-from tests.finn_builds.report.examples import report
+from tests.finn_builds.report.examples import performance, report
 from tests.finn_builds.report.outline import Outline, text_of
 
 
 def folder(path: Path, content: BuildReport) -> Path:
     """Write what a comparison reads of a build."""
-    (path / "report").mkdir(parents=True)
-    (path / "report/report.json").write_text(json.dumps(content.as_json()))
+    write_record(path / "report/report.json", content)
     (path / "report.html").write_text("the page of the build")
     disk.State(complete=True).save(path)
     return path
@@ -33,9 +33,9 @@ def variant(accuracy: float, lut: float, latency: int, source: str = "data") -> 
     base = report()
     return replace(
         base,
-        accuracy=replace(base.accuracy, share=accuracy, source=source),
+        accuracy=replace(base.accuracy, accuracy=accuracy, source=source),
         uses=(replace(base.uses[0], estimated=lut), *base.uses[1:]),
-        timing=Timing(latency, 10.0 * latency, 1.0, 1e8),
+        performance=performance(latency, 1.0),
     )
 
 
@@ -61,7 +61,8 @@ def test_equal_builds_do_not_beat_each_other(folders: list[Path]) -> None:
     first = compare(folders).builds[0]
     twin = replace(first, name="twin")
     assert front([first, twin], lambda build: build.latency_ns) == {"best", "twin"}
-    better = replace(first, name="better", accuracy=0.77)
+    accuracy = replace(first.report.accuracy, accuracy=0.77)
+    better = replace(first, name="better", report=replace(first.report, accuracy=accuracy))
     assert front([first, better], lambda build: build.latency_ns) == {"better"}
 
 
@@ -123,6 +124,12 @@ def test_command_prints_json_and_writes_where_told(
     found = json.loads(capsys.readouterr().out)
     assert [build["name"] for build in found["builds"]] == ["best", "small"]
     assert [build["on_latency_front"] for build in found["builds"]] == [True, False]
+    first = found["builds"][0]
+    assert {"accuracy": first["accuracy"]["accuracy"], "latency_ns": first["latency_ns"]} == {
+        "accuracy": 0.76,
+        "latency_ns": 90.0,
+    }
+    assert (first["style"], first["weights"]) == ("sparse", 16 * 64 + 64 * 5)
     assert found["page"] == str(page) and page.is_file()
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from finn_builds.report.content import BuildReport, Timing
+from finn_builds.report.content import BuildReport
 from finn_builds.report.design import Use
 from finn_builds.report.page import build_page
 from tests.finn_builds.report.browser import Seen, chromium, look_at
-from tests.finn_builds.report.examples import report
+from tests.finn_builds.report.examples import performance, report
 
 
 def full_board() -> BuildReport:
@@ -30,9 +30,12 @@ def full_board() -> BuildReport:
         for k, node in enumerate(content.nodes)
     )
     uses = tuple(Use(name, amounts[name], amounts[name], 53_200) for name in amounts)
-    timing = Timing(123_456, 1_234_560.0, 98_765.4321, 1012.5)
     return replace(
-        content, nodes=nodes, uses=uses, timing=timing, model="a_model_of_a_long_name" * 3
+        content,
+        nodes=nodes,
+        uses=uses,
+        performance=performance(123_456, 98_765.4321),
+        model="a_model_of_a_long_name" * 3,
     )
 
 

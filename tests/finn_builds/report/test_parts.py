@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from finn_builds.report import text
 from finn_builds.report.classes import CURVE_POINTS, one_against_all
-from finn_builds.report.design import ESTIMATED, SYNTHESISED, Synthesis, Use
+from finn_builds.report.design import ESTIMATED, SYNTHESISED, Part, Synthesis, Use
 from finn_builds.report.drawing import (
     MAX_LINES,
     MAX_PIXELS,
@@ -24,6 +25,29 @@ from finn_builds.report.drawing import (
 from finn_builds.report.figures import Point, pareto_plot
 from finn_builds.report.network import nodes_of, synthesis_of, uses_of
 from finn_builds.report.traffic import streams_of
+from finn_builds.stitch.blocks import SPARSE, Block, Hardware, Resources
+from finn_builds.stitch.design import Stage
+from finn_builds.stitch.streams import StreamFormat
+from finn_builds.style.styles import StyledLayer, Styles
+from finn_builds.synth.report import Figures, GateLevel, Synthesised, Tool
+from finn_builds.verify.simulated import Traffic
+from tests.finn_builds.report.examples import report
+
+TOOL = Tool("Yosys", "0.70", [], "alone", "delays")
+STYLES = Styles(
+    "sparse",
+    "",
+    (StyledLayer("a", "sparse", {"LUT": 6, "latency": 1}), StyledLayer("b", "sparse")),
+    (),
+)
+
+
+def hardware(*layers: int) -> Hardware:
+    """Return one sparse block of these layers."""
+    stream = StreamFormat("INT4", 2, 1)
+    cost = Resources(LUT=6.5)
+    block = Block(Stage("S_0", SPARSE, 8, 8), layers, stream, stream, 1, 1, cost, flip_flops=3)
+    return Hardware((block,))
 
 
 class TestText:
@@ -151,51 +175,56 @@ class TestResources:
     @pytest.mark.parametrize(
         ("found", "figures", "note"),
         [
-            ({"LUT": 5, "FF": 2.0, "CARRY": 1, "depth": None}, {"LUT": 5.0, "FF": 2.0}, ""),
-            ({"why": "took too long"}, {}, "took too long"),
+            (Figures({"LUT": 5, "FF": 2.0, "CARRY": 1}), {"LUT": 5.0, "FF": 2.0}, ""),
+            (Figures(why="took too long"), {}, "took too long"),
             (None, {}, ""),
         ],
     )
     def test_synthesis_reports_of_every_shape(self, found, figures, note) -> None:
-        from onnx import helper
-        from qonnx.core.modelwrapper import ModelWrapper
+        (made,) = nodes_of(hardware(1), STYLES, found and Synthesised(found, {"S_0": found}, TOOL))
+        assert (made.name, made.kind, made.layers) == ("S_0", "sparse layer", (1,))
+        assert (made.synthesised, made.note, made.parts) == (figures, note, ())
+        assert made.estimated == {"LUT": 7.0, "FF": 3.0, "DSP": 0.0, "BRAM_18K": 0.0}
 
-        node = helper.make_node("MVAU_rtl", ["x"], ["y"], name="MVAU_rtl_0")
-        model = ModelWrapper(helper.make_model(helper.make_graph([node], "g", [], [])))
-        (made,) = nodes_of(model, {"MVAU_rtl_0": {"LUT": 7}}, {"MVAU_rtl_0": found}, [{}])
-        assert (made.synthesised, made.note) == (figures, note)
-        assert made.layers == (1,) and made.estimated == {"LUT": 7.0}
+    def test_fused_layers_are_told_apart(self) -> None:
+        counts = {"0": {"LUT": 3}, "1": {"LUT": 2}, "stream": {"FF": 4}}
+        found = Figures({"LUT": 5, "FF": 4}, layers=counts)
+        (made,) = nodes_of(hardware(1, 2), STYLES, Synthesised(found, {"S_0": found}, TOOL))
+        assert made.kind == "2 sparse layers"
+        assert made.parts == (
+            Part("layer 1", {"LUT": 6.0}, {"LUT": 3.0}),
+            Part("layer 2", {}, {"LUT": 2.0}),
+            Part("around the layers", {}, {"FF": 4.0}),
+        )
 
     def test_a_sum_over_some_nodes_is_no_total(self) -> None:
-        from tests.finn_builds.report.examples import report
-
         nodes = report().nodes
         device = type("Device", (), {"LUT": 9, "FF": 9, "DSP": 9, "BRAM_18K": 9})
         uses = {use.name: use for use in uses_of(nodes, None, device)}
         assert uses["LUT"].estimated == 2000 and uses["FF"].estimated is None
 
     def test_the_tool(self) -> None:
-        tool = {"name": "Yosys", "version": "0.70", "stage": "alone", "critical_path": "delays"}
-        top = {"critical_path_ns": 5.5, "logic_depth": 4}
-        found = synthesis_of({"tool": tool, "(top)": top})
-        assert found == Synthesis("Yosys 0.70", "alone", 5.5, 4, "delays")
-        checked = {"frames": 1000, "mismatches": 0}
-        found = synthesis_of({"tool": tool, "(top)": {**top, "gate_level": checked}})
-        assert found is not None and found.gates.startswith("1,000 frames through the mapped")
-        alone = {"frames": 0, "why": "cells DSP48E1", "nodes": {"S_0": 500, "S_1": 0}}
-        found = synthesis_of({"tool": tool, "(top)": {**top, "gate_level": alone}})
-        assert found is not None and "S_0 alone" in found.gates and "500" in found.gates
-        nothing = {"frames": 0, "why": "cells DSP48E1 are unknown", "nodes": {}}
-        found = synthesis_of({"tool": tool, "(top)": {**top, "gate_level": nothing}})
-        assert found is not None and "cells DSP48E1 are unknown" in found.gates
-        lost = synthesis_of({"tool": tool, "(top)": {"why": "too large"}})
-        assert lost is not None and (lost.path_ns, lost.why_not) == (None, "too large")
+        def of(top: Figures) -> Synthesis:
+            found = synthesis_of(Synthesised(top, {}, TOOL))
+            assert found is not None
+            return found
+
+        top = Figures({"LUT": 5}, logic_depth=4, critical_path_ns=5.5)
+        assert of(top) == Synthesis("Yosys 0.70", "alone", 5.5, 4, "delays")
+        checked = replace(top, gate_level=GateLevel(1000, 0))
+        assert of(checked).gates.startswith("1,000 frames through the mapped")
+        alone = GateLevel(0, 0, why="cells DSP48E1", nodes={"S_0": 500, "S_1": 0})
+        words = of(replace(top, gate_level=alone)).gates
+        assert "S_0 alone" in words and "500" in words
+        nothing = GateLevel(0, 0, why="cells DSP48E1 are unknown", nodes={})
+        assert "cells DSP48E1 are unknown" in of(replace(top, gate_level=nothing)).gates
+        lost = of(Figures(why="too large"))
+        assert (lost.path_ns, lost.why_not, lost.gates) == (None, "too large", "")
         assert synthesis_of(None) is None
 
 
 def test_streams_are_seen_between_their_first_and_last_beat() -> None:
-    link = {"transfers": 50, "stalled_cycles": 30, "first_cycle": 11, "last_cycle": 110}
-    never = {"transfers": 0, "stalled_cycles": 0, "first_cycle": None, "last_cycle": None}
+    link, never = Traffic(50, 30, 20, 11, 110), Traffic(0, 0, 100, None, None)
     (stream,) = streams_of({"in_to_A": link, "A_to_out": never})
     assert (stream.source, stream.sink, stream.window) == ("input", "A", 100)
     assert (stream.moved, stream.stalled) == (0.5, 0.3)

@@ -286,7 +286,7 @@ def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
     x = random_frames(np.random.default_rng(8), item.network, 100)
     y = item.network.execute(x)
     found = item.check(x, y)
-    assert (found["frames"], found["mismatches"]) == (100, 0)
+    assert (found.frames, found.mismatches) == (100, 0)
 
     # A bit that is 0 in some frame and comes from a flip-flop, which is now held at 1.
     driver = {b: k for k, c in enumerate(netlist.cells) for bs in c.outputs.values() for b in bs}
@@ -311,8 +311,8 @@ def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
     # Beside a block that is not simulated, the sparse node is checked by itself.
     block = Netlist((_gate("DSP48E1"),), netlist.ports)
     found = item.check(x, y, **{item.name: netlist, "dsp": block})
-    assert "DSP48E1" in found["why"] and found["nodes"] == {item.name: 500}
-    assert (found["frames"], found["mismatches"]) == (0, 0)
+    assert "DSP48E1" in (found.why or "") and found.nodes == {item.name: 500}
+    assert (found.frames, found.mismatches) == (0, 0)
     with pytest.raises(VerificationError, match=f"the netlist of {item.name}"):
         item.check(x, y, **{item.name: broken, "dsp": block})
 

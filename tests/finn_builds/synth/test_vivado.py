@@ -71,7 +71,7 @@ def test_script_reads_sources_in_order_and_writes_reports():
 def test_figures_of_reports():
     rows = [("MVAU_rtl_0", 500), ("MVAU_rtl_0_weights", 100), ("SparseMVAU_rtl_1_inst", 300)]
     found = vivado.figures(design("MVAU_rtl_0", "SparseMVAU_rtl_1"), written(*rows), 10.0)
-    assert found["(top)"] == {
+    assert found.top.counts == {
         "LUT": 4100,
         "FF": 2500,
         "CARRY": 310,
@@ -81,13 +81,13 @@ def test_figures_of_reports():
         "LUT_logic": 4000,
         "LUT_RAM": 60,
         "LUT_SRL": 40,
-        "logic_depth": 6,
-        "critical_path_ns": 7.75,
     }
-    assert found["MVAU_rtl_0"]["LUT"] == 600, "the weights' memory belongs to the node"
-    assert found["MVAU_rtl_0"]["BRAM_18K"] == 2
-    assert found["SparseMVAU_rtl_1"]["LUT_logic"] == 270
-    assert found["tool"]["version"] == "2023.2"
+    assert (found.top.logic_depth, found.top.critical_path_ns) == (6, 7.75)
+    folded, sparse = found.blocks["MVAU_rtl_0"], found.blocks["SparseMVAU_rtl_1"]
+    assert folded.counts["LUT"] == 600, "the weights' memory belongs to the node"
+    assert folded.counts["BRAM_18K"] == 2
+    assert sparse.counts["LUT_logic"] == 270
+    assert found.tool.version == "2023.2"
 
 
 def test_a_node_that_is_not_in_the_report_is_an_error():

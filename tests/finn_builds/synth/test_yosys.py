@@ -18,6 +18,7 @@ from finn_builds.stitch.sources import stitched_sources
 from finn_builds.synth import primitives, yosys
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import by_layer, chain, from_json
+from finn_builds.synth.report import Figures
 from finn_builds.synth.script import ECP5_COMMANDS, NETLIST
 from finn_builds.synth.sources import PRIMITIVES_FILE, node_ports, readable
 from finn_builds.synth.timing import longest_path
@@ -99,17 +100,18 @@ def test_report_of_the_step(mixed):
     sparse, *others = found
     late = yosys.NotSynthesised("Yosys did not finish within 1 s and was stopped")
     report = yosys_report(found, family_named("xc7"), {sparse: 0})
-    assert report["(top)"]["LUT"] == sum(report[name]["LUT"] for name in found)
-    assert report["(top)"]["logic_depth"] >= max(report[name]["logic_depth"] for name in found)
-    assert 1 < report["(top)"]["critical_path_ns"] < 20
-    assert list(report[sparse]["layers"]) == ["0", "1", "stream"]
-    assert report["tool"]["name"] == "Yosys"
-    assert any("synth_xilinx" in option for option in report["tool"]["options"])
+    assert report.top.counts["LUT"] == sum(report.blocks[name].counts["LUT"] for name in found)
+    assert report.top.logic_depth >= max(report.blocks[name].logic_depth for name in found)
+    assert 1 < report.top.critical_path_ns < 20
+    assert list(report.blocks[sparse].layers) == ["0", "1", "stream"]
+    assert report.tool.name == "Yosys"
+    assert any("synth_xilinx" in option for option in report.tool.options)
     report = yosys_report({**found, others[-1]: late}, family_named("xc7"), {})
-    assert report[others[-1]] == {"why": late.why}
-    assert "LUT" not in report["(top)"], "a part must not pass for the whole"
-    assert others[-1] in report["(top)"]["why"]
-    assert report["(top)"]["others"]["LUT"] == sum(report[n]["LUT"] for n in (sparse, *others[:-1]))
+    assert report.blocks[others[-1]] == Figures(why=late.why)
+    assert report.top.counts == {}, "a part must not pass for the whole"
+    assert others[-1] in report.top.why
+    luts = sum(report.blocks[name].counts["LUT"] for name in (sparse, *others[:-1]))
+    assert report.top.others["LUT"] == luts
 
 
 def test_the_step_compares_the_whole_netlist_where_it_is_logic_alone(tmp_path):
