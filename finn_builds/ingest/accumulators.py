@@ -23,13 +23,7 @@ def check_exact(step: Step, low: np.ndarray, high: np.ndarray) -> None:
 
 
 def accumulator_datatype(step: Step, weights: np.ndarray, datatype: str) -> str:
-    """Return the smallest signed datatype that holds all sums of a layer.
-
-    Raises
-    ------
-    UserError
-        If the sums are too large to be exact in float32.
-    """
+    """Return the smallest signed datatype that holds all sums of a layer, if they are exact."""
     low, high = Linear(weights).range(*full_box(datatype, len(weights)))
     check_exact(step, low, high)
     return signed_datatype_for(int(low.min()), int(high.max()))

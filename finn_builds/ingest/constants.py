@@ -17,15 +17,7 @@ from finn_builds.ingest.weights import bipolar_constant, quantise_constant
 def all_constants(model: ModelWrapper) -> dict[str, Constant]:
     """Return every constant of a graph by name, those behind a quantizer as integers and scale.
 
-    Parameters
-    ----------
-    model
-        Nodes in topological order, all constants folded but for those behind quantizers.
-
-    Raises
-    ------
-    UserError
-        If a quantizer of a constant has parameters that make no sense.
+    Nodes come in topological order, all constants folded but for those behind quantizers.
     """
     constants: dict[str, Constant] = {}
     for tensor in model.graph.initializer:
@@ -96,13 +88,7 @@ def _masked(inputs: list[Constant]) -> QuantisedConstant | None:
 
 
 def quantizer_attrs(attrs: dict[str, Any], where: str) -> None:
-    """Fill in the defaults of a Quant's attributes and check its rounding mode, in place.
-
-    Raises
-    ------
-    UserError
-        The rounding mode is not supported.
-    """
+    """Fill in the defaults of a Quant's attributes and check its rounding mode, in place."""
     attrs["signed"] = int(attrs.get("signed", 1))
     attrs["narrow"] = int(attrs.get("narrow", 1))
     mode = str(attrs.get("rounding_mode", "ROUND")).upper()

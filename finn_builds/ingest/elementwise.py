@@ -50,16 +50,11 @@ def is_bipolar(step: Step) -> bool:
 
 
 def operations(step: Step, dtype: type) -> list[Op]:
-    """Return a step as operations of the host model.
+    """Return an elementwise step of a tidied chain as operations of the host model.
 
-    Parameters
-    ----------
-    step
-        An elementwise step of a tidied chain.
-    dtype
-        float32 gives the operations onnxruntime does, to the bit (it folds a BatchNormalization
-        into one factor and one addend); float64 gives the definition of the ONNX standard,
-        ``(x - mean) / sqrt(var + epsilon) * scale + bias``, in double precision.
+    float32 gives the operations onnxruntime does, to the bit (it folds a BatchNormalization into
+    one factor and one addend); float64 gives the definition of the ONNX standard, ``(x - mean) /
+    sqrt(var + epsilon) * scale + bias``, in double precision.
     """
     return [with_dtype(op, dtype) for op in _operations(step, dtype)]
 

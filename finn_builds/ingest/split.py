@@ -37,20 +37,13 @@ MODEL_INFO = "prunestream"
 class HostSplit:
     """A model in two parts: what the host computes, and the core of integers between.
 
-    Attributes
-    ----------
-    core : Chain
-        Input ``global_in`` (1, n_in) and output ``global_out`` (1, n_out), annotated as integers;
-        each MatMul multiplies integers by integers.
-    description : dict
-        The host's part, for ``deploy.host_model.HostModel``.
-    input_quant : InputQuant or None
-        The quantiser that was put in front of the model's first layer.
+    The core has the input ``global_in`` (1, n_in) and the output ``global_out`` (1, n_out),
+    annotated as integers; each of its MatMuls multiplies integers by integers.
     """
 
     core: Chain
-    description: dict[str, Any]
-    input_quant: InputQuant | None
+    description: dict[str, Any]  # the host's part, for HostModel
+    input_quant: InputQuant | None  # put in front of the model's first layer
 
     @cached_property
     def host(self) -> HostModel:
@@ -76,21 +69,10 @@ class HostSplit:
 def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> HostSplit:
     """Separate the integer core of a tidied model from what the host does before and after it.
 
-    The core takes the integers that stand for the quantised input. It gives the accumulators of
-    the last layer, or, where the network ends in a quantizer of up to 8 bits, that quantizer's
-    integers.
-
-    Parameters
-    ----------
-    model
-        A tidied model.
-    input_quant
-        A quantizer for an input that has none.
-
-    Raises
-    ------
-    UserError
-        If the input is not quantised and no quantizer is given, or is and one is given.
+    The core takes the integers that stand for the quantised input. It gives the accumulators of the
+    last layer, or, where the network ends in a quantizer of up to 8 bits, that quantizer's
+    integers. Raises UserError if the input is not quantised and no quantizer is given, or is and
+    one is given.
     """
     chain, into = quantised_input(read_plain(model), input_quant)
     parts = sections(chain)
@@ -116,13 +98,7 @@ def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> Ho
 
 
 def quantised_input(chain: Chain, input_quant: InputQuant | None) -> tuple[Chain, Lattice]:
-    """Return a tidied chain with its input quantised, and the lattice of that input.
-
-    Raises
-    ------
-    UserError
-        As :func:`split_host`.
-    """
+    """Return a tidied chain with its input quantised, and the lattice of that input."""
     if input_quant is not None:
         chain = insert(chain, input_quant)
     parts = sections(chain)

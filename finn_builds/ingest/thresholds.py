@@ -30,23 +30,8 @@ class InexactThresholdsError(RuntimeError):
 def network_of(split: HostSplit) -> IntegerNetwork:
     """Return the integer core of a model with its floating point replaced by thresholds.
 
-    Parameters
-    ----------
-    split
-        From :func:`.split_host`.
-
-    Returns
-    -------
-    IntegerNetwork
-        `Linear` and `Requantise` in turn. A neuron whose output falls with its accumulator has its
-        weights negated.
-
-    Raises
-    ------
-    UserError
-        If a layer's sums are too large to be exact.
-    InexactThresholdsError
-        If the thresholds found fail their check.
+    It is `Linear` and `Requantise` in turn. A neuron whose output falls with its accumulator has
+    its weights negated. Raises UserError if a layer's sums are too large to be exact.
     """
     core, codes = split.core, split.description["codes"]
     assert core.input_datatype is not None
@@ -91,29 +76,12 @@ def find_thresholds(
     high: np.ndarray,
     levels: np.ndarray,
 ) -> np.ndarray:
-    """Return the thresholds of a layer.
+    """Return the thresholds of a layer, int64 (n, m), rows ascending.
 
-    Parameters
-    ----------
-    tail
-        Elementwise steps from accumulators to integer codes.
-    sign
-        int64, shape (n,): -1 for neurons whose accumulators are negated.
-    low, high
-        int64, shape (n,): range of the (negated) accumulators.
-    levels
-        int64, shape (m + 1,): the codes that can come out, in order.
-
-    Returns
-    -------
-    np.ndarray
-        int64, shape (n, m), rows ascending. A level that is always reached has threshold `low`,
-        one that never is has ``high + 1``.
-
-    Raises
-    ------
-    InexactThresholdsError
-        If the tail does not give integers, or not those of the thresholds.
+    A level that is always reached has threshold `low`, one that never is has ``high + 1``. The tail
+    leads from accumulators to integer codes, of which `levels` (m + 1,) are those that can come
+    out, in order; `sign` (n,) is -1 where accumulators are negated, `low` and `high` (n,) are the
+    range of the (negated) accumulators.
     """
     wanted = levels[1:, None]
     shape = (len(levels) - 1, len(low))

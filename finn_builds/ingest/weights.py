@@ -40,20 +40,7 @@ def bipolar_constant(value: np.ndarray, scale: np.ndarray) -> QuantisedConstant:
 
 
 def check_weight(step: Step, weight: QuantisedConstant) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer's weights and their scale, one or one per output.
-
-    Returns
-    -------
-    integers
-        int64, shape (n_in, n_out).
-    scale
-        float32, shape () or (n_out,).
-
-    Raises
-    ------
-    UserError
-        If the weights are too wide, their scale varies along the inputs or is not positive.
-    """
+    """Return a layer's weights, int64 (n_in, n_out), and their float32 scale, () or (n_out,)."""
     if weight.bits > MAX_WEIGHT_BITS:
         raise UserError(
             f"{step} has {weight.bits}-bit weights; supported are 1 to {MAX_WEIGHT_BITS} bits: "

@@ -126,13 +126,7 @@ RULES: tuple[Rule, ...] = (_ends, _names, _shapes, _ascending, _ranges)
 
 
 def check(network: IntegerNetwork) -> None:
-    """Raise unless every rule holds.
-
-    Raises
-    ------
-    ValueError
-        The first rule that is broken, and where.
-    """
+    """Raise ValueError with the first rule that is broken and where, unless every rule holds."""
     for rule in RULES:
         broken = rule(network)
         if broken is not None:
