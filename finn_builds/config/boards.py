@@ -98,20 +98,7 @@ class Board(BaseModel):
 
 
 def board_path(name: str, folder: Path = BOARD_DIR) -> Path:
-    """Return the file that describes a board.
-
-    Parameters
-    ----------
-    name
-        Name of the board, as ``board_names`` lists it.
-    folder
-        Where the board files lie.
-
-    Raises
-    ------
-    UserError
-        The folder holds no such board; the message lists those that it holds.
-    """
+    """Return the file that describes a board; the UserError lists those that the folder holds."""
     names = board_names(folder)
     if name not in names:
         by_lower = {known.lower(): known for known in names}
@@ -129,20 +116,7 @@ def board_names(folder: Path = BOARD_DIR) -> list[str]:
 
 
 def load_board(name: str, folder: Path = BOARD_DIR) -> Board:
-    """Read and check one board.
-
-    Parameters
-    ----------
-    name
-        Name of the board, as ``board_names`` lists it.
-    folder
-        Where the board files lie.
-
-    Raises
-    ------
-    UserError
-        There is no such board, or its file is not what it should be.
-    """
+    """Read and check one board; UserError if there is none, or its file is not as it should be."""
     path = board_path(name, folder)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -190,18 +190,9 @@ class BuildConfig:
     def validate(self) -> BuildConfig:
         """Check every field and return a copy with the defaults filled in.
 
-        Returns
-        -------
-        BuildConfig
-            With ``output_dir`` (absolute), ``fpga_part`` and ``synth_clk_period_ns`` set, and
-            ``model``, ``data`` and ``folding_config_file`` absolute where they are files.
-
-        Raises
-        ------
-        UserError
-            A field is not what it should be; the message names it.
-        ToolMissing
-            A program that the build needs is not installed.
+        ``output_dir`` (absolute), ``fpga_part`` and ``synth_clk_period_ns`` are set, and ``model``,
+        ``data`` and ``folding_config_file`` absolute where they are files. Raises UserError, which
+        names the field that is not what it should be, or ToolMissing.
         """
         given = dataclasses.replace(self)  # checks what was set since the object was made
         board = given._check_board()
@@ -222,13 +213,7 @@ class BuildConfig:
 
     @property
     def board_spec(self) -> Board:
-        """The board's description.
-
-        Raises
-        ------
-        UserError
-            No board is given, or there is none of that name.
-        """
+        """The board's description; UserError if none is given, or there is none of that name."""
         if self.board is None:
             raise UserError("no board given: expected a name, e.g. Pynq-Z1; --list-boards has them")
         return load_board(self.board)
@@ -294,21 +279,10 @@ class BuildConfig:
     def view(
         self, allowed: Iterable[str], progress: ProgressCallback, scratch: Path, out: Path
     ) -> BuildConfig:
-        """Return a copy for one step, which may read the allowed fields and no others.
+        """Return a copy for one step, which may read the allowed fields and `RUN_FIELDS` alone.
 
         A step whose result depends on a field that it doesn't declare would be reused when that
         field changes; so reading such a field is an error, in every build and in every test.
-
-        Parameters
-        ----------
-        allowed
-            Names of fields; those in ``RUN_FIELDS`` may always be read.
-        progress
-            What the step's ``cfg.progress`` calls.
-        scratch
-            The step's ``cfg.scratch``.
-        out
-            The step's ``cfg.out``.
         """
         view = copy.copy(self)
         view.__dict__["_progress"] = progress

@@ -24,18 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FoldedRun:
-    """Neighbouring folded layers.
+    """Neighbouring folded layers."""
 
-    Attributes
-    ----------
-    first : int
-        The first of them, counted from 0 among all layers of the network.
-    model : ModelWrapper
-        A chain of FINN's matrix-vector and thresholding nodes.
-    """
-
-    first: int
-    model: ModelWrapper
+    first: int  # counted from 0 among all layers of the network
+    model: ModelWrapper  # a chain of FINN's matrix-vector and thresholding nodes
 
     @property
     def layers(self) -> int:
@@ -50,18 +42,10 @@ class FoldedRun:
 
 @dataclass(frozen=True)
 class FoldedLayers:
-    """All folded layers of a network, and the folding of the top-1 block after them.
-
-    Attributes
-    ----------
-    runs : tuple of FoldedRun
-        None where every layer is sparse.
-    top1_pe : int or None
-        Values a beat that the top-1 block takes; None: as many as the block in front gives.
-    """
+    """All folded layers of a network, and the folding of the top-1 block after them."""
 
     runs: tuple[FoldedRun, ...] = ()
-    top1_pe: int | None = None
+    top1_pe: int | None = None  # values a beat; None: as many as the block in front gives
 
     def run_from(self, first: int) -> FoldedRun:
         """Return the run that begins with a layer, counted from 0."""

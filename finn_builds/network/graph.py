@@ -136,7 +136,7 @@ class IntegerNetwork:
         return found
 
     def execute(self, x: IntArray) -> IntArray:
-        """Return the outputs side by side, (frames, n_out), for inputs side by side, (frames, n_in)."""
+        """Return the outputs side by side, for inputs side by side, (frames, n_in)."""
         sizes = [tensor.size for tensor in self.inputs]
         if np.shape(x)[1:] != (sum(sizes),):
             raise ValueError(f"expected frames of {sum(sizes)} integers, found {np.shape(x)}")

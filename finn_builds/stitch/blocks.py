@@ -23,15 +23,9 @@ TOP1 = "LabelSelect_rtl"
 
 @dataclass(frozen=True)
 class Resources:
-    """Resources of one block or of a whole design.
+    """Resources of one block or of a whole design."""
 
-    Attributes
-    ----------
-    LUT, DSP, BRAM_18K, URAM : float
-        Number of each; LUT counts LUT6 sites, also those used as memory or shift register.
-    """
-
-    LUT: float = 0.0
+    LUT: float = 0.0  # LUT6 sites, also those used as memory or shift register
     DSP: float = 0.0
     BRAM_18K: float = 0.0
     URAM: float = 0.0
@@ -52,39 +46,20 @@ class Resources:
 
 @dataclass(frozen=True)
 class Block:
-    """One node of the dataflow.
+    """One node of the dataflow."""
 
-    Attributes
-    ----------
-    stage : Stage
-        Its place in the stitched design.
-    layers : tuple of int
-        Layers that it computes, counted from 1; empty for what is between them.
-    input, output : StreamFormat
-    cycles, latency : int
-        Cycles per frame, and from the first input of a frame to its last output.
-    resources : Resources
-        Estimated.
-    flip_flops : int or None
-        Estimated; None where they are not.
-    folding : dict of str to int
-        What folding sets (PE, SIMD); empty where there is nothing to set.
-    counts : dict of str to int
-        Operations and parameters, under FINN's keys.
-    ends : tuple of int
-        For layers fused in one pipeline: the registers between the input and the end of each.
-    """
-
-    stage: Stage
-    layers: tuple[int, ...]
+    stage: Stage  # its place in the stitched design
+    layers: tuple[int, ...]  # that it computes, counted from 1; none for what is between them
     input: StreamFormat
     output: StreamFormat
-    cycles: int
-    latency: int
-    resources: Resources
-    flip_flops: int | None = None
-    folding: Mapping[str, int] = field(default_factory=dict)
+    cycles: int  # per frame
+    latency: int  # cycles from the first input of a frame to its last output
+    resources: Resources  # estimated
+    flip_flops: int | None = None  # estimated
+    folding: Mapping[str, int] = field(default_factory=dict)  # what folding sets: PE, SIMD
+    # operations and parameters, under FINN's keys
     counts: Mapping[str, int] = field(default_factory=dict)
+    # of layers fused in one pipeline: registers between the input and the end of each
     ends: tuple[int, ...] = ()
 
     @property

@@ -38,23 +38,12 @@ def _generated(stage: Stage) -> dict[str, str]:
 def design_files(
     design: Design, library: Mapping[str, Mapping[str, str]], *, runtime_fifos: bool = False
 ) -> dict[str, str]:
-    """Return all files of the stitched folder, sources in compile order.
+    """Return all files of the stitched folder, text by name, sources in compile order.
 
-    Parameters
-    ----------
-    design : Design
-        The chain of stages.
-    library : mapping of str to mapping of str to str
-        Sources in compile order by kind of stage, beside this project's own: FINN's.
-    runtime_fifos : bool
-        Use FIFOs whose depth is set while simulating, and matrix-vector units that keep time but
-        do not compute.
-
-    Returns
-    -------
-    dict of str to str
-        Text by file name; the names that end in ``.v`` or ``.sv`` are the sources, packages
-        first and the top last; the others are memory contents, read by relative names.
+    Names that end in ``.v`` or ``.sv`` are the sources, packages first and the top last; the others
+    are memory contents, read by relative names. `library` has FINN's sources by kind of stage,
+    beside this project's own. With `runtime_fifos` the depth of FIFOs is set while simulating, and
+    matrix-vector units keep time but do not compute.
     """
     files: dict[str, str] = {}
     if any(stage.is_fifo for stage in design.stages):
@@ -80,20 +69,7 @@ def source_names(files: Iterable[str]) -> list[str]:
 
 
 def write_design(files: dict[str, str], folder: Path) -> list[Path]:
-    """Write a stitched folder and its list of sources.
-
-    Parameters
-    ----------
-    files : dict of str to str
-        From :func:`design_files`.
-    folder : Path
-        Created when needed.
-
-    Returns
-    -------
-    list of Path
-        The HDL sources in compile order.
-    """
+    """Write a stitched folder and its list of sources; return the HDL sources in compile order."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text)

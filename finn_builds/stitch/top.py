@@ -116,15 +116,7 @@ def _instance(stage: Stage, source: str, sink: str, runtime_fifos: bool) -> str:
 
 
 def top_text(design: Design, *, runtime_fifos: bool = False) -> str:
-    """Return the Verilog of the top module.
-
-    Parameters
-    ----------
-    design : Design
-        The chain of stages.
-    runtime_fifos : bool
-        Use FIFOs whose depth is set while simulating (``stream_fifo_trial``).
-    """
+    """Return the Verilog of the top module; `runtime_fifos` as in `sources.design_files`."""
     parts = [
         _HEADER.format(
             top=TOP, in_high=padded(design.in_bits) - 1, out_high=padded(design.out_bits) - 1

@@ -36,32 +36,11 @@ def check_gates(
     """Compare the netlist with the reference under random stalls, whole or by sparse nodes.
 
     DSP blocks and memories are not simulated at gate level. Of a design that has them the sparse
-    nodes are compared one by one, with random frames, with what they stand for.
-
-    Parameters
-    ----------
-    design : Design
-    netlists : mapping of str to Netlist
-        Of every node of the design, in its order.
-    sparse : mapping of str to (IntegerNetwork, StreamFormat, StreamFormat)
-        What each sparse node stands for, and its streams.
-    x, y : ndarray of int, shape (frames, n_in) and (frames, n_out)
-        Verification frames with their expected outputs.
-    latency : int
-        Clocks that a frame may take at most.
-    seed : int
-        Of the stalls and random frames.
-
-    Returns
-    -------
-    dict
-        ``frames`` compared of the whole design, ``mismatches``, and where the whole could not
-        be simulated ``why``, and the frames compared of each sparse node under ``nodes``.
-
-    Raises
-    ------
-    VerificationError
-        On one mismatch, or where words went missing.
+    nodes, each given with what it stands for and its streams, are compared one by one with random
+    frames. `netlists` are those of every node in the design's order, `latency` the clocks that a
+    frame may take at most. Returned are ``frames`` compared of the whole design, ``mismatches``,
+    and where the whole could not be simulated ``why``, and the frames of each sparse node under
+    ``nodes``. Raises VerificationError on one mismatch, or where words went missing.
     """
     idle = 2 * latency + PATIENCE
     try:
