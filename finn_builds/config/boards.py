@@ -25,10 +25,7 @@ BOARD_DIR = Path(__file__).resolve().parents[2] / "board_configs"
 
 # What follows from the kind of processing system: Yosys' family, the part's prefixes and the width
 # of its high-performance AXI ports (UG585 chapter 5, UG1085 chapter 35).
-_OF_PS = {
-    "zynq_7000": ("xc7", ("xc7z",), 64),
-    "zynq_ultrascale": ("xcup", ("xczu", "xck"), 128),
-}
+_OF_PS = {"zynq_7000": ("xc7", ("xc7z",), 64), "zynq_ultrascale": ("xcup", ("xczu", "xck"), 128)}
 
 
 #: Shares of a board's resources that a network may be estimated at.

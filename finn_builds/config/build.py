@@ -30,13 +30,7 @@ from finn_builds.config import fingerprint as fp
 from finn_builds.config import inputs as files
 from finn_builds.config.boards import Board, board_path, load_board
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
-from finn_builds.config.inputs import (
-    find_data,
-    find_folding,
-    find_model,
-    find_output_dir,
-    is_path,
-)
+from finn_builds.config.inputs import find_data, find_folding, find_model, find_output_dir, is_path
 from finn_builds.config.options import fault, option, options_of
 from finn_builds.errors import UserError
 from finn_builds.tools.programs import require

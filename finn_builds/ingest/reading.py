@@ -22,16 +22,7 @@ from finn_builds.ingest.elementwise import ELEMENTWISE, FINAL
 RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 PASSED = ("Identity", "Dropout", "Cast")
 LAYERS = ("MatMul", "Gemm")
-SUPPORTED = (
-    *LAYERS,
-    *ELEMENTWISE,
-    "Neg",
-    "HardSigmoid",
-    *RESHAPES,
-    *PASSED,
-    *FINAL,
-    "ArgMax",
-)
+SUPPORTED = (*LAYERS, *ELEMENTWISE, "Neg", "HardSigmoid", *RESHAPES, *PASSED, *FINAL, "ArgMax")
 
 _MLP = (
     "supported is a chain of MatMul or Gemm layers with quantised weights, BatchNormalization, "

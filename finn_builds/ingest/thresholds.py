@@ -57,11 +57,7 @@ def network_of(split: HostSplit) -> IntegerNetwork:
 
 
 def _requantise(
-    tail: tuple[Step, ...],
-    sign: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-    datatype: str,
+    tail: tuple[Step, ...], sign: np.ndarray, low: np.ndarray, high: np.ndarray, datatype: str
 ) -> Requantise:
     levels = datatype_levels(datatype)
     rows = find_thresholds(tail, sign, low, high, levels)
@@ -70,11 +66,7 @@ def _requantise(
 
 
 def find_thresholds(
-    tail: tuple[Step, ...],
-    sign: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-    levels: np.ndarray,
+    tail: tuple[Step, ...], sign: np.ndarray, low: np.ndarray, high: np.ndarray, levels: np.ndarray
 ) -> np.ndarray:
     """Return the thresholds of a layer, int64 (n, m), rows ascending.
 
