@@ -52,28 +52,17 @@ class Board(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: str
-    """Name after ``--board``; equal to the file's name."""
-    part: str
-    """Vivado part, e.g. ``xc7z020clg400-1``."""
-    family: Literal["xc7", "xcup"]
-    """Yosys' name of the device family."""
-    board_part: str | None
-    """Vivado board part, or None where the vendor has none."""
-    ps_type: Literal["zynq_7000", "zynq_ultrascale"]
-    """Kind of processing system."""
-    clock_ns: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """Default clock period of the accelerator in ns."""
-    dma_width: Literal[64, 128]
-    """Width in bits of the AXI port the DMAs use."""
-    axi_control: str
-    """Master port of the processing system that reaches the accelerator's registers."""
-    axi_data: str
-    """Slave port of the processing system through which the DMAs reach the DDR."""
-    ddr_mib: PositiveInt
-    """DDR of the processing system in MiB."""
-    resources: Resources
-    """What the whole device holds."""
+    name: str  # after ``--board``; equal to the file's name
+    part: str  # Vivado part, e.g. ``xc7z020clg400-1``
+    family: Literal["xc7", "xcup"]  # Yosys' name of the device family
+    board_part: str | None  # Vivado board part, or None where the vendor has none
+    ps_type: Literal["zynq_7000", "zynq_ultrascale"]  # kind of processing system
+    clock_ns: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # default period in ns
+    dma_width: Literal[64, 128]  # width in bits of the AXI port the DMAs use
+    axi_control: str  # master port of the processing system to the accelerator's registers
+    axi_data: str  # slave port of the processing system through which the DMAs reach the DDR
+    ddr_mib: PositiveInt  # DDR of the processing system in MiB
+    resources: Resources  # what the whole device holds
 
     @property
     def budget(self) -> dict[str, float]:

@@ -49,21 +49,15 @@ def option(
 class Option:
     """What is known of one field of a configuration."""
 
-    name: str
-    """The field's name; FINN's where FINN has the field."""
-    kind: type
-    """``bool``, ``int``, ``float`` or ``str``."""
+    name: str  # the field's name; FINN's where FINN has the field
+    kind: type  # ``bool``, ``int``, ``float`` or ``str``
     default: Any
-    default_text: str
-    """The default in words, empty for a switch that is off."""
+    default_text: str  # the default in words, empty for a switch that is off
     help: str
     group: str
-    flag: str
-    """Option of the command line, or empty."""
-    metavar: str | None
-    """Name of the value on the command line."""
-    expected: str
-    """The allowed values in words."""
+    flag: str  # option of the command line, or empty
+    metavar: str | None  # name of the value on the command line
+    expected: str  # the allowed values in words
 
     @property
     def called(self) -> str:

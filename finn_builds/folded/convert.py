@@ -22,7 +22,13 @@ from qonnx.util.basic import qonnx_make_model
 
 from finn_builds.network import Layer, Requantise
 from finn_builds.network.ops import full_box
-from finn_builds.network.types import bits_of, datatype_for, is_signed, range_of
+from finn_builds.network.types import (
+    bits_of,
+    datatype_for,
+    is_signed,
+    range_of,
+    signed_datatype_for,
+)
 
 
 def dsp_block(part: str) -> str:
@@ -35,10 +41,7 @@ def signed_type(low: int, high: int, *, narrow: bool = False, at_least: int = 2)
 
     With `narrow`, `low` keeps away from the most negative value of the type.
     """
-    bits = at_least
-    while not (-(2 ** (bits - 1)) + narrow <= low and high < 2 ** (bits - 1)):
-        bits += 1
-    return f"INT{bits}"
+    return f"INT{max(at_least, bits_of(signed_datatype_for(low - narrow, max(high, 0))))}"
 
 
 def widened(datatype: str) -> str:

@@ -29,16 +29,6 @@ class FoldedRun:
     first: int  # counted from 0 among all layers of the network
     model: ModelWrapper  # a chain of FINN's matrix-vector and thresholding nodes
 
-    @property
-    def layers(self) -> int:
-        """Number of layers."""
-        return sum(node.op_type.startswith("MVAU") for node in self.model.graph.node)
-
-    @property
-    def input_type(self) -> str:
-        """QONNX name of the type that an element has at the input."""
-        return str(self.model.get_tensor_datatype(self.model.graph.input[0].name).name)
-
 
 @dataclass(frozen=True)
 class FoldedLayers:

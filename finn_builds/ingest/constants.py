@@ -8,9 +8,10 @@ from onnx import NodeProto, numpy_helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
+from deploy.host_model import ROUNDING
 from finn_builds.errors import UserError
 from finn_builds.ingest.chain import Constant, QuantisedConstant, annotation, describe, node_attrs
-from finn_builds.ingest.elementwise import QUANTIZERS, ROUNDING, supported_rounding
+from finn_builds.ingest.elementwise import QUANTIZERS
 from finn_builds.ingest.weights import bipolar_constant, quantise_constant
 
 
@@ -96,7 +97,7 @@ def quantizer_attrs(attrs: dict[str, Any], where: str) -> None:
     mode = "DOWN" if mode == "ROUND_TO_ZERO" else mode
     if mode not in ROUNDING:
         raise UserError(
-            f"{where} has rounding mode {mode}; supported are {supported_rounding()}: train and "
+            f"{where} has rounding mode {mode}; supported are {', '.join(ROUNDING)}: train and "
             "export with one of them"
         )
     attrs["rounding_mode"] = mode

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.host_model import ROUNDING, evaluate, level_range, with_dtype
+from deploy.host_model import evaluate, level_range, with_dtype
 from finn_builds.ingest.chain import Step
 
 Op = dict[str, Any]
@@ -128,8 +128,3 @@ def direction(steps: tuple[Step, ...] | list[Step], n: int) -> np.ndarray:
             factor = np.sign(np.asarray(step.constants[0])).astype(np.int64)
         result = result * factor
     return result
-
-
-def supported_rounding() -> str:
-    """Return the names of the rounding modes, for messages."""
-    return ", ".join(ROUNDING)

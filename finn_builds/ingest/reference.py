@@ -129,20 +129,19 @@ class Reference:
         begin, end = (self._node_index(graph.node, i) for i in (begin, end))
         context: dict[str, Any] = {t.name: model.get_initializer(t.name) for t in graph.initializer}
         context[""] = None
-        nodes = list(graph.node)[begin:end]
         current = x
-        for node in nodes:
-            position = _position(node, context)
-            context[node.input[position]] = current
+        for node in list(graph.node)[begin:end]:
+            source = next(name for name in node.input if name not in context)
+            context[source] = current
             if node.op_type == "Quant":
                 current = _quant(node, current, context, dtype)
             else:
                 # qonnx wants a buffer of the right shape to be there.
-                context[node.output[0]] = np.empty(self._shape(model, node, len(x)), dtype=dtype)
-                version = opset.get(node.domain, 1)
-                execute_node(node, context, graph, version)
+                shape = (len(x), *(model.get_tensor_shape(node.output[0]) or [])[1:])
+                context[node.output[0]] = np.empty(shape, dtype=dtype)
+                execute_node(node, context, graph, opset.get(node.domain, 1))
                 current = context.pop(node.output[0])
-            del context[node.input[position]]
+            del context[source]
         return current
 
     def _node_index(self, nodes: Any, index: int) -> int:
@@ -150,15 +149,6 @@ class Reference:
             return len(nodes)
         name = self._chain.steps[index].name
         return next(i for i, n in enumerate(nodes) if n.name == name)
-
-    @staticmethod
-    def _shape(model: ModelWrapper, node: NodeProto, frames: int) -> tuple[int, ...]:
-        return (frames, *(model.get_tensor_shape(node.output[0]) or [])[1:])
-
-
-def _position(node: NodeProto, context: dict[str, Any]) -> int:
-    """Return which input of a node is none of the constants."""
-    return next(i for i, name in enumerate(node.input) if name not in context)
 
 
 def _quant(node: NodeProto, x: np.ndarray, context: dict[str, Any], dtype: type) -> np.ndarray:

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from finn_builds.files import checkpoint_path, read_json, write_json
+from finn_builds.files import checkpoint_path, read_record, write_json
 from finn_builds.stitch.design import Design, Stage
 from finn_builds.stitch.streams import StreamFormat
 
@@ -97,47 +96,34 @@ class Hardware:
 
     def save(self, out: Path, step: str) -> None:
         """Write the blocks as a checkpoint of a step."""
-        blocks = []
-        for block in self.blocks:
-            code = block.stage.code_dir
-            relative = None if code is None else code.relative_to(out).as_posix()
-            plain = asdict(block)
-            plain["stage"]["code_dir"] = relative
-            blocks.append(plain)
+        blocks = [asdict(block) for block in self.blocks]
+        for stage in (block["stage"] for block in blocks):
+            code = stage["code_dir"]
+            stage["code_dir"] = None if code is None else code.relative_to(out).as_posix()
         write_json(checkpoint_path(out, step, ".json"), blocks)
 
     @classmethod
     def load(cls, out: Path, step: str) -> Hardware:
         """Read what `save` wrote."""
-        return cls(
-            tuple(_block(out, item) for item in read_json(checkpoint_path(out, step, ".json")))
-        )
+        held = read_record(checkpoint_path(out, step, ".json"), tuple[Block, ...])
+        return cls(tuple(_placed(block, out) for block in held))
 
 
-def _block(out: Path, item: Mapping[str, Any]) -> Block:
-    stage = dict(item["stage"])
-    code = stage.pop("code_dir")
-    return Block(
-        **{
-            **item,
-            "stage": Stage(**stage, code_dir=None if code is None else out / code),
-            "layers": tuple(item["layers"]),
-            "input": StreamFormat(**item["input"]),
-            "output": StreamFormat(**item["output"]),
-            "resources": Resources(**item["resources"]),
-            "ends": tuple(item["ends"]),
-        }
-    )
+def _placed(block: Block, out: Path) -> Block:
+    """Return a block with the place of its code, which is relative to a build folder, as a path."""
+    if block.stage.code_dir is None:
+        return block
+    return replace(block, stage=replace(block.stage, code_dir=out / block.stage.code_dir))
 
 
-def fifo(depth: int, after: Block) -> Block:
+def fifo(name: str, depth: int, after: Block) -> Block:
     """Return a FIFO at the output of a block: shift registers up to 32 words, then LUT RAM."""
     form = after.output
     bits = form.bits * form.elements
     cost = Resources(LUT=bits * math.ceil(depth / 32) + 10)
     if depth > 1024:
         cost = Resources(LUT=40, BRAM_18K=math.ceil(bits / 36) * math.ceil(depth / 512))
-    stage = Stage("", FIFO, bits, bits, depth=depth)
+    stage = Stage(name, FIFO, bits, bits, depth=depth)
     return Block(stage, (), form, form, cycles=form.beats, latency=form.beats, resources=cost)
 
 
@@ -148,8 +134,6 @@ def with_fifos(hardware: Hardware, depths: Sequence[int]) -> Hardware:
     for block, depth in zip(hardware.blocks, (*depths, 0), strict=True):
         blocks.append(block)
         if depth:
-            made = fifo(depth, block)
-            stage = replace(made.stage, name=f"{FIFO}_{count}")
-            blocks.append(replace(made, stage=stage))
+            blocks.append(fifo(f"{FIFO}_{count}", depth, block))
             count += 1
     return Hardware(tuple(blocks))

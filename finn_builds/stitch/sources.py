@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from finn_builds.files import ACCELERATOR_FILE, read_json, write_json
+from finn_builds.files import ACCELERATOR_FILE, read_record, write_json
 from finn_builds.stitch.design import TOP, Design, Stage
 from finn_builds.stitch.streams import StreamFormat
 from finn_builds.stitch.top import top_text
@@ -101,12 +101,7 @@ class Stitched:
     @classmethod
     def load(cls, out: Path, step: str) -> Stitched:
         """Read what `save` wrote."""
-        held = read_json(out / ACCELERATOR_FILE)
-        formats = {
-            end: StreamFormat(*(held[end][key] for key in ("datatype", "elements", "beats")))
-            for end in ("input", "output")
-        }
-        return cls(**{**held, **formats})
+        return read_record(out / ACCELERATOR_FILE, cls)
 
 
 def stitched_sources(folder: Path) -> list[str]:

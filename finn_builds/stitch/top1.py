@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deploy.packing import padded
 from finn_builds.network import ArgMax
-from finn_builds.network.types import BIPOLAR, bits_of, is_signed, range_of
+from finn_builds.network.types import BIPOLAR, bits_of, is_signed, range_of, signed_datatype_for
 from finn_builds.stitch.blocks import TOP1, Block, Resources
 from finn_builds.stitch.design import Stage
 from finn_builds.stitch.streams import StreamFormat
@@ -86,10 +86,7 @@ def key_width(datatype: str, shift: int, offsets: Sequence[int]) -> int:
     """Return the bits of a signed key ``(x << shift) + offset`` for x of a type."""
     least, most = range_of(datatype)
     low, high = (least << shift) + min(offsets), (most << shift) + max(offsets)
-    bits = _value_bits(datatype) + 1
-    while not (-(1 << (bits - 1)) <= low and high < 1 << (bits - 1)):
-        bits += 1
-    return bits
+    return max(_value_bits(datatype) + 1, bits_of(signed_datatype_for(low, max(high, 0))))
 
 
 def _value_bits(datatype: str) -> int:
