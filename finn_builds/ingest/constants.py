@@ -55,16 +55,7 @@ def _computed(node: NodeProto, inputs: list[Constant]) -> Constant | None:
     if node.op_type == "Quant":
         quantizer_attrs(attrs, where)
         quantizer_constants(inputs[1:], where)
-        value, scale, zero_point, bits = (plain(c) for c in inputs)
-        return quantise_constant(
-            value,
-            scale,
-            zero_point,
-            bits,
-            signed=bool(attrs["signed"]),
-            narrow=bool(attrs["narrow"]),
-            rounding=attrs["rounding_mode"],
-        )
+        return quantise_constant([plain(c) for c in inputs], attrs)
     if node.op_type == "BipolarQuant":
         value, scale = (plain(c) for c in inputs)
         return bipolar_constant(value, scale)

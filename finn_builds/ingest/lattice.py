@@ -76,7 +76,12 @@ def quantised_lattice(steps: tuple[Step, ...], where: str) -> Lattice:
     index = last_quantizer(steps)
     assert index is not None
     quantizer = steps[index]
-    check_activation(quantizer)
+    bits = quant_bits(quantizer)
+    if bits > MAX_ACTIVATION_BITS:
+        raise UserError(
+            f"{quantizer} gives {bits}-bit activations; supported are 1 to "
+            f"{MAX_ACTIVATION_BITS} bits: train it with narrower activations"
+        )
     scale = np.asarray(quantizer.constants[0], dtype=np.float32)
     if scale.size > 1 and not (scale == scale.flat[0]).all():
         raise UserError(
@@ -109,19 +114,8 @@ def output_lattice(steps: tuple[Step, ...]) -> Lattice | None:
     if index is None or quant_bits(steps[index]) > MAX_ACTIVATION_BITS:
         return None
     quantizer = steps[index]
-    check_activation(quantizer)
     scale = np.asarray(quantizer.constants[0], dtype=np.float32)
     return _codes(_levels(quantizer), scale, steps[: index + 1], steps[index + 1 :])
-
-
-def check_activation(quantizer: Step) -> None:
-    """Raise UserError if a quantizer of activations is too wide."""
-    bits = quant_bits(quantizer)
-    if bits > MAX_ACTIVATION_BITS:
-        raise UserError(
-            f"{quantizer} gives {bits}-bit activations; supported are 1 to "
-            f"{MAX_ACTIVATION_BITS} bits: train it with narrower activations"
-        )
 
 
 def datatype_levels(datatype: str) -> np.ndarray:

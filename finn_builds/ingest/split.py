@@ -74,8 +74,11 @@ def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> Ho
     integers. Raises UserError if the input is not quantised and no quantizer is given, or is and
     one is given.
     """
-    chain, into = quantised_input(read_plain(model), input_quant)
+    chain = read_plain(model)
+    if input_quant is not None:
+        chain = insert(chain, input_quant)
     parts = sections(chain)
+    into = require_input(chain, parts, input_lattice(chain, parts))
     steps: list[Step] = []
     lattice = into
     after: list[Step] = []
@@ -95,14 +98,6 @@ def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> Ho
     n_in = parts.layers[0].matmul.constants[0].shape[0]
     core = Chain("global_in", (1, n_in), into.datatype, "global_out", tuple(steps), {})
     return HostSplit(core, _describe(chain, parts, into, core, after), input_quant)
-
-
-def quantised_input(chain: Chain, input_quant: InputQuant | None) -> tuple[Chain, Lattice]:
-    """Return a tidied chain with its input quantised, and the lattice of that input."""
-    if input_quant is not None:
-        chain = insert(chain, input_quant)
-    parts = sections(chain)
-    return chain, require_input(chain, parts, input_lattice(chain, parts))
 
 
 def require_input(chain: Chain, parts: Sections, lattice: Lattice | None) -> Lattice:
@@ -132,7 +127,6 @@ def _json_operations(steps: list[Step] | tuple[Step, ...]) -> list[dict[str, Any
 def _describe(
     chain: Chain, parts: Sections, into: Lattice, core: Chain, after: list[Step]
 ) -> dict[str, Any]:
-    before = into.kept
     argmax = bool(after) and after[-1].op == "ArgMax"
     after = after[:-1] if argmax else after
     info = _parsed(chain.metadata.get(MODEL_INFO))
@@ -140,8 +134,6 @@ def _describe(
     if chain.input_datatype:
         kind = DataType[chain.input_datatype]
         values = {"datatype": kind.name, "min": int(kind.min()), "max": int(kind.max())}
-    last = core.steps[-1]
-    matmuls = [s for s in core.steps if s.op == "MatMul"]
     return {
         "version": FORMAT_VERSION,
         "input": {
@@ -151,7 +143,7 @@ def _describe(
             "datatype": core.input_datatype,
             "values": values,
         },
-        "before": _json_operations(before),
+        "before": _json_operations(into.kept),
         "codes": {
             "scale": float(into.scale),
             "divisor": into.divisor,
@@ -161,8 +153,8 @@ def _describe(
         },
         "output": {
             "name": chain.output_name,
-            "n": matmuls[-1].constants[0].shape[1],
-            "datatype": last.datatype,
+            "n": parts.layers[-1].matmul.constants[0].shape[1],
+            "datatype": core.steps[-1].datatype,
             "kind": _output_kind(parts, argmax),
         },
         "after": _json_operations(after),

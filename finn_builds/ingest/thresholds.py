@@ -10,7 +10,6 @@ biases, clips and constant neurons need no cases of their own.
 
 import numpy as np
 
-from finn_builds.ingest.accumulators import check_exact
 from finn_builds.ingest.chain import Step
 from finn_builds.ingest.elementwise import direction, evaluate_steps
 from finn_builds.ingest.lattice import datatype_levels
@@ -31,7 +30,7 @@ def network_of(split: HostSplit) -> IntegerNetwork:
     """Return the integer core of a model with its floating point replaced by thresholds.
 
     It is `Linear` and `Requantise` in turn. A neuron whose output falls with its accumulator has
-    its weights negated. Raises UserError if a layer's sums are too large to be exact.
+    its weights negated.
     """
     core, codes = split.core, split.description["codes"]
     assert core.input_datatype is not None
@@ -45,7 +44,6 @@ def network_of(split: HostSplit) -> IntegerNetwork:
         sign = np.where(direction(tail, weights.shape[1]) < 0, -1, 1)
         linear = Linear(weights * sign)
         least, most = linear.range(*full_box(datatype, len(weights)))
-        check_exact(matmul, least, most)
         ops.append((f"MatMul_{number}", linear))
         if tail:
             datatype = tail[-1].datatype or ""

@@ -44,14 +44,8 @@ def check_gates(
     """
     idle = 2 * latency + PATIENCE
     try:
-        run = run_words(
-            chain(list(netlists.values())),
-            design.input.to_beats(x),
-            (design.input.beats, design.output.beats),
-            design.output.width // 8,
-            seed=seed,
-            idle_limit=idle,
-        )
+        whole = chain(list(netlists.values()))
+        run = _run(whole, x, design.input, design.output, seed=seed, idle=idle)
     except NotSimulated as reason:
         rng = np.random.default_rng(seed)
         nodes = {
@@ -80,18 +74,19 @@ def _check_node(
     size = (NODE_FRAMES, source.size)
     x = source.low + step * rng.integers(0, (source.high - source.low) // step + 1, size)
     try:
-        run = run_words(
-            netlist,
-            into.to_beats(x),
-            (into.beats, out.beats),
-            out.width // 8,
-            seed=int(rng.integers(1 << 31)),
-            idle_limit=idle,
-        )
+        run = _run(netlist, x, into, out, seed=int(rng.integers(1 << 31)), idle=idle)
     except NotSimulated:
         return 0
     _check_run(run, network.execute(x), out, f"the netlist of {name} after synthesis")
     return NODE_FRAMES
+
+
+def _run(
+    netlist: Netlist, x: np.ndarray, into: StreamFormat, out: StreamFormat, *, seed: int, idle: int
+) -> GateRun:
+    beats = (into.beats, out.beats)
+    words = into.to_beats(x)
+    return run_words(netlist, words, beats, out.width // 8, seed=seed, idle_limit=idle)
 
 
 def _check_run(run: GateRun, expected: np.ndarray, out: StreamFormat, what: str) -> None:
