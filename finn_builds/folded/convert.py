@@ -175,7 +175,7 @@ def hardware_nodes(layers: Sequence[Layer], part: str) -> ModelWrapper:
 
 
 def specialised(model: ModelWrapper, part: str) -> ModelWrapper:
-    """Return hardware nodes with the RTL implementation of each, which wide types make sure of."""
+    """Return hardware nodes with the RTL of each; RuntimeError where FINN has only HLS."""
     from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 
     # Left to itself FINN sends everything below four bits to HLS, though its RTL can do it.

@@ -13,7 +13,7 @@ EXACT_LIMIT = 2**24
 
 
 def accumulator_datatype(step: Step, weights: np.ndarray, datatype: str) -> str:
-    """Return the smallest signed datatype that holds all sums of a layer, if they are exact."""
+    """Return the smallest signed type of a layer's sums; UserError if float32 can't hold them."""
     lows, highs = Linear(weights).range(*full_box(datatype, len(weights)))
     low, high = int(lows.min()), int(highs.max())
     most = max(-low, high)

@@ -53,8 +53,8 @@ def operations(step: Step, dtype: type) -> list[Op]:
     """Return an elementwise step of a tidied chain as operations of the host model.
 
     float32 gives the operations onnxruntime does, to the bit (it folds a BatchNormalization into
-    one factor and one addend); float64 gives the definition of the ONNX standard, ``(x - mean) /
-    sqrt(var + epsilon) * scale + bias``, in double precision.
+    one factor and one addend); float64 gives the definition of the ONNX standard,
+    ``(x - mean) / sqrt(var + epsilon) * scale + bias``, in double precision.
     """
     return [with_dtype(op, dtype) for op in _operations(step, dtype)]
 

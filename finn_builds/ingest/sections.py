@@ -53,7 +53,7 @@ def input_lattice(chain: Chain, parts: Sections) -> Lattice | None:
 
 
 def hidden_lattice(parts: Sections, index: int) -> Lattice:
-    """Return the lattice between layer `index` and the next, which a quantizer must be in."""
+    """Return the lattice between layer `index` and the next; UserError without a quantizer."""
     layer, after = parts.layers[index], parts.layers[index + 1].matmul
     if last_quantizer(layer.tail) is None:
         raise UserError(

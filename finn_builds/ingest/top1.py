@@ -25,11 +25,11 @@ _ORDER_KEEPING = ("softmax", "log_softmax", "sigmoid")
 def class_keys(scale: np.ndarray, bias: np.ndarray) -> tuple[int, list[int]]:
     """Return integers that order classes as ``scale * x + bias`` does, for any integers x.
 
-    With one positive scale for all classes the order is that of ``x + bias / scale``. Write ``bias
-    / scale = n + f`` with an integer n and 0 <= f < 1: two classes compare by ``x + n`` first and,
-    where these are equal, by f. The key ``(x + n) * 2**k + rank(f)`` does the same. Returned are k
-    and ``n * 2**k + rank(f)`` of each class, for scale and bias in float64. Raises UserError where
-    the scales differ or are not positive.
+    With one positive scale for all classes the order is that of ``x + bias / scale``. Write
+    ``bias / scale = n + f`` with an integer n and 0 <= f < 1: two classes compare by ``x + n``
+    first and, where these are equal, by f. The key ``(x + n) * 2**k + rank(f)`` does the same.
+    Returned are k and ``n * 2**k + rank(f)`` of each class, for scale and bias in float64. Raises
+    UserError where the scales differ or are not positive.
     """
     if not (scale > 0).all() or not (scale == scale[0]).all():
         raise UserError(
@@ -65,7 +65,7 @@ def output_affine(host: HostModel) -> tuple[np.ndarray, np.ndarray]:
 
 
 def head_of(host: HostModel) -> ArgMax:
-    """Return the choice of the class, after what the host would do, as an integer operation."""
+    """Return the choice of the class as an integer operation; UserError where hardware can't."""
     if host.n_out < 2:
         raise UserError(
             f"--top1 needs at least two outputs; this model has {host.n_out}: leave it out"

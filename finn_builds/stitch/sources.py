@@ -22,16 +22,12 @@ _OWN = {"LabelSelect_rtl": ("top1.sv",)}
 def _generated(stage: Stage) -> dict[str, str]:
     """Return the files generated for one node, free of absolute paths."""
     assert stage.code_dir is not None
+    memory = f"{stage.name}_memblock.dat"
     files = {}
     for path in sorted(stage.code_dir.iterdir()):
-        if path.suffix in (".v", ".sv"):
-            text = path.read_text()
-            text = text.replace(str(path.parent) + "/memblock.dat", f"./{stage.name}_memblock.dat")
-            files[path.name] = text
-        elif path.name == "memblock.dat":
-            files[f"{stage.name}_memblock.dat"] = path.read_text()
-        elif path.suffix == ".dat":
-            files[path.name] = path.read_text()
+        if path.suffix in (".v", ".sv", ".dat"):
+            text = path.read_text().replace(f"{path.parent}/memblock.dat", f"./{memory}")
+            files[memory if path.name == "memblock.dat" else path.name] = text
     return files
 
 

@@ -33,8 +33,8 @@ CLOCK_SLACK_NS = 1e-6
 class StyledLayer:
     """One layer and its style.
 
-    LUTs and latency in clocks as sparse logic are estimated; ``at_least`` says
-    whether the LUTs are a lower bound alone.
+    LUTs and latency in clocks as sparse logic are estimated; ``at_least`` says whether the LUTs are
+    a lower bound alone.
     """
 
     layer: str  # name of its accumulators
