@@ -25,27 +25,16 @@ if TYPE_CHECKING:
 class BuildResult:
     """A finished build, or the part of it that ``stop_step`` asked for.
 
-    Attributes
-    ----------
-    out : Path
-        The folder with the results. It is the build folder, except where a finished build in it
-        had to run steps again and was stopped before its last one.
-    finished_out : Path or None
-        In that case the build folder: its finished build stays as it is.
-    summary : dict
-        Headline figures, the contents of ``report/summary.json``; empty when the build was
-        stopped before its last step.
-    ran, reused : tuple of str
-        Steps that were run, and steps taken from an earlier run.
-    seconds : dict of str to float
-        Time of each step in s.
+    ``out`` is the folder with the results: the build folder, except where a finished build in it
+    had to run steps again and was stopped before its last one. In that case ``finished_out`` is the
+    build folder, whose finished build stays as it is.
     """
 
     out: Path
     finished_out: Path | None
-    summary: dict[str, Any]
+    summary: dict[str, Any]  # report/summary.json; empty when stopped before the last step
     ran: tuple[str, ...]
-    reused: tuple[str, ...]
+    reused: tuple[str, ...]  # from an earlier run
     seconds: dict[str, float]
 
     @property
@@ -85,26 +74,10 @@ class BuildResult:
 
 
 def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResult:
-    """Build a verified accelerator.
+    """Build a verified accelerator; without a `reporter` no progress is shown.
 
-    Parameters
-    ----------
-    config : BuildConfig
-        What to build; checked here.
-    reporter : Reporter, optional
-        Shows the progress; by default nothing is shown.
-
-    Returns
-    -------
-    BuildResult
-        Paths, figures and the verified model to execute.
-
-    Raises
-    ------
-    UserError
-        Something in the configuration or in the files it names can't be built.
-    VerificationError
-        A form of the network differs from the QONNX model.
+    Raises UserError where something in the configuration or in the files it names can't be built,
+    VerificationError where a form of the network differs from the QONNX model.
     """
     cfg = config.validate()
     result = run_steps(STEPS, cfg, reporter=reporter)
@@ -115,18 +88,11 @@ def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResu
 
 @dataclass(frozen=True)
 class LogicEstimate:
-    """Estimated cost of a network of sparse layers.
-
-    Attributes
-    ----------
-    luts, flip_flops : int
-    latency : int
-        Clocks from a frame to its result.
-    """
+    """Estimated cost of a network of sparse layers."""
 
     luts: int
     flip_flops: int
-    latency: int
+    latency: int  # clocks from a frame to its result
 
 
 def logic_estimate(model: Path, family: str = "xc7", clock_ns: float = 10.0) -> LogicEstimate:
@@ -162,26 +128,10 @@ def check_board(name: str) -> None:
 def build_row(model: Path, board: str, synth: str, frames: int) -> dict[str, Any]:
     """Build a QONNX model in the sparse style, verify it, and return the columns of a study's row.
 
-    Parameters
-    ----------
-    model : Path
-    board : str
-    synth : str
-        As in a build. ``none``: LUTs are those that the build estimates; it estimates no FFs.
-    frames : int
-        Frames to verify.
-
-    Returns
-    -------
-    dict
-        ``lut``, ``ff``, ``latency_cycles``, ``verified_frames``, ``mismatches``, and
-        ``hardware_tool``: what counted LUTs and FFs.
-
-    Raises
-    ------
-    UserError
-        If it can't be built, or LUTs and FFs were to be counted and were not: a synthesis that is
-        too slow is stopped, and an estimate among counted figures would be taken for one of them.
+    `synth` is that of a build; with ``none`` the LUTs are those that the build estimates, and there
+    are no FFs. ``hardware_tool`` says what counted LUTs and FFs. Raises UserError if the model
+    can't be built, or LUTs and FFs were to be counted and were not: a synthesis that is too slow is
+    stopped, and an estimate among counted figures would be taken for one of them.
     """
     with tempfile.TemporaryDirectory(prefix="study-") as folder:
         config = BuildConfig(

@@ -9,47 +9,25 @@ from typing import Any, TypeVar
 
 Record = TypeVar("Record")
 
-#: The QONNX model as it was given, tidied: the reference of every comparison.
-REFERENCE_FILE = "model.onnx"
-
-#: What the host computes before and after the accelerator.
-HOST_FILE = "host_model.json"
-
-#: Frames of the verification with their expected outputs.
-VECTORS_FILE = "verification_frames.npz"
-
-#: How often the network is right.
-ACCURACY_FILE = "report/accuracy.json"
-
-#: The style of every layer and why.
-STYLE_FILE = "report/style.json"
-
-#: What the hardware was compared with, and how fast it is.
-VERIFICATION_FILE = "report/verification.json"
-PERFORMANCE_FILE = "report/rtlsim_performance.json"
-
-#: Estimates of the blocks of the stitched design.
-ESTIMATES_FILE = "report/estimate_layer_resources_final.json"
-
-#: The stitched sources, and what a frame looks like on their streams.
+REFERENCE_FILE = "model.onnx"  # as it was given, tidied: the reference of every comparison
+HOST_FILE = "host_model.json"  # what the host computes before and after the accelerator
+VECTORS_FILE = "verification_frames.npz"  # frames of the verification, their expected outputs
+ACCURACY_FILE = "report/accuracy.json"  # how often the network is right
+STYLE_FILE = "report/style.json"  # the style of every layer and why
+VERIFICATION_FILE = "report/verification.json"  # what the hardware was compared with
+PERFORMANCE_FILE = "report/rtlsim_performance.json"  # how fast it is
+ESTIMATES_FILE = "report/estimate_layer_resources_final.json"  # by block of the stitched design
 STITCHED_DIR = "stitched_ip"
-ACCELERATOR_FILE = "accelerator.json"
-
-#: Headline figures.
-SUMMARY_FILE = "report/summary.json"
+ACCELERATOR_FILE = "accelerator.json"  # what a frame looks like on the streams
+SUMMARY_FILE = "report/summary.json"  # headline figures
+PAGE_FILE = "report.html"
+PAGE_DATA_FILE = "report/report.json"  # the figures of the page, for programs
+CHECKPOINTS = "intermediate_models"  # models and networks as they were after a step
 
 #: Figures of the synthesis tool by node, and in it the keys of the whole design and of the tool.
 SYNTHESIS_FILE = "report/synth_resources.json"
 WHOLE_KEY = "(top)"
 TOOL_KEY = "tool"
-
-#: The page of the build, and its figures for programs.
-PAGE_FILE = "report.html"
-PAGE_DATA_FILE = "report/report.json"
-
-
-#: Models and networks as they were after a step.
-CHECKPOINTS = "intermediate_models"
 
 
 def checkpoint_path(out: Path, step: str, suffix: str = ".onnx") -> Path:

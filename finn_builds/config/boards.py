@@ -25,10 +25,7 @@ BOARD_DIR = Path(__file__).resolve().parents[2] / "board_configs"
 
 # What follows from the kind of processing system: Yosys' family, the part's prefixes and the width
 # of its high-performance AXI ports (UG585 chapter 5, UG1085 chapter 35).
-_OF_PS = {
-    "zynq_7000": ("xc7", ("xc7z",), 64),
-    "zynq_ultrascale": ("xcup", ("xczu", "xck"), 128),
-}
+_OF_PS = {"zynq_7000": ("xc7", ("xc7z",), 64), "zynq_ultrascale": ("xcup", ("xczu", "xck"), 128)}
 
 
 #: Shares of a board's resources that a network may be estimated at.
@@ -55,28 +52,17 @@ class Board(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: str
-    """Name after ``--board``; equal to the file's name."""
-    part: str
-    """Vivado part, e.g. ``xc7z020clg400-1``."""
-    family: Literal["xc7", "xcup"]
-    """Yosys' name of the device family."""
-    board_part: str | None
-    """Vivado board part, or None where the vendor has none."""
-    ps_type: Literal["zynq_7000", "zynq_ultrascale"]
-    """Kind of processing system."""
-    clock_ns: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """Default clock period of the accelerator in ns."""
-    dma_width: Literal[64, 128]
-    """Width in bits of the AXI port the DMAs use."""
-    axi_control: str
-    """Master port of the processing system that reaches the accelerator's registers."""
-    axi_data: str
-    """Slave port of the processing system through which the DMAs reach the DDR."""
-    ddr_mib: PositiveInt
-    """DDR of the processing system in MiB."""
-    resources: Resources
-    """What the whole device holds."""
+    name: str  # after ``--board``; equal to the file's name
+    part: str  # Vivado part, e.g. ``xc7z020clg400-1``
+    family: Literal["xc7", "xcup"]  # Yosys' name of the device family
+    board_part: str | None  # Vivado board part, or None where the vendor has none
+    ps_type: Literal["zynq_7000", "zynq_ultrascale"]  # kind of processing system
+    clock_ns: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # default period in ns
+    dma_width: Literal[64, 128]  # width in bits of the AXI port the DMAs use
+    axi_control: str  # master port of the processing system to the accelerator's registers
+    axi_data: str  # slave port of the processing system through which the DMAs reach the DDR
+    ddr_mib: PositiveInt  # DDR of the processing system in MiB
+    resources: Resources  # what the whole device holds
 
     @property
     def budget(self) -> dict[str, float]:
@@ -98,20 +84,7 @@ class Board(BaseModel):
 
 
 def board_path(name: str, folder: Path = BOARD_DIR) -> Path:
-    """Return the file that describes a board.
-
-    Parameters
-    ----------
-    name
-        Name of the board, as ``board_names`` lists it.
-    folder
-        Where the board files lie.
-
-    Raises
-    ------
-    UserError
-        The folder holds no such board; the message lists those that it holds.
-    """
+    """Return the file that describes a board; the UserError lists those that the folder holds."""
     names = board_names(folder)
     if name not in names:
         by_lower = {known.lower(): known for known in names}
@@ -129,20 +102,7 @@ def board_names(folder: Path = BOARD_DIR) -> list[str]:
 
 
 def load_board(name: str, folder: Path = BOARD_DIR) -> Board:
-    """Read and check one board.
-
-    Parameters
-    ----------
-    name
-        Name of the board, as ``board_names`` lists it.
-    folder
-        Where the board files lie.
-
-    Raises
-    ------
-    UserError
-        There is no such board, or its file is not what it should be.
-    """
+    """Read and check one board; UserError if there is none, or its file is not as it should be."""
     path = board_path(name, folder)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -30,13 +30,7 @@ from finn_builds.config import fingerprint as fp
 from finn_builds.config import inputs as files
 from finn_builds.config.boards import Board, board_path, load_board
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
-from finn_builds.config.inputs import (
-    find_data,
-    find_folding,
-    find_model,
-    find_output_dir,
-    is_path,
-)
+from finn_builds.config.inputs import find_data, find_folding, find_model, find_output_dir, is_path
 from finn_builds.config.options import fault, option, options_of
 from finn_builds.errors import UserError
 from finn_builds.tools.programs import require
@@ -190,18 +184,9 @@ class BuildConfig:
     def validate(self) -> BuildConfig:
         """Check every field and return a copy with the defaults filled in.
 
-        Returns
-        -------
-        BuildConfig
-            With ``output_dir`` (absolute), ``fpga_part`` and ``synth_clk_period_ns`` set, and
-            ``model``, ``data`` and ``folding_config_file`` absolute where they are files.
-
-        Raises
-        ------
-        UserError
-            A field is not what it should be; the message names it.
-        ToolMissing
-            A program that the build needs is not installed.
+        ``output_dir`` (absolute), ``fpga_part`` and ``synth_clk_period_ns`` are set, and ``model``,
+        ``data`` and ``folding_config_file`` absolute where they are files. Raises UserError, which
+        names the field that is not what it should be, or ToolMissing.
         """
         given = dataclasses.replace(self)  # checks what was set since the object was made
         board = given._check_board()
@@ -222,13 +207,7 @@ class BuildConfig:
 
     @property
     def board_spec(self) -> Board:
-        """The board's description.
-
-        Raises
-        ------
-        UserError
-            No board is given, or there is none of that name.
-        """
+        """The board's description; UserError if none is given, or there is none of that name."""
         if self.board is None:
             raise UserError("no board given: expected a name, e.g. Pynq-Z1; --list-boards has them")
         return load_board(self.board)
@@ -292,17 +271,7 @@ class BuildConfig:
         return folder
 
     def view(self, progress: ProgressCallback, scratch: Path, out: Path) -> BuildConfig:
-        """Return a copy for one step, which notes the fields that the step reads (`reads`).
-
-        Parameters
-        ----------
-        progress
-            What the step's ``cfg.progress`` calls.
-        scratch
-            The step's ``cfg.scratch``.
-        out
-            The step's ``cfg.out``.
-        """
+        """Return a copy for one step, which notes the fields that the step reads (`reads`)."""
         view = copy.copy(self)
         view.__dict__["_progress"] = progress
         view.__dict__["_reads"] = set()

@@ -38,12 +38,7 @@ def file_digest(path: Path) -> str:
 def tree_digest(path: Path, pattern: str = "*") -> str:
     """Return one SHA-256 of a file, or of the files in a folder with their relative names.
 
-    Parameters
-    ----------
-    path
-        A file or a folder; of a folder that does not exist, the digest is that of an empty one.
-    pattern
-        Which files of a folder count, at any depth.
+    A folder that does not exist counts as an empty one.
     """
     if path.is_file():
         return file_digest(path)
@@ -81,12 +76,7 @@ def model_digest(path: Path) -> str:
 def source_digest(patterns: Iterable[str] = SOURCES, root: Path = ROOT) -> str:
     """Return one SHA-256 of the project's own sources.
 
-    Parameters
-    ----------
-    patterns
-        Folders (taken whole) and glob patterns of files, relative to ``root``.
-    root
-        Folder of the checkout.
+    `patterns` are folders, taken whole, and glob patterns of files, relative to `root`.
     """
     files: set[Path] = set()
     for pattern in patterns:

@@ -57,13 +57,7 @@ def data_file(given: str) -> Path:
 
 
 def find_model(given: str) -> str:
-    """Return the name of a model of the zoo as it is, or the absolute path of a model's file.
-
-    Raises
-    ------
-    UserError
-        There is neither.
-    """
+    """Return the name of a model of the zoo as it is, or the absolute path of a model's file."""
     if is_path(given):
         return str(existing_file("model", given))
     if given not in model_names():
@@ -75,13 +69,7 @@ def find_model(given: str) -> str:
 
 
 def find_data(given: str | None) -> str | None:
-    """Return the name of a data set as it is, or the absolute path of a data file.
-
-    Raises
-    ------
-    UserError
-        There is neither.
-    """
+    """Return the name of a data set as it is, or the absolute path of a data file."""
     if given is None or given in data_names():
         return given
     if not is_path(given):
@@ -93,13 +81,7 @@ def find_data(given: str | None) -> str | None:
 
 
 def find_folding(given: str | Path | None) -> Path | None:
-    """Return the absolute path of a folding configuration.
-
-    Raises
-    ------
-    UserError
-        There is no such file, or it holds no JSON object.
-    """
+    """Return the absolute path of a folding configuration, a JSON object."""
     if given is None:
         return None
     path = existing_file("folding configuration", given)
@@ -121,17 +103,8 @@ def find_folding(given: str | Path | None) -> Path | None:
 def find_output_dir(given: str | Path, inputs: Iterable[str | Path | None]) -> Path:
     """Return the absolute path of a build folder, which need not be there yet.
 
-    Parameters
-    ----------
-    given
-        The folder.
-    inputs
-        What the build reads; names of data sets and None are passed over.
-
-    Raises
-    ------
-    UserError
-        A build there would overwrite what is not a build's.
+    Of the inputs of the build, names of data sets and None are passed over. Raises UserError where
+    a build would overwrite what is not a build's.
     """
     out = Path(given).expanduser().absolute()
     if out.exists() and not out.is_dir():

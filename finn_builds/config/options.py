@@ -35,23 +35,11 @@ def option(
 ) -> Any:
     """Describe one field.
 
-    Parameters
-    ----------
-    flag
-        Option of the command line and the name of its value there, as ``"--out DIR"``; empty for a
-        field that Python alone sets. Where the values are a list, they need no name.
-    default
-        Value where none is given.
-    help
-        What the option does, as ``--help`` and the table show it.
-    group
-        Heading under which it is shown.
-    unset
-        What a default of None means.
-    expected
-        The allowed values in words; by default from type and limits.
-    **limits
-        Of the value, as ``pydantic.Field`` takes them: ``gt``, ``ge``, ``pattern``.
+    `flag` is the option of the command line and the name of its value there, as ``"--out DIR"``;
+    empty for a field that Python alone sets. Where the values are a list, they need no name.
+    `group` is the heading under which it is shown, `unset` what a default of None means, `expected`
+    the allowed values in words (by default from type and limits); `limits` are those of
+    ``pydantic.Field``: ``gt``, ``ge``, ``pattern``.
     """
     words: dict[str, Any] = {"flag": flag, "group": group, "unset": unset, "expected": expected}
     return Field(default, description=help, json_schema_extra={"option": words}, **limits)
@@ -61,21 +49,15 @@ def option(
 class Option:
     """What is known of one field of a configuration."""
 
-    name: str
-    """The field's name; FINN's where FINN has the field."""
-    kind: type
-    """``bool``, ``int``, ``float`` or ``str``."""
+    name: str  # the field's name; FINN's where FINN has the field
+    kind: type  # ``bool``, ``int``, ``float`` or ``str``
     default: Any
-    default_text: str
-    """The default in words, empty for a switch that is off."""
+    default_text: str  # the default in words, empty for a switch that is off
     help: str
     group: str
-    flag: str
-    """Option of the command line, or empty."""
-    metavar: str | None
-    """Name of the value on the command line."""
-    expected: str
-    """The allowed values in words."""
+    flag: str  # option of the command line, or empty
+    metavar: str | None  # name of the value on the command line
+    expected: str  # the allowed values in words
 
     @property
     def called(self) -> str:
@@ -128,14 +110,8 @@ def _expected(kind: type, choices: Sequence[str], limits: Iterable[Any]) -> str:
 def fault(error: ValidationError, options: Sequence[Option], foreign: Iterable[str] = ()) -> str:
     """Return what is wrong with the first wrong value, in one line.
 
-    Parameters
-    ----------
-    error
-        As pydantic raises it.
-    options
-        The options there are.
-    foreign
-        FINN's fields that this flow does not read: a setting without effect would mislead.
+    `foreign` are FINN's fields that this flow does not read: a setting without effect would
+    mislead.
     """
     problem = error.errors(include_url=False)[0]
     name = str(problem["loc"][0])

@@ -22,7 +22,13 @@ from qonnx.util.basic import qonnx_make_model
 
 from finn_builds.network import Layer, Requantise
 from finn_builds.network.ops import full_box
-from finn_builds.network.types import bits_of, datatype_for, is_signed, range_of
+from finn_builds.network.types import (
+    bits_of,
+    datatype_for,
+    is_signed,
+    range_of,
+    signed_datatype_for,
+)
 
 
 def dsp_block(part: str) -> str:
@@ -31,21 +37,11 @@ def dsp_block(part: str) -> str:
 
 
 def signed_type(low: int, high: int, *, narrow: bool = False, at_least: int = 2) -> str:
-    """Return the smallest INTn that holds ``low``..``high``.
+    """Return the smallest INTn of `at_least` bits that holds ``low``..``high``.
 
-    Parameters
-    ----------
-    low, high : int
-        Extreme values.
-    narrow : bool
-        Keep ``low`` away from the most negative value of the type.
-    at_least : int
-        Smallest width in bits.
+    With `narrow`, `low` keeps away from the most negative value of the type.
     """
-    bits = at_least
-    while not (-(2 ** (bits - 1)) + narrow <= low and high < 2 ** (bits - 1)):
-        bits += 1
-    return f"INT{bits}"
+    return f"INT{max(at_least, bits_of(signed_datatype_for(low - narrow, max(high, 0))))}"
 
 
 def widened(datatype: str) -> str:
@@ -57,32 +53,16 @@ def widened(datatype: str) -> str:
 
 @dataclass(frozen=True)
 class WideThresholds:
-    """The thresholds of a layer as FINN's RTL takes them.
+    """The thresholds of a layer as FINN's RTL takes them."""
 
-    Attributes
-    ----------
-    rows : ndarray of int64, shape (n, steps)
-        Ascending; output = ``bias`` + number of thresholds that are reached.
-    datatype : str
-        Of the thresholds.
-    output : str
-        Type of the output.
-    """
-
-    rows: np.ndarray
+    rows: np.ndarray  # (n, steps), ascending; output = bias + number of thresholds that are reached
     bias: int
-    datatype: str
-    output: str
+    datatype: str  # of the thresholds
+    output: str  # type of the output
 
 
 def wide_thresholds(requantise: Requantise, low: np.ndarray, high: np.ndarray) -> WideThresholds:
-    """Return the thresholds of a layer in FINN's form.
-
-    Parameters
-    ----------
-    low, high : ndarray of int64, shape (n,)
-        Range of the accumulators for all values of the input's type.
-    """
+    """Return the thresholds of a layer in FINN's form, for the full range of its accumulators."""
     # A level that is two apart (bipolar: -1, +1) is two thresholds at the same place.
     rows = np.repeat(requantise.form.thresholds(low, high), requantise.step, axis=1)
     bias = requantise.bias
@@ -108,28 +88,16 @@ def _rtl_output_bits(steps: int, bias: int) -> int:
 
 @dataclass(frozen=True)
 class WideLayer:
-    """The types of a layer that FINN's RTL can carry.
-
-    Attributes
-    ----------
-    weights, activations, sums : str
-        QONNX names; activations are those at its input.
-    """
+    """The types of a layer that FINN's RTL can carry, by their QONNX names."""
 
     weights: str
-    activations: str
+    activations: str  # at the layer's input
     sums: str
     thresholds: WideThresholds | None
 
 
 def wide_layer(layer: Layer, *, narrow_weights: bool) -> WideLayer:
-    """Return the types of a layer.
-
-    Parameters
-    ----------
-    narrow_weights : bool
-        True where the DSP needs weights without the most negative value (DSP48E1).
-    """
+    """Return the types of a layer; DSP48E1 wants weights without the most negative value."""
     values = layer.linear.weights
     weights = signed_type(int(values.min()), int(values.max()), narrow=narrow_weights)
     activations = widened(layer.input.datatype)
@@ -145,13 +113,7 @@ def wide_layer(layer: Layer, *, narrow_weights: bool) -> WideLayer:
 
 
 def integer_nodes(layers: Sequence[Layer], *, narrow_weights: bool) -> ModelWrapper:
-    """Return neighbouring layers as MatMul and MultiThreshold nodes of types that FINN's RTL takes.
-
-    Parameters
-    ----------
-    narrow_weights : bool
-        True where the DSP needs weights without the most negative value (DSP48E1).
-    """
+    """Return neighbouring layers as MatMul and MultiThreshold of types that FINN's RTL takes."""
     nodes, tensors, shapes = [], [], []
     source = "x"
     first = helper.make_tensor_value_info(source, TensorProto.FLOAT, [1, layers[0].n_in])
@@ -213,13 +175,7 @@ def hardware_nodes(layers: Sequence[Layer], part: str) -> ModelWrapper:
 
 
 def specialised(model: ModelWrapper, part: str) -> ModelWrapper:
-    """Return hardware nodes with the RTL implementation of each.
-
-    Raises
-    ------
-    RuntimeError
-        When FINN has a node only in HLS; the types are widened so that this does not happen.
-    """
+    """Return hardware nodes with the RTL of each; RuntimeError where FINN has only HLS."""
     from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 
     # Left to itself FINN sends everything below four bits to HLS, though its RTL can do it.

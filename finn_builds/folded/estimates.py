@@ -22,27 +22,15 @@ BRAM_FROM_DEPTH = 128
 
 @dataclass(frozen=True)
 class MvauShape:
-    """What decides the cost of a folded matrix-vector unit, apart from its folding.
+    """What decides the cost of a folded matrix-vector unit, apart from its folding."""
 
-    Attributes
-    ----------
-    mw, mh : int
-        Inputs and outputs of the layer.
-    weight_bits, act_bits, acc_bits : int
-        Widths of weights, activations and accumulators in bits.
-    narrow : bool
-        Weights avoid the most negative value of their type.
-    dsp_a_bits : int
-        Width of the DSP's wide multiplier port: 25 on DSP48E1, 27 on DSP48E2.
-    """
-
-    mw: int
-    mh: int
+    mw: int  # inputs of the layer
+    mh: int  # outputs of the layer
     weight_bits: int
     act_bits: int
     acc_bits: int
-    narrow: bool
-    dsp_a_bits: int
+    narrow: bool  # weights avoid the most negative value of their type
+    dsp_a_bits: int  # width of the DSP's wide multiplier port: 25 on DSP48E1, 27 on DSP48E2
 
     def lanes(self) -> int:
         """Return the multiplications that share one DSP (``NUM_LANES`` of FINN's ``mvu.sv``)."""
@@ -125,18 +113,10 @@ def _adder_tree(leaves: int, bits: int, most: int) -> int:
 
 @dataclass(frozen=True)
 class ThresholdShape:
-    """What decides the cost of a thresholding unit, apart from its folding.
-
-    Attributes
-    ----------
-    channels, steps : int
-        Channels and thresholds of each.
-    in_bits, threshold_bits : int
-        Widths of inputs and thresholds in bits.
-    """
+    """What decides the cost of a thresholding unit, apart from its folding."""
 
     channels: int
-    steps: int
+    steps: int  # thresholds of each channel
     in_bits: int
     threshold_bits: int
 

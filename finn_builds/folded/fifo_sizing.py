@@ -21,29 +21,11 @@ def smallest_depths(
     largest: int,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[int]:
-    """Return depths that keep the interval; no single one can be lowered.
+    """Return a depth for each link that keep the interval, of which none can be lowered alone.
 
-    Parameters
-    ----------
-    simulate : callable
-        Maps depths to the cycles that a fixed number of frames takes in the steady state, or
-        None when the design stops.
-    widths : sequence of int
-        Bits of each link; the widest is minimised first.
-    largest : int
-        Depth at which a FIFO counts as unbounded.
-    progress : callable, optional
-        Called with (links done, links, text).
-
-    Returns
-    -------
-    list of int
-        A depth for each link.
-
-    Raises
-    ------
-    RuntimeError
-        When the design stops even with the largest depths.
+    `simulate` maps depths to the cycles that a fixed number of frames takes in the steady state, or
+    None when the design stops. Of the links, whose bits are `widths`, the widest is minimised
+    first; a FIFO of depth `largest` counts as unbounded. `progress` gets (links done, links, text).
     """
     n_links = len(widths)
     goal = simulate([largest] * n_links)

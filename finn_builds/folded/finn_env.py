@@ -50,18 +50,7 @@ def load_finn_ops() -> None:
 
 
 def prepare_finn(work_dir: Path) -> None:
-    """Make FINN's transformations usable in this process.
-
-    Parameters
-    ----------
-    work_dir : Path
-        Folder for what FINN writes where it is given no other; created when needed.
-
-    Raises
-    ------
-    UserError
-        FINN is not installed.
-    """
+    """Make FINN's transformations usable in this process; it writes into `work_dir` by default."""
     require_finn()
     import finn.util.settings as finn_settings
     from finn.interface.settings import FINNSettings

@@ -39,21 +39,11 @@ class LayerFolding:
 
 @dataclass(frozen=True)
 class NetworkFolding:
-    """The folding of every layer, in order.
+    """The folding of every layer, in order."""
 
-    Attributes
-    ----------
-    layers : dict of str to LayerFolding
-        By the name of the matrix-vector unit.
-    interval : int
-        Cycles between frames: those of the slowest layer.
-    resources : Resources
-        Sum over the layers, width converters included.
-    """
-
-    layers: dict[str, LayerFolding]
-    interval: int
-    resources: Resources
+    layers: dict[str, LayerFolding]  # by the name of the matrix-vector unit
+    interval: int  # cycles between frames: those of the slowest layer
+    resources: Resources  # sum over the layers, width converters included
 
 
 def divisors(number: int) -> list[int]:
@@ -121,17 +111,7 @@ def fold(
 def fastest(layers: Sequence[FoldedLayer], budget: Mapping[str, float]) -> NetworkFolding:
     """Return the folding of the shortest interval whose resources fit the budget.
 
-    Parameters
-    ----------
-    layers : sequence of FoldedLayer
-        The network.
-    budget : mapping of str to float
-        Limits by resource name (LUT, DSP, BRAM_18K).
-
-    Raises
-    ------
-    UserError
-        When even the smallest folding does not fit.
+    Raises UserError when even the smallest folding does not fit.
     """
     intervals = sorted({option.cycles for layer in layers for option in _options(layer)})
     for interval in intervals:
@@ -152,10 +132,7 @@ def for_target(
 ) -> NetworkFolding:
     """Return the cheapest folding that reaches a number of frames per second.
 
-    Raises
-    ------
-    UserError
-        When the target can't be met on this board; the message says what can.
+    Raises UserError when the target can't be met on this board; the message says what can.
     """
     interval = int(1e9 / (clock_ns * fps))
     folding = fold(layers, interval, budget) if interval >= 1 else None

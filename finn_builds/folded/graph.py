@@ -24,44 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FoldedRun:
-    """Neighbouring folded layers.
+    """Neighbouring folded layers."""
 
-    Attributes
-    ----------
-    first : int
-        The first of them, counted from 0 among all layers of the network.
-    model : ModelWrapper
-        A chain of FINN's matrix-vector and thresholding nodes.
-    """
-
-    first: int
-    model: ModelWrapper
-
-    @property
-    def layers(self) -> int:
-        """Number of layers."""
-        return sum(node.op_type.startswith("MVAU") for node in self.model.graph.node)
-
-    @property
-    def input_type(self) -> str:
-        """QONNX name of the type that an element has at the input."""
-        return str(self.model.get_tensor_datatype(self.model.graph.input[0].name).name)
+    first: int  # counted from 0 among all layers of the network
+    model: ModelWrapper  # a chain of FINN's matrix-vector and thresholding nodes
 
 
 @dataclass(frozen=True)
 class FoldedLayers:
-    """All folded layers of a network, and the folding of the top-1 block after them.
-
-    Attributes
-    ----------
-    runs : tuple of FoldedRun
-        None where every layer is sparse.
-    top1_pe : int or None
-        Values a beat that the top-1 block takes; None: the number that the block in front gives.
-    """
+    """All folded layers of a network, and the folding of the top-1 block after them."""
 
     runs: tuple[FoldedRun, ...] = ()
-    top1_pe: int | None = None
+    top1_pe: int | None = None  # values a beat; None: as many as the block in front gives
 
     def run_from(self, first: int) -> FoldedRun:
         """Return the run that begins with a layer, counted from 0."""

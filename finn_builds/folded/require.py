@@ -13,13 +13,7 @@ PINS = Path(__file__).resolve().parent / "constraints.txt"
 
 
 def require_finn() -> None:
-    """Make sure that FINN can be imported, before a folded layer is built.
-
-    Raises
-    ------
-    UserError
-        FINN is not installed; the message gives the two commands that install it.
-    """
+    """Make sure that FINN can be imported; the UserError otherwise says how to install it."""
     if importlib.util.find_spec("finn") is None:
         raise UserError(
             "a folded layer needs FINN, which is not installed: install it with "

@@ -52,14 +52,6 @@ _FIXES = {"add_multi.sv": _hoist_function, "mvu_vvu_axi.sv": _deepen_queue}
 
 
 def fixed_source(name: str, text: str) -> str:
-    """Return the text of one of FINN's RTL files as this project uses it.
-
-    Parameters
-    ----------
-    name : str
-        File name without folder.
-    text : str
-        Contents as shipped by FINN.
-    """
+    """Return the text of one of FINN's RTL files as this project uses it."""
     fix = _FIXES.get(name)
     return fix(text) if fix else text

@@ -12,24 +12,14 @@ from finn_builds.network.types import signed_datatype_for
 EXACT_LIMIT = 2**24
 
 
-def check_exact(step: Step, low: np.ndarray, high: np.ndarray) -> None:
-    """Raise UserError if a layer's sums, given their ranges, are too large for float32."""
-    most = max(-int(low.min()), int(high.max()))
+def accumulator_datatype(step: Step, weights: np.ndarray, datatype: str) -> str:
+    """Return the smallest signed type of a layer's sums; UserError if float32 can't hold them."""
+    lows, highs = Linear(weights).range(*full_box(datatype, len(weights)))
+    low, high = int(lows.min()), int(highs.max())
+    most = max(-low, high)
     if most + 1 >= EXACT_LIMIT:
         raise UserError(
             f"{step} can sum up to {most}, more than the {EXACT_LIMIT} that are exact; "
             "use fewer inputs or narrower weights or activations"
         )
-
-
-def accumulator_datatype(step: Step, weights: np.ndarray, datatype: str) -> str:
-    """Return the smallest signed datatype that holds all sums of a layer.
-
-    Raises
-    ------
-    UserError
-        If the sums are too large to be exact in float32.
-    """
-    low, high = Linear(weights).range(*full_box(datatype, len(weights)))
-    check_exact(step, low, high)
-    return signed_datatype_for(int(low.min()), int(high.max()))
+    return signed_datatype_for(low, high)

@@ -15,13 +15,7 @@ from finn_builds.network.types import weight_datatype
 
 
 def canonical(chain: Chain) -> Chain:
-    """Return a checked chain in canonical form (see :mod:`.tidy`).
-
-    Raises
-    ------
-    UserError
-        If a step is used in a way that is not supported; the message names its node.
-    """
+    """Return a checked chain in canonical form (see :mod:`.tidy`); errors name the node."""
     steps: list[Step] = []
     shape = chain.input_shape
     if len(shape) > 2:

@@ -27,21 +27,11 @@ OPSET = 13
 
 @dataclass(frozen=True, eq=False)
 class QuantisedConstant:
-    """A constant after a Quant or BipolarQuant: ``value = integers * scale``.
+    """A constant behind a Quant or BipolarQuant: ``value = integers * scale``."""
 
-    Attributes
-    ----------
-    integers
-        int64, the zero point already taken off.
-    scale
-        float32, broadcasts to the shape of `integers`.
-    bits
-        Declared width.
-    """
-
-    integers: np.ndarray
-    scale: np.ndarray
-    bits: int
+    integers: np.ndarray  # int64, the zero point already taken off
+    scale: np.ndarray  # float32, broadcasts to the shape of `integers`
+    bits: int  # as declared
 
     def value(self) -> np.ndarray:
         """Return the constant as the model's float32 arithmetic gives it."""
@@ -58,31 +48,15 @@ Constant = np.ndarray | QuantisedConstant
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One node of a chain.
-
-    Attributes
-    ----------
-    op, name
-        ONNX operator and the node's name, the one messages use.
-    constants
-        The other inputs, in their order; ``None`` for an optional input left out.
-    attrs
-        Attributes; strings as ``str``.
-    position
-        Which input the chain comes in by.
-    datatype
-        QONNX datatype annotated on the output, or ``None``.
-    weight_datatype
-        QONNX datatype annotated on the first constant, or ``None``.
-    """
+    """One node of a chain."""
 
     op: str
-    name: str
-    constants: tuple[Any, ...] = ()
-    attrs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    position: int = 0
-    datatype: str | None = None
-    weight_datatype: str | None = None
+    name: str  # that of the node, which messages use
+    constants: tuple[Any, ...] = ()  # the other inputs in order, None where left out
+    attrs: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))  # strings as str
+    position: int = 0  # which input the chain comes in by
+    datatype: str | None = None  # annotated on the output
+    weight_datatype: str | None = None  # annotated on the first constant
 
     def __str__(self) -> str:
         return f"node '{self.name}' ({self.op})"
@@ -90,26 +64,14 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """A whole model as a chain.
-
-    Attributes
-    ----------
-    input_name, input_shape, input_datatype
-        Of the graph input; the shape with its batch of 1; a QONNX datatype or ``None``.
-    output_name
-        Of the graph output.
-    steps
-        The nodes in order.
-    metadata
-        The model's metadata props.
-    """
+    """A whole model as a chain; datatypes are QONNX names."""
 
     input_name: str
-    input_shape: tuple[int, ...]
+    input_shape: tuple[int, ...]  # with its batch of 1
     input_datatype: str | None
     output_name: str
     steps: tuple[Step, ...]
-    metadata: Mapping[str, str]
+    metadata: Mapping[str, str]  # the model's metadata props
 
 
 def describe(node: NodeProto) -> str:
@@ -218,16 +180,9 @@ def output_shape(step: Step, shape: tuple[int, ...]) -> tuple[int, ...]:
 def write_chain(
     chain: Chain, *, dtype: type = np.float32, batch: str | None = None
 ) -> ModelWrapper:
-    """Return a chain as a qonnx model.
+    """Return a chain as a qonnx model, floating point in `dtype` (float32 or float64).
 
-    Parameters
-    ----------
-    chain
-        Its floating point constants are written in `dtype`.
-    dtype
-        float32 or float64: element type of all floating point tensors.
-    batch
-        Name of a symbolic batch dimension; without one the batch is the input shape's own.
+    `batch` names a symbolic batch dimension; without one the batch is the input shape's own.
     """
     element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     nodes, initializers, infos, annotations = [], [], [], []

@@ -8,24 +8,17 @@ from onnx import NodeProto, numpy_helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
+from deploy.host_model import ROUNDING
 from finn_builds.errors import UserError
 from finn_builds.ingest.chain import Constant, QuantisedConstant, annotation, describe, node_attrs
-from finn_builds.ingest.elementwise import QUANTIZERS, ROUNDING, supported_rounding
+from finn_builds.ingest.elementwise import QUANTIZERS
 from finn_builds.ingest.weights import bipolar_constant, quantise_constant
 
 
 def all_constants(model: ModelWrapper) -> dict[str, Constant]:
     """Return every constant of a graph by name, those after a quantizer as integers and scale.
 
-    Parameters
-    ----------
-    model
-        Nodes in topological order, all constants folded except those after quantizers.
-
-    Raises
-    ------
-    UserError
-        If a quantizer of a constant has parameters that make no sense.
+    Nodes come in topological order, all constants folded but for those behind quantizers.
     """
     constants: dict[str, Constant] = {}
     for tensor in model.graph.initializer:
@@ -62,16 +55,7 @@ def _computed(node: NodeProto, inputs: list[Constant]) -> Constant | None:
     if node.op_type == "Quant":
         quantizer_attrs(attrs, where)
         quantizer_constants(inputs[1:], where)
-        value, scale, zero_point, bits = (plain(c) for c in inputs)
-        return quantise_constant(
-            value,
-            scale,
-            zero_point,
-            bits,
-            signed=bool(attrs["signed"]),
-            narrow=bool(attrs["narrow"]),
-            rounding=attrs["rounding_mode"],
-        )
+        return quantise_constant([plain(c) for c in inputs], attrs)
     if node.op_type == "BipolarQuant":
         value, scale = (plain(c) for c in inputs)
         return bipolar_constant(value, scale)
@@ -96,13 +80,7 @@ def _masked(inputs: list[Constant]) -> QuantisedConstant | None:
 
 
 def quantizer_attrs(attrs: dict[str, Any], where: str) -> None:
-    """Fill in the defaults of a Quant's attributes and check its rounding mode, in place.
-
-    Raises
-    ------
-    UserError
-        The rounding mode is not supported.
-    """
+    """Fill in the defaults of a Quant's attributes and check its rounding mode, in place."""
     attrs["signed"] = int(attrs.get("signed", 1))
     attrs["narrow"] = int(attrs.get("narrow", 1))
     mode = str(attrs.get("rounding_mode", "ROUND")).upper()
@@ -110,7 +88,7 @@ def quantizer_attrs(attrs: dict[str, Any], where: str) -> None:
     mode = "DOWN" if mode == "ROUND_TO_ZERO" else mode
     if mode not in ROUNDING:
         raise UserError(
-            f"{where} has rounding mode {mode}; supported are {supported_rounding()}: train and "
+            f"{where} has rounding mode {mode}; supported are {', '.join(ROUNDING)}: train and "
             "export with one of them"
         )
     attrs["rounding_mode"] = mode

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.host_model import ROUNDING, evaluate, level_range, with_dtype
+from deploy.host_model import evaluate, level_range, with_dtype
 from finn_builds.ingest.chain import Step
 
 Op = dict[str, Any]
@@ -50,16 +50,11 @@ def is_bipolar(step: Step) -> bool:
 
 
 def operations(step: Step, dtype: type) -> list[Op]:
-    """Return a step as operations of the host model.
+    """Return an elementwise step of a tidied chain as operations of the host model.
 
-    Parameters
-    ----------
-    step
-        An elementwise step of a tidied chain.
-    dtype
-        float32 gives the operations onnxruntime does, to the bit (it folds a BatchNormalization
-        into one factor and one addend); float64 gives the definition of the ONNX standard,
-        ``(x - mean) / sqrt(var + epsilon) * scale + bias``, in double precision.
+    float32 gives the operations onnxruntime does, to the bit (it folds a BatchNormalization into
+    one factor and one addend); float64 gives the definition of the ONNX standard,
+    ``(x - mean) / sqrt(var + epsilon) * scale + bias``, in double precision.
     """
     return [with_dtype(op, dtype) for op in _operations(step, dtype)]
 
@@ -133,8 +128,3 @@ def direction(steps: tuple[Step, ...] | list[Step], n: int) -> np.ndarray:
             factor = np.sign(np.asarray(step.constants[0])).astype(np.int64)
         result = result * factor
     return result
-
-
-def supported_rounding() -> str:
-    """Return the names of the rounding modes, for messages."""
-    return ", ".join(ROUNDING)

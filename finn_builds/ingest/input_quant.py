@@ -15,18 +15,10 @@ NAMES = "BIPOLAR, UINT1 to UINT8 and INT2 to INT8"
 
 @dataclass(frozen=True)
 class InputQuant:
-    """A quantizer to put before the first layer.
+    """A quantizer to put before the first layer."""
 
-    Attributes
-    ----------
-    datatype
-        QONNX name: BIPOLAR, UINT1 to UINT8, INT2 to INT8.
-    scale
-        What one integer is worth, in units of the first layer's input.
-    """
-
-    datatype: str
-    scale: float
+    datatype: str  # QONNX name: BIPOLAR, UINT1 to UINT8, INT2 to INT8
+    scale: float  # what one integer is worth, in units of the first layer's input
 
     def __post_init__(self) -> None:
         parse_datatype(self.datatype)
@@ -47,13 +39,7 @@ class InputQuant:
 
 
 def parse_datatype(name: str) -> tuple[int, bool]:
-    """Return width and signedness of an input datatype; BIPOLAR is one signed bit.
-
-    Raises
-    ------
-    UserError
-        It is no integer type of 1 to 8 bits.
-    """
+    """Return width and signedness of an input datatype; BIPOLAR is one signed bit."""
     try:
         datatype = DataType[name.upper()]
     except (KeyError, ValueError, AttributeError, AssertionError):
@@ -67,13 +53,7 @@ def parse_datatype(name: str) -> tuple[int, bool]:
 
 
 def insert(chain: Chain, quant: InputQuant) -> Chain:
-    """Return a tidied chain with a quantizer before its first MatMul.
-
-    Raises
-    ------
-    UserError
-        If the chain quantises its input itself.
-    """
+    """Return a tidied chain, its input not quantised, with a quantizer before its first MatMul."""
     parts = sections(chain)
     if input_lattice(chain, parts) is not None:
         raise UserError(
@@ -86,21 +66,11 @@ def insert(chain: Chain, quant: InputQuant) -> Chain:
 def calibrate_scale(x: np.ndarray, datatype: str) -> float:
     """Return the scale of an input quantizer that loses least on sample data.
 
-    The largest magnitude, and ever smaller shares of it, are tried as the end of the range; the
-    one with the smallest mean squared quantisation error over all values is taken. A few outliers
-    therefore do not cost the bulk of the data its resolution.
-
-    Parameters
-    ----------
-    x
-        What reaches the first layer, shape (frames, features), in floating point.
-    datatype
-        As for :class:`InputQuant`.
-
-    Raises
-    ------
-    UserError
-        If the data are empty, not finite, all zero, or of the wrong sign for `datatype`.
+    The largest magnitude, and ever smaller shares of it, are tried as the end of the range; the one
+    with the smallest mean squared quantisation error over all values is taken. A few outliers
+    therefore do not cost the bulk of the data its resolution. The data are what reaches the first
+    layer, shape (frames, features), in floating point; data that are empty, not finite, all zero or
+    of the wrong sign raise UserError.
     """
     bits, signed = parse_datatype(datatype)
     values = np.asarray(x, dtype=np.float64).reshape(-1)

@@ -21,33 +21,16 @@ MAX_ACTIVATION_BITS = 8
 
 @dataclass(frozen=True)
 class Lattice:
-    """Integer codes of a tensor: ``value = (code - zero_point) * divisor * scale``.
-
-    Attributes
-    ----------
-    datatype
-        QONNX datatype of the codes.
-    low, high
-        Smallest and largest code.
-    scale
-        float32: the quantizer's scale, shape () or (n,).
-    divisor
-        Greatest common divisor of the levels.
-    zero_point
-        Added to the levels where that makes their type narrower.
-    kept
-        Steps up to the tensor the codes stand for.
-    moved
-        Factors after it, equal for all channels: they can also come after the MatMul.
-    """
+    """Integer codes of a tensor: ``value = (code - zero_point) * divisor * scale``."""
 
     datatype: str
-    low: int
-    high: int
-    scale: np.ndarray
-    divisor: int
-    zero_point: int
-    kept: tuple[Step, ...]
+    low: int  # smallest code
+    high: int  # largest code
+    scale: np.ndarray  # float32: the quantizer's scale, shape () or (n,)
+    divisor: int  # greatest common divisor of the levels
+    zero_point: int  # added to the levels where that makes their type narrower
+    kept: tuple[Step, ...]  # steps up to the tensor the codes stand for
+    # factors after it, for all channels alike: they may as well follow the MatMul
     moved: tuple[Step, ...]
 
     def to_codes(self, name: str) -> list[Step]:
@@ -85,25 +68,20 @@ def last_quantizer(steps: tuple[Step, ...]) -> int | None:
 
 
 def quantised_lattice(steps: tuple[Step, ...], where: str) -> Lattice:
-    """Return the lattice of steps that hold a quantizer and lead to a MatMul.
+    """Return the lattice of elementwise steps that hold a quantizer and lead to a MatMul, `where`.
 
-    Parameters
-    ----------
-    steps
-        Elementwise steps.
-    where
-        The MatMul, for messages.
-
-    Raises
-    ------
-    UserError
-        If the quantizer is too wide or differs between channels, or what follows it leaves the
-        multiples of its scale.
+    Raises UserError if the quantizer is too wide or differs between channels, or what follows it
+    leaves the multiples of its scale.
     """
     index = last_quantizer(steps)
     assert index is not None
     quantizer = steps[index]
-    check_activation(quantizer)
+    bits = quant_bits(quantizer)
+    if bits > MAX_ACTIVATION_BITS:
+        raise UserError(
+            f"{quantizer} gives {bits}-bit activations; supported are 1 to "
+            f"{MAX_ACTIVATION_BITS} bits: train it with narrower activations"
+        )
     scale = np.asarray(quantizer.constants[0], dtype=np.float32)
     if scale.size > 1 and not (scale == scale.flat[0]).all():
         raise UserError(
@@ -136,19 +114,8 @@ def output_lattice(steps: tuple[Step, ...]) -> Lattice | None:
     if index is None or quant_bits(steps[index]) > MAX_ACTIVATION_BITS:
         return None
     quantizer = steps[index]
-    check_activation(quantizer)
     scale = np.asarray(quantizer.constants[0], dtype=np.float32)
     return _codes(_levels(quantizer), scale, steps[: index + 1], steps[index + 1 :])
-
-
-def check_activation(quantizer: Step) -> None:
-    """Raise UserError if a quantizer of activations is too wide."""
-    bits = quant_bits(quantizer)
-    if bits > MAX_ACTIVATION_BITS:
-        raise UserError(
-            f"{quantizer} gives {bits}-bit activations; supported are 1 to "
-            f"{MAX_ACTIVATION_BITS} bits: train it with narrower activations"
-        )
 
 
 def datatype_levels(datatype: str) -> np.ndarray:

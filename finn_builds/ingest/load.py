@@ -14,18 +14,10 @@ QUANTIZERS = ("Quant", "IntQuant", "BipolarQuant")
 
 
 def load_model(path: Path) -> ModelWrapper:
-    """Return the model of a QONNX file.
+    """Return the model of a QONNX file; tensors in other files must lie in its own folder.
 
-    Parameters
-    ----------
-    path
-        An ``.onnx`` file; tensors it keeps in other files must lie in its own folder.
-
-    Raises
-    ------
-    UserError
-        If there is no such file, it is not ONNX, holds no quantizer, or refers to data that is
-        missing or outside its folder.
+    Raises UserError if there is no such file, it is not ONNX, holds no quantizer, or refers to data
+    that is missing or outside its folder.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,20 +44,7 @@ def load_model(path: Path) -> ModelWrapper:
 
 
 def check_valid(proto: onnx.ModelProto, name: str) -> None:
-    """Bring domains and their versions in order, in place, and check the rest.
-
-    Parameters
-    ----------
-    proto
-        Quantizers move to qonnx's domain, and every domain gets a version.
-    name
-        Of the model, for messages.
-
-    Raises
-    ------
-    UserError
-        If the model is not valid ONNX.
-    """
+    """Bring domains and their versions in order, in place; UserError if it is not valid ONNX."""
     try:
         fix_domains(proto.graph)
         versions = {o.domain: o.version for o in proto.opset_import}

@@ -22,16 +22,7 @@ from finn_builds.ingest.elementwise import ELEMENTWISE, FINAL
 RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 PASSED = ("Identity", "Dropout", "Cast")
 LAYERS = ("MatMul", "Gemm")
-SUPPORTED = (
-    *LAYERS,
-    *ELEMENTWISE,
-    "Neg",
-    "HardSigmoid",
-    *RESHAPES,
-    *PASSED,
-    *FINAL,
-    "ArgMax",
-)
+SUPPORTED = (*LAYERS, *ELEMENTWISE, "Neg", "HardSigmoid", *RESHAPES, *PASSED, *FINAL, "ArgMax")
 
 _MLP = (
     "supported is a chain of MatMul or Gemm layers with quantised weights, BatchNormalization, "
@@ -83,19 +74,10 @@ def _input_datatype(model: ModelWrapper, into: Any) -> str | None:
 
 
 def read_checked(model: ModelWrapper, batch_first: tuple[int, ...]) -> Chain:
-    """Return a model with folded constants as a chain of its nodes.
+    """Return a model as a chain of its nodes; where the graph is none, the error names the node.
 
-    Parameters
-    ----------
-    model
-        Constants folded except those after quantizers; nodes named and in topological order.
-    batch_first
-        Shape of its input.
-
-    Raises
-    ------
-    UserError
-        If the graph is no chain; the message names the node.
+    Its constants are folded but for those behind quantizers, its nodes named and in topological
+    order, its input of shape `batch_first`.
     """
     constants = all_constants(model)
     into = next(i for i in model.graph.input if i.name not in constants)

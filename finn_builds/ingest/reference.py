@@ -26,19 +26,13 @@ class Reference:
     """Executes a tidied QONNX model, in double precision and in float32.
 
     Nothing that builds the integer network is used to execute it: onnxruntime does the standard
-    nodes through qonnx, and qonnx's own function the Quant nodes, on the floating point values
-    that the integers stand for. The double run decides. A float32 run may differ from it where a
-    value lies within float32's rounding of a quantizer's tie; :meth:`float32_disagreements`
-    counts the frames. In the double run a BatchNormalization is the four operations of its
-    definition in the ONNX standard, so that an input equal to the mean gives exactly the bias.
+    nodes through qonnx, and qonnx's own function the Quant nodes, on the floating point values that
+    the integers stand for. The double run decides. A float32 run may differ from it where a value
+    lies within float32's rounding of a quantizer's tie; :meth:`float32_disagreements` counts the
+    frames. In the double run a BatchNormalization is the four operations of its definition in the
+    ONNX standard, so that an input equal to the mean gives exactly the bias.
 
-    Parameters
-    ----------
-    model
-        A tidied model.
-    input_quant
-        The quantizer given to :func:`.split_host`, if any. A model whose input is not quantised
-        can still be run in floating point without one.
+    A model whose input is not quantised can be run in floating point without an `input_quant`.
     """
 
     def __init__(self, model: ModelWrapper, *, input_quant: InputQuant | None = None) -> None:
@@ -56,23 +50,10 @@ class Reference:
     def run(self, x: np.ndarray) -> np.ndarray:
         """Return the integers the QONNX model gives for integers, in double precision.
 
-        Parameters
-        ----------
-        x
-            Integer codes of the quantised input, shape (frames, n_in).
-
-        Returns
-        -------
-        np.ndarray
-            int64, shape (frames, n_out): accumulators of the last layer, or the integers of the
-            quantizer the network ends in, as :func:`.split_host` has it.
-
-        Raises
-        ------
-        UserError
-            If the model's input is not quantised.
-        ValueError
-            If the model's own tensor is further than 1e-3 from the integers' lattice.
+        Integer codes of the quantised input, (frames, n_in), give int64 (frames, n_out):
+        accumulators of the last layer, or the integers of the quantizer the network ends in, as
+        :func:`.split_host` has it. Raises UserError if the model's input is not quantised,
+        ValueError if its own tensor is further than 1e-3 from the integers' lattice.
         """
         values = self._output_values(x, np.float64)
         codes = np.rint(values)
@@ -82,41 +63,19 @@ class Reference:
         return codes.astype(np.int64)
 
     def float32_disagreements(self, x: np.ndarray) -> int:
-        """Return in how many frames a float32 run of the model gives other integers.
-
-        Parameters
-        ----------
-        x
-            As for :meth:`run`.
-        """
+        """Return in how many frames of codes a float32 run of the model gives other integers."""
         in_single = np.rint(self._output_values(x, np.float32)).astype(np.int64)
         return int((in_single != self.run(x)).any(axis=1).sum())
 
     def run_float(self, x: np.ndarray) -> np.ndarray:
-        """Return the output of the complete model, in float32 as it is.
-
-        Parameters
-        ----------
-        x
-            Raw frames, shape (frames, features) or (frames, *the model's input shape).
-        """
+        """Return the output of the complete model for raw frames, in float32 as it is."""
         return self._execute(np.float32, self._raw(x), 0, len(self._chain.steps))
 
     def classify(self, x: np.ndarray) -> np.ndarray:
-        """Return the class of each raw frame, by the complete model in float32.
+        """Return the class of each raw frame, by the complete model in float32; int64, (frames,).
 
         The rule is that of ``deploy.host_model.HostModel.classify``: the first of the largest
         outputs before a final softmax or sigmoid; of a single output, whether it is positive.
-
-        Parameters
-        ----------
-        x
-            As for :meth:`run_float`.
-
-        Returns
-        -------
-        np.ndarray
-            int64, shape (frames,).
         """
         steps = self._chain.steps
         end = len(steps)
@@ -130,13 +89,7 @@ class Reference:
         return y.argmax(axis=1).astype(np.int64)
 
     def run_front(self, x: np.ndarray) -> np.ndarray:
-        """Return what reaches the first layer (or an inserted input quantizer), in float32.
-
-        Parameters
-        ----------
-        x
-            As for :meth:`run_float`.
-        """
+        """Return what reaches the first layer (or an inserted input quantizer), in float32."""
         names = [s.name for s in self._chain.steps]
         stop = names.index(self._parts.layers[0].matmul.name)
         return self._execute(np.float32, self._raw(x), 0, stop)
@@ -176,20 +129,19 @@ class Reference:
         begin, end = (self._node_index(graph.node, i) for i in (begin, end))
         context: dict[str, Any] = {t.name: model.get_initializer(t.name) for t in graph.initializer}
         context[""] = None
-        nodes = list(graph.node)[begin:end]
         current = x
-        for node in nodes:
-            position = _position(node, context)
-            context[node.input[position]] = current
+        for node in list(graph.node)[begin:end]:
+            source = next(name for name in node.input if name not in context)
+            context[source] = current
             if node.op_type == "Quant":
                 current = _quant(node, current, context, dtype)
             else:
                 # qonnx wants a buffer of the right shape to be there.
-                context[node.output[0]] = np.empty(self._shape(model, node, len(x)), dtype=dtype)
-                version = opset.get(node.domain, 1)
-                execute_node(node, context, graph, version)
+                shape = (len(x), *(model.get_tensor_shape(node.output[0]) or [])[1:])
+                context[node.output[0]] = np.empty(shape, dtype=dtype)
+                execute_node(node, context, graph, opset.get(node.domain, 1))
                 current = context.pop(node.output[0])
-            del context[node.input[position]]
+            del context[source]
         return current
 
     def _node_index(self, nodes: Any, index: int) -> int:
@@ -197,15 +149,6 @@ class Reference:
             return len(nodes)
         name = self._chain.steps[index].name
         return next(i for i, n in enumerate(nodes) if n.name == name)
-
-    @staticmethod
-    def _shape(model: ModelWrapper, node: NodeProto, frames: int) -> tuple[int, ...]:
-        return (frames, *(model.get_tensor_shape(node.output[0]) or [])[1:])
-
-
-def _position(node: NodeProto, context: dict[str, Any]) -> int:
-    """Return which input of a node is none of the constants."""
-    return next(i for i, name in enumerate(node.input) if name not in context)
 
 
 def _quant(node: NodeProto, x: np.ndarray, context: dict[str, Any], dtype: type) -> np.ndarray:

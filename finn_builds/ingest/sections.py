@@ -26,18 +26,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Sections:
-    """A tidied chain in sections.
+    """A tidied chain in sections."""
 
-    Attributes
-    ----------
-    front
-        Steps before the first MatMul, without a leading Flatten.
-    layers
-        One per MatMul.
-    """
-
-    front: tuple[Step, ...]
-    layers: tuple[Section, ...]
+    front: tuple[Step, ...]  # steps before the first MatMul, without a leading Flatten
+    layers: tuple[Section, ...]  # one per MatMul
 
 
 def sections(chain: Chain) -> Sections:
@@ -61,13 +53,7 @@ def input_lattice(chain: Chain, parts: Sections) -> Lattice | None:
 
 
 def hidden_lattice(parts: Sections, index: int) -> Lattice:
-    """Return the lattice between layer `index` and the next.
-
-    Raises
-    ------
-    UserError
-        There is no quantizer between the two.
-    """
+    """Return the lattice between layer `index` and the next; UserError without a quantizer."""
     layer, after = parts.layers[index], parts.layers[index + 1].matmul
     if last_quantizer(layer.tail) is None:
         raise UserError(

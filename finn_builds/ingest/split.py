@@ -37,20 +37,13 @@ MODEL_INFO = "prunestream"
 class HostSplit:
     """A model in two parts: what the host computes, and the core of integers between.
 
-    Attributes
-    ----------
-    core : Chain
-        Input ``global_in`` (1, n_in) and output ``global_out`` (1, n_out), annotated as integers;
-        each MatMul multiplies integers by integers.
-    description : dict
-        The host's part, for ``deploy.host_model.HostModel``.
-    input_quant : InputQuant or None
-        The quantiser that was put in front of the model's first layer.
+    The core has the input ``global_in`` (1, n_in) and the output ``global_out`` (1, n_out),
+    annotated as integers; each of its MatMuls multiplies integers by integers.
     """
 
     core: Chain
-    description: dict[str, Any]
-    input_quant: InputQuant | None
+    description: dict[str, Any]  # the host's part, for HostModel
+    input_quant: InputQuant | None  # put in front of the model's first layer
 
     @cached_property
     def host(self) -> HostModel:
@@ -76,24 +69,16 @@ class HostSplit:
 def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> HostSplit:
     """Separate the integer core of a tidied model from what the host does before and after it.
 
-    The core takes the integers that stand for the quantised input. It gives the accumulators of
-    the last layer, or, where the network ends in a quantizer of up to 8 bits, that quantizer's
-    integers.
-
-    Parameters
-    ----------
-    model
-        A tidied model.
-    input_quant
-        A quantizer for an input that has none.
-
-    Raises
-    ------
-    UserError
-        If the input is not quantised and no quantizer is given, or is and one is given.
+    The core takes the integers that stand for the quantised input. It gives the accumulators of the
+    last layer, or, where the network ends in a quantizer of up to 8 bits, that quantizer's
+    integers. Raises UserError if the input is not quantised and no quantizer is given, or is and
+    one is given.
     """
-    chain, into = quantised_input(read_plain(model), input_quant)
+    chain = read_plain(model)
+    if input_quant is not None:
+        chain = insert(chain, input_quant)
     parts = sections(chain)
+    into = require_input(chain, parts, input_lattice(chain, parts))
     steps: list[Step] = []
     lattice = into
     after: list[Step] = []
@@ -113,20 +98,6 @@ def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> Ho
     n_in = parts.layers[0].matmul.constants[0].shape[0]
     core = Chain("global_in", (1, n_in), into.datatype, "global_out", tuple(steps), {})
     return HostSplit(core, _describe(chain, parts, into, core, after), input_quant)
-
-
-def quantised_input(chain: Chain, input_quant: InputQuant | None) -> tuple[Chain, Lattice]:
-    """Return a tidied chain with its input quantised, and the lattice of that input.
-
-    Raises
-    ------
-    UserError
-        As :func:`split_host`.
-    """
-    if input_quant is not None:
-        chain = insert(chain, input_quant)
-    parts = sections(chain)
-    return chain, require_input(chain, parts, input_lattice(chain, parts))
 
 
 def require_input(chain: Chain, parts: Sections, lattice: Lattice | None) -> Lattice:
@@ -156,7 +127,6 @@ def _json_operations(steps: list[Step] | tuple[Step, ...]) -> list[dict[str, Any
 def _describe(
     chain: Chain, parts: Sections, into: Lattice, core: Chain, after: list[Step]
 ) -> dict[str, Any]:
-    before = into.kept
     argmax = bool(after) and after[-1].op == "ArgMax"
     after = after[:-1] if argmax else after
     info = _parsed(chain.metadata.get(MODEL_INFO))
@@ -164,8 +134,6 @@ def _describe(
     if chain.input_datatype:
         kind = DataType[chain.input_datatype]
         values = {"datatype": kind.name, "min": int(kind.min()), "max": int(kind.max())}
-    last = core.steps[-1]
-    matmuls = [s for s in core.steps if s.op == "MatMul"]
     return {
         "version": FORMAT_VERSION,
         "input": {
@@ -175,7 +143,7 @@ def _describe(
             "datatype": core.input_datatype,
             "values": values,
         },
-        "before": _json_operations(before),
+        "before": _json_operations(into.kept),
         "codes": {
             "scale": float(into.scale),
             "divisor": into.divisor,
@@ -185,8 +153,8 @@ def _describe(
         },
         "output": {
             "name": chain.output_name,
-            "n": matmuls[-1].constants[0].shape[1],
-            "datatype": last.datatype,
+            "n": parts.layers[-1].matmul.constants[0].shape[1],
+            "datatype": core.steps[-1].datatype,
             "kind": _output_kind(parts, argmax),
         },
         "after": _json_operations(after),

@@ -10,7 +10,6 @@ biases, clips and constant neurons need no cases of their own.
 
 import numpy as np
 
-from finn_builds.ingest.accumulators import check_exact
 from finn_builds.ingest.chain import Step
 from finn_builds.ingest.elementwise import direction, evaluate_steps
 from finn_builds.ingest.lattice import datatype_levels
@@ -30,23 +29,8 @@ class InexactThresholdsError(RuntimeError):
 def network_of(split: HostSplit) -> IntegerNetwork:
     """Return the integer core of a model with its floating point replaced by thresholds.
 
-    Parameters
-    ----------
-    split
-        From :func:`.split_host`.
-
-    Returns
-    -------
-    IntegerNetwork
-        `Linear` and `Requantise` in turn. A neuron whose output falls with its accumulator has its
-        weights negated.
-
-    Raises
-    ------
-    UserError
-        If a layer's sums are too large to be exact.
-    InexactThresholdsError
-        If the thresholds found fail their check.
+    It is `Linear` and `Requantise` in turn. A neuron whose output falls with its accumulator has
+    its weights negated.
     """
     core, codes = split.core, split.description["codes"]
     assert core.input_datatype is not None
@@ -60,7 +44,6 @@ def network_of(split: HostSplit) -> IntegerNetwork:
         sign = np.where(direction(tail, weights.shape[1]) < 0, -1, 1)
         linear = Linear(weights * sign)
         least, most = linear.range(*full_box(datatype, len(weights)))
-        check_exact(matmul, least, most)
         ops.append((f"MatMul_{number}", linear))
         if tail:
             datatype = tail[-1].datatype or ""
@@ -72,11 +55,7 @@ def network_of(split: HostSplit) -> IntegerNetwork:
 
 
 def _requantise(
-    tail: tuple[Step, ...],
-    sign: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-    datatype: str,
+    tail: tuple[Step, ...], sign: np.ndarray, low: np.ndarray, high: np.ndarray, datatype: str
 ) -> Requantise:
     levels = datatype_levels(datatype)
     rows = find_thresholds(tail, sign, low, high, levels)
@@ -85,35 +64,14 @@ def _requantise(
 
 
 def find_thresholds(
-    tail: tuple[Step, ...],
-    sign: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-    levels: np.ndarray,
+    tail: tuple[Step, ...], sign: np.ndarray, low: np.ndarray, high: np.ndarray, levels: np.ndarray
 ) -> np.ndarray:
-    """Return the thresholds of a layer.
+    """Return the thresholds of a layer, int64 (n, m), rows ascending.
 
-    Parameters
-    ----------
-    tail
-        Elementwise steps from accumulators to integer codes.
-    sign
-        int64, shape (n,): -1 for neurons whose accumulators are negated.
-    low, high
-        int64, shape (n,): range of the (negated) accumulators.
-    levels
-        int64, shape (m + 1,): the codes that can come out, in order.
-
-    Returns
-    -------
-    np.ndarray
-        int64, shape (n, m), rows ascending. A level that is always reached has threshold `low`,
-        one that never is has ``high + 1``.
-
-    Raises
-    ------
-    InexactThresholdsError
-        If the tail does not give integers, or not those of the thresholds.
+    A level that is always reached has threshold `low`, one that never is has ``high + 1``. The tail
+    leads from accumulators to integer codes, of which `levels` (m + 1,) are those that can come
+    out, in order; `sign` (n,) is -1 where accumulators are negated, `low` and `high` (n,) are the
+    range of the (negated) accumulators.
     """
     wanted = levels[1:, None]
     shape = (len(levels) - 1, len(low))

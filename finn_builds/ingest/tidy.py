@@ -51,17 +51,9 @@ class Tidied:
 
 
 def tidy(model: ModelWrapper) -> ModelWrapper:
-    """Return a QONNX MLP in the plain form the rest of the build works on.
+    """Return a QONNX MLP, itself left as it is, in the plain form the rest of the build works on.
 
-    Parameters
-    ----------
-    model
-        Any QONNX model; left as it is.
-
-    Raises
-    ------
-    UserError
-        If it is not a quantised MLP; the message names the node and says what is supported.
+    Raises UserError if it is no quantised MLP, with the node's name and what is supported.
     """
     proto = copy.deepcopy(model.model)
     check_valid(proto, "the model")

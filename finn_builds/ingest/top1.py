@@ -28,23 +28,8 @@ def class_keys(scale: np.ndarray, bias: np.ndarray) -> tuple[int, list[int]]:
     With one positive scale for all classes the order is that of ``x + bias / scale``. Write
     ``bias / scale = n + f`` with an integer n and 0 <= f < 1: two classes compare by ``x + n``
     first and, where these are equal, by f. The key ``(x + n) * 2**k + rank(f)`` does the same.
-
-    Parameters
-    ----------
-    scale, bias : ndarray of float64, shape (n_classes,)
-        What the host applies to the accumulators.
-
-    Returns
-    -------
-    shift : int
-        k, so that ``2**k`` holds every rank.
-    offsets : list of int
-        ``n * 2**k + rank(f)`` of each class.
-
-    Raises
-    ------
-    UserError
-        When the scales differ or are not positive.
+    Returned are k and ``n * 2**k + rank(f)`` of each class, for scale and bias in float64. Raises
+    UserError where the scales differ or are not positive.
     """
     if not (scale > 0).all() or not (scale == scale[0]).all():
         raise UserError(
@@ -63,13 +48,7 @@ def class_keys(scale: np.ndarray, bias: np.ndarray) -> tuple[int, list[int]]:
 
 
 def output_affine(host: HostModel) -> tuple[np.ndarray, np.ndarray]:
-    """Return scale and bias that the host applies to the last integers, in float64.
-
-    Raises
-    ------
-    UserError
-        When the host does more than scale, shift and normalise.
-    """
+    """Return scale and bias that the host applies to the last integers, in float64."""
     ops = list(host.to_dict()["after"])
     while ops and ops[-1]["op"] in _ORDER_KEEPING:
         ops.pop()
@@ -86,18 +65,7 @@ def output_affine(host: HostModel) -> tuple[np.ndarray, np.ndarray]:
 
 
 def head_of(host: HostModel) -> ArgMax:
-    """Return the choice of the class as an integer operation.
-
-    Parameters
-    ----------
-    host : HostModel
-        What the host would do after the network.
-
-    Raises
-    ------
-    UserError
-        There is one output only, or the host does what can't be moved into hardware.
-    """
+    """Return the choice of the class as an integer operation; UserError where hardware can't."""
     if host.n_out < 2:
         raise UserError(
             f"--top1 needs at least two outputs; this model has {host.n_out}: leave it out"

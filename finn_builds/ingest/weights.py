@@ -1,5 +1,8 @@
 """Constants after quantizers as integers and scales."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from qonnx.custom_op.general.bipolar_quant import binary_quant
 from qonnx.custom_op.general.intquant import int_quant
@@ -10,23 +13,17 @@ from finn_builds.ingest.chain import QuantisedConstant, Step
 MAX_WEIGHT_BITS = 8
 
 
-def quantise_constant(
-    value: np.ndarray,
-    scale: np.ndarray,
-    zero_point: np.ndarray,
-    bits: np.ndarray,
-    *,
-    signed: bool,
-    narrow: bool,
-    rounding: str,
-) -> QuantisedConstant:
-    """Return the integers of a constant after a Quant node.
+def quantise_constant(inputs: Sequence[np.ndarray], attrs: Mapping[str, Any]) -> QuantisedConstant:
+    """Return the integers of a constant behind a Quant node.
 
     They are found in float32 by qonnx's own operator: a constant is what the model's own
     arithmetic makes of it, also where its value lies on a tie.
     """
+    value, scale, zero_point, bits = inputs
     width = np.asarray(bits, dtype=np.float32)
-    quantised = int_quant(value, scale, zero_point, width, signed, narrow, rounding)
+    signed, narrow = bool(attrs["signed"]), bool(attrs["narrow"])
+    mode = attrs["rounding_mode"]
+    quantised = int_quant(value, scale, zero_point, width, signed, narrow, mode)
     integers = np.rint(np.asarray(quantised, dtype=np.float64) / scale.astype(np.float64))
     return QuantisedConstant(
         integers.astype(np.int64), scale.astype(np.float32), int(width.flat[0])
@@ -40,20 +37,7 @@ def bipolar_constant(value: np.ndarray, scale: np.ndarray) -> QuantisedConstant:
 
 
 def check_weight(step: Step, weight: QuantisedConstant) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer's weights and their scale, one or one per output.
-
-    Returns
-    -------
-    integers
-        int64, shape (n_in, n_out).
-    scale
-        float32, shape () or (n_out,).
-
-    Raises
-    ------
-    UserError
-        If the weights are too wide, their scale varies along the inputs or is not positive.
-    """
+    """Return a layer's weights, int64 (n_in, n_out), and their float32 scale, () or (n_out,)."""
     if weight.bits > MAX_WEIGHT_BITS:
         raise UserError(
             f"{step} has {weight.bits}-bit weights; supported are 1 to {MAX_WEIGHT_BITS} bits: "

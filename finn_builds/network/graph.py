@@ -31,17 +31,12 @@ FORMAT = 1
 class Tensor:
     """A named vector of integers.
 
-    Attributes
-    ----------
-    datatype : str
-        QONNX name of a type that holds every element.
-    low, high : int64 array (n,)
-        Exact range of each element over all legal inputs of the network, taken as independent.
+    The range of each element is exact over all legal inputs of the network, taken as independent.
     """
 
     name: str
-    datatype: str
-    low: IntArray
+    datatype: str  # QONNX name of a type that holds every element
+    low: IntArray  # (n,)
     high: IntArray
 
     @classmethod
@@ -75,15 +70,9 @@ class Node:
 
 @dataclass(frozen=True)
 class Layer:
-    """A `Linear` and the `Requantise` after it, if any: what becomes one layer of hardware.
+    """A `Linear` and the `Requantise` after it, if any: what becomes one layer of hardware."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the accumulators.
-    """
-
-    name: str
+    name: str  # that of the accumulators
     linear: Linear
     requantise: Requantise | None
     input: Tensor
@@ -103,19 +92,11 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class IntegerNetwork:
-    """An immutable acyclic graph of exact integer operations, its rules checked when it is made.
-
-    Attributes
-    ----------
-    nodes : tuple of Node
-        Each after the nodes whose outputs it reads.
-    outputs : tuple of str
-        Names of tensors.
-    """
+    """An immutable acyclic graph of exact integer operations, its rules checked when it is made."""
 
     inputs: tuple[Tensor, ...]
-    nodes: tuple[Node, ...]
-    outputs: tuple[str, ...]
+    nodes: tuple[Node, ...]  # each after the nodes whose outputs it reads
+    outputs: tuple[str, ...]  # names of tensors
     _tensors: Mapping[str, Tensor] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -146,12 +127,7 @@ class IntegerNetwork:
         return last if isinstance(last, ArgMax) else None
 
     def values(self, inputs: Mapping[str, IntArray]) -> dict[str, IntArray]:
-        """Return every tensor for a batch, int64 (frames, n), by name.
-
-        Parameters
-        ----------
-        inputs : mapping of str to array of int, shape (frames, n)
-        """
+        """Return every tensor for a batch, int64 (frames, n), by name."""
         found = {name: np.asarray(x).astype(np.int64) for name, x in inputs.items()}
         for node in self.nodes:
             parts = [found[name] for name in node.inputs]
@@ -160,13 +136,7 @@ class IntegerNetwork:
         return found
 
     def execute(self, x: IntArray) -> IntArray:
-        """Return the outputs side by side for inputs side by side, (frames, n_in) -> (.., n_out).
-
-        Raises
-        ------
-        ValueError
-            The number of elements is not that of the inputs.
-        """
+        """Return the outputs side by side, for inputs side by side, (frames, n_in)."""
         sizes = [tensor.size for tensor in self.inputs]
         if np.shape(x)[1:] != (sum(sizes),):
             raise ValueError(f"expected frames of {sum(sizes)} integers, found {np.shape(x)}")
@@ -249,13 +219,7 @@ class IntegerNetwork:
 
     @classmethod
     def load(cls, path: Path) -> IntegerNetwork:
-        """Read a network that `save` wrote.
-
-        Raises
-        ------
-        ValueError
-            The file is of another format, or its network breaks a rule.
-        """
+        """Read what `save` wrote; ValueError for another format or a rule that is broken."""
         with np.load(path, allow_pickle=False) as file:
             held = {name: file[name] for name in file.files}
         header = json.loads(str(held.pop("header")))
@@ -284,15 +248,10 @@ def _requantise(op: Operation) -> Requantise:
 
 
 def chain(source: Tensor, ops: Iterable[tuple[str, Operation]]) -> IntegerNetwork:
-    """Return operations one after another as a network.
+    """Return operations, each with the name of its output, one after another as a network.
 
     Accumulators are of the smallest signed type for all values of their input's type; codes are of
     the smallest type for all levels, BIPOLAR where these are -1 and 1.
-
-    Parameters
-    ----------
-    ops : iterable of (str, Operation)
-        Each with the name of its output.
     """
     nodes: list[Node] = []
     current = source

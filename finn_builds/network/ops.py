@@ -36,16 +36,10 @@ def full_box(datatype: str, size: int) -> Box:
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """``x @ weights + bias``.
+    """``x @ weights + bias``."""
 
-    Attributes
-    ----------
-    weights : int64 array (n_in, n_out)
-    bias : int64 array (n_out,)
-    """
-
-    weights: IntArray
-    bias: IntArray
+    weights: IntArray  # (n_in, n_out)
+    bias: IntArray  # (n_out,)
 
     def __init__(self, weights: object, bias: object = None) -> None:
         object.__setattr__(self, "weights", frozen(weights))
@@ -77,15 +71,9 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """Counts, for each element, the thresholds that it has reached.
+    """Counts, for each element, the thresholds that it has reached."""
 
-    Attributes
-    ----------
-    rows : int64 array (n, steps)
-        Each row ascending.
-    """
-
-    rows: IntArray
+    rows: IntArray  # (n, steps), each row ascending
 
     def __init__(self, rows: object) -> None:
         object.__setattr__(self, "rows", frozen(rows))
@@ -115,17 +103,11 @@ class Thresholds:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """``clip(floor((factor * x + offset) / 2^shift), 0, top)`` for each element.
+    """``clip(floor((factor * x + offset) / 2^shift), 0, top)`` for each element."""
 
-    Attributes
-    ----------
-    factor, offset, shift : int64 array (n,)
-        ``factor`` and ``shift`` are not negative.
-    """
-
-    factor: IntArray
-    offset: IntArray
-    shift: IntArray
+    factor: IntArray  # (n,), not negative
+    offset: IntArray  # (n,)
+    shift: IntArray  # (n,), not negative
     top: int
 
     def __init__(self, factor: object, offset: object, shift: object, top: int) -> None:
@@ -155,11 +137,7 @@ class Affine:
 def affine_form(rows: IntArray, low: IntArray, high: IntArray) -> Affine | None:
     """Return thresholds as an added constant, a shift and a clip; None where that is not exact.
 
-    Parameters
-    ----------
-    rows : int64 array (n, steps)
-    low, high : int64 array (n,)
-        The attainable range; the two forms agree on all of it.
+    `rows` is (n, steps); the two forms agree on the whole attainable range, `low` to `high` (n,).
     """
     n, steps = rows.shape
     offset, shift = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
@@ -185,19 +163,11 @@ def affine_form(rows: IntArray, low: IntArray, high: IntArray) -> Affine | None:
 
 @dataclass(frozen=True, eq=False)
 class Requantise:
-    """``bias + step * count(x)``: the codes of the next tensor.
+    """``bias + step * count(x)``: the codes of the next tensor."""
 
-    Attributes
-    ----------
-    form : Thresholds or Affine
-        What counts; `Affine` where it is exact.
-    bias, step : int
-        The code of count 0, and the distance of neighbouring codes (2 for bipolar ones).
-    """
-
-    form: Thresholds | Affine
-    bias: int = 0
-    step: int = 1
+    form: Thresholds | Affine  # what counts; Affine where it is exact
+    bias: int = 0  # the code of count 0
+    step: int = 1  # distance of neighbouring codes, 2 for bipolar ones
 
     def execute(self, x: IntArray) -> IntArray:
         """Return the codes, of the shape of `x`."""
@@ -220,16 +190,10 @@ class Requantise:
 
 @dataclass(frozen=True, eq=False)
 class ArgMax:
-    """Index of the largest ``(x << shift) + offset`` of a frame; the first of equal ones.
-
-    Attributes
-    ----------
-    offsets : int64 array (n,)
-        Integers that order the classes as the floating point after the accumulators does.
-    """
+    """Index of the largest ``(x << shift) + offset`` of a frame; the first of equal ones."""
 
     shift: int
-    offsets: IntArray
+    offsets: IntArray  # (n,): order the classes as the floating point after the accumulators does
 
     def __init__(self, shift: int, offsets: object) -> None:
         object.__setattr__(self, "shift", int(shift))

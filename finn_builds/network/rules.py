@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finn_builds.network.ops import Affine, ArgMax, IntArray, Linear, Requantise, Thresholds
+from finn_builds.network.ops import Affine, ArgMax, Linear, Requantise, Thresholds
 from finn_builds.network.types import range_of
 
 if TYPE_CHECKING:
-    from finn_builds.network.graph import IntegerNetwork, Node
+    from finn_builds.network.graph import IntegerNetwork, Node, Tensor
 
 #: Values beyond this leave no room for the bookkeeping of offsets in int64.
 MAX_MAGNITUDE = 1 << 50
@@ -20,17 +20,15 @@ MAX_MAGNITUDE = 1 << 50
 def _names(network: IntegerNetwork) -> str | None:
     """Every tensor has a name of its own, and is made before it is read."""
     known: set[str] = set()
-    for name in (tensor.name for tensor in network.inputs):
+    made: list[tuple[str, tuple[str, ...]]] = [(tensor.name, ()) for tensor in network.inputs]
+    made += [(node.output.name, node.inputs) for node in network.nodes]
+    for name, reads in made:
+        missing = [read for read in reads if read not in known]
+        if missing:
+            return f"{name} reads {missing[0]}, which is not there yet"
         if name in known:
             return f"two tensors are called {name}"
         known.add(name)
-    for node in network.nodes:
-        missing = [name for name in node.inputs if name not in known]
-        if missing:
-            return f"{node.output.name} reads {missing[0]}, which is not there yet"
-        if node.output.name in known:
-            return f"two tensors are called {node.output.name}"
-        known.add(node.output.name)
     absent = [name for name in network.outputs if name not in known]
     return f"the output {absent[0]} is not there" if absent else None
 
@@ -90,8 +88,7 @@ def _ascending(network: IntegerNetwork) -> str | None:
 def _ranges(network: IntegerNetwork) -> str | None:
     """Ranges are those of the operations, lie within the types, and leave room in int64."""
     for tensor in network.inputs:
-        found = _outside(tensor.name, tensor.datatype, tensor.low, tensor.high)
-        if found:
+        if found := _outside(tensor):
             return found
     for node in network.nodes:
         parts = [network.tensor(name) for name in node.inputs]
@@ -102,20 +99,20 @@ def _ranges(network: IntegerNetwork) -> str | None:
         out = node.output
         if not (np.array_equal(low, out.low) and np.array_equal(high, out.high)):
             return f"{out.name}: its range is not that of {node.op}"
-        found = _outside(out.name, out.datatype, out.low, out.high)
-        if found:
+        if found := _outside(out):
             return found
     return None
 
 
-def _outside(name: str, datatype: str, low: IntArray, high: IntArray) -> str | None:
-    least, most = range_of(datatype)
-    if (low > high).any():
-        return f"{name}: an element has an empty range"
-    if low.min() < least or high.max() > most:
-        return f"{name}: {low.min()}..{high.max()} does not fit {datatype}"
-    if max(-int(low.min()), int(high.max())) >= MAX_MAGNITUDE:
-        return f"{name}: values reach 2^50 or more"
+def _outside(tensor: Tensor) -> str | None:
+    least, most = range_of(tensor.datatype)
+    if (tensor.low > tensor.high).any():
+        return f"{tensor.name}: an element has an empty range"
+    low, high = tensor.bounds
+    if low < least or high > most:
+        return f"{tensor.name}: {low}..{high} does not fit {tensor.datatype}"
+    if max(-low, high) >= MAX_MAGNITUDE:
+        return f"{tensor.name}: values reach 2^50 or more"
     return None
 
 
@@ -126,13 +123,7 @@ RULES: tuple[Rule, ...] = (_ends, _names, _shapes, _ascending, _ranges)
 
 
 def check(network: IntegerNetwork) -> None:
-    """Raise unless every rule holds.
-
-    Raises
-    ------
-    ValueError
-        The first rule that is broken, and where.
-    """
+    """Raise ValueError with the first rule that is broken and where, unless every rule holds."""
     for rule in RULES:
         broken = rule(network)
         if broken is not None:

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from finn_builds.files import checkpoint_path, read_json, write_json
+from finn_builds.files import checkpoint_path, read_record, write_json
 from finn_builds.stitch.design import Design, Stage
 from finn_builds.stitch.streams import StreamFormat
 
@@ -23,15 +22,9 @@ TOP1 = "LabelSelect_rtl"
 
 @dataclass(frozen=True)
 class Resources:
-    """Resources of one block or of a whole design.
+    """Resources of one block or of a whole design."""
 
-    Attributes
-    ----------
-    LUT, DSP, BRAM_18K, URAM : float
-        Number of each; LUT counts LUT6 sites, also those used as memory or shift register.
-    """
-
-    LUT: float = 0.0
+    LUT: float = 0.0  # LUT6 sites, also those used as memory or shift register
     DSP: float = 0.0
     BRAM_18K: float = 0.0
     URAM: float = 0.0
@@ -52,38 +45,20 @@ class Resources:
 
 @dataclass(frozen=True)
 class Block:
-    """One node of the dataflow.
+    """One node of the dataflow."""
 
-    Attributes
-    ----------
-    stage : Stage
-        Its place in the stitched design.
-    layers : tuple of int
-        Layers that it computes, counted from 1; empty for what is between them.
-    cycles, latency : int
-        Cycles per frame, and from the first input of a frame to its last output.
-    resources : Resources
-        Estimated.
-    flip_flops : int or None
-        Estimated; None where they are not.
-    folding : dict of str to int
-        What folding sets (PE, SIMD); empty where there is nothing to set.
-    counts : dict of str to int
-        Operations and parameters, under FINN's keys.
-    ends : tuple of int
-        For layers fused in one pipeline: the registers between the input and the end of each.
-    """
-
-    stage: Stage
-    layers: tuple[int, ...]
+    stage: Stage  # its place in the stitched design
+    layers: tuple[int, ...]  # that it computes, counted from 1; none for what is between them
     input: StreamFormat
     output: StreamFormat
-    cycles: int
-    latency: int
-    resources: Resources
-    flip_flops: int | None = None
-    folding: Mapping[str, int] = field(default_factory=dict)
+    cycles: int  # per frame
+    latency: int  # cycles from the first input of a frame to its last output
+    resources: Resources  # estimated
+    flip_flops: int | None = None  # estimated
+    folding: Mapping[str, int] = field(default_factory=dict)  # what folding sets: PE, SIMD
+    # operations and parameters, under FINN's keys
     counts: Mapping[str, int] = field(default_factory=dict)
+    # of layers fused in one pipeline: registers between the input and the end of each
     ends: tuple[int, ...] = ()
 
     @property
@@ -121,47 +96,34 @@ class Hardware:
 
     def save(self, out: Path, step: str) -> None:
         """Write the blocks as a checkpoint of a step."""
-        blocks = []
-        for block in self.blocks:
-            code = block.stage.code_dir
-            relative = None if code is None else code.relative_to(out).as_posix()
-            plain = asdict(block)
-            plain["stage"]["code_dir"] = relative
-            blocks.append(plain)
+        blocks = [asdict(block) for block in self.blocks]
+        for stage in (block["stage"] for block in blocks):
+            code = stage["code_dir"]
+            stage["code_dir"] = None if code is None else code.relative_to(out).as_posix()
         write_json(checkpoint_path(out, step, ".json"), blocks)
 
     @classmethod
     def load(cls, out: Path, step: str) -> Hardware:
         """Read what `save` wrote."""
-        return cls(
-            tuple(_block(out, item) for item in read_json(checkpoint_path(out, step, ".json")))
-        )
+        held = read_record(checkpoint_path(out, step, ".json"), tuple[Block, ...])
+        return cls(tuple(_placed(block, out) for block in held))
 
 
-def _block(out: Path, item: Mapping[str, Any]) -> Block:
-    stage = dict(item["stage"])
-    code = stage.pop("code_dir")
-    return Block(
-        **{
-            **item,
-            "stage": Stage(**stage, code_dir=None if code is None else out / code),
-            "layers": tuple(item["layers"]),
-            "input": StreamFormat(**item["input"]),
-            "output": StreamFormat(**item["output"]),
-            "resources": Resources(**item["resources"]),
-            "ends": tuple(item["ends"]),
-        }
-    )
+def _placed(block: Block, out: Path) -> Block:
+    """Return a block with the place of its code, which is relative to a build folder, as a path."""
+    if block.stage.code_dir is None:
+        return block
+    return replace(block, stage=replace(block.stage, code_dir=out / block.stage.code_dir))
 
 
-def fifo(depth: int, after: Block) -> Block:
+def fifo(name: str, depth: int, after: Block) -> Block:
     """Return a FIFO at the output of a block: shift registers up to 32 words, then LUT RAM."""
     form = after.output
     bits = form.bits * form.elements
     cost = Resources(LUT=bits * math.ceil(depth / 32) + 10)
     if depth > 1024:
         cost = Resources(LUT=40, BRAM_18K=math.ceil(bits / 36) * math.ceil(depth / 512))
-    stage = Stage("", FIFO, bits, bits, depth=depth)
+    stage = Stage(name, FIFO, bits, bits, depth=depth)
     return Block(stage, (), form, form, cycles=form.beats, latency=form.beats, resources=cost)
 
 
@@ -172,8 +134,6 @@ def with_fifos(hardware: Hardware, depths: Sequence[int]) -> Hardware:
     for block, depth in zip(hardware.blocks, (*depths, 0), strict=True):
         blocks.append(block)
         if depth:
-            made = fifo(depth, block)
-            stage = replace(made.stage, name=f"{FIFO}_{count}")
-            blocks.append(replace(made, stage=stage))
+            blocks.append(fifo(f"{FIFO}_{count}", depth, block))
             count += 1
     return Hardware(tuple(blocks))

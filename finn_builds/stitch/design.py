@@ -14,37 +14,17 @@ TOP = "finn_design_wrapper"
 
 @dataclass(frozen=True)
 class Stage:
-    """One node of the dataflow graph as an instance in the top.
+    """One node of the dataflow graph as an instance in the top."""
 
-    Attributes
-    ----------
-    name : str
-        Node name, also the instance name.
-    kind : str
-        The node's op type.
-    in_bits, out_bits : int
-        Bits of the streams without padding.
-    module : str
-        Module to instantiate; empty for FIFOs, which are this project's own.
-    code_dir : Path or None
-        Folder with the code generated for the node.
-    weight_bits : int
-        Width of the stream of weights; 0 where the node has none.
-    address_bits : int
-        Width of the address of the node's configuration port, which is tied off.
-    depth : int
-        Words of a FIFO; 0 for other nodes.
-    """
-
-    name: str
-    kind: str
-    in_bits: int
-    out_bits: int
-    module: str = ""
-    code_dir: Path | None = None
-    weight_bits: int = 0
-    address_bits: int = 0
-    depth: int = 0
+    name: str  # that of the instance too
+    kind: str  # the node's op type
+    in_bits: int  # of the stream, without padding
+    out_bits: int  # likewise
+    module: str = ""  # to instantiate; empty for FIFOs, which are this project's own
+    code_dir: Path | None = None  # folder with the code generated for the node
+    weight_bits: int = 0  # width of the stream of weights; 0 where the node has none
+    address_bits: int = 0  # of the node's configuration port, which is tied off
+    depth: int = 0  # words of a FIFO
 
     @property
     def is_fifo(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from finn_builds.files import ACCELERATOR_FILE, read_json, write_json
+from finn_builds.files import ACCELERATOR_FILE, read_record, write_json
 from finn_builds.stitch.design import TOP, Design, Stage
 from finn_builds.stitch.streams import StreamFormat
 from finn_builds.stitch.top import top_text
@@ -22,30 +22,24 @@ _OWN = {"LabelSelect_rtl": ("top1.sv",)}
 def _generated(stage: Stage) -> dict[str, str]:
     """Return the files generated for one node."""
     assert stage.code_dir is not None
-    paths = sorted(stage.code_dir.iterdir())
-    return {path.name: path.read_text() for path in paths if path.suffix in (".v", ".sv", ".dat")}
+    memory = f"{stage.name}_memblock.dat"
+    files = {}
+    for path in sorted(stage.code_dir.iterdir()):
+        if path.suffix in (".v", ".sv", ".dat"):
+            text = path.read_text().replace(f"{path.parent}/memblock.dat", f"./{memory}")
+            files[memory if path.name == "memblock.dat" else path.name] = text
+    return files
 
 
 def design_files(
     design: Design, library: Mapping[str, Mapping[str, str]], *, runtime_fifos: bool = False
 ) -> dict[str, str]:
-    """Return all files of the stitched folder, sources in compile order.
+    """Return all files of the stitched folder, text by name, sources in compile order.
 
-    Parameters
-    ----------
-    design : Design
-        The chain of stages.
-    library : mapping of str to mapping of str to str
-        Sources in compile order by kind of stage, beside this project's own: FINN's.
-    runtime_fifos : bool
-        Use FIFOs whose depth is set while simulating, and matrix-vector units that keep time but
-        do not compute.
-
-    Returns
-    -------
-    dict of str to str
-        Text by file name; the names that end in ``.v`` or ``.sv`` are the sources, packages
-        first and the top last; the others are memory contents, read by relative names.
+    Names that end in ``.v`` or ``.sv`` are the sources, packages first and the top last; the others
+    are memory contents, read by relative names. `library` has FINN's sources by kind of stage,
+    beside this project's own. With `runtime_fifos` the depth of FIFOs is set while simulating, and
+    matrix-vector units keep time but do not compute.
     """
     files: dict[str, str] = {}
     if any(stage.is_fifo for stage in design.stages):
@@ -71,20 +65,7 @@ def source_names(files: Iterable[str]) -> list[str]:
 
 
 def write_design(files: dict[str, str], folder: Path) -> list[Path]:
-    """Write a stitched folder and its list of sources.
-
-    Parameters
-    ----------
-    files : dict of str to str
-        From :func:`design_files`.
-    folder : Path
-        Created when needed.
-
-    Returns
-    -------
-    list of Path
-        The HDL sources in compile order.
-    """
+    """Write a stitched folder and its list of sources; return the HDL sources in compile order."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text)
@@ -116,12 +97,7 @@ class Stitched:
     @classmethod
     def load(cls, out: Path, step: str) -> Stitched:
         """Read what `save` wrote."""
-        held = read_json(out / ACCELERATOR_FILE)
-        formats = {
-            end: StreamFormat(*(held[end][key] for key in ("datatype", "elements", "beats")))
-            for end in ("input", "output")
-        }
-        return cls(**{**held, **formats})
+        return read_record(out / ACCELERATOR_FILE, cls)
 
 
 def stitched_sources(folder: Path) -> list[str]:

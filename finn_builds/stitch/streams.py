@@ -12,21 +12,11 @@ from finn_builds.network.types import BIPOLAR, bits_of, is_signed
 
 @dataclass(frozen=True)
 class StreamFormat:
-    """One AXI-Stream's contents; element 0 is in the least significant bits of the first beat.
+    """One AXI-Stream's contents; element 0 is in the least significant bits of the first beat."""
 
-    Attributes
-    ----------
-    datatype : str
-        QONNX name of the integer type of an element. A BIPOLAR element is one bit, 0 for -1.
-    elements : int
-        Elements per beat.
-    beats : int
-        Beats per frame.
-    """
-
-    datatype: str
-    elements: int
-    beats: int
+    datatype: str  # QONNX name of an element's integer type; BIPOLAR is one bit, 0 for -1
+    elements: int  # per beat
+    beats: int  # per frame
 
     @property
     def bits(self) -> int:
@@ -49,20 +39,9 @@ class StreamFormat:
         return self.beats * self.width // 8
 
     def to_beats(self, x: np.ndarray) -> np.ndarray:
-        """Pack frames into beats.
+        """Pack frames (n, beats * elements) into beats, uint8 (n * beats, width / 8).
 
-        Parameters
-        ----------
-        x : ndarray of int, shape (n, beats * elements)
-
-        Returns
-        -------
-        ndarray of uint8, shape (n * beats, width / 8)
-
-        Raises
-        ------
-        ValueError
-            A value is not of the type.
+        Raises ValueError if a value is not of the type.
         """
         codes = bipolar_bits(x) if self.datatype == BIPOLAR else x
         return pack(codes.reshape(-1, self.elements), self.bits, self.signed)

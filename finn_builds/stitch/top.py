@@ -83,48 +83,35 @@ _SPARSE = """\
 
 
 def _instance(stage: Stage, source: str, sink: str, runtime_fifos: bool) -> str:
+    name, ends = stage.name, {"source": source, "sink": sink}
     if stage.is_fifo:
         return _FIFO.format(
             module="stream_fifo_trial" if runtime_fifos else "stream_fifo",
             width=padded(stage.in_bits),
             depth="" if runtime_fifos else f", .DEPTH({stage.depth})",
-            name=stage.name,
-            source=source,
-            sink=sink,
+            name=name,
+            **ends,
         )
     if stage.kind == "SparseMVAU_rtl":
-        # The generated module has the node's name; not every tool allows an instance to share it.
-        return _SPARSE.format(
-            module=stage.module, name=f"{stage.name}_inst", source=source, sink=sink
-        )
-    text = ""
-    extra = ""
+        # The generated module has the node's name; an instance may not share it in all tools.
+        return _SPARSE.format(module=stage.module, name=f"{name}_inst", **ends)
+    text = extra = ""
     if stage.kind == "MVAU_rtl":
         text = _WEIGHTS.format(
             high=padded(stage.weight_bits) - 1,
-            name=stage.name,
+            name=name,
             axilite=_AXILITE_OFF.format(address=stage.address_bits),
         )
-        extra = _MVAU_PORTS.format(name=stage.name)
+        extra = _MVAU_PORTS.format(name=name)
     elif stage.kind == "Thresholding_rtl":
         extra = _AXILITE_OFF.format(address=stage.address_bits) + (
             "\n        .in1_V_TDATA(8'd0), .in1_V_TVALID(1'b0), .in1_V_TREADY(),"
         )
-    return text + _NODE.format(
-        module=stage.module, name=stage.name, extra=extra, source=source, sink=sink
-    )
+    return text + _NODE.format(module=stage.module, name=name, extra=extra, **ends)
 
 
 def top_text(design: Design, *, runtime_fifos: bool = False) -> str:
-    """Return the Verilog of the top module.
-
-    Parameters
-    ----------
-    design : Design
-        The chain of stages.
-    runtime_fifos : bool
-        Use FIFOs whose depth is set while simulating (``stream_fifo_trial``).
-    """
+    """Return the Verilog of the top module; `runtime_fifos` as in `sources.design_files`."""
     parts = [
         _HEADER.format(
             top=TOP, in_high=padded(design.in_bits) - 1, out_high=padded(design.out_bits) - 1

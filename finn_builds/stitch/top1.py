@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deploy.packing import padded
 from finn_builds.network import ArgMax
-from finn_builds.network.types import BIPOLAR, bits_of, is_signed, range_of
+from finn_builds.network.types import BIPOLAR, bits_of, is_signed, range_of, signed_datatype_for
 from finn_builds.stitch.blocks import TOP1, Block, Resources
 from finn_builds.stitch.design import Stage
 from finn_builds.stitch.streams import StreamFormat
@@ -86,10 +86,7 @@ def key_width(datatype: str, shift: int, offsets: Sequence[int]) -> int:
     """Return the bits of a signed key ``(x << shift) + offset`` for x of a type."""
     least, most = range_of(datatype)
     low, high = (least << shift) + min(offsets), (most << shift) + max(offsets)
-    bits = _value_bits(datatype) + 1
-    while not (-(1 << (bits - 1)) <= low and high < 1 << (bits - 1)):
-        bits += 1
-    return bits
+    return max(_value_bits(datatype) + 1, bits_of(signed_datatype_for(low, max(high, 0))))
 
 
 def _value_bits(datatype: str) -> int:
@@ -100,22 +97,10 @@ def _value_bits(datatype: str) -> int:
 def label_select_text(
     *, name: str, pe: int, datatype: str, out_bits: int, shift: int, offsets: Sequence[int]
 ) -> str:
-    """Return the Verilog of one top-1 node.
+    """Return the Verilog of one top-1 node, `name` its module and `datatype` that of a value.
 
-    Parameters
-    ----------
-    name : str
-        Module name.
-    pe : int
-        Values per beat; divides the number of offsets.
-    datatype : str
-        UINTn, INTn or BIPOLAR, of one input value.
-    out_bits : int
-        Bits of the index.
-    shift : int
-        Left shift of every value before its offset is added.
-    offsets : sequence of int
-        One constant per class, in order.
+    A frame's values come `pe` a beat, which divides their number. Each is shifted left by `shift`
+    before the constant of its class is added.
     """
     labels = len(offsets)
     in_bits = bits_of(datatype)
@@ -160,15 +145,7 @@ def _offsets_text(offsets: Sequence[int], pe: int, key_bits: int) -> str:
 
 
 def top1_block(name: str, head: ArgMax, datatype: str, pe: int) -> Block:
-    """Return the block of a choice of the class.
-
-    Parameters
-    ----------
-    datatype : str
-        Of the values that it chooses from.
-    pe : int
-        Values that come in a beat; divides their number.
-    """
+    """Return the block of a choice of the class from values of a type, `pe` a beat."""
     labels = len(head.offsets)
     index = max(1, (labels - 1).bit_length())
     width = bits_of(datatype)

@@ -20,24 +20,12 @@ MAX_LAYERS = 12
 
 @dataclass(frozen=True)
 class Choice:
-    """A style for each layer, and what is expected of it.
-
-    Attributes
-    ----------
-    styles : tuple of str
-        ``"sparse"`` or ``"folded"``, in the order of the layers.
-    interval : int
-        Estimated cycles between frames.
-    latency : int
-        Estimated cycles of a frame.
-    resources : Resources
-        Estimated, all layers.
-    """
+    """A style for each layer, and what is expected of it."""
 
     styles: tuple[Style, ...]
-    interval: int
-    latency: int
-    resources: Resources
+    interval: int  # estimated cycles between frames
+    latency: int  # estimated cycles of a frame
+    resources: Resources  # estimated, all layers
 
 
 def choose(
@@ -45,19 +33,8 @@ def choose(
 ) -> Choice:
     """Return the choice of shortest interval, then latency, then LUTs, within the budget.
 
-    Parameters
-    ----------
-    layers : sequence of FoldedLayer
-        The network as it would be folded.
-    costs : sequence of LayerCost
-        The same layers as sparse logic.
-    budget : mapping of str to float
-        Limits by resource name.
-
-    Raises
-    ------
-    UserError
-        When no combination fits.
+    The layers are given as they would be folded and what they cost as sparse logic. Raises
+    UserError when no combination fits.
     """
     every: tuple[Style, ...] = tuple("sparse" for _ in layers)
     best = _evaluate(every, layers, costs, budget)

@@ -16,10 +16,7 @@ def hardware_of(
 ) -> Hardware:
     """Return the blocks of a network at its present folding, without what goes between them.
 
-    Parameters
-    ----------
-    folded : FoldedLayers
-        FINN must have been prepared where there are any.
+    FINN must have been prepared where layers are folded.
     """
     blocks = list(_layer_blocks(styles, folded, part))
     if network.head is not None:

@@ -33,50 +33,30 @@ CLOCK_SLACK_NS = 1e-6
 class StyledLayer:
     """One layer and its style.
 
-    Attributes
-    ----------
-    layer : str
-        Name of its accumulators.
-    style : {"sparse", "folded"}
-    as_sparse : dict or None
-        LUTs and latency in clocks that it takes as sparse logic, estimated; None where that was
-        not asked. Under ``at_least`` stands whether the LUTs are a lower bound alone.
+    LUTs and latency in clocks as sparse logic are estimated; ``at_least`` says whether the LUTs are
+    a lower bound alone.
     """
 
-    layer: str
+    layer: str  # name of its accumulators
     style: Style
-    as_sparse: dict[str, Any] | None = None
+    as_sparse: dict[str, Any] | None = None  # None where that was not asked
 
 
 @dataclass(frozen=True)
 class SparseNode:
-    """Neighbouring sparse layers, fused into one pipeline.
-
-    Attributes
-    ----------
-    stage_ns : float
-        Longest stage of the pipeline.
-    fits_clock : bool
-        A latency that was asked for may leave stages longer than the clock.
-    """
+    """Neighbouring sparse layers, fused into one pipeline."""
 
     block: Block
     layers: tuple[str, ...]
-    stage_ns: float
-    fits_clock: bool
+    stage_ns: float  # longest stage of the pipeline
+    fits_clock: bool  # a latency that was asked for may leave stages longer than the clock
 
 
 @dataclass(frozen=True)
 class Styles:
-    """The style of every layer, why, and the sparse nodes as they are built.
+    """The style of every layer, why, and the sparse nodes as they are built."""
 
-    Attributes
-    ----------
-    asked : str
-        What the user asked for.
-    """
-
-    asked: str
+    asked: str  # what the user asked for
     why: str
     layers: tuple[StyledLayer, ...]
     nodes: tuple[SparseNode, ...]
@@ -142,28 +122,10 @@ def sparse_node(
     clock_ns: float,
     latency: int | None,
 ) -> tuple[SparseNode, tuple[LayerCost, ...]]:
-    """Compile neighbouring layers into one pipeline and write its Verilog.
+    """Compile neighbouring layers into one pipeline and write its Verilog into the build folder.
 
-    Parameters
-    ----------
-    network : IntegerNetwork
-        The whole network.
-    first : int
-        Number of the first of them, from 0.
-    name : str
-        Of the block.
-    out : Path
-        The build folder.
-    clock_ns : float
-        Clock period in ns.
-    latency : int or None
-        Clocks from input to output to pipeline for; None: as the clock demands.
-
-    Returns
-    -------
-    SparseNode
-    tuple of LayerCost
-        What each layer takes in it.
+    The layers begin with number `first` of the network, from 0; a `latency` of None pipelines them
+    as the clock demands. Returned too is what each layer takes in the pipeline.
     """
     every = network.layers()
     at_start, at_end = first == 0, first + len(layers) == len(every)

@@ -11,29 +11,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often the network is right.
+    """How often the network is right."""
 
-    Attributes
-    ----------
-    accuracy, standard_error : float
-        Share of right classes and its binomial standard error.
-    frames : int
-        Frames it was measured on.
-    source : str
-        Where these come from.
-    surrogate : bool
-        They are drawn from statistics of the real data, not real.
-    accuracy_without_input_quantizer : float or None
-        The share of the model as it was given, where this flow put a quantiser before its input.
-    kind : str
-        How it was measured.
-    """
-
-    accuracy: float
-    standard_error: float
+    accuracy: float  # share of right classes
+    standard_error: float  # binomial
     frames: int
-    source: str
-    surrogate: bool
+    source: str  # where the frames come from
+    surrogate: bool  # drawn from statistics of the real data
+    # of the model as given, where this flow put a quantiser before its input
     accuracy_without_input_quantizer: float | None = None
     kind: str = "measured: the verified integer network on all of these frames"
 
@@ -43,12 +28,6 @@ class Accuracy:
 
 
 def share_right(classes: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Return the share of right classes and its binomial standard error.
-
-    Parameters
-    ----------
-    classes, labels : ndarray of int, shape (n,)
-        Found and true class indices.
-    """
+    """Return the share of right class indices (n,) and its binomial standard error."""
     share = float((classes == labels).mean())
     return share, math.sqrt(share * (1 - share) / len(labels))

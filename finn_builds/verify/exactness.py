@@ -8,33 +8,14 @@ from finn_builds.errors import VerificationError
 
 
 def mismatching_frames(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return the indices of frames that differ in any output.
-
-    Parameters
-    ----------
-    expected, found : ndarray of int, shape (frames, n_out)
-        Outputs of the reference and of the form under test.
-    """
+    """Return the indices of frames, (frames, n_out), that differ in any output."""
     if expected.shape != found.shape:
         raise ValueError(f"shapes differ: {expected.shape} and {found.shape}")
     return np.flatnonzero((expected != found).any(axis=1))
 
 
 def check_equal(expected: np.ndarray, found: np.ndarray, what: str) -> None:
-    """Raise unless two batches of outputs are equal.
-
-    Parameters
-    ----------
-    expected, found : ndarray of int, shape (frames, n_out)
-        Outputs of the reference and of the form under test.
-    what : str
-        Name of the form under test.
-
-    Raises
-    ------
-    VerificationError
-        Names the number of frames that differ and shows the first of them.
-    """
+    """Raise VerificationError unless two batches of outputs, (frames, n_out), are equal."""
     wrong = mismatching_frames(expected, found)
     if len(wrong):
         frame = wrong[0]

@@ -14,65 +14,29 @@ from finn_builds.errors import UserError
 
 @dataclass(frozen=True)
 class LabelledData:
-    """Labelled raw data a model is judged on.
+    """Labelled raw data a model is judged on."""
 
-    Attributes
-    ----------
-    x : ndarray, shape (n, ...)
-        Raw input as the model takes it.
-    y : ndarray of int64, shape (n,)
-        Class indices in the order of the model's outputs.
-    source : str
-        Where the data come from, as a sentence fragment.
-    surrogate : bool
-        Drawn from statistics of the real data, not real.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    source: str
-    surrogate: bool
+    x: np.ndarray  # (n, ...), raw input as the model takes it
+    y: np.ndarray  # int64 (n,), class indices in the order of the model's outputs
+    source: str  # where the data come from, as a sentence fragment
+    surrogate: bool  # drawn from statistics of the real data, not real
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Integer inputs of the accelerator.
+    """Integer inputs of the accelerator."""
 
-    Attributes
-    ----------
-    x : ndarray of int64, shape (n, n_in)
-        One row a frame.
-    source : str
-        Where they come from.
-    features : ndarray or None
-        Raw features of the first frames, one row each; None where the frames are random.
-    labels : ndarray of int64 or None
-        Classes of the same frames.
-    """
-
-    x: np.ndarray
-    source: str
-    features: np.ndarray | None = None
-    labels: np.ndarray | None = None
+    x: np.ndarray  # int64 (n, n_in)
+    source: str  # where they come from
+    features: np.ndarray | None = None  # raw, of the first frames; None where the frames are random
+    labels: np.ndarray | None = None  # classes of the same frames
 
 
 def load_labelled(path: Path, host: HostModel, *, standardise: bool) -> LabelledData:
-    """Load the test set of a data file, in the order of a model's inputs.
+    """Load the test set of a data file, .npz or .csv, in the order of a model's inputs.
 
-    Parameters
-    ----------
-    path : Path
-        A ``.npz`` or ``.csv`` file.
-    host : HostModel
-        Says which features and classes the model has, in which order.
-    standardise : bool
-        Subtract the mean of the training data and divide by their standard deviation first, for
-        models that take standardised features. The file brings both.
-
-    Raises
-    ------
-    UserError
-        When the data do not suit the model.
+    With `standardise` the mean of the training data is subtracted and their standard deviation
+    divided by first; the file brings both. Raises UserError when the data do not suit the model.
     """
     data = read_table(
         path,

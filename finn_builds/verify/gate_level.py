@@ -36,36 +36,16 @@ def check_gates(
     """Compare the netlist with the reference under random stalls, whole or by sparse nodes.
 
     DSP blocks and memories are not simulated at gate level. Of a design that has them the sparse
-    nodes are compared one by one, with random frames, with what they stand for.
-
-    Parameters
-    ----------
-    netlists : mapping of str to Netlist
-        Of every node of the design, in its order.
-    sparse : mapping of str to (IntegerNetwork, StreamFormat, StreamFormat)
-        What each sparse node stands for, and its streams.
-    x, y : ndarray of int, shape (frames, n_in) and (frames, n_out)
-        Verification frames with their expected outputs.
-    latency : int
-        Clocks that a frame may take at most.
-    seed : int
-        Of the stalls and random frames.
-
-    Raises
-    ------
-    VerificationError
-        On one mismatch, or where words went missing.
+    nodes, each given with what it stands for and its streams, are compared one by one with random
+    frames. `netlists` are those of every node in the design's order, `latency` the clocks that a
+    frame may take at most. Returned are ``frames`` compared of the whole design, ``mismatches``,
+    and where the whole could not be simulated ``why``, and the frames of each sparse node under
+    ``nodes``. Raises VerificationError on one mismatch, or where words went missing.
     """
     idle = 2 * latency + PATIENCE
     try:
-        run = run_words(
-            chain(list(netlists.values())),
-            design.input.to_beats(x),
-            (design.input.beats, design.output.beats),
-            design.output.width // 8,
-            seed=seed,
-            idle_limit=idle,
-        )
+        whole = chain(list(netlists.values()))
+        run = _run(whole, x, design.input, design.output, seed=seed, idle=idle)
     except NotSimulated as reason:
         rng = np.random.default_rng(seed)
         nodes = {
@@ -94,18 +74,19 @@ def _check_node(
     size = (NODE_FRAMES, source.size)
     x = source.low + step * rng.integers(0, (source.high - source.low) // step + 1, size)
     try:
-        run = run_words(
-            netlist,
-            into.to_beats(x),
-            (into.beats, out.beats),
-            out.width // 8,
-            seed=int(rng.integers(1 << 31)),
-            idle_limit=idle,
-        )
+        run = _run(netlist, x, into, out, seed=int(rng.integers(1 << 31)), idle=idle)
     except NotSimulated:
         return 0
     _check_run(run, network.execute(x), out, f"the netlist of {name} after synthesis")
     return NODE_FRAMES
+
+
+def _run(
+    netlist: Netlist, x: np.ndarray, into: StreamFormat, out: StreamFormat, *, seed: int, idle: int
+) -> GateRun:
+    beats = (into.beats, out.beats)
+    words = into.to_beats(x)
+    return run_words(netlist, words, beats, out.width // 8, seed=seed, idle_limit=idle)
 
 
 def _check_run(run: GateRun, expected: np.ndarray, out: StreamFormat, what: str) -> None:

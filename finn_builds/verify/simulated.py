@@ -28,44 +28,26 @@ class SimulatedRun:
 
 @dataclass(frozen=True)
 class Verification:
-    """What the hardware was compared with, and with what outcome.
-
-    Attributes
-    ----------
-    frames, mismatches : int
-        Frames that were compared, and how many of them differ over all runs.
-    reference, simulator, inputs : str
-        What they were compared with, what executed the hardware, where the frames come from.
-    runs : dict of str to SimulatedRun
-        By what the run was.
-    float32_disagreements : int
-        Frames in which a float32 run of the model gives other integers.
-    """
+    """What the hardware was compared with, and with what outcome."""
 
     frames: int
-    mismatches: int
+    mismatches: int  # frames that differ, over all runs
     reference: str
     simulator: str
-    inputs: str
-    runs: dict[str, SimulatedRun]
-    float32_disagreements: int
+    inputs: str  # where the frames come from
+    runs: dict[str, SimulatedRun]  # by what the run was
+    float32_disagreements: int  # frames in which a float32 run of the model gives other integers
     seed: int
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one stream did in a run, in beats and cycles.
-
-    Attributes
-    ----------
-    first_cycle, last_cycle : int or None
-        Of its beats; None where no beat passed.
-    """
+    """What one stream did in a run, in beats and cycles."""
 
     transfers: int
     stalled_cycles: int
     starved_cycles: int
-    first_cycle: int | None
+    first_cycle: int | None  # None where no beat passed
     last_cycle: int | None
 
     @property
@@ -85,30 +67,16 @@ class OneFrame:
 
 @dataclass(frozen=True)
 class Performance:
-    """Latency and interval of a free run, in cycles; times follow from the clock asked for.
-
-    Attributes
-    ----------
-    cycles, frames : int
-        Length of the run.
-    frame_bytes : tuple of int
-        Bytes of a frame at the input and at the output.
-    latency_cycles, latency_cycles_max : int
-        Of the first frame, and the longest one.
-    interval_cycles : float
-        Between frames, in the steady state.
-    links : dict of str to Traffic
-        By stream, the input first.
-    """
+    """Latency and interval of a free run, in cycles; times follow from the clock asked for."""
 
     cycles: int
     frames: int
     clock_ns: float
-    frame_bytes: tuple[int, int]
-    latency_cycles: int
-    latency_cycles_max: int
-    interval_cycles: float
-    links: dict[str, Traffic]
+    frame_bytes: tuple[int, int]  # at the input and at the output
+    latency_cycles: int  # of the first frame
+    latency_cycles_max: int  # the longest
+    interval_cycles: float  # between frames, in the steady state
+    links: dict[str, Traffic]  # by stream, the input first
     one_frame: OneFrame
 
     kind = "measured in cycle-accurate simulation; clock as asked for"

@@ -15,55 +15,31 @@ from finn_builds.verify.accuracy import Accuracy
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Frames of the verification with their expected outputs.
+    """Frames of the verification with their expected outputs."""
 
-    Attributes
-    ----------
-    x, y : ndarray of int64, shape (frames, n_in) and (frames, n_out)
-        Inputs, and what the QONNX model gives for them.
-    source : str
-        Where the inputs come from.
-    float32_disagreements : int
-        Frames in which a float32 run of the model gives other integers.
-    features, labels : ndarray or None
-        Raw features and classes of the first frames; None where the frames are random.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
+    x: np.ndarray  # int64 (frames, n_in)
+    y: np.ndarray  # int64 (frames, n_out): what the QONNX model gives
     source: str
-    float32_disagreements: int
-    features: np.ndarray | None = None
+    float32_disagreements: int  # frames in which a float32 run of the model gives other integers
+    features: np.ndarray | None = None  # raw, of the first frames; None where they are random
     labels: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What the network gives for labelled data.
+    """What the network gives for labelled data."""
 
-    Attributes
-    ----------
-    integers : ndarray of int64, shape (frames, n_out)
-        Outputs in front of a choice of the class.
-    labels : ndarray of int64, shape (frames,)
-    surrogate : bool
-        The data are drawn from statistics of the real data, not real.
-    """
-
-    integers: np.ndarray
+    integers: np.ndarray  # int64 (frames, n_out), in front of a choice of the class
     labels: np.ndarray
     source: str
-    surrogate: bool
+    surrogate: bool  # drawn from statistics of the real data, not real
 
 
 @dataclass(frozen=True, eq=False)
 class Streamlined:
     """The integer network of a build, equal to the QONNX model on all frames.
 
-    Attributes
-    ----------
-    accuracy : Accuracy or None
-        None, as the answers, where there are no labelled data.
+    There are no answers and no accuracy where there are no labelled data.
     """
 
     network: IntegerNetwork

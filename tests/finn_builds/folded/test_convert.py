@@ -5,7 +5,6 @@ import pytest
 
 from finn_builds.folded.convert import hardware_nodes, signed_type, specialised, wide_layer, widened
 from finn_builds.folded.finn_env import prepare_finn
-from finn_builds.folded.graph import FoldedRun
 from finn_builds.folded.shapes import folded_layers, layer_to_fold
 from finn_builds.network.types import range_of
 from tests.finn_builds.flow.networks import small_network
@@ -59,4 +58,3 @@ def test_folding_knows_of_a_layer_what_it_reads_off_its_nodes(tmp_path, part):
     read = folded_layers(model, part)
     known = [layer_to_fold(layer, part) for layer in network.layers()]
     assert [(f.mvau, f.threshold) for f in read] == [(f.mvau, f.threshold) for f in known]
-    assert FoldedRun(0, model).layers == 2
