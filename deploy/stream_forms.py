@@ -26,11 +26,6 @@ def parse_datatype(name: str) -> tuple[int, bool]:
     """Return bits and signedness of a QONNX integer type such as ``UINT4`` or ``INT20``.
 
     An element of a stream is meant: a BIPOLAR one is an unsigned bit, 0 for -1 and 1 for 1.
-
-    Raises
-    ------
-    DriverError
-        It is not such a type.
     """
     known = {BIPOLAR: (1, False), "BINARY": (1, False), "TERNARY": (2, True)}
     if name in known:
@@ -46,11 +41,6 @@ class StreamForms:
 
     A batch has three forms: *normal*, integers (frames, ...) as the network sees them; *folded*,
     integers (frames, beats, elements per beat); *packed*, bytes (frames, beats, bytes per beat).
-
-    Attributes
-    ----------
-    batch_size
-        Frames of the shapes that are returned.
     """
 
     batch_size: int
@@ -102,13 +92,7 @@ class StreamForms:
         return [int(np.prod(shape[1:])) for shape in self._io_shape_dict[key]]
 
     def fold_input(self, ibuf_normal: np.ndarray, ind: int = 0) -> np.ndarray:
-        """Reshape a batch of integers into beats.
-
-        Raises
-        ------
-        DriverError
-            Its shape or type is wrong, or a value is not of the input's type.
-        """
+        """Reshape a batch of integers into beats; `DriverError` if they are not the input's."""
         data = np.asarray(ibuf_normal)
         expected = self.ishape_normal(ind)[1:]
         if data.ndim < 2 or data.shape[1:] != expected or not len(data):

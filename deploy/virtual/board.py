@@ -51,25 +51,10 @@ class _Buffer(PynqBuffer):
 
 
 class VirtualBoard(Device):
-    """A simulated board as a pynq device.
+    """A simulated board as a pynq device; `simulator` is the simulation itself.
 
-    Parameters
-    ----------
-    library
-        See `ShellSimulator`.
-    ps_type
-        ``zynq_7000`` or ``zynq_ultrascale``.
-    memory_bytes
-        Memory for buffers.
-    conditions
-        How memory behaves.
-    run_dir
-        Folder that the accelerator's data files are relative to.
-
-    Attributes
-    ----------
-    simulator
-        The simulation itself, for faults on the bus and for its counts.
+    `library` and `run_dir` are as for `ShellSimulator`, `ps_type` is a key of ``PROCESSORS``, and
+    buffers have `memory_bytes` in all.
     """
 
     _probe_priority_ = 9000

@@ -46,16 +46,8 @@ def overlay_description(
 ) -> dict[str, Any]:
     """Return the content of ``overlay.json``, which the driver reads.
 
-    Parameters
-    ----------
-    accelerator
-        ``accelerator.json`` of the build: ``top``, ``clock_ns`` and the two streams.
-    host_model
-        ``host_model.json`` of the build.
-    top1
-        The accelerator gives the class of a frame instead of the network's integers.
-    expected
-        ``latency_cycles`` and ``interval_cycles`` as measured in the build.
+    `accelerator` and `host_model` are the content of the build's files of these names; `expected`
+    are ``latency_cycles`` and ``interval_cycles`` as measured in the build.
     """
     into, out = accelerator["input"], accelerator["output"]
     expected = expected or {}
@@ -119,13 +111,13 @@ def write_package(
     labels: npt.NDArray[np.integer] | None = None,
     bitfile: Path | None = None,
 ) -> Path:
-    """Write a deployment package and its zip file.
+    """Write a deployment package and, beside its folder, its zip file, which is returned.
+
+    The files of a package are replaced. Other files, such as what a driver has measured, are left
+    alone and are not part of the zip.
 
     Parameters
     ----------
-    folder
-        Of the package. The files of a package are replaced. Other files, such as what a driver has
-        measured, are left alone and are not part of the zip, which is written beside the folder.
     inputs
         Test vectors: integers (frames, n_in) into the accelerator.
     outputs
@@ -136,12 +128,7 @@ def write_package(
         Raw features and classes of the first frames of `inputs`: with them the host's steps are
         checked too, and the notebook shows the accuracy.
     bitfile
-        ``.bit`` with its ``.hwh`` beside it, if there is one.
-
-    Returns
-    -------
-    pathlib.Path
-        The zip file.
+        ``.bit`` with its ``.hwh`` beside it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in CONTENTS:

@@ -236,17 +236,7 @@ puts "finished: $result"
 
 
 def build_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
-    """Return the script that makes the bitfile.
-
-    Parameters
-    ----------
-    spec
-        The shell.
-    board
-        Part, processing system and its ports.
-    clock_ns
-        Clock period to ask the processing system for, in ns.
-    """
+    """Return the script that makes the bitfile, with a clock period of `clock_ns` ns asked for."""
     processor = _PROCESSORS[board.ps_type]
     head = _HEAD.format(
         board=board.name,

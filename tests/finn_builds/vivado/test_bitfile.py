@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -24,10 +23,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_bitfile_reports_and_log_are_collected(fake_vivado, folder, tmp_path):
-    make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
+    figures = make_bitfile(folder, folder / "vivado", tmp_path / "scratch").report
     names = sorted(path.name for path in (folder / "bitfile").iterdir())
     assert names == ["finn-accel.bit", "finn-accel.hwh"]
-    figures = json.loads((folder / "report" / "post_synth_resources.json").read_text())
     assert figures["(top)"] == {
         "LUT": 900,
         "LUTRAM": 30,
@@ -48,8 +46,7 @@ def test_bitfile_reports_and_log_are_collected(fake_vivado, folder, tmp_path):
 
 def test_missed_timing_is_recorded(fake_vivado, folder, tmp_path):
     (fake_vivado / "options").write_text("late")
-    make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
-    timing = json.loads((folder / "report" / "post_synth_resources.json").read_text())["timing"]
+    timing = make_bitfile(folder, folder / "vivado", tmp_path / "scratch").report["timing"]
     assert (timing["WNS"], timing["met"]) == (-0.25, False)
 
 
