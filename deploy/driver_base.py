@@ -93,14 +93,10 @@ class FINNExampleOverlay(StreamForms, Overlay):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise DriverError(f"batch_size must be an integer of 1 or more, not {value!r}")
         self._batch_size = int(value)
-        self.ibuf_packed_device = [
-            allocate(shape=self.ishape_packed(i), dtype=np.uint8, target=self.device)
-            for i in range(len(self.idma))
-        ]
-        self.obuf_packed_device = [
-            allocate(shape=self.oshape_packed(i), dtype=np.uint8, target=self.device)
-            for i in range(len(self.odma))
-        ]
+        self.ibuf_packed_device, self.obuf_packed_device = (
+            [allocate(shape=shape(i), dtype=np.uint8, target=self.device) for i in range(len(dmas))]
+            for shape, dmas in ((self.ishape_packed, self.idma), (self.oshape_packed, self.odma))
+        )
 
     def copy_input_data_to_device(self, data: np.ndarray, ind: int = 0) -> None:
         """Copy packed frames, at most a batch, to the buffer the DMA reads."""

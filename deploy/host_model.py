@@ -23,6 +23,13 @@ class HostModelError(ValueError):
     """Wrong data for the host's part of the network, or a description of another format."""
 
 
+def _unknown(what: str) -> HostModelError:
+    return HostModelError(
+        f"the host model has an {what} that this code does not know: use the driver of the "
+        "accelerator's own package"
+    )
+
+
 def _round_half_up(x: np.ndarray) -> np.ndarray:
     return np.sign(x) * np.floor(np.abs(x) + 0.5)
 
@@ -130,10 +137,7 @@ def evaluate(op: dict, x: np.ndarray) -> np.ndarray:
     `op` has constants of the dtype of `x`, scalar or of shape (features,); the result has it too.
     """
     if op["op"] not in _EVALUATE:
-        raise HostModelError(
-            f"the host model has an operation '{op['op']}' that this code does not know: use the "
-            "driver of the accelerator's own package"
-        )
+        raise _unknown(f"operation '{op['op']}'")
     return _EVALUATE[op["op"]](op, x)
 
 
@@ -190,12 +194,10 @@ class HostModel:
             raise HostModelError(
                 f"this is not a host model description: {error!r}; give a build's host_model.json"
             ) from error
-        if unknown or self.kind not in OUTPUT_KINDS:
-            what = f"operation '{unknown[0]}'" if unknown else f"output kind '{self.kind}'"
-            raise HostModelError(
-                f"the host model has an {what} that this code does not know: use the driver of "
-                "the accelerator's own package"
-            )
+        if unknown:
+            raise _unknown(f"operation '{unknown[0]}'")
+        if self.kind not in OUTPUT_KINDS:
+            raise _unknown(f"output kind '{self.kind}'")
         self.feature_names: tuple[str, ...] = tuple(description.get("feature_names") or ())
         self.class_names: tuple[str, ...] = tuple(description.get("class_names") or ())
         self._description = description

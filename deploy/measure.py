@@ -107,6 +107,7 @@ def throughput_test(
     work: register accesses, the first read and the last write; ``power[W]`` where the board has
     sensors. Steps on the host are timed with its clock, runs with the overlay's.
     """
+    description = description or {}
     frames = overlay.batch_size
     steps = {}
 
@@ -139,9 +140,9 @@ def throughput_test(
     }
     if counters:
         if frames > 1 and "latency_last_cycles" in single:
-            shell = (description or {}).get("shell", ZYNQ_7000)
+            shell = description.get("shell", ZYNQ_7000)
             result |= timing(overlay, single, batch, shell["word_bytes"])
-        result["built"] = _built(description)
+        result["built"] = description.get("expected", {})
         result["accelerator"] = counters
         result["shell_cycles"] = batch["cycles"] - counters["span_cycles"]
     power = power_test(overlay)
@@ -158,6 +159,7 @@ def latency_test(
     ``latency[ms]`` (median), ``latency_percentiles[ms]``, ``latency_cycles`` of the accelerator
     and ``shell_latency_cycles`` beside it, ``built``, ``accelerator`` and ``shell_cycles``.
     """
+    description = description or {}
     seconds, single = _one_frame(overlay, repeats, warmup)
     cycles = single.pop("cycles")
     result = {
@@ -168,24 +170,20 @@ def latency_test(
     if single:
         result["latency_cycles"] = single["latency_last_cycles"]
         result["shell_latency_cycles"] = cycles - single["latency_last_cycles"]
-        result["built"] = _built(description)
+        result["built"] = description.get("expected", {})
         result["accelerator"] = single
         result["shell_cycles"] = cycles - single["span_cycles"]
     return result
 
 
-def _conditions(overlay: object, repeats: int, description: dict | None) -> dict:
+def _conditions(overlay: object, repeats: int, description: dict) -> dict:
     """Return under which conditions a test measures."""
     return {
         "fclk[mhz]": overlay.fclk_mhz,
-        "fclk_built[mhz]": (description or {}).get("fclk_mhz", overlay.fclk_mhz),
+        "fclk_built[mhz]": description.get("fclk_mhz", overlay.fclk_mhz),
         "repeats": repeats,
         "simulated": hasattr(overlay.device, "now"),
     }
-
-
-def _built(description: dict | None) -> dict:
-    return (description or {}).get("expected", {})
 
 
 def power_test(overlay: object, *, seconds: float = 1.0) -> dict:

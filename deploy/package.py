@@ -16,16 +16,9 @@ else:  # beside this file, as on the board
 __all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
 
 DRIVER_FILES = (
-    "driver.py",
-    "driver_base.py",
-    "host_model.py",
-    "measure.py",
-    "package.py",
-    "packing.py",
-    "registers.py",
-    "stream_forms.py",
-    "validate.py",
-)
+    "driver.py", "driver_base.py", "host_model.py", "measure.py", "package.py", "packing.py",
+    "registers.py", "stream_forms.py", "validate.py",
+)  # fmt: skip
 DESCRIPTION = "overlay.json"
 README = "README.md"
 VECTORS = "validation.npz"

@@ -191,7 +191,8 @@ def _read_npz(
         part = int(np.searchsorted(starts, row, side="right")) - 1
         return f"{path}, row {row - starts[part]} of {keys[part]} (counted from 0)"
 
-    source = _text(arrays, "source", path) or source
+    said = _single(arrays, "source", "U", "one text, or none", path)
+    source = " ".join((said or "").split()) or source
     names, note = _npz_features(arrays, xs[0].shape[1], path, feature_names)
     source += note
     classes = class_names
@@ -217,7 +218,7 @@ def _read_npz(
         class_names=classes,
         scaler=scaler,
         parts=parts,
-        surrogate=_flag(arrays, "surrogate", path),
+        surrogate=bool(_single(arrays, "surrogate", "b", "True or False", path)),
     )
     return table, lambda row: where(skipped + row)
 
@@ -275,28 +276,18 @@ def _npz_scaler(
     return Scaler(*checked)
 
 
-def _text(arrays: Mapping[str, np.ndarray], key: str, path: Path) -> str:
-    """Return a single text, in one line; empty where there is none."""
+def _single(
+    arrays: Mapping[str, np.ndarray], key: str, kind: str, expected: str, path: Path
+) -> Any:
+    """Return the one value of an array; None where there is no such array."""
     value = arrays.get(key)
     if value is None:
-        return ""
-    if value.size != 1 or value.dtype.kind != "U":
+        return None
+    if value.size != 1 or value.dtype.kind != kind:
         raise UserError(
-            f"{path}: {key} is {value.dtype} of shape {value.shape}; expected one text, or none."
+            f"{path}: {key} is {value.dtype} of shape {value.shape}; expected {expected}."
         )
-    return " ".join(str(value.item()).split())
-
-
-def _flag(arrays: Mapping[str, np.ndarray], key: str, path: Path) -> bool:
-    """Return a single truth value; False where there is none."""
-    value = arrays.get(key)
-    if value is None:
-        return False
-    if value.size != 1 or value.dtype.kind != "b":
-        raise UserError(
-            f"{path}: {key} is {value.dtype} of shape {value.shape}; expected True or False."
-        )
-    return bool(value.item())
+    return value.item()
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

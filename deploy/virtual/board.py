@@ -166,13 +166,8 @@ class VirtualBoard(Device):
                 f"the virtual board's memory of {len(self.simulator.memory)} bytes has no room for "
                 f"a buffer of {size} bytes: make the batch smaller, or memory_bytes larger"
             )
-        buffer = _Buffer(
-            shape,
-            dtype,
-            device=self,
-            device_address=self.simulator.base + offset,
-            bo=offset,
-        )
+        address = self.simulator.base + offset
+        buffer = _Buffer(shape, dtype, device=self, device_address=address, bo=offset)
         np.asarray(buffer).fill(0)
         weakref.finalize(buffer, self._release, offset, room)
         return buffer
@@ -242,14 +237,8 @@ def _ip(name: str, address: int) -> dict:
         "fullpath": name,
         "phys_addr": address,
         "addr_range": _RANGE,
-        "parameters": {},
-        "registers": {},
-        "gpio": {},
-        "interrupts": {},
-        "state": None,
-        "device": None,
-        "driver": None,
+        **{key: {} for key in ("parameters", "registers", "gpio", "interrupts")},
+        **dict.fromkeys(("state", "device", "driver", "bdtype")),
         "mem_id": "s_axi_control",
         "memtype": "REGISTER",
-        "bdtype": None,
     }

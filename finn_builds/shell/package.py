@@ -13,19 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deploy import package
 from deploy.host_model import HostModel
-from deploy.package import (
-    BITFILE,
-    CHECKSUMS,
-    CONTENTS,
-    DESCRIPTION,
-    DRIVER_FILES,
-    FORMAT_VERSION,
-    NOTEBOOKS,
-    README,
-    RTL,
-    VECTORS,
-)
 from finn_builds.config.boards import Board
 from finn_builds.shell.spec import ShellSpec
 
@@ -73,7 +62,7 @@ def overlay_description(
     shapes |= {"input_dma_name": ["idma0"], "output_dma_name": ["odma0"]}
     shapes |= {"number_of_external_weights": 0, "num_inputs": 1, "num_outputs": 1}
     return {
-        "version": FORMAT_VERSION,
+        "version": package.FORMAT_VERSION,
         "name": name,
         "board": board.name,
         "platform": "zynq-iodma",
@@ -81,7 +70,7 @@ def overlay_description(
         "fclk_mhz": 1000 / accelerator["clock_ns"],
         "io_shape_dict": shapes,
         "shell": asdict(spec),
-        "stitched_ip": RTL,
+        "stitched_ip": package.RTL,
         "top1": top1,
         "host_model": host_model,
         "expected": expected,
@@ -94,10 +83,10 @@ def write_driver(folder: Path, description: dict[str, Any]) -> None:
     Files of these names are replaced, others are left alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in DRIVER_FILES:
+    for name in package.DRIVER_FILES:
         shutil.copyfile(_DEPLOY / name, folder / name)
     text = json.dumps(description, indent=2) + "\n"
-    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+    (folder / package.DESCRIPTION).write_text(text, encoding="utf-8")
 
 
 def write_package(
@@ -131,11 +120,11 @@ def write_package(
         ``.bit`` with its ``.hwh`` beside it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in CONTENTS:
+    for name in package.CONTENTS:
         _remove(folder / name)
     write_driver(folder, description)
-    (folder / README).write_text(_readme(description), encoding="utf-8")
-    for source, name in ((_DEPLOY / NOTEBOOKS, NOTEBOOKS), (rtl, RTL)):
+    (folder / package.README).write_text(_readme(description), encoding="utf-8")
+    for source, name in ((_DEPLOY / package.NOTEBOOKS, package.NOTEBOOKS), (rtl, package.RTL)):
         shutil.copytree(source, folder / name, ignore=_NO_SOURCE)
     classes = outputs[:, 0]
     if not description["top1"]:
@@ -147,18 +136,20 @@ def write_package(
     }
     optional = {"features": features, "labels": labels}
     vectors |= {name: array for name, array in optional.items() if array is not None}
-    np.savez_compressed(folder / VECTORS, allow_pickle=False, **vectors)
+    np.savez_compressed(folder / package.VECTORS, allow_pickle=False, **vectors)
     if bitfile is not None:
-        (folder / BITFILE).mkdir()
+        (folder / package.BITFILE).mkdir()
         for suffix in (".bit", ".hwh"):
-            shutil.copyfile(bitfile.with_suffix(suffix), folder / BITFILE / f"finn-accel{suffix}")
+            shutil.copyfile(
+                bitfile.with_suffix(suffix), folder / package.BITFILE / f"finn-accel{suffix}"
+            )
     files = _files(folder)
     sums = "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
         for path in files
     )
-    (folder / CHECKSUMS).write_text(sums, encoding="utf-8")
-    return _archive(folder, [*files, folder / CHECKSUMS])
+    (folder / package.CHECKSUMS).write_text(sums, encoding="utf-8")
+    return _archive(folder, [*files, folder / package.CHECKSUMS])
 
 
 def _remove(path: Path) -> None:
@@ -171,7 +162,7 @@ def _remove(path: Path) -> None:
 def _files(folder: Path) -> list[Path]:
     """Return the package's own files in a fixed order."""
     found: list[Path] = []
-    for name in CONTENTS:
+    for name in package.CONTENTS:
         path = folder / name
         found += path.rglob("*") if path.is_dir() else [path]
     return sorted(path for path in found if path.is_file())
@@ -194,6 +185,7 @@ def _archive(folder: Path, files: list[Path]) -> Path:
 def _readme(description: dict[str, Any]) -> str:
     """Return the text that says what a package is and how to use it."""
     board, clock = description["board"], description["fclk_mhz"]
+    bitfile, rtl = package.BITFILE, package.RTL
     expected = description["expected"]
     cycles = ""
     if expected:
@@ -217,13 +209,13 @@ Copy the zip to the board and unpack it, then, as root in PYNQ's Python environm
 
 `python driver.py --help` lists all options; `notebooks/board.ipynb` does the same in Jupyter.
 
-The bitfile is `{BITFILE}/finn-accel.bit` with `finn-accel.hwh` beside it. If they are not here, the
+The bitfile is `{bitfile}/finn-accel.bit` with `finn-accel.hwh` beside it. If they are not here, the
 package was built without Vivado: run the build folder's `vivado/build.tcl` in Vivado as its README
-describes, and copy the two files to `{BITFILE}/`.
+describes, and copy the two files to `{bitfile}/`.
 
 ## Without a board
 On a machine with the project's Python environment, `--virtual` simulates the board and the
-accelerator in it, from the sources in `{RTL}/`:
+accelerator in it, from the sources in `{rtl}/`:
 
     path/to/checkout/.venv/bin/python validate.py --virtual
 """

@@ -127,20 +127,7 @@ def _instances(rows: list[list[str]], columns: dict[str, int]) -> dict[str, dict
 def utilisation(text: str) -> dict[str, int | float]:
     """Return the resources of a whole design from a flat utilisation report.
 
-    Parameters
-    ----------
-    text
-        Of ``report_utilization``.
-
-    Returns
-    -------
-    dict
-        As an entry of `hierarchy`, and ``CARRY``, the count of carry chains' blocks.
-
-    Raises
-    ------
-    ReportError
-        A resource every report has is not in the text.
+    As an entry of `hierarchy`, and ``CARRY``, the count of carry chains' blocks.
     """
     used: dict[str, int | float] = {}
     for table in _tables(text):
