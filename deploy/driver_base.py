@@ -29,36 +29,15 @@ ERROR_POLL_S = 1e-3  # after this time a run is also checked for errors on the b
 
 
 class FINNExampleOverlay(StreamForms, Overlay):
-    """One accelerator with its DMAs.
+    """One accelerator with its DMAs, on the platform ``zynq-iodma``.
 
-    Parameters
-    ----------
-    bitfile_name
-        The ``.bit`` file; its ``.hwh`` lies beside it.
-    platform
-        ``zynq-iodma``.
-    io_shape_dict
-        FINN's description of the two streams: ``idt``, ``odt``, ``ishape_normal``,
-        ``ishape_folded``, ``ishape_packed`` and so on, one entry per stream.
-    batch_size
-        Frames the buffers hold.
-    fclk_mhz
-        Clock to set; 0 leaves the clock as it is.
-    device
-        pynq device; default the active one.
-    download
-        Whether to load the bitfile; default pynq's.
-    host_model
-        The host's part of the network, for :meth:`run` and :meth:`classify`.
-    top1
-        The accelerator gives only the class of a frame.
-    timeout_s
-        Seconds a run may take.
+    The ``.hwh`` lies beside the bitfile. `io_shape_dict` is FINN's description of the two streams:
+    ``idt``, ``odt``, ``ishape_normal``, ``ishape_folded``, ``ishape_packed`` and so on, one entry
+    per stream. `fclk_mhz` 0 leaves the clock as it is. `host_model` is the host's part of the
+    network, for :meth:`run` and :meth:`classify`; `top1` says that the accelerator gives only the
+    class of a frame; a run may take `timeout_s` seconds.
 
-    Raises
-    ------
-    DriverError
-        The bitfile is of another accelerator, or the board can't make the clock.
+    Raises `DriverError` if the bitfile is of another accelerator or the board can't make the clock.
     """
 
     def __init__(
@@ -114,14 +93,10 @@ class FINNExampleOverlay(StreamForms, Overlay):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
             raise DriverError(f"batch_size must be an integer of 1 or more, not {value!r}")
         self._batch_size = int(value)
-        self.ibuf_packed_device = [
-            allocate(shape=self.ishape_packed(i), dtype=np.uint8, target=self.device)
-            for i in range(len(self.idma))
-        ]
-        self.obuf_packed_device = [
-            allocate(shape=self.oshape_packed(i), dtype=np.uint8, target=self.device)
-            for i in range(len(self.odma))
-        ]
+        self.ibuf_packed_device, self.obuf_packed_device = (
+            [allocate(shape=shape(i), dtype=np.uint8, target=self.device) for i in range(len(dmas))]
+            for shape, dmas in ((self.ishape_packed, self.idma), (self.oshape_packed, self.odma))
+        )
 
     def copy_input_data_to_device(self, data: np.ndarray, ind: int = 0) -> None:
         """Copy packed frames, at most a batch, to the buffer the DMA reads."""
@@ -136,19 +111,10 @@ class FINNExampleOverlay(StreamForms, Overlay):
     # Running
 
     def execute_on_buffers(self, asynch: bool = False, batch_size: int | None = None) -> None:
-        """Run the frames that are in the input buffers.
+        """Run the frames in the input buffers: `batch_size` of them, default all that these hold.
 
-        Parameters
-        ----------
-        asynch
-            Return at once; :meth:`wait_until_finished` waits.
-        batch_size
-            Frames to run; default all that the buffers hold.
-
-        Raises
-        ------
-        DriverError
-            A DMA is busy, the bus gave an error, or the run took longer than `timeout_s`.
+        With `asynch` it returns at once, and :meth:`wait_until_finished` waits. `DriverError` if
+        a DMA is busy, the bus gave an error, or the run took longer than `timeout_s`.
         """
         frames = self.batch_size if batch_size is None else batch_size
         if not 0 <= frames <= self.batch_size:
@@ -170,13 +136,7 @@ class FINNExampleOverlay(StreamForms, Overlay):
             self.wait_until_finished()
 
     def wait_until_finished(self) -> None:
-        """Wait for the end of the run.
-
-        Raises
-        ------
-        DriverError
-            See :meth:`execute_on_buffers`. The accelerator is reset then and can be used again.
-        """
+        """Wait for the end of the run; after an error the accelerator is reset and usable again."""
         for dma in self.odma:
             while not self.shell.is_done(dma):
                 elapsed = self.now() - self._started
@@ -200,13 +160,7 @@ class FINNExampleOverlay(StreamForms, Overlay):
         return DriverError(f"{what}\n{story}\n{after}")
 
     def execute(self, input_npy: np.ndarray) -> np.ndarray:
-        """Run integers (frames, ...), any number of frames, and return the integers that come out.
-
-        Returns
-        -------
-        np.ndarray
-            Shape (frames, *oshape_normal[1:]).
-        """
+        """Run integers (frames, ...), any number of frames; return (frames, *oshape_normal[1:])."""
         packed = self.pack_input(self.fold_input(input_npy))
         out = np.empty((len(packed), *self.oshape_packed()[1:]), np.uint8)
         for first in range(0, len(packed), self.batch_size):
@@ -217,13 +171,7 @@ class FINNExampleOverlay(StreamForms, Overlay):
         return self.unfold_output(self.unpack_output(out))
 
     def run(self, features: np.ndarray) -> np.ndarray:
-        """Return the network's output, float32 (frames, n_out), for raw features.
-
-        Raises
-        ------
-        DriverError
-            The accelerator gives only classes, there is no host model, or see :meth:`execute`.
-        """
+        """Return the network's output, float32 (frames, n_out), for raw features."""
         host = self._host()
         if self.top1:
             raise DriverError(
@@ -271,9 +219,7 @@ class FINNExampleOverlay(StreamForms, Overlay):
         actual = float(Clocks.fclk0_mhz)
         for _ in range(CLOCK_TRIES if fclk_mhz else 0):
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # pynq warns of a clock that differs: it is checked here
+                warnings.simplefilter("ignore")  # of a clock that differs: it is checked here
                 Clocks.fclk0_mhz = wanted
             actual = float(Clocks.fclk0_mhz)
             if actual <= fclk_mhz * (1 + CLOCK_TOLERANCE):

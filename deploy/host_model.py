@@ -1,9 +1,8 @@
 """The part of a network that runs on the host: before the first and after the last integer.
 
-An accelerator takes integers and gives integers. Standardising and quantising the raw features, and
-scaling, biasing or normalising the results, is floating point and stays on the host. A build
-describes that part in a small dictionary (``host_model.json``). :class:`HostModel` executes it with
-only numpy, on the board and on the machine that verifies the build.
+Standardising and quantising the raw features, and scaling, biasing or normalising the results, is
+floating point and stays on the host. A build describes it in ``host_model.json``;
+:class:`HostModel` executes it with only numpy, on the board and where the build is verified.
 
 Arithmetic is float32, operation by operation in the order of the QONNX graph, so
 :meth:`HostModel.before` returns the integers of the graph itself. :func:`evaluate` is the only
@@ -22,6 +21,13 @@ OUTPUT_KINDS = ("logits", "probabilities", "levels", "argmax")
 
 class HostModelError(ValueError):
     """Wrong data for the host's part of the network, or a description of another format."""
+
+
+def _unknown(what: str) -> HostModelError:
+    return HostModelError(
+        f"the host model has an {what} that this code does not know: use the driver of the "
+        "accelerator's own package"
+    )
 
 
 def _round_half_up(x: np.ndarray) -> np.ndarray:
@@ -50,15 +56,7 @@ ROUNDING = {
 
 
 def level_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
-    """Return the smallest and the largest integer of a QONNX Quant.
-
-    Parameters
-    ----------
-    bits
-        Width, 1 or more. One signed bit is bipolar: the levels are -1 and +1.
-    signed, narrow
-        Attributes of the operator.
-    """
+    """Return the smallest and the largest integer of a QONNX Quant; one signed bit is -1 and +1."""
     if signed and bits == 1:
         return -1, 1
     if signed:
@@ -134,25 +132,12 @@ _CONSTANTS = ("value", "scale", "zero_point", "min", "max")
 
 
 def evaluate(op: dict, x: np.ndarray) -> np.ndarray:
-    """Return one operation of a description applied to floating point data.
+    """Return one operation of a description applied to float32 or float64 (frames, features).
 
-    Parameters
-    ----------
-    op
-        ``{"op": name, ...}`` with constants of the dtype of `x`, scalar or of shape (features,).
-    x
-        Shape (frames, features), float32 or float64; the result has the same precision.
-
-    Raises
-    ------
-    HostModelError
-        The operation is not known.
+    `op` has constants of the dtype of `x`, scalar or of shape (features,); the result has it too.
     """
     if op["op"] not in _EVALUATE:
-        raise HostModelError(
-            f"the host model has an operation '{op['op']}' that this code does not know: use the "
-            "driver of the accelerator's own package"
-        )
+        raise _unknown(f"operation '{op['op']}'")
     return _EVALUATE[op["op"]](op, x)
 
 
@@ -169,8 +154,8 @@ class HostModel:
 
     Attributes
     ----------
-    input_name, input_shape
-        Name of the model's input and the shape of one frame, without the batch.
+    input_shape
+        Of one frame, without the batch.
     n_in, n_out
         Integers per frame into and out of the accelerator.
     input_datatype, output_datatype
@@ -178,7 +163,7 @@ class HostModel:
     kind
         The kind of output of :meth:`after`: one of ``OUTPUT_KINDS``.
     feature_names, class_names
-        From the model file; empty if it has no names.
+        Empty if the model file has none.
     """
 
     def __init__(self, description: dict) -> None:
@@ -209,12 +194,10 @@ class HostModel:
             raise HostModelError(
                 f"this is not a host model description: {error!r}; give a build's host_model.json"
             ) from error
-        if unknown or self.kind not in OUTPUT_KINDS:
-            what = f"operation '{unknown[0]}'" if unknown else f"output kind '{self.kind}'"
-            raise HostModelError(
-                f"the host model has an {what} that this code does not know: use the driver of "
-                "the accelerator's own package"
-            )
+        if unknown:
+            raise _unknown(f"operation '{unknown[0]}'")
+        if self.kind not in OUTPUT_KINDS:
+            raise _unknown(f"output kind '{self.kind}'")
         self.feature_names: tuple[str, ...] = tuple(description.get("feature_names") or ())
         self.class_names: tuple[str, ...] = tuple(description.get("class_names") or ())
         self._description = description
@@ -241,22 +224,10 @@ class HostModel:
         return self._description
 
     def before(self, x: np.ndarray) -> np.ndarray:
-        """Return the integers the accelerator takes for a batch of raw frames.
+        """Return the integers, int64 (frames, n_in), that the accelerator takes for raw frames.
 
-        Parameters
-        ----------
-        x
-            Shape (frames, *input_shape) or (frames, n_in); any real type, taken as float32.
-
-        Returns
-        -------
-        np.ndarray
-            int64, shape (frames, n_in).
-
-        Raises
-        ------
-        HostModelError
-            The shape or type is wrong, or a value is NaN or outside the model's input type.
+        `x` is (frames, *input_shape) or (frames, n_in) of any real type, taken as float32.
+        `HostModelError` if shape or type is wrong, or a value NaN or outside the input's type.
         """
         y = self._front(x)
         with np.errstate(invalid="ignore", over="ignore"):  # NaN is an error below
@@ -272,35 +243,17 @@ class HostModel:
         return codes.astype(np.int64) // self._codes["divisor"] + self._codes["zero_point"]
 
     def after(self, y: np.ndarray) -> np.ndarray:
-        """Return the network's output for a batch of integers from the accelerator.
+        """Return the network's output for integers (frames, n_out) from the accelerator.
 
-        Parameters
-        ----------
-        y
-            Shape (frames, n_out), integers (an integer type, or floats without a fraction).
-
-        Returns
-        -------
-        np.ndarray
-            float32, shape (frames, n_out); for the kind ``argmax`` shape (frames, 1).
+        float32 (frames, n_out); for the kind ``argmax`` (frames, 1).
         """
         return self._back(y, for_class=False)
 
     def classify(self, y: np.ndarray) -> np.ndarray:
-        """Return the class of each frame from the accelerator's integers.
+        """Return the class, int64 (frames,), from the accelerator's integers (frames, n_out).
 
         The largest output is the class, the first of several equal ones. With a single output
         the class is 1 where that output is positive before a final sigmoid, else 0.
-
-        Parameters
-        ----------
-        y
-            Shape (frames, n_out), integers.
-
-        Returns
-        -------
-        np.ndarray
-            int64, shape (frames,).
         """
         z = self._back(y, for_class=True)
         if self.n_out == 1:

@@ -47,25 +47,17 @@ def _random_input(overlay: object, frames: int) -> np.ndarray:
 
 
 def timing(overlay: object, single: dict, batch: dict, port_bytes: int) -> dict:
-    """Return the accelerator's own latency and interval, and what the shell adds to them.
+    """Return the accelerator's own latency and interval, and what the shell adds, in clock cycles.
 
-    Parameters
-    ----------
-    single, batch
-        ``counters`` of a run of one frame and of a run of many, with ``cycles``, the run's length.
-    port_bytes
-        Bytes that the memory port moves in a cycle.
+    `single` and `batch` are ``counters`` of a run of one frame and of a run of many, with
+    ``cycles``, the run's length; the memory port moves `port_bytes` in a cycle.
 
-    Returns
-    -------
-    dict
-        In clock cycles. ``latency_cycles``: a single frame, from its first beat into the
-        accelerator to its last beat out. ``interval_cycles``: from frame to frame.
-        ``pace_set_by`` says whether that interval is the accelerator's own (``accelerator``) or
-        whether the memory port could not keep it busy (``memory port``). In the second case it is
-        the number of beats that a frame takes, and the accelerator's own interval is not shorter.
-        ``shell_latency_cycles`` and ``shell_interval_cycles`` are what register accesses, reads,
-        writes and the port's limit add. The sums are what a user waits for.
+    ``latency_cycles``: a single frame, from its first beat into the accelerator to its last beat
+    out. ``interval_cycles``: from frame to frame. ``pace_set_by`` says whether that interval is the
+    accelerator's own (``accelerator``) or the memory port could not keep it busy (``memory port``):
+    then it is the number of beats that a frame takes, and the accelerator's own is not shorter.
+    ``shell_latency_cycles`` and ``shell_interval_cycles`` are what register accesses, reads, writes
+    and the port's limit add. The sums are what a user waits for.
     """
     latency = single["latency_last_cycles"]
     own = pace(overlay, batch, port_bytes)
@@ -107,23 +99,15 @@ def _one_frame(overlay: object, repeats: int, warmup: int) -> tuple[np.ndarray, 
 def throughput_test(
     overlay: object, *, repeats: int = 20, warmup: int = 3, description: dict | None = None
 ) -> dict:
-    """Run full batches of random input and return what was measured.
+    """Run full batches of random input and return what was measured, times being the median run's.
 
-    Parameters
-    ----------
-    repeats, warmup
-        The number of runs that are timed, and of runs before them that are not. The metrics are
-        those of the median run.
-
-    Returns
-    -------
-    dict
-        FINN's keys; ``runtime_percentiles[ms]``; the keys of :func:`timing`; ``built``, latency and
-        interval as the build measured them; ``accelerator``, its own counts of the last run in
-        clock cycles; ``shell_cycles``, the cycles of the median run in which the accelerator did
-        not work: register accesses, the first read and the last write; ``power[W]`` where the
-        board has sensors. Steps on the host are timed with its clock, runs with the overlay's.
+    The dict has FINN's keys; ``runtime_percentiles[ms]``; the keys of :func:`timing`; ``built``,
+    latency and interval as the build measured them; ``accelerator``, its own counts of the last run
+    in clock cycles; ``shell_cycles``, the cycles of the median run in which the accelerator did not
+    work: register accesses, the first read and the last write; ``power[W]`` where the board has
+    sensors. Steps on the host are timed with its clock, runs with the overlay's.
     """
+    description = description or {}
     frames = overlay.batch_size
     steps = {}
 
@@ -156,9 +140,9 @@ def throughput_test(
     }
     if counters:
         if frames > 1 and "latency_last_cycles" in single:
-            shell = (description or {}).get("shell", ZYNQ_7000)
+            shell = description.get("shell", ZYNQ_7000)
             result |= timing(overlay, single, batch, shell["word_bytes"])
-        result["built"] = _built(description)
+        result["built"] = description.get("expected", {})
         result["accelerator"] = counters
         result["shell_cycles"] = batch["cycles"] - counters["span_cycles"]
     power = power_test(overlay)
@@ -172,12 +156,10 @@ def latency_test(
 ) -> dict:
     """Run single frames and return the time of one, from the start to the result in memory.
 
-    Returns
-    -------
-    dict
-        ``latency[ms]`` (median), ``latency_percentiles[ms]``, ``latency_cycles`` of the accelerator
-        and ``shell_latency_cycles`` beside it, ``built``, ``accelerator`` and ``shell_cycles``.
+    ``latency[ms]`` (median), ``latency_percentiles[ms]``, ``latency_cycles`` of the accelerator
+    and ``shell_latency_cycles`` beside it, ``built``, ``accelerator`` and ``shell_cycles``.
     """
+    description = description or {}
     seconds, single = _one_frame(overlay, repeats, warmup)
     cycles = single.pop("cycles")
     result = {
@@ -188,41 +170,26 @@ def latency_test(
     if single:
         result["latency_cycles"] = single["latency_last_cycles"]
         result["shell_latency_cycles"] = cycles - single["latency_last_cycles"]
-        result["built"] = _built(description)
+        result["built"] = description.get("expected", {})
         result["accelerator"] = single
         result["shell_cycles"] = cycles - single["span_cycles"]
     return result
 
 
-def _conditions(overlay: object, repeats: int, description: dict | None) -> dict:
+def _conditions(overlay: object, repeats: int, description: dict) -> dict:
     """Return under which conditions a test measures."""
     return {
         "fclk[mhz]": overlay.fclk_mhz,
-        "fclk_built[mhz]": (description or {}).get("fclk_mhz", overlay.fclk_mhz),
+        "fclk_built[mhz]": description.get("fclk_mhz", overlay.fclk_mhz),
         "repeats": repeats,
         "simulated": hasattr(overlay.device, "now"),
     }
 
 
-def _built(description: dict | None) -> dict:
-    return (description or {}).get("expected", {})
-
-
 def power_test(overlay: object, *, seconds: float = 1.0) -> dict:
-    """Return the power of each rail that has a sensor, with the accelerator idle and at work.
+    """Return by rail the mean power in W, ``idle`` and ``active``, each sampled for `seconds`.
 
-    Parameters
-    ----------
-    overlay
-        With a full batch in its buffers.
-    seconds
-        Time to sample for, once idle and once at work.
-
-    Returns
-    -------
-    dict
-        By rail: ``idle`` and ``active``, means in W. Empty on a board without such sensors, for
-        example PYNQ-Z1 and PYNQ-Z2.
+    The buffers must hold a full batch. Empty without sensors, as on PYNQ-Z1 and PYNQ-Z2.
     """
     from pynq import get_rails
 

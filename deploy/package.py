@@ -16,16 +16,9 @@ else:  # beside this file, as on the board
 __all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
 
 DRIVER_FILES = (
-    "driver.py",
-    "driver_base.py",
-    "host_model.py",
-    "measure.py",
-    "package.py",
-    "packing.py",
-    "registers.py",
-    "stream_forms.py",
-    "validate.py",
-)
+    "driver.py", "driver_base.py", "host_model.py", "measure.py", "package.py", "packing.py",
+    "registers.py", "stream_forms.py", "validate.py",
+)  # fmt: skip
 DESCRIPTION = "overlay.json"
 README = "README.md"
 VECTORS = "validation.npz"
@@ -45,25 +38,7 @@ _KEYS = (
 
 
 class Package:
-    """One deployment package.
-
-    Parameters
-    ----------
-    folder
-        The one with ``overlay.json``.
-
-    Attributes
-    ----------
-    description
-        Content of ``overlay.json``.
-    host_model
-        The host's part of the network.
-
-    Raises
-    ------
-    DriverError
-        The folder is not a package, or one of another format.
-    """
+    """One deployment package: the folder with ``overlay.json``, whose content is `description`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
@@ -96,18 +71,7 @@ class Package:
             raise DriverError(f"{path}: {error}") from error
 
     def check_files(self) -> int:
-        """Compare every file of ``SHA256SUMS`` with its checksum.
-
-        Returns
-        -------
-        int
-            The number of files.
-
-        Raises
-        ------
-        DriverError
-            A file is missing or has changed.
-        """
+        """Compare every file of ``SHA256SUMS`` with its checksum and return their number."""
         try:
             lines = (self.folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
         except OSError as error:
@@ -133,24 +97,9 @@ class Package:
     ) -> object:
         """Return the overlay, a ``FINNExampleOverlay``, ready to run.
 
-        Parameters
-        ----------
-        bitfile
-            Default ``bitfile/finn-accel.bit`` of the package.
-        platform
-            Default the description's.
-        batch_size, timeout_s
-            See ``FINNExampleOverlay``.
-        device
-            Index of the pynq device.
-        virtual
-            Simulate the board, on a machine where the project is installed. A text says how its
-            memory behaves, for example ``latency=200,ready=0.5`` or ``read_error=slverr``.
-
-        Raises
-        ------
-        DriverError
-            There is no bitfile, no such device, or nothing to simulate.
+        Defaults are the package's own bitfile and platform; `device` is the index of the pynq
+        device. `virtual` simulates the board, where the project is installed; a text says how its
+        memory behaves, for example ``latency=200,ready=0.5`` or ``read_error=slverr``.
         """
         # pynq gives this warning at each start, and a user can't do anything about it.
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")

@@ -47,15 +47,7 @@ def value_range(bits: int, signed: bool) -> tuple[int, int]:
 
 
 def bipolar_bits(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return the bits that stand for bipolar values: 0 for -1, and 1 for 1.
-
-    Raises
-    ------
-    TypeError
-        `values` are not integers.
-    ValueError
-        A value is neither -1 nor 1.
-    """
+    """Return the bits that stand for bipolar integers: 0 for -1, and 1 for 1."""
     array = np.asarray(values)
     _check_integers(array)
     bits: npt.NDArray[np.bool_] = array == 1
@@ -75,28 +67,11 @@ def bipolar_values(bits: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
 
 
 def pack(values: npt.ArrayLike, bits: int, signed: bool) -> npt.NDArray[np.uint8]:
-    """Pack integers into the bytes of stream beats.
+    """Pack integers (n, elems), one row per stream beat, into the bytes of the beats.
 
-    Parameters
-    ----------
-    values
-        Integers (n, elems), one row per beat.
-    bits
-        Width of one element, 1 to 64.
-    signed
-        Elements are two's complement.
-
-    Returns
-    -------
-    numpy.ndarray
-        Bytes (n, ceil(elems * bits / 8)), uint8, least significant first; padding bits are 0.
-
-    Raises
-    ------
-    TypeError
-        `values` are not integers.
-    ValueError
-        `values` are not of two dimensions, or one does not fit `bits` bits.
+    Elements have 1 to 64 bits, two's complement if `signed`. The bytes, uint8
+    (n, ceil(elems * bits / 8)), are least significant first; padding bits are 0. Raises `TypeError`
+    for other than integers, `ValueError` for another shape or a value that does not fit.
     """
     array = np.asarray(values)
     _check_integers(array)
@@ -140,14 +115,8 @@ class Packer:
     makes them 0 to 2^bits - 1, so one search for the greatest byte checks both ends of the range. A
     multiplication moves the elements of a little-endian word into its highest byte; the products
     below it do not overlap. The bias inverts only the sign bits, and they are inverted back at the
-    end. The packer keeps its working memory, so use one packer per thread.
-
-    Parameters
-    ----------
-    shape
-        Shape of the values: that of the beats in any number of dimensions, and their elements.
-    bits, signed
-        As for `pack`.
+    end. The packer keeps its working memory, so use one packer per thread. `shape` is that of the
+    beats in any number of dimensions, and their elements.
     """
 
     def __init__(self, shape: tuple[int, ...], bits: int, signed: bool) -> None:
@@ -194,28 +163,10 @@ class Packer:
 def unpack(
     data: npt.NDArray[np.uint8], elems: int, bits: int, signed: bool
 ) -> npt.NDArray[np.signedinteger | np.unsignedinteger]:
-    """Unpack the bytes of stream beats into integers: the inverse of `pack`.
+    """Unpack the bytes of stream beats into integers (n, elems): the inverse of `pack`.
 
-    Parameters
-    ----------
-    data
-        Bytes (n, ceil(elems * bits / 8)), uint8; padding bits are ignored.
-    elems
-        Elements per beat.
-    bits
-        Width of one element, 1 to 64.
-    signed
-        Elements are two's complement.
-
-    Returns
-    -------
-    numpy.ndarray
-        Integers (n, elems) of the smallest of numpy's types that holds `bits` bits.
-
-    Raises
-    ------
-    ValueError
-        `data` are not uint8 of that shape.
+    Padding bits of `data`, uint8 (n, ceil(elems * bits / 8)), are ignored. The integers are of the
+    smallest of numpy's types that holds `bits` bits.
     """
     _check_bits(bits)
     array = np.asarray(data)

@@ -39,27 +39,13 @@ class DriverError(Exception):
 
 
 class Shell:
-    """The register blocks of one accelerator.
-
-    Parameters
-    ----------
-    idma, odma
-        Input and output DMAs.
-    control
-        The block ``control0``; None for a bitfile made by FINN, which does not have it.
-    """
+    """The register blocks of one accelerator; a bitfile made by FINN has no `control`."""
 
     def __init__(self, idma: Sequence, odma: Sequence, control: object = None) -> None:
         self.idma, self.odma, self.control = idma, odma, control
 
     def check(self, in_bytes: Sequence[int], out_bytes: Sequence[int]) -> None:
-        """Check that the blocks are those of an accelerator with these bytes per frame.
-
-        Raises
-        ------
-        DriverError
-            They are not.
-        """
+        """Check that the blocks are those of an accelerator with these bytes per frame."""
         if self.control is None:
             return
         if self.control.read(IDENTITY_AT) != IDENTITY:
@@ -105,18 +91,7 @@ class Shell:
             self.control.write(CONTROL, CLEAR_METER)
 
     def soft_reset(self, now: Callable[[], float]) -> None:
-        """Reset the DMAs and the accelerator to their state after power-on.
-
-        Parameters
-        ----------
-        now
-            Returns the time in seconds.
-
-        Raises
-        ------
-        DriverError
-            The memory bus does not answer; only loading the bitfile again helps.
-        """
+        """Reset DMAs and accelerator to their state after power-on; `now` returns seconds."""
         if self.control is None:
             raise DriverError(
                 "this bitfile has no control0, which resets it: load the bitfile again"

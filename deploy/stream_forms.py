@@ -6,6 +6,7 @@ Needs only numpy and runs on Python 3.10.
 from __future__ import annotations
 
 import re
+from functools import partialmethod
 
 import numpy as np
 
@@ -26,11 +27,6 @@ def parse_datatype(name: str) -> tuple[int, bool]:
     """Return bits and signedness of a QONNX integer type such as ``UINT4`` or ``INT20``.
 
     An element of a stream is meant: a BIPOLAR one is an unsigned bit, 0 for -1 and 1 for 1.
-
-    Raises
-    ------
-    DriverError
-        It is not such a type.
     """
     known = {BIPOLAR: (1, False), "BINARY": (1, False), "TERNARY": (2, True)}
     if name in known:
@@ -46,11 +42,6 @@ class StreamForms:
 
     A batch has three forms: *normal*, integers (frames, ...) as the network sees them; *folded*,
     integers (frames, beats, elements per beat); *packed*, bytes (frames, beats, bytes per beat).
-
-    Attributes
-    ----------
-    batch_size
-        Frames of the shapes that are returned.
     """
 
     batch_size: int
@@ -71,44 +62,22 @@ class StreamForms:
             return -1, 1
         return value_range(*parse_datatype(self.idt(ind)))
 
-    def _shape(self, key: str, ind: int) -> tuple[int, ...]:
+    def _shape(self, key: str, ind: int = 0) -> tuple[int, ...]:
         return (self.batch_size, *self._io_shape_dict[key][ind][1:])
 
-    def ishape_normal(self, ind: int = 0) -> tuple[int, ...]:
-        """Return the shape of a batch as the network sees it."""
-        return self._shape("ishape_normal", ind)
-
-    def oshape_normal(self, ind: int = 0) -> tuple[int, ...]:
-        """Return the shape of a batch of results as the network sees it."""
-        return self._shape("oshape_normal", ind)
-
-    def ishape_folded(self, ind: int = 0) -> tuple[int, ...]:
-        """Return (batch, beats, elements per beat)."""
-        return self._shape("ishape_folded", ind)
-
-    def oshape_folded(self, ind: int = 0) -> tuple[int, ...]:
-        """Return (batch, beats, elements per beat)."""
-        return self._shape("oshape_folded", ind)
-
-    def ishape_packed(self, ind: int = 0) -> tuple[int, ...]:
-        """Return (batch, beats, bytes per beat)."""
-        return self._shape("ishape_packed", ind)
-
-    def oshape_packed(self, ind: int = 0) -> tuple[int, ...]:
-        """Return (batch, beats, bytes per beat)."""
-        return self._shape("oshape_packed", ind)
+    # Shapes of a batch: as the network sees it, by beats and elements, by beats and bytes.
+    ishape_normal = partialmethod(_shape, "ishape_normal")
+    oshape_normal = partialmethod(_shape, "oshape_normal")
+    ishape_folded = partialmethod(_shape, "ishape_folded")
+    oshape_folded = partialmethod(_shape, "oshape_folded")
+    ishape_packed = partialmethod(_shape, "ishape_packed")
+    oshape_packed = partialmethod(_shape, "oshape_packed")
 
     def _frame_bytes(self, key: str) -> list[int]:
         return [int(np.prod(shape[1:])) for shape in self._io_shape_dict[key]]
 
     def fold_input(self, ibuf_normal: np.ndarray, ind: int = 0) -> np.ndarray:
-        """Reshape a batch of integers into beats.
-
-        Raises
-        ------
-        DriverError
-            Its shape or type is wrong, or a value is not of the input's type.
-        """
+        """Reshape a batch of integers into beats; `DriverError` if they are not the input's."""
         data = np.asarray(ibuf_normal)
         expected = self.ishape_normal(ind)[1:]
         if data.ndim < 2 or data.shape[1:] != expected or not len(data):

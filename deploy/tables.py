@@ -46,15 +46,9 @@ _LABELS = ("label", "class")
 
 # What numpy.load lets through of its own, zipfile's and zlib's errors on a file that is not .npz.
 _UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    MemoryError,
-    RuntimeError,
-    zipfile.BadZipFile,
+    OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile,
     zlib.error,
-)
+)  # fmt: skip
 
 Where = Callable[[int], str]
 """Says where row i is in its file, for messages."""
@@ -62,13 +56,7 @@ Where = Callable[[int], str]
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """Mean and standard deviation of the training data, recorded with a file.
-
-    Attributes
-    ----------
-    mean, scale : (n_features,) float32
-        In the units of the raw features; `scale` is positive.
-    """
+    """Mean and positive standard deviation of the raw training data, float32 (n_features,) each."""
 
     mean: np.ndarray
     scale: np.ndarray
@@ -84,18 +72,12 @@ class Table:
 
     Attributes
     ----------
-    name : str
-        Name of the file without its ending.
     source : str
         One sentence for people: what the file says of itself, else its name and checksum.
     x : (n, n_features) float32
         Raw, finite features.
     y : (n,) int64
         Index in `class_names`.
-    feature_names, class_names : tuple of str
-        In the order of the columns, and of the label indices.
-    scaler : Scaler or None
-        The one recorded in the file.
     parts : tuple of 3 int or None
         Numbers of rows of training, validation and test set, which lie in `x` in that order;
         None if the file has no splits, or if only the rows to measure on were read.
@@ -121,23 +103,16 @@ def read_table(
     class_names: Sequence[str] | None = None,
     test_only: bool = False,
 ) -> Table:
-    """Read and check a user's file.
+    """Read and check a user's ``.npz`` or ``.csv``; `UserError` names the row or column at fault.
 
     Parameters
     ----------
-    path : Path
-        Ends in ``.npz`` or ``.csv``.
     feature_names, class_names : sequence of str or None
         What a model expects, in its order; columns and labels are found by their names. Further
         columns are left out; a wanted class need not have a row. None: as in the file.
     test_only : bool
         Return only rows to measure on: the test set if the file has splits, which may then be all
         it holds, else every row in its own order.
-
-    Raises
-    ------
-    UserError
-        The file can't be read, or what it holds is not as described above; row or column is named.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -216,7 +191,8 @@ def _read_npz(
         part = int(np.searchsorted(starts, row, side="right")) - 1
         return f"{path}, row {row - starts[part]} of {keys[part]} (counted from 0)"
 
-    source = _text(arrays, "source", path) or source
+    said = _single(arrays, "source", "U", "one text, or none", path)
+    source = " ".join((said or "").split()) or source
     names, note = _npz_features(arrays, xs[0].shape[1], path, feature_names)
     source += note
     classes = class_names
@@ -242,7 +218,7 @@ def _read_npz(
         class_names=classes,
         scaler=scaler,
         parts=parts,
-        surrogate=_flag(arrays, "surrogate", path),
+        surrogate=bool(_single(arrays, "surrogate", "b", "True or False", path)),
     )
     return table, lambda row: where(skipped + row)
 
@@ -300,28 +276,18 @@ def _npz_scaler(
     return Scaler(*checked)
 
 
-def _text(arrays: Mapping[str, np.ndarray], key: str, path: Path) -> str:
-    """Return a single text, in one line; empty where there is none."""
+def _single(
+    arrays: Mapping[str, np.ndarray], key: str, kind: str, expected: str, path: Path
+) -> Any:
+    """Return the one value of an array; None where there is no such array."""
     value = arrays.get(key)
     if value is None:
-        return ""
-    if value.size != 1 or value.dtype.kind != "U":
+        return None
+    if value.size != 1 or value.dtype.kind != kind:
         raise UserError(
-            f"{path}: {key} is {value.dtype} of shape {value.shape}; expected one text, or none."
+            f"{path}: {key} is {value.dtype} of shape {value.shape}; expected {expected}."
         )
-    return " ".join(str(value.item()).split())
-
-
-def _flag(arrays: Mapping[str, np.ndarray], key: str, path: Path) -> bool:
-    """Return a single truth value; False where there is none."""
-    value = arrays.get(key)
-    if value is None:
-        return False
-    if value.size != 1 or value.dtype.kind != "b":
-        raise UserError(
-            f"{path}: {key} is {value.dtype} of shape {value.shape}; expected True or False."
-        )
-    return bool(value.item())
+    return value.item()
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -570,28 +536,11 @@ def _check_features(x: np.ndarray, names: Sequence[str], where: Where) -> np.nda
 def _check_labels(
     values: np.ndarray, class_names: Sequence[str] | None, where: Where
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return labels as class indices, with the names of the classes.
+    """Return labels as class indices, int64 (n,), with the names of the classes.
 
-    Integers are indices counted from 0. Texts are names of classes; texts that are all integers
-    count as integers unless they are all among the given names.
-
-    Parameters
-    ----------
-    values : (n,) array
-        Integers (of any type, whole floats too) or texts.
-    class_names : sequence of str or None
-        The allowed classes. None: the texts in alphabetical order, or "0", "1", ... up to the
-        largest integer.
-
-    Returns
-    -------
-    y : (n,) int64
-    class_names : tuple of str
-
-    Raises
-    ------
-    UserError
-        A label is empty, not an integer, or not allowed: its row, value and what is allowed.
+    Integers (whole floats too) are indices counted from 0. Texts are names of classes; texts that
+    are all integers count as integers unless they are all among the given names. Without names
+    these are the texts in alphabetical order, or "0", "1", ... up to the largest integer.
     """
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")

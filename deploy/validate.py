@@ -33,20 +33,12 @@ __all__ = ["main", "validate"]
 def validate(package: Package, overlay: object) -> dict:
     """Run the test vectors and compare.
 
-    Returns
-    -------
-    dict
-        ``frames``; ``features``, the number of them that have raw features too;
-        ``input_mismatches``, frames with raw features whose integers into the accelerator differ
-        from those of the build; ``mismatches``, frames whose integers out of the accelerator
-        differ; ``class_mismatches``; ``latency_cycles``, ``interval_cycles`` and ``pace_set_by`` of
-        the accelerator, see ``measure.timing``; ``accelerator``, its own counts of the last batch
-        in clock cycles; ``built``, latency and interval from the build's simulation.
-
-    Raises
-    ------
-    DriverError
-        There are no test vectors, or a run did not end.
+    ``frames``; ``features``, the number of them that have raw features too; ``input_mismatches``,
+    frames with raw features whose integers into the accelerator differ from those of the build;
+    ``mismatches``, frames whose integers out of the accelerator differ; ``class_mismatches``;
+    ``latency_cycles``, ``interval_cycles`` and ``pace_set_by`` of the accelerator, see
+    ``measure.timing``; ``accelerator``, its own counts of the last batch in clock cycles;
+    ``built``, latency and interval from the build's simulation.
     """
     path = package.folder / VECTORS
     try:

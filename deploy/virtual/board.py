@@ -51,25 +51,10 @@ class _Buffer(PynqBuffer):
 
 
 class VirtualBoard(Device):
-    """A simulated board as a pynq device.
+    """A simulated board as a pynq device; `simulator` is the simulation itself.
 
-    Parameters
-    ----------
-    library
-        See `ShellSimulator`.
-    ps_type
-        ``zynq_7000`` or ``zynq_ultrascale``.
-    memory_bytes
-        Memory for buffers.
-    conditions
-        How memory behaves.
-    run_dir
-        Folder that the accelerator's data files are relative to.
-
-    Attributes
-    ----------
-    simulator
-        The simulation itself, for faults on the bus and for its counts.
+    `library` and `run_dir` are as for `ShellSimulator`, `ps_type` is a key of ``PROCESSORS``, and
+    buffers have `memory_bytes` in all.
     """
 
     _probe_priority_ = 9000
@@ -181,13 +166,8 @@ class VirtualBoard(Device):
                 f"the virtual board's memory of {len(self.simulator.memory)} bytes has no room for "
                 f"a buffer of {size} bytes: make the batch smaller, or memory_bytes larger"
             )
-        buffer = _Buffer(
-            shape,
-            dtype,
-            device=self,
-            device_address=self.simulator.base + offset,
-            bo=offset,
-        )
+        address = self.simulator.base + offset
+        buffer = _Buffer(shape, dtype, device=self, device_address=address, bo=offset)
         np.asarray(buffer).fill(0)
         weakref.finalize(buffer, self._release, offset, room)
         return buffer
@@ -257,14 +237,8 @@ def _ip(name: str, address: int) -> dict:
         "fullpath": name,
         "phys_addr": address,
         "addr_range": _RANGE,
-        "parameters": {},
-        "registers": {},
-        "gpio": {},
-        "interrupts": {},
-        "state": None,
-        "device": None,
-        "driver": None,
+        **{key: {} for key in ("parameters", "registers", "gpio", "interrupts")},
+        **dict.fromkeys(("state", "device", "driver", "bdtype")),
         "mem_id": "s_axi_control",
         "memtype": "REGISTER",
-        "bdtype": None,
     }

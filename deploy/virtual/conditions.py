@@ -17,8 +17,6 @@ class Conditions(MemoryTiming):
 
     Attributes
     ----------
-    latency, jitter, ready, valid
-        See `MemoryTiming`.
     seed
         Of all that is random.
     read_error, write_error
@@ -41,11 +39,6 @@ class Conditions(MemoryTiming):
 
         For example ``latency=200,jitter=100,ready=0.3,valid=0.5,seed=7``,
         ``read_error=slverr`` or ``write_error=decerr@4096``; ``hang`` has no value.
-
-        Raises
-        ------
-        VirtualBoardError
-            A name or value that is not understood.
         """
         values: dict[str, object] = {}
         for pair in filter(None, (part.strip() for part in text.split(","))):

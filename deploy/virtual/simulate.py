@@ -34,21 +34,8 @@ def simulate_package(
 ) -> VirtualBoard:
     """Return a board with the accelerator of a deployment package, compiled if need be.
 
-    Parameters
-    ----------
-    folder
-        The package; the description says where in it the accelerator's sources lie.
-    description
-        Of the package.
-    conditions
-        How memory behaves, see `Conditions.parse`.
-    compile_shell
-        Default the one that is installed.
-
-    Raises
-    ------
-    VirtualBoardError
-        The accelerator's sources or the compiler are missing, or the conditions are not understood.
+    `conditions` are as for `Conditions.parse`; `compile_shell` is by default the one installed.
+    Raises `VirtualBoardError` if the accelerator's sources or the compiler are missing.
     """
     wanted = Conditions.parse(conditions)
     sources = (folder / description["stitched_ip"]).resolve()

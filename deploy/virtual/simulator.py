@@ -57,26 +57,14 @@ class ShellSimulator:
 
     Parameters
     ----------
-    library
-        Shared object of the shell with its accelerator.
     memory_bytes
-        Size of memory; an access outside it gets DECERR.
+        Size of `memory`, which the simulation shares; an access outside it gets DECERR.
     base
         First address of memory.
     seed
         Of all that is random: timing, and what registers hold before reset.
     run_dir
         Folder that the accelerator's data files are relative to; default the current one.
-
-    Attributes
-    ----------
-    memory
-        uint8 (memory_bytes,), shared with the simulation.
-
-    Raises
-    ------
-    VirtualBoardError
-        The board did not start: a file that the accelerator reads is missing.
     """
 
     def __init__(
@@ -165,19 +153,11 @@ class ShellSimulator:
         return self._access(False, slave, address, 0, **how)
 
     def write(self, slave: int, address: int, value: int, **how: int) -> None:
-        """Write a register.
+        """Write a register; `VirtualBoardError` if there is no answer, or one with an error.
 
-        Parameters
-        ----------
-        how
-            ``strobe``, default all four bytes; ``data_delay``, ``address_delay`` and
-            ``response_delay``: cycles that hold back the data, the address, and the acceptance of
-            the response; ``patience``: cycles to wait for the response, default 10,000.
-
-        Raises
-        ------
-        VirtualBoardError
-            There is no answer, or one with an error.
+        `how`: ``strobe``, default all four bytes; ``data_delay``, ``address_delay`` and
+        ``response_delay``: cycles that hold back the data, the address, and the acceptance of
+        the response; ``patience``: cycles to wait for the response, default 10,000.
         """
         self._access(True, slave, address, value, **how)
 

@@ -37,25 +37,14 @@ def compile_shell(
     Parameters
     ----------
     accelerator_sources
-        Verilog and SystemVerilog of the accelerator, packages first. Files of the shell itself
-        can be among them.
+        Packages first. Files of the shell itself can be among them.
     build_dir
         Folder for everything that is generated. A library that was made there from the same
-        sources is used again.
+        sources and tools, whose digest is in its name, is used again.
     runtime_sizes
         See `finn_builds.shell.top.shell_files`.
     compiling
         Called before compiling starts; not called if a library is used again.
-
-    Returns
-    -------
-    pathlib.Path
-        The shared object, named after a digest of all its sources and tools.
-
-    Raises
-    ------
-    finn_builds.tools.ToolError
-        g++ or Verilator is missing, or does not accept a source.
     """
     tools.require("g++")
     build_dir = build_dir.resolve()
@@ -109,17 +98,7 @@ def compile_for_virtual_board(
 ) -> Path:
     """Compile the shell of a deployment package: the entry point of `deploy.virtual.simulate`.
 
-    Parameters
-    ----------
-    shell
-        Attributes of a `ShellSpec`.
-    accelerator_sources, build_dir, compiling
-        As for `compile_shell`.
-
-    Raises
-    ------
-    VirtualBoardError
-        A program is missing, or the shell is larger than allowed.
+    `shell` are attributes of a `ShellSpec`. A missing program is a `VirtualBoardError`.
     """
     try:
         return compile_shell(

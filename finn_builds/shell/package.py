@@ -13,19 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deploy import package
 from deploy.host_model import HostModel
-from deploy.package import (
-    BITFILE,
-    CHECKSUMS,
-    CONTENTS,
-    DESCRIPTION,
-    DRIVER_FILES,
-    FORMAT_VERSION,
-    NOTEBOOKS,
-    README,
-    RTL,
-    VECTORS,
-)
 from finn_builds.config.boards import Board
 from finn_builds.shell.spec import ShellSpec
 
@@ -46,16 +35,8 @@ def overlay_description(
 ) -> dict[str, Any]:
     """Return the content of ``overlay.json``, which the driver reads.
 
-    Parameters
-    ----------
-    accelerator
-        ``accelerator.json`` of the build: ``top``, ``clock_ns`` and the two streams.
-    host_model
-        ``host_model.json`` of the build.
-    top1
-        The accelerator gives the class of a frame instead of the network's integers.
-    expected
-        ``latency_cycles`` and ``interval_cycles`` as measured in the build.
+    `accelerator` and `host_model` are the content of the build's files of these names; `expected`
+    are ``latency_cycles`` and ``interval_cycles`` as measured in the build.
     """
     into, out = accelerator["input"], accelerator["output"]
     expected = expected or {}
@@ -81,7 +62,7 @@ def overlay_description(
     shapes |= {"input_dma_name": ["idma0"], "output_dma_name": ["odma0"]}
     shapes |= {"number_of_external_weights": 0, "num_inputs": 1, "num_outputs": 1}
     return {
-        "version": FORMAT_VERSION,
+        "version": package.FORMAT_VERSION,
         "name": name,
         "board": board.name,
         "platform": "zynq-iodma",
@@ -89,7 +70,7 @@ def overlay_description(
         "fclk_mhz": 1000 / accelerator["clock_ns"],
         "io_shape_dict": shapes,
         "shell": asdict(spec),
-        "stitched_ip": RTL,
+        "stitched_ip": package.RTL,
         "top1": top1,
         "host_model": host_model,
         "expected": expected,
@@ -102,10 +83,10 @@ def write_driver(folder: Path, description: dict[str, Any]) -> None:
     Files of these names are replaced, others are left alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in DRIVER_FILES:
+    for name in package.DRIVER_FILES:
         shutil.copyfile(_DEPLOY / name, folder / name)
     text = json.dumps(description, indent=2) + "\n"
-    (folder / DESCRIPTION).write_text(text, encoding="utf-8")
+    (folder / package.DESCRIPTION).write_text(text, encoding="utf-8")
 
 
 def write_package(
@@ -119,13 +100,13 @@ def write_package(
     labels: npt.NDArray[np.integer] | None = None,
     bitfile: Path | None = None,
 ) -> Path:
-    """Write a deployment package and its zip file.
+    """Write a deployment package and, beside its folder, its zip file, which is returned.
+
+    The files of a package are replaced. Other files, such as what a driver has measured, are left
+    alone and are not part of the zip.
 
     Parameters
     ----------
-    folder
-        Of the package. The files of a package are replaced. Other files, such as what a driver has
-        measured, are left alone and are not part of the zip, which is written beside the folder.
     inputs
         Test vectors: integers (frames, n_in) into the accelerator.
     outputs
@@ -136,19 +117,14 @@ def write_package(
         Raw features and classes of the first frames of `inputs`: with them the host's steps are
         checked too, and the notebook shows the accuracy.
     bitfile
-        ``.bit`` with its ``.hwh`` beside it, if there is one.
-
-    Returns
-    -------
-    pathlib.Path
-        The zip file.
+        ``.bit`` with its ``.hwh`` beside it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in CONTENTS:
+    for name in package.CONTENTS:
         _remove(folder / name)
     write_driver(folder, description)
-    (folder / README).write_text(_readme(description), encoding="utf-8")
-    for source, name in ((_DEPLOY / NOTEBOOKS, NOTEBOOKS), (rtl, RTL)):
+    (folder / package.README).write_text(_readme(description), encoding="utf-8")
+    for source, name in ((_DEPLOY / package.NOTEBOOKS, package.NOTEBOOKS), (rtl, package.RTL)):
         shutil.copytree(source, folder / name, ignore=_NO_SOURCE)
     classes = outputs[:, 0]
     if not description["top1"]:
@@ -160,18 +136,20 @@ def write_package(
     }
     optional = {"features": features, "labels": labels}
     vectors |= {name: array for name, array in optional.items() if array is not None}
-    np.savez_compressed(folder / VECTORS, allow_pickle=False, **vectors)
+    np.savez_compressed(folder / package.VECTORS, allow_pickle=False, **vectors)
     if bitfile is not None:
-        (folder / BITFILE).mkdir()
+        (folder / package.BITFILE).mkdir()
         for suffix in (".bit", ".hwh"):
-            shutil.copyfile(bitfile.with_suffix(suffix), folder / BITFILE / f"finn-accel{suffix}")
+            shutil.copyfile(
+                bitfile.with_suffix(suffix), folder / package.BITFILE / f"finn-accel{suffix}"
+            )
     files = _files(folder)
     sums = "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
         for path in files
     )
-    (folder / CHECKSUMS).write_text(sums, encoding="utf-8")
-    return _archive(folder, [*files, folder / CHECKSUMS])
+    (folder / package.CHECKSUMS).write_text(sums, encoding="utf-8")
+    return _archive(folder, [*files, folder / package.CHECKSUMS])
 
 
 def _remove(path: Path) -> None:
@@ -184,7 +162,7 @@ def _remove(path: Path) -> None:
 def _files(folder: Path) -> list[Path]:
     """Return the package's own files in a fixed order."""
     found: list[Path] = []
-    for name in CONTENTS:
+    for name in package.CONTENTS:
         path = folder / name
         found += path.rglob("*") if path.is_dir() else [path]
     return sorted(path for path in found if path.is_file())
@@ -207,6 +185,7 @@ def _archive(folder: Path, files: list[Path]) -> Path:
 def _readme(description: dict[str, Any]) -> str:
     """Return the text that says what a package is and how to use it."""
     board, clock = description["board"], description["fclk_mhz"]
+    bitfile, rtl = package.BITFILE, package.RTL
     expected = description["expected"]
     cycles = ""
     if expected:
@@ -230,13 +209,13 @@ Copy the zip to the board and unpack it, then, as root in PYNQ's Python environm
 
 `python driver.py --help` lists all options; `notebooks/board.ipynb` does the same in Jupyter.
 
-The bitfile is `{BITFILE}/finn-accel.bit` with `finn-accel.hwh` beside it. If they are not here, the
+The bitfile is `{bitfile}/finn-accel.bit` with `finn-accel.hwh` beside it. If they are not here, the
 package was built without Vivado: run the build folder's `vivado/build.tcl` in Vivado as its README
-describes, and copy the two files to `{BITFILE}/`.
+describes, and copy the two files to `{bitfile}/`.
 
 ## Without a board
 On a machine with the project's Python environment, `--virtual` simulates the board and the
-accelerator in it, from the sources in `{RTL}/`:
+accelerator in it, from the sources in `{rtl}/`:
 
     path/to/checkout/.venv/bin/python validate.py --virtual
 """

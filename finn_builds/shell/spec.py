@@ -37,7 +37,7 @@ _Burst = Annotated[_PowerOfTwo, Field(ge=2, le=256)]
 
 @dataclass(frozen=True)
 class ShellSpec:
-    """One shell.
+    """One shell; `UserError` if the accelerator's beats or frames are larger than it takes.
 
     Attributes
     ----------
@@ -46,24 +46,15 @@ class ShellSpec:
     in_bytes, out_bytes
         Width of its two streams (TDATA) in bytes.
     in_beats, out_beats
-        Beats of a frame on either side.
+        Beats of a frame.
     word_bytes
         Width of the memory bus in bytes.
-    addr_bits
-        Bits of a memory address.
     read_burst, write_burst
         Longest burst in words.
     pending
         The number of bursts that each DMA can have under way.
     tracked
         The number of frames under way in the accelerator up to which latency is measured.
-
-    Raises
-    ------
-    UserError
-        The accelerator's streams are wider, or its frames longer, than the shell takes.
-    ValueError
-        Another attribute is out of range.
     """
 
     accelerator: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
@@ -102,15 +93,10 @@ class ShellSpec:
     def for_board(
         cls, board: Board, accelerator: str, *, frames_under_way: int = 32, **streams: int
     ) -> ShellSpec:
-        """Return the shell for an accelerator on a board.
+        """Return the shell for an accelerator on a board; `streams` are its ``in_*`` and ``out_*``.
 
-        Parameters
-        ----------
-        frames_under_way
-            The number of frames that the accelerator can hold at once: about latency / interval,
-            and what its FIFOs hold. Twice that number is tracked.
-        streams
-            ``in_bytes``, ``out_bytes``, ``in_beats``, ``out_beats``.
+        `frames_under_way` is the number of frames that the accelerator can hold at once: about
+        latency / interval, and what its FIFOs hold. Twice that number is tracked.
         """
         addr_bits, read_burst, write_burst = _OF_PS[board.ps_type]
         return cls(

@@ -291,18 +291,10 @@ def _top(spec: ShellSpec, *, runtime_sizes: bool) -> str:
 
 
 def shell_files(spec: ShellSpec, *, runtime_sizes: bool = False) -> dict[str, str]:
-    """Return the generated Verilog of a shell.
+    """Return the generated Verilog by file name: the three wrappers and the top.
 
-    Parameters
-    ----------
-    runtime_sizes
-        Make the size of a frame an input of the top instead of a constant (for tests of the shell,
-        so that one compilation serves all sizes).
-
-    Returns
-    -------
-    dict of str
-        Text by file name: ``<module>.v`` of the three wrappers and of the top.
+    With `runtime_sizes` the size of a frame is an input of the top instead of a constant (for tests
+    of the shell, so that one compilation serves all sizes).
     """
     return {
         f"{IDMA}.v": _dma(spec, reads=True, runtime_sizes=runtime_sizes),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,23 +54,7 @@ class Run:
 
 
 class Accelerator:
-    """One design, compiled and ready to take frames.
-
-    Parameters
-    ----------
-    design : Design
-        The chain of stages.
-    sources : list of Path
-        HDL in compile order.
-    build_dir : Path
-        Where the simulator is compiled.
-    data_dir : Path
-        Where the memory contents lie.
-    trace : str or None
-        ``"vcd"`` or ``"fst"`` to be able to write waveforms.
-    trace_file : Path or None
-        The waveform to write.
-    """
+    """One design, compiled in `build_dir`, with its memory contents in `data_dir`."""
 
     def __init__(
         self,
@@ -93,45 +78,10 @@ class Accelerator:
         )
         self.simulator = Simulator(library, data_dir, trace_file=trace_file)
 
-    def run(
-        self,
-        x: np.ndarray,
-        *,
-        stall_in: float = 0.0,
-        stall_out: float = 0.0,
-        seed: int = 0,
-        idle_limit: int = 1_000_000,
-        drain: int = 0,
-        reset: bool = True,
-    ) -> Run:
-        """Send frames and collect the same number.
-
-        Parameters
-        ----------
-        x : ndarray of int, shape (frames, n_in)
-            Inputs.
-        stall_in, stall_out : float
-            Chances per cycle that source and sink pause.
-        seed : int
-            Seed of the pauses.
-        idle_limit : int
-            Cycles without a beat at either end after which the design counts as hung.
-        drain : int
-            Cycles to go on after the last beat, in which any further output is an error.
-        reset : bool
-            Reset first; False goes on where the last run ended, as an accelerator on a board does.
-        """
+    def run(self, x: np.ndarray, **how: Any) -> Run:
+        """Send frames (frames, n_in) and collect as many; `how` is as for `Simulator.run`."""
         source, sink = self.design.input, self.design.output
-        result = self.simulator.run(
-            source.to_beats(x),
-            len(x) * sink.beats,
-            stall_in=stall_in,
-            stall_out=stall_out,
-            seed=seed,
-            idle_limit=idle_limit,
-            drain=drain,
-            reset=reset,
-        )
+        result = self.simulator.run(source.to_beats(x), len(x) * sink.beats, **how)
         begin = result.start_cycle
         return Run(
             y=sink.from_beats(result.outputs),

@@ -55,7 +55,7 @@ class SimDesign:
     top
         Top module: ports `ap_clk`, `ap_rst_n`, `s_axis_0_*` and `m_axis_0_*`.
     in_width, out_width
-        Bits of the input's and the output's TDATA, multiples of 8.
+        Bits of TDATA, multiples of 8.
     links
         Internal streams to watch, in the order that the data take: wires `<link>_tvalid` and
         `<link>_tready` of the top module, marked `verilator public_flat_rd`.
@@ -103,25 +103,18 @@ def compile_designs(
     trace: Trace | None = None,
     runtime_dir: Path | None = None,
 ) -> Path:
-    """Compile designs into one shared object.
+    """Compile designs, whose names differ, into one shared object.
+
+    Its name holds a digest of its contents, for a process that has loaded a library would be given
+    the same one again under the same name.
 
     Parameters
     ----------
-    designs
-        What to compile; names must differ.
-    build_dir
-        Folder for everything that is generated; made if need be.
     trace
         Be able to write waveforms of this kind (slower, so only where asked for).
     runtime_dir
         Where the compiled engine is kept for all designs, a file for each version. By default the
         user's cache.
-
-    Returns
-    -------
-    pathlib.Path
-        The shared object. Its name holds a digest of its contents, for a process that has loaded
-        a library would be given the same one again under the same name.
 
     Raises
     ------

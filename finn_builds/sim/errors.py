@@ -12,13 +12,7 @@ class SimulationError(VerificationError):
 
 
 class ProtocolError(SimulationError):
-    """The output stream broke a rule of AXI-stream.
-
-    Attributes
-    ----------
-    cycle
-        Clock cycle since reset in which it did.
-    """
+    """The output stream broke a rule of AXI-stream, in a clock cycle counted from reset."""
 
     def __init__(self, message: str, cycle: int) -> None:
         super().__init__(message)
@@ -28,12 +22,8 @@ class ProtocolError(SimulationError):
 class SimulationHang(SimulationError):
     """Neither input nor output moved for the allowed number of cycles.
 
-    Attributes
-    ----------
-    cycle
-        Clock cycle since reset at which the simulator gave up.
-    before, after
-        Streams before and after the stage that stopped.
+    The simulator gave up in `cycle`, counted from reset; the stage that stopped lies between the
+    streams `before` and `after`.
     """
 
     def __init__(self, message: str, cycle: int, before: str, after: str) -> None:

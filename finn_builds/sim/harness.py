@@ -15,13 +15,7 @@ _PORT = re.compile(r"VL_(?:IN|OUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,\d+)?\);
 
 
 def engine_source() -> dict[str, str]:
-    """Return the files of the engine, which are the same for every design.
-
-    Returns
-    -------
-    dict of str
-        Text by file name.
-    """
+    """Return the files of the engine, which are the same for every design, by name."""
     return {name: (_HERE / name).read_text() for name in _ENGINE}
 
 
@@ -37,20 +31,8 @@ def design_source(
 ) -> str:
     """Return the text that makes one verilated model a design of the engine.
 
-    Parameters
-    ----------
-    prefix
-        C++ class of the model (Verilator's `--prefix`).
-    header
-        Path of the model's header as the compiler shall find it.
-    name
-        Name of the design in the shared object.
-    top
-        Name of the top module.
-    in_bytes, out_bytes
-        Width of the two streams in bytes.
-    links
-        Names of the internal streams to watch, in the order the data take.
+    `prefix` is the C++ class of the model (Verilator's `--prefix`), `header` the path of its header
+    as the compiler shall find it; `links` are in the order the data take.
     """
     return Template((_HERE / "design.cpp.tmpl").read_text()).substitute(
         prefix=prefix,

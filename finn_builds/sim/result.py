@@ -58,16 +58,14 @@ class SimResult:
     ----------
     outputs
         Output beats (n_beats_out, out_bytes), uint8, TDATA's least significant byte first.
-    in_cycles
-        Cycle in which each input beat was accepted (n_beats_in,), uint64, counted from reset.
-    out_cycles
-        Cycle in which each output beat was taken (n_beats_out,), uint64, counted from reset.
+    in_cycles, out_cycles
+        Cycle in which each input beat was accepted and each output beat taken, counted from reset.
     start_cycle
         Cycle at which the run began: 0 after a reset.
     cycles
         Clock cycles that the run took.
     links
-        Statistics of the internal streams, in the order in which they were named at compilation.
+        The internal streams, in the order in which they were named at compilation.
     log
         What the design printed during the run ($display, warnings).
     """
@@ -84,18 +82,9 @@ class SimResult:
 def hang(
     states: Sequence[LinkState], cycle: int, idle: int, n_beats_in: int, n_beats_out: int
 ) -> SimulationHang:
-    """Return the error for a run that got stuck.
+    """Return the error for a run in which no beat has moved at either port for `idle` cycles.
 
-    Parameters
-    ----------
-    states
-        Every stream in the order that the data take, the ports of the design first and last.
-    cycle
-        Present cycle.
-    idle
-        Cycles since a beat last moved at either port.
-    n_beats_in, n_beats_out
-        Beats to be sent and to be received.
+    `states` are those of every stream in the order that the data take, from input to output.
     """
     i, why = _stopped(states)
     before, after = states[i], states[i + 1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import NoReturn
 
 import numpy as np
@@ -25,12 +24,11 @@ class Simulator:
     """One instance of a compiled design, with state of its own.
 
     Any number of instances may live at once, of one library or of several. An instance is not to
-    be used by two threads at a time.
+    be used by two threads at a time. Raises `SimulationError` if the design does not start: a file
+    it reads is missing, or it refuses its parameters.
 
     Parameters
     ----------
-    library
-        Shared object that `compile_design` or `compile_designs` made.
     run_dir
         Folder against which the design resolves the files that it reads (`$readmemh`).
     design
@@ -40,20 +38,6 @@ class Simulator:
     randomise
         Begin with random register contents (from `randomise` as the seed) where None begins with
         zeros: finds registers that a design reads before it has set them.
-
-    Attributes
-    ----------
-    design : str
-        Name of the design.
-    in_bytes, out_bytes : int
-        Width of the input and of the output stream.
-    links : tuple of str
-        Names of the internal streams that are watched.
-
-    Raises
-    ------
-    SimulationError
-        The design did not start: a file it reads is missing, or it refuses its parameters.
     """
 
     def __init__(
@@ -102,12 +86,7 @@ class Simulator:
     def __enter__(self) -> Simulator:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -128,16 +107,8 @@ class Simulator:
     def poke(self, values: Mapping[str, int]) -> None:
         """Write registers of the design; the design sees them at the next clock edge.
 
-        Parameters
-        ----------
-        values
-            Unsigned value by path below the top module (`"fifo_3.limit"`); the signal must be
-            marked `verilator public_flat_rw`.
-
-        Raises
-        ------
-        SimulationError
-            No such signal, not writable, or the value does not fit.
+        `values` are unsigned, by path below the top module (`"fifo_3.limit"`); the signal must be
+        marked `verilator public_flat_rw`.
         """
         for path, value in values.items():
             if not 0 <= value < 2**64:
@@ -145,13 +116,7 @@ class Simulator:
             self._check(self._lib.prunestream_poke(self._open(), path.encode(), value))
 
     def peek(self, path: str) -> int:
-        """Return a public signal of at most 64 bits as an unsigned number.
-
-        Raises
-        ------
-        SimulationError
-            No such signal, an array, or too wide.
-        """
+        """Return a public signal of at most 64 bits as an unsigned number."""
         value = ctypes.c_uint64()
         self._check(self._lib.prunestream_peek(self._open(), path.encode(), ctypes.byref(value)))
         return value.value
@@ -174,8 +139,6 @@ class Simulator:
         ----------
         inputs
             Input beats (n_beats_in, in_bytes), uint8, TDATA's least significant byte first.
-        n_beats_out
-            Output beats to wait for.
         stall_in
             Chance per cycle that the source withholds its next beat; once TVALID is raised it
             stays until TREADY. TDATA is random while TVALID is low.
@@ -189,12 +152,7 @@ class Simulator:
         drain
             Cycles to go on after the last beat, in which any further output is an error.
         reset
-            Reset first; False goes on where the last run ended.
-
-        Returns
-        -------
-        SimResult
-            Outputs and timing.
+            Reset first; False goes on where the last run ended, as an accelerator on a board does.
 
         Raises
         ------

@@ -27,10 +27,8 @@ TIMING = "report/post_route_timing.rpt"
 class Placed:
     """What Vivado found after placement and routing.
 
-    Attributes
-    ----------
-    report : dict
-        ``(top)`` and every instance, with FINN's names of resources; ``timing`` in ns; ``tool``.
+    `report` has ``(top)`` and every instance, with FINN's names of resources; ``timing`` in ns;
+    ``tool``.
     """
 
     report: dict[str, Any]
@@ -51,24 +49,10 @@ class Placed:
 
 
 def make_bitfile(out: Path, project: Path, scratch: Path) -> Placed:
-    """Make the bitfile.
+    """Run Vivado on the folder `project` in `scratch`, where it needs some hundred MB.
 
     Writes ``bitfile/finn-accel.bit`` and ``.hwh``, ``report/post_route_timing.rpt`` and Vivado's
     log.
-
-    Parameters
-    ----------
-    out
-        The build folder.
-    project
-        The folder with the script.
-    scratch
-        Where Vivado works; it needs some hundred MB there.
-
-    Raises
-    ------
-    ToolFailed
-        Vivado stopped with an error.
     """
     version = reports.tool_version(
         tools.run(["vivado", "-version"], cwd=scratch, timeout=300).stdout
@@ -85,22 +69,7 @@ def make_bitfile(out: Path, project: Path, scratch: Path) -> Placed:
 
 
 def collect(result: Path, out: Path, version: str) -> Placed:
-    """Copy what Vivado has made into the build folder and return the figures.
-
-    Parameters
-    ----------
-    result
-        Folder that the script has filled.
-    out
-        The build folder.
-    version
-        Of Vivado.
-
-    Raises
-    ------
-    ReportError
-        A report is not as Vivado writes it.
-    """
+    """Copy what the script has made in `result` into the build folder and return the figures."""
     placed = reports.hierarchy((result / "utilization.rpt").read_text(encoding="utf-8"))
     timing = (result / "timing.rpt").read_text(encoding="utf-8")
     figures: dict[str, Any] = {

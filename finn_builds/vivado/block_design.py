@@ -12,10 +12,6 @@ pins and properties it uses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-
 from finn_builds.config.boards import Board
 from finn_builds.shell.spec import ShellSpec
 
@@ -28,19 +24,6 @@ RESULT = "result"
 
 #: Module reference around the accelerator.
 ACCELERATOR = "prunestream_accelerator"
-
-
-@dataclass(frozen=True)
-class _Processor:
-    """What Vivado calls the parts of a processing system (UG585, UG1085; PG082, PG201)."""
-
-    ip: str
-    configure: str
-    """Tcl between making the cell and connecting it."""
-    clock: str
-    reset: str
-    control_clock: str
-    memory_clock: str
 
 
 _ZYNQ_7000 = """\
@@ -71,26 +54,30 @@ set_property -dict [list \\
     CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ {mhz}] $ps
 """
 
-_PROCESSORS: Mapping[str, _Processor] = MappingProxyType(
-    {
-        "zynq_7000": _Processor(
-            ip="processing_system7",
-            configure=_ZYNQ_7000,
-            clock="FCLK_CLK0",
-            reset="FCLK_RESET0_N",
-            control_clock="M_AXI_GP0_ACLK",
-            memory_clock="S_AXI_HP0_ACLK",
-        ),
-        "zynq_ultrascale": _Processor(
-            ip="zynq_ultra_ps_e",
-            configure=_ZYNQ_ULTRASCALE,
-            clock="pl_clk0",
-            reset="pl_resetn0",
-            control_clock="maxihpm0_fpd_aclk",
-            memory_clock="saxihp0_fpd_aclk",
-        ),
-    }
-)
+# What Vivado calls the parts of a processing system (UG585, UG1085; PG082, PG201), and the Tcl
+# between making its cell and connecting it.
+_PROCESSORS: dict[str, tuple[str, dict[str, str]]] = {
+    "zynq_7000": (
+        _ZYNQ_7000,
+        {
+            "ip": "processing_system7",
+            "clock": "FCLK_CLK0",
+            "reset": "FCLK_RESET0_N",
+            "control_clock": "M_AXI_GP0_ACLK",
+            "memory_clock": "S_AXI_HP0_ACLK",
+        },
+    ),
+    "zynq_ultrascale": (
+        _ZYNQ_ULTRASCALE,
+        {
+            "ip": "zynq_ultra_ps_e",
+            "clock": "pl_clk0",
+            "reset": "pl_resetn0",
+            "control_clock": "maxihpm0_fpd_aclk",
+            "memory_clock": "saxihp0_fpd_aclk",
+        },
+    ),
+}
 
 _HEAD = """\
 # Makes the bitfile of the accelerator in ../stitched_ip for {board}. Generated.
@@ -236,38 +223,20 @@ puts "finished: $result"
 
 
 def build_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
-    """Return the script that makes the bitfile.
-
-    Parameters
-    ----------
-    spec
-        The shell.
-    board
-        Part, processing system and its ports.
-    clock_ns
-        Clock period to ask the processing system for, in ns.
-    """
-    processor = _PROCESSORS[board.ps_type]
-    head = _HEAD.format(
+    """Return the script that makes the bitfile, with a clock period of `clock_ns` ns asked for."""
+    configure, names = _PROCESSORS[board.ps_type]
+    return (_HEAD + configure + _BODY).format(
         board=board.name,
         part=board.part,
         board_part=board.board_part or "",
-        ip=processor.ip,
         result=RESULT,
-    )
-    configure = processor.configure.format(
-        width=8 * spec.word_bytes, mhz=f"{1000 / clock_ns:.6f}".rstrip("0").rstrip(".")
-    )
-    body = _BODY.format(
+        width=8 * spec.word_bytes,
+        mhz=f"{1000 / clock_ns:.6f}".rstrip("0").rstrip("."),
         accelerator=ACCELERATOR,
         axi_control=board.axi_control,
         axi_data=board.axi_data,
-        clock=processor.clock,
-        reset=processor.reset,
-        control_clock=processor.control_clock,
-        memory_clock=processor.memory_clock,
+        **names,
     )
-    return head + configure + body
 
 
 def accelerator_wrapper(spec: ShellSpec) -> str:

@@ -149,16 +149,9 @@ def component_xml(
 ) -> str:
     """Return the text of ``component.xml``.
 
-    Parameters
-    ----------
-    top
-        Name of the top module, with ``ap_clk``, ``ap_rst_n``, ``s_axis_0_*`` and ``m_axis_0_*``.
-    in_bytes, out_bytes
-        Width of the two streams (TDATA) in bytes.
-    sources
-        Verilog and SystemVerilog in compile order, relative to the component.
-    data
-        Memory contents that the sources read.
+    The top module has ``ap_clk``, ``ap_rst_n``, ``s_axis_0_*`` and ``m_axis_0_*``, the two streams
+    (TDATA) of `in_bytes` and `out_bytes`. `sources`, in compile order, and `data`, the memory
+    contents they read, are relative to the component.
     """
     ElementTree.register_namespace("spirit", _SPIRIT)
     ElementTree.register_namespace("xilinx", _XILINX)

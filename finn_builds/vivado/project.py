@@ -26,13 +26,7 @@ _FREE = (
 
 
 def how_to_run(folder: str) -> str:
-    """Return the commands that make the bitfile, as lines of text.
-
-    Parameters
-    ----------
-    folder
-        The build folder, as a user would name it.
-    """
+    """Return the commands that make the bitfile in a build folder, as lines of text."""
     return (
         f"    cd {folder}/vivado\n"
         f"    vivado -mode batch -source {BUILD_SCRIPT}\n"
@@ -76,17 +70,7 @@ This script has never been run in Vivado: it was executed against a model of Viv
 
 
 def project_files(spec: ShellSpec, board: Board, *, clock_ns: float) -> dict[str, str]:
-    """Return the text of every file by name relative to the folder.
-
-    Parameters
-    ----------
-    spec
-        The shell.
-    board
-        Where it runs.
-    clock_ns
-        Clock period in ns.
-    """
+    """Return the text of every file by name relative to the folder."""
     files = {
         BUILD_SCRIPT: build_tcl(spec, board, clock_ns=clock_ns),
         "README.md": _readme(board),
@@ -101,15 +85,7 @@ def project_files(spec: ShellSpec, board: Board, *, clock_ns: float) -> dict[str
 
 
 def write_project(folder: Path, spec: ShellSpec, board: Board, *, clock_ns: float) -> None:
-    """Write the folder.
-
-    Parameters
-    ----------
-    folder
-        Where to; beside ``stitched_ip/``.
-    spec, board, clock_ns
-        See `project_files`.
-    """
+    """Write the folder, beside ``stitched_ip/``."""
     for name, text in project_files(spec, board, clock_ns=clock_ns).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

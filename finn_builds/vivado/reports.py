@@ -85,23 +85,9 @@ def _number(cell: str) -> int | float:
 def hierarchy(text: str) -> dict[str, dict[str, int | float]]:
     """Return what each instance of a hierarchical utilisation report holds, with all below it.
 
-    Parameters
-    ----------
-    text
-        Of ``report_utilization -hierarchical``.
-
-    Returns
-    -------
-    dict
-        By path of the instance from below the top, ``a/b/c``; the whole design is ``(top)``.
-        Values by resource under FINN's names: ``LUT`` (of these ``LUTRAM`` and ``SRL``), ``FF``,
-        ``BRAM_36K``, ``BRAM_18K``, ``URAM``, ``DSP``. The rows of an instance's own logic alone
-        are left out.
-
-    Raises
-    ------
-    ReportError
-        There is no such table in the text.
+    By path of the instance from below the top, ``a/b/c``; the whole design is ``(top)``. Values by
+    resource under FINN's names: ``LUT`` (of these ``LUTRAM`` and ``SRL``), ``FF``, ``BRAM_36K``,
+    ``BRAM_18K``, ``URAM``, ``DSP``. The rows of an instance's own logic alone are left out.
     """
     for table in _tables(text):
         heads = [cell.strip() for cell in table[0]]
@@ -141,20 +127,7 @@ def _instances(rows: list[list[str]], columns: dict[str, int]) -> dict[str, dict
 def utilisation(text: str) -> dict[str, int | float]:
     """Return the resources of a whole design from a flat utilisation report.
 
-    Parameters
-    ----------
-    text
-        Of ``report_utilization``.
-
-    Returns
-    -------
-    dict
-        As an entry of `hierarchy`, and ``CARRY``, the count of carry chains' blocks.
-
-    Raises
-    ------
-    ReportError
-        A resource every report has is not in the text.
+    As an entry of `hierarchy`, and ``CARRY``, the count of carry chains' blocks.
     """
     used: dict[str, int | float] = {}
     for table in _tables(text):
@@ -172,24 +145,11 @@ def utilisation(text: str) -> dict[str, int | float]:
 
 
 def timing(text: str) -> dict[str, float | int | bool | None]:
-    """Return the figures of the design's timing summary.
+    """Return the figures of the summary in the text of ``report_timing_summary``.
 
-    Parameters
-    ----------
-    text
-        Of ``report_timing_summary``.
-
-    Returns
-    -------
-    dict
-        ``WNS``, ``TNS``, ``WHS``, ``THS``, ``WPWS``, ``TPWS`` in ns and the numbers of endpoints;
-        None where Vivado says NA, which it does where there is no path of the kind; ``met``,
-        whether no constraint is violated and there was at least one to meet.
-
-    Raises
-    ------
-    ReportError
-        There is no summary in the text.
+    ``WNS``, ``TNS``, ``WHS``, ``THS``, ``WPWS``, ``TPWS`` in ns and the numbers of endpoints; None
+    where Vivado says NA, which it does where there is no path of the kind; ``met``, whether no
+    constraint is violated and there was at least one to meet.
     """
     match = re.search(r"^\s*WNS\(ns\).*\n[\s-]*\n?^\s*((?:NA|-?\d).*)$", text, re.MULTILINE)
     cells = match[1].split() if match else []
@@ -209,13 +169,7 @@ def timing(text: str) -> dict[str, float | int | bool | None]:
 
 
 def tool_version(text: str) -> str:
-    """Return the version of Vivado that wrote a report, such as ``2023.2``.
-
-    Raises
-    ------
-    ReportError
-        The report has no head that says so.
-    """
+    """Return the version of Vivado that wrote a report, such as ``2023.2``."""
     match = re.search(r"Vivado v\.?(\S+)", text)
     if not match:
         raise ReportError("the report does not say which Vivado wrote it")
