@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from deploy.host_model import HostModel
 from finn_builds.config.build import BuildConfig
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
 from finn_builds.report import origin
-from finn_builds.report.classes import classes_of
-from finn_builds.report.content import BuildReport, Origin
+from finn_builds.report.content import BuildReport, Classes, Origin
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
 from finn_builds.report.page import build_page
 from finn_builds.report.summary import Summary
@@ -20,7 +20,7 @@ from finn_builds.style.styles import Styles
 from finn_builds.synth.counts import FIGURES
 from finn_builds.synth.report import Synthesised
 from finn_builds.verify.simulated import Simulated
-from finn_builds.verify.streamlined import Streamlined
+from finn_builds.verify.streamlined import Answers, Streamlined
 from finn_builds.vivado.bitfile import Placed
 
 
@@ -121,7 +121,7 @@ def step_report(
     """Write the page of the build and its figures."""
     cfg.progress(0, 3, "gathering")
     board, performance = cfg.board_spec, simulated.performance
-    nodes, answers = nodes_of(hardware, styles, synthesised), streamlined.answers
+    nodes = nodes_of(hardware, styles, synthesised)
     report = BuildReport(
         model=cfg.model_name,
         board=board.name,
@@ -138,7 +138,7 @@ def step_report(
         nodes=nodes,
         passages=passages_of(hardware, performance.one_frame),
         streams=streams_of(performance.links),
-        classes=None if answers is None else classes_of(split.host, answers),
+        classes=_classes(split.host, streamlined.answers),
         origin=Origin(
             command=origin.command_line(cfg),
             seeds={"verification and data": cfg.verify_seed},
@@ -154,3 +154,12 @@ def step_report(
     cfg.progress(2, 3, "writing")
     (cfg.out / PAGE_FILE).write_text(page, encoding="utf-8")
     write_record(cfg.out / PAGE_DATA_FILE, report)
+
+
+def _classes(host: HostModel, answers: Answers | None) -> Classes | None:
+    """Return the answers by class, where there are labels; scikit-learn is slow to import."""
+    if answers is None:
+        return None
+    from finn_builds.report.classes import classes_of
+
+    return classes_of(host, answers)

@@ -184,10 +184,10 @@ def read_build(folder: Path, name: str) -> Build:
         return Build(name, folder, read_record(path, BuildReport))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        fault = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
         raise UserError(
             f"compare: expected the figures of this version in {path}, found others "
-            f"({place}: {first['msg']}); run that build again with --force"
+            f"({fault}); run that build again with --force"
         ) from error
 
 

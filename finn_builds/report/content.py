@@ -17,6 +17,9 @@ from finn_builds.report.design import Drawn, Layer, Node, Passage, Stream, Synth
 from finn_builds.verify.accuracy import Accuracy
 from finn_builds.verify.simulated import Performance, Verification
 
+#: Classes of which a plot shows the curves; of more, those with the smallest areas.
+MAX_CURVES = 10
+
 
 @dataclass(frozen=True)
 class Roc:

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from finn_builds.report.content import Classes
+from finn_builds.report.content import MAX_CURVES, Classes
 from finn_builds.report.text import area
 
 #: Colours that stand for a variable of the page's style sheet until the SVG is written.
@@ -27,9 +27,6 @@ _VARIABLES.update({color: f"--c{index}" for index, color in enumerate(_SERIES)})
 
 _DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-
-#: Classes of which a plot shows the curves; of more, those with the smallest areas.
-MAX_CURVES = 10
 
 #: Ratio of the largest to the smallest cost from which the axis is logarithmic.
 LOG_FROM = 8
@@ -89,6 +86,9 @@ def roc_plot(classes: Classes) -> str:
             background = np.maximum(roc.background, floor)
             axes.plot(roc.signal, background, color=color, ls=dash, lw=1.6, label=label)
         axes.set_yscale("log")
+        # Labels as powers would go through a parser of formulas, which takes longer than the plot.
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(0, 1)
         axes.set_ylim(max(floor, 1e-4), 1)
         axes.set_xlabel("signal efficiency")

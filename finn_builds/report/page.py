@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from finn_builds.report import text
-from finn_builds.report.content import BuildReport, Classes
+from finn_builds.report.content import MAX_CURVES, BuildReport, Classes
 from finn_builds.report.design import Node, Stream
 from finn_builds.report.drawing import (
     MAX_LINES,
@@ -19,7 +19,6 @@ from finn_builds.report.drawing import (
     histogram,
     weight_picture,
 )
-from finn_builds.report.figures import MAX_CURVES, roc_plot
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -66,7 +65,7 @@ def build_page(report: BuildReport) -> str:
         sampled=any(layer.nonzero > MAX_LINES for layer in report.layers),
         max_lines=MAX_LINES,
         fused=any(passage.parts for passage in report.passages),
-        roc=Markup(roc_plot(report.classes)) if report.classes and report.classes.rocs else "",
+        roc=_curves(report.classes),
         max_curves=MAX_CURVES,
         confusion=_confusion(report.classes),
         cell=_cell,
@@ -142,6 +141,15 @@ def _cell(synthesised: float | None, estimated: float | None) -> Markup:
         if isinstance(value, int | float)
     ]
     return Markup("").join(known) or Markup("–")
+
+
+def _curves(classes: Classes | None) -> Markup:
+    """Return the plot of the curves, where there are any; matplotlib takes a while to import."""
+    if classes is None or not classes.rocs:
+        return Markup()
+    from finn_builds.report.figures import roc_plot
+
+    return Markup(roc_plot(classes))
 
 
 def _confusion(classes: Classes | None) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import pytest
 import build as command
 from finn_builds import BuildConfig, BuildResult, build
 from finn_builds.config.build import KEY_FIELDS, OPTIONS
+from finn_builds.network.types import weight_datatype
 from finn_builds.report.origin import command_line
 from finn_builds.run.progress import Reporter
 from tests.finn_builds.report.browser import assert_renders
@@ -123,10 +124,15 @@ class TestFigures:
     def test_layers_are_those_of_the_network(self, result: BuildResult) -> None:
         found = read(result, "report")
         assert len(found["layers"]) == 3
-        for layer, real in zip(found["layers"], result.network.layers, strict=True):
-            assert (layer["n_in"], layer["n_out"]) == real.weights.shape
-            assert layer["nonzero"] == np.count_nonzero(real.weights)
-            assert layer["weight_type"] == real.weight_datatype
+        for layer, real in zip(found["layers"], result.network.layers(), strict=True):
+            weights = real.linear.weights
+            assert (layer["n_in"], layer["n_out"]) == weights.shape
+            assert layer["nonzero"] == np.count_nonzero(weights)
+            assert layer["weight_type"] == weight_datatype(weights)
+            assert (layer["input_type"], layer["output_type"]) == (
+                real.input.datatype,
+                real.output.datatype,
+            )
         nodes = {node["name"]: node for node in found["nodes"]}
         for number, layer in enumerate(found["layers"], 1):
             assert number in nodes[layer["node"]]["layers"]
