@@ -295,9 +295,20 @@ def ended_at(monkeypatch: pytest.MonkeyPatch, moment: int, run: Callable[[], obj
     return False
 
 
-@pytest.mark.parametrize("then", [{"verify_seed": 5}, {}, {"verify_seed": 5, "force": True}])
+@pytest.mark.parametrize(
+    ("then", "ran"),
+    [
+        ({"verify_seed": 5}, ()),
+        ({"verify_seed": 5, "verify_frames": 7}, (*NAMES[2:], "late")),
+        ({}, (*NAMES, "late")),
+    ],
+)
 def test_taking_the_place_ended_at_each_change(
-    toy_model: Path, out: Path, monkeypatch: pytest.MonkeyPatch, then: dict
+    toy_model: Path,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    then: dict,
+    ran: tuple[str, ...],
 ) -> None:
     def step_old(cfg) -> toy.Extra:
         (cfg.out / "ipgen/sub").mkdir(parents=True)
@@ -311,7 +322,7 @@ def test_taking_the_place_ended_at_each_change(
         (cfg.out / "stray/late.txt").write_text("new")
 
     new = [*toy.steps(), Step(step_late, outputs=("ipgen/new",))]
-    wanted = undisturbed(toy_model, out, steps=new, verify_seed=then.get("verify_seed", 0))
+    wanted = undisturbed(toy_model, out, steps=new, **then)
     build(toy_model, out, steps=[*toy.steps(), Step(step_old, outputs=("ipgen",))])
     with monkeypatch.context() as patched:
         patched.setattr(disk, "adopt_next", lambda *given: (_ for _ in ()).throw(Ended))
@@ -324,7 +335,8 @@ def test_taking_the_place_ended_at_each_change(
     while ended_at(monkeypatch, moment, lambda: build(toy_model, out, steps=new, verify_seed=5)):
         assert (out / "notes.txt").read_text() == "mine"
         halfway += not disk.State.load(out).complete
-        build(toy_model, out, steps=new, **then)
+        result = build(toy_model, out, steps=new, **then)
+        assert result.ran == ran, "all that was finished has moved"
         assert contents(out) == wanted, f"ended before change {moment}"
         fresh(out)
         shutil.copytree(ready, out)
