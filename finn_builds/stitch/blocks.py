@@ -22,12 +22,12 @@ TOP1 = "LabelSelect_rtl"
 
 @dataclass(frozen=True)
 class Resources:
-    """Resources of one block or of a whole design."""
+    """Resources of one block or of a whole design; a file keeps them as they are, 12 or 12.0."""
 
-    LUT: float = 0.0  # LUT6 sites, also those used as memory or shift register
-    DSP: float = 0.0
-    BRAM_18K: float = 0.0
-    URAM: float = 0.0
+    LUT: int | float = 0.0  # LUT6 sites, also those used as memory or shift register
+    DSP: int | float = 0.0
+    BRAM_18K: int | float = 0.0
+    URAM: int | float = 0.0
 
     def __add__(self, other: Resources) -> Resources:
         """Return the sum, resource by resource."""
