@@ -6,7 +6,7 @@ Needs only numpy and runs on Python 3.10.
 from __future__ import annotations
 
 import re
-from functools import partialmethod
+from collections.abc import Callable
 
 import numpy as np
 
@@ -37,6 +37,14 @@ def parse_datatype(name: str) -> tuple[int, bool]:
     return int(match[2]), not match[1]
 
 
+def _shape(key: str) -> Callable[..., tuple[int, ...]]:
+    def shape(self: StreamForms, ind: int = 0) -> tuple[int, ...]:
+        """Return the shape of a batch in this form."""
+        return (self.batch_size, *self._io_shape_dict[key][ind][1:])
+
+    return shape
+
+
 class StreamForms:
     """The part of FINN's overlay class that describes the streams and packs data for them.
 
@@ -62,16 +70,13 @@ class StreamForms:
             return -1, 1
         return value_range(*parse_datatype(self.idt(ind)))
 
-    def _shape(self, key: str, ind: int = 0) -> tuple[int, ...]:
-        return (self.batch_size, *self._io_shape_dict[key][ind][1:])
-
     # Shapes of a batch: as the network sees it, by beats and elements, by beats and bytes.
-    ishape_normal = partialmethod(_shape, "ishape_normal")
-    oshape_normal = partialmethod(_shape, "oshape_normal")
-    ishape_folded = partialmethod(_shape, "ishape_folded")
-    oshape_folded = partialmethod(_shape, "oshape_folded")
-    ishape_packed = partialmethod(_shape, "ishape_packed")
-    oshape_packed = partialmethod(_shape, "oshape_packed")
+    ishape_normal = _shape("ishape_normal")
+    oshape_normal = _shape("oshape_normal")
+    ishape_folded = _shape("ishape_folded")
+    oshape_folded = _shape("oshape_folded")
+    ishape_packed = _shape("ishape_packed")
+    oshape_packed = _shape("oshape_packed")
 
     def _frame_bytes(self, key: str) -> list[int]:
         return [int(np.prod(shape[1:])) for shape in self._io_shape_dict[key]]

@@ -70,6 +70,10 @@ def _flip(ports: Sequence[Port]) -> list[Port]:
     return [(other[way], bits, name) for way, bits, name in ports]
 
 
+def _prefixed(prefix: str, ports: Sequence[Port]) -> list[Port]:
+    return [(way, bits, f"{prefix}_{name}") for way, bits, name in ports]
+
+
 def axil_ports(prefix: str) -> list[Port]:
     """Return the ports of an AXI4-Lite slave with 7-bit addresses."""
     ports = (
@@ -80,16 +84,13 @@ def axil_ports(prefix: str) -> list[Port]:
         ("output", 1, "arready"), ("output", 32, "rdata"), ("output", 2, "rresp"),
         ("output", 1, "rvalid"), ("input", 1, "rready"),
     )  # fmt: skip
-    return [(way, bits, f"{prefix}_{name}") for way, bits, name in ports]
+    return _prefixed(prefix, ports)
 
 
 def stream_ports(prefix: str, num_bytes: int) -> list[Port]:
     """Return the ports of a stream slave."""
-    return [
-        ("input", 8 * num_bytes, f"{prefix}_tdata"),
-        ("input", 1, f"{prefix}_tvalid"),
-        ("output", 1, f"{prefix}_tready"),
-    ]
+    ports = ("input", 8 * num_bytes, "tdata"), ("input", 1, "tvalid"), ("output", 1, "tready")
+    return _prefixed(prefix, ports)
 
 
 def _request_ports(prefix: str, kind: str, spec: ShellSpec) -> list[Port]:
@@ -104,29 +105,21 @@ def _request_ports(prefix: str, kind: str, spec: ShellSpec) -> list[Port]:
 
 def read_ports(prefix: str, spec: ShellSpec) -> list[Port]:
     """Return the ports of an AXI4 master that only reads."""
-    return [
-        *_request_ports(prefix, "ar", spec),
-        ("input", 8 * spec.word_bytes, f"{prefix}_rdata"),
-        ("input", 2, f"{prefix}_rresp"),
-        ("input", 1, f"{prefix}_rlast"),
-        ("input", 1, f"{prefix}_rvalid"),
-        ("output", 1, f"{prefix}_rready"),
-    ]
+    ports = (
+        ("input", 8 * spec.word_bytes, "rdata"), ("input", 2, "rresp"), ("input", 1, "rlast"),
+        ("input", 1, "rvalid"), ("output", 1, "rready"),
+    )  # fmt: skip
+    return [*_request_ports(prefix, "ar", spec), *_prefixed(prefix, ports)]
 
 
 def write_ports(prefix: str, spec: ShellSpec) -> list[Port]:
     """Return the ports of an AXI4 master that only writes."""
-    return [
-        *_request_ports(prefix, "aw", spec),
-        ("output", 8 * spec.word_bytes, f"{prefix}_wdata"),
-        ("output", spec.word_bytes, f"{prefix}_wstrb"),
-        ("output", 1, f"{prefix}_wlast"),
-        ("output", 1, f"{prefix}_wvalid"),
-        ("input", 1, f"{prefix}_wready"),
-        ("input", 2, f"{prefix}_bresp"),
-        ("input", 1, f"{prefix}_bvalid"),
-        ("output", 1, f"{prefix}_bready"),
-    ]
+    ports = (
+        ("output", 8 * spec.word_bytes, "wdata"), ("output", spec.word_bytes, "wstrb"),
+        ("output", 1, "wlast"), ("output", 1, "wvalid"), ("input", 1, "wready"),
+        ("input", 2, "bresp"), ("input", 1, "bvalid"), ("output", 1, "bready"),
+    )  # fmt: skip
+    return [*_request_ports(prefix, "aw", spec), *_prefixed(prefix, ports)]
 
 
 def _constants(prefix: str, kind: str, spec: ShellSpec) -> str:

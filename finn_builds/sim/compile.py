@@ -27,13 +27,9 @@ __all__ = ["SimDesign", "compile_design", "compile_designs"]
 Trace = Literal["vcd", "fst"]
 
 _PORTS = (
-    "ap_clk",
-    "ap_rst_n",
-    "s_axis_0_tvalid",
-    "s_axis_0_tready",
-    "m_axis_0_tvalid",
-    "m_axis_0_tready",
-)
+    "ap_clk", "ap_rst_n", "s_axis_0_tvalid", "s_axis_0_tready", "m_axis_0_tvalid",
+    "m_axis_0_tready", "s_axis_0_tdata", "m_axis_0_tdata",
+)  # fmt: skip
 #: Where the engine is kept: it takes as long to compile as a design.
 ENGINE_CACHE = Path.home() / ".cache" / "prunestream" / "engine"
 
@@ -137,7 +133,9 @@ def compile_designs(
     prefixes = [f"V{i}_{d.name}" for i, d in enumerate(designs)]
     include = tools.verilator_root() / "include"
     engine_dir = build_dir / "engine"
-    _write(engine_dir, harness.engine_source())
+    engine_dir.mkdir(parents=True, exist_ok=True)
+    for name, text in harness.engine_source().items():
+        (engine_dir / name).write_text(text)
     flags = [*CXX_FLAGS, "-I", str(include), "-I", str(include / "vltstd"), "-I", str(engine_dir)]
     if trace:
         flags += [f"-DPRUNESTREAM_TRACE_{trace.upper()}", "-DPRUNESTREAM_TRACES", "-DVM_TRACE=1"]
@@ -176,12 +174,6 @@ def _check_fst_headers(build_dir: Path) -> None:
             "waveforms in FST need the headers of lz4 and zlib, which are not installed; "
             "`sudo apt install liblz4-dev zlib1g-dev`, or ask for VCD"
         ) from None
-
-
-def _write(folder: Path, files: Mapping[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text)
 
 
 def _writable(folder: Path, otherwise: Path) -> Path:
@@ -260,7 +252,6 @@ def _units(
         (folder / f"{prefix}_design.cpp").write_text(
             harness.design_source(
                 prefix=prefix,
-                header=f"{prefix}.h",
                 name=design.name,
                 top=design.top,
                 in_bytes=design.in_width // 8,
@@ -270,11 +261,10 @@ def _units(
         )
         glue.append(f'#include "{prefix}/{prefix}_design.cpp"')
         sources = json.loads((folder / f"{prefix}.json").read_text())["sources"]
-        for kind in ("classes_fast", "support_fast"):
-            for path in sources.get(kind, ()):
-                fast.append((Path(path).stat().st_size, _include(path)))
-        for kind in ("classes_slow", "support_slow"):
-            slow += [_include(path) for path in sources.get(kind, ())]
+        for kind in ("classes", "support"):
+            often = sources.get(f"{kind}_fast", ())
+            fast += [(Path(path).stat().st_size, _include(path)) for path in often]
+            slow += [_include(path) for path in sources.get(f"{kind}_slow", ())]
 
     units: list[tuple[Path, str]] = []
     bins: list[tuple[int, list[str]]] = [(0, []) for _ in range(parts)]
@@ -301,7 +291,7 @@ def _include(path: str) -> str:
 
 def _check_ports(design: SimDesign, header: str) -> None:
     widths = harness.port_widths(header)
-    missing = [p for p in (*_PORTS, "s_axis_0_tdata", "m_axis_0_tdata") if p not in widths]
+    missing = [p for p in _PORTS if p not in widths]
     if missing:
         raise ValueError(f"top module {design.top} has no port {', '.join(missing)}")
     for port, given in (("s_axis_0_tdata", design.in_width), ("m_axis_0_tdata", design.out_width)):

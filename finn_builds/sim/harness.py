@@ -20,23 +20,16 @@ def engine_source() -> dict[str, str]:
 
 
 def design_source(
-    *,
-    prefix: str,
-    header: str,
-    name: str,
-    top: str,
-    in_bytes: int,
-    out_bytes: int,
-    links: Sequence[str],
+    *, prefix: str, name: str, top: str, in_bytes: int, out_bytes: int, links: Sequence[str]
 ) -> str:
     """Return the text that makes one verilated model a design of the engine.
 
-    `prefix` is the C++ class of the model (Verilator's `--prefix`), `header` the path of its header
-    as the compiler shall find it; `links` are in the order the data take.
+    `prefix` is the C++ class of the model (Verilator's `--prefix`) and names its header; `links`
+    are in the order the data take.
     """
     return Template((_HERE / "design.cpp.tmpl").read_text()).substitute(
         prefix=prefix,
-        header=header,
+        header=f"{prefix}.h",
         name=name,
         top=top,
         in_bytes=in_bytes,

@@ -45,27 +45,17 @@ class LinkCount(ctypes.Structure):
     """Mirror of `LinkCount` in session.h."""
 
     _fields_ = (
-        ("transfers", ctypes.c_uint64),
-        ("stalled", ctypes.c_uint64),
-        ("starved", ctypes.c_uint64),
-        ("retracted", ctypes.c_uint64),
-        ("first", ctypes.c_uint64),
-        ("last", ctypes.c_uint64),
-        ("valid", ctypes.c_uint8),
-        ("ready", ctypes.c_uint8),
-        ("held", ctypes.c_uint8),
+        *((name, ctypes.c_uint64) for name in ("transfers", "stalled", "starved", "retracted")),
+        *((name, ctypes.c_uint64) for name in ("first", "last")),
+        *((name, ctypes.c_uint8) for name in ("valid", "ready", "held")),
     )
 
 
 class Progress(ctypes.Structure):
     """Mirror of `Progress` in session.h."""
 
-    _fields_ = (
-        ("cycle", ctypes.c_uint64),
-        ("accepted", ctypes.c_uint64),
-        ("delivered", ctypes.c_uint64),
-        ("excess", ctypes.c_uint64),
-        ("idle", ctypes.c_uint64),
+    _fields_ = tuple(
+        (name, ctypes.c_uint64) for name in ("cycle", "accepted", "delivered", "excess", "idle")
     )
 
 

@@ -6,7 +6,7 @@ and reset with their associations. The file set names the sources relative to th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 __all__ = ["COMPONENT_FILE", "component_xml"]
@@ -30,8 +30,10 @@ _VIEWS = (
 _FILE_TYPES = {".v": "verilogSource", ".sv": "systemVerilogSource"}
 
 
-def _add(parent: ElementTree.Element, name: str, text: str | None = None) -> ElementTree.Element:
-    element = ElementTree.SubElement(parent, f"{{{_SPIRIT}}}{name}")
+def _add(
+    parent: ElementTree.Element, name: str, text: str | None = None, namespace: str = _SPIRIT
+) -> ElementTree.Element:
+    element = ElementTree.SubElement(parent, f"{{{namespace}}}{name}")
     element.text = text
     return element
 
@@ -46,10 +48,8 @@ def _interface(
     parent: ElementTree.Element,
     name: str,
     kind: tuple[str, str],
-    *,
-    master: bool,
-    ports: Sequence[tuple[str, str]],
-    parameters: Sequence[tuple[str, str]] = (),
+    ports: Mapping[str, str],
+    parameters: Mapping[str, str],
 ) -> None:
     """Add a bus interface; `ports` maps the bus' signals to the component's ports."""
     library, bus = kind
@@ -57,24 +57,20 @@ def _interface(
     _add(element, "name", name)
     _reference(element, "busType", ("xilinx.com", library, bus, "1.0"))
     _reference(element, "abstractionType", ("xilinx.com", library, f"{bus}_rtl", "1.0"))
-    _add(element, "master" if master else "slave")
+    _add(element, "master" if name.startswith("m_") else "slave")
     maps = _add(element, "portMaps")
-    for logical, physical in ports:
+    for logical, physical in ports.items():
         pair = _add(maps, "portMap")
         _add(_add(pair, "logicalPort"), "name", logical)
         _add(_add(pair, "physicalPort"), "name", physical)
     if parameters:
         listed = _add(element, "parameters")
-        for key, value in parameters:
+        for key, value in parameters.items():
             parameter = _add(listed, "parameter")
             _add(parameter, "name", key)
             _add(parameter, "value", value).set(
                 f"{{{_SPIRIT}}}id", f"BUSIFPARAM_VALUE.{name.upper()}.{key}"
             )
-
-
-def _stream_ports(name: str) -> list[tuple[str, str]]:
-    return [(f"T{signal}", f"{name}_t{signal.lower()}") for signal in ("DATA", "VALID", "READY")]
 
 
 def _port(parent: ElementTree.Element, name: str, direction: str, bits: int | None) -> None:
@@ -86,8 +82,7 @@ def _port(parent: ElementTree.Element, name: str, direction: str, bits: int | No
         vector = _add(wire, "vector")
         _add(vector, "left", str(bits - 1))
         _add(vector, "right", "0")
-    kinds = _add(wire, "wireTypeDefs")
-    kind = _add(kinds, "wireTypeDef")
+    kind = _add(_add(wire, "wireTypeDefs"), "wireTypeDef")
     _add(kind, "typeName", "wire")
     for view, _ in _VIEWS:
         _add(kind, "viewNameRef", view)
@@ -119,29 +114,21 @@ def _file_sets(root: ElementTree.Element, sources: Sequence[str], data: Sequence
         file_set = _add(sets, "fileSet")
         _add(file_set, "name", f"{name}_view_fileset")
         for file in (*data, *sources):
-            suffix = file[file.rfind(".") :]
             element = _add(file_set, "file")
             _add(element, "name", file)
-            if suffix in _FILE_TYPES:
-                _add(element, "fileType", _FILE_TYPES[suffix])
-            else:
-                _add(element, "userFileType", "data")
+            kind = _FILE_TYPES.get(file[file.rfind(".") :])
+            _add(element, "fileType" if kind else "userFileType", kind or "data")
 
 
 def _vendor_extensions(root: ElementTree.Element) -> None:
     """Add what Vivado's catalogue shows and the families it offers the core for."""
-    extensions = ElementTree.SubElement(
-        _add(root, "vendorExtensions"), f"{{{_XILINX}}}coreExtensions"
-    )
-    families = ElementTree.SubElement(extensions, f"{{{_XILINX}}}supportedFamilies")
+    extensions = _add(_add(root, "vendorExtensions"), "coreExtensions", None, _XILINX)
+    families = _add(extensions, "supportedFamilies", None, _XILINX)
     for name in _FAMILIES:
-        family = ElementTree.SubElement(families, f"{{{_XILINX}}}family")
-        family.set(f"{{{_XILINX}}}lifeCycle", "Production")
-        family.text = name
-    taxonomies = ElementTree.SubElement(extensions, f"{{{_XILINX}}}taxonomies")
-    ElementTree.SubElement(taxonomies, f"{{{_XILINX}}}taxonomy").text = "/UserIP"
-    ElementTree.SubElement(extensions, f"{{{_XILINX}}}displayName").text = "Streaming MLP"
-    ElementTree.SubElement(extensions, f"{{{_XILINX}}}coreRevision").text = "1"
+        _add(families, "family", name, _XILINX).set(f"{{{_XILINX}}}lifeCycle", "Production")
+    _add(_add(extensions, "taxonomies", None, _XILINX), "taxonomy", "/UserIP", _XILINX)
+    _add(extensions, "displayName", "Streaming MLP", _XILINX)
+    _add(extensions, "coreRevision", "1", _XILINX)
 
 
 def component_xml(
@@ -159,25 +146,13 @@ def component_xml(
     for part, value in zip(_IDENTITY, _VLNV, strict=True):
         _add(root, part, value)
     buses = _add(root, "busInterfaces")
-    axis = ("interface", "axis")
-    _interface(buses, "s_axis_0", axis, master=False, ports=_stream_ports("s_axis_0"))
-    _interface(buses, "m_axis_0", axis, master=True, ports=_stream_ports("m_axis_0"))
-    _interface(
-        buses,
-        "ap_clk",
-        ("signal", "clock"),
-        master=False,
-        ports=[("CLK", "ap_clk")],
-        parameters=[("ASSOCIATED_BUSIF", "s_axis_0:m_axis_0"), ("ASSOCIATED_RESET", "ap_rst_n")],
-    )
-    _interface(
-        buses,
-        "ap_rst_n",
-        ("signal", "reset"),
-        master=False,
-        ports=[("RST", "ap_rst_n")],
-        parameters=[("POLARITY", "ACTIVE_LOW")],
-    )
+    for name in ("s_axis_0", "m_axis_0"):
+        ports = {f"T{x.upper()}": f"{name}_t{x}" for x in ("data", "valid", "ready")}
+        _interface(buses, name, ("interface", "axis"), ports, {})
+    associated = {"ASSOCIATED_BUSIF": "s_axis_0:m_axis_0", "ASSOCIATED_RESET": "ap_rst_n"}
+    _interface(buses, "ap_clk", ("signal", "clock"), {"CLK": "ap_clk"}, associated)
+    low = {"POLARITY": "ACTIVE_LOW"}
+    _interface(buses, "ap_rst_n", ("signal", "reset"), {"RST": "ap_rst_n"}, low)
     _model(root, top, 8 * in_bytes, 8 * out_bytes)
     _file_sets(root, sources, data)
     _add(root, "description", "Quantised multilayer perceptron with AXI-Stream in and out")
