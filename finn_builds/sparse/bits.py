@@ -19,15 +19,7 @@ def hexadecimal(value: int, width: int) -> str:
 
 
 class BitWriter:
-    """Writes bits of a graph's nodes as expressions.
-
-    Parameters
-    ----------
-    graph : Graph
-    names : list of str
-        The net of each node.
-    family : Family
-    """
+    """Writes bits of a graph's nodes as expressions; `names` are the nets of the nodes."""
 
     def __init__(self, graph: Graph, names: list[str], family: Family) -> None:
         self.graph, self.names, self.family = graph, names, family

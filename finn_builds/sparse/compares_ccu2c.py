@@ -71,14 +71,8 @@ def _flipped(group: Sequence[AnyBit]) -> int:
 def _init(wanted: Sequence[int], per: int, flip: int) -> int:
     """Return the INIT of a position: "equal" in its upper half, "greater" in its lowest quarter.
 
-    Parameters
-    ----------
-    wanted : sequence of int
-        The bound's bits for every value of the three inputs.
-    per : int
-        Inputs that are bits of the number, the lowest.
-    flip : int
-        Inputs that are inverted on the wire.
+    `wanted` are the bound's bits for every value of the three inputs, of which the lowest `per` are
+    bits of the number and those in `flip` are inverted on the wire.
     """
     init = 0
     for a, bound in enumerate(wanted):

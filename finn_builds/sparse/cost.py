@@ -47,7 +47,6 @@ class CompareShape:
         Bits of the number at a position of the chain.
     positions : int
         Of the chain; 0 for a table.
-    luts : int
     """
 
     kind: str

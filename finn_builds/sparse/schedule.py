@@ -31,15 +31,9 @@ FIRST = 1
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A graph with its registers.
+    """A graph with its registers, as many between an input and every output as its latency.
 
-    Parameters
-    ----------
-    graph : Graph
-    latency : int
-        Registers between an input and every output.
-    stage_ns : float
-        Estimated longest register-to-register delay, ns.
+    `stage_ns` is the estimated longest register-to-register delay.
     """
 
     graph: Graph
@@ -191,21 +185,11 @@ def _with_registers(graph: Graph, stages: list[int], last: int) -> Graph:
 
 @dataclass(frozen=True)
 class _Soonest:
-    """Every node in its earliest stage.
+    """Every node in its earliest stage, and the delay of each, ns.
 
-    Attributes
-    ----------
-    stages : list of int
-    last : int
-        Stage of the outputs.
-    budget : float
-        Longest path that a stage may hold, ns.
-    delay : list of float
-        Delay of each node, ns.
-    at_outputs : int
-        Registers after the last operators, 0 or 1.
-    after_ns : float
-        See `pipeline`; 0 where a register takes the outputs.
+    The outputs are in stage `last`, with `at_outputs` registers behind them; no path within a
+    stage is longer than `budget`, ns. `after_ns` is that of `pipeline`, 0 where a register takes
+    the outputs.
     """
 
     stages: list[int]
@@ -285,7 +269,6 @@ def pipeline(
     ----------
     graph : Graph
         Without registers.
-    family : Family
     clock_ns : float, optional
         Clock period to meet by the family's delay model.
     latency : int, optional
