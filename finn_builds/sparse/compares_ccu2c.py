@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
-from finn_builds.sparse.chain import Bit
+from finn_builds.sparse.bits import AnyBit, BitWriter, flipped, hexadecimal
 from finn_builds.sparse.cost import CompareShape
 from finn_builds.sparse.lookups import lookup
 from finn_builds.sparse.nodes import Field
@@ -50,22 +49,18 @@ def compare_on_ccu2c(
             group = [*own, *chosen]
             group += [0] * (INPUTS - len(group))
             inputs.append(writer.pack(group, raw=True))
-            flip = _flipped(group)
+            flip = flipped(group)
             part = (1 << shape.per) - 1
             wanted = [
                 (bounds[((a ^ flip) >> shape.per) % len(bounds)] >> (at * shape.per)) & part
                 for a in range(1 << INPUTS)
             ]
-        inits |= _init(wanted, shape.per, _flipped(group)) << (16 * at)
+        inits |= _init(wanted, shape.per, flipped(group)) << (16 * at)
     return [
         *lines,
         f"ps_compare3 #(.N({shape.positions}), .INIT({hexadecimal(inits, 16 * shape.positions)}))",
         f"    {name}_chain (.x({{{', '.join(reversed(inputs))}}}), .y({name}));",
     ]
-
-
-def _flipped(group: Sequence[AnyBit]) -> int:
-    return sum(1 << k for k, b in enumerate(group) if isinstance(b, Bit) and b.inv)
 
 
 def _init(wanted: Sequence[int], per: int, flip: int) -> int:

@@ -138,17 +138,13 @@ def _fewest_bits(
     for table, adder in together:
         require(table, adder, 0)
     outputs = set(graph.outputs)
-    bounds: list[tuple[float, float]] = []
-    for i, node in enumerate(graph.nodes):
-        low = 0 if isinstance(node, Input | Const) else earliest[i]
-        bounds.append((low, 0 if isinstance(node, Input | Const) else last))
-    for i, node in enumerate(graph.nodes):
-        held = i in outputs and not isinstance(node, Const)
-        bounds.append((last if held else 0, last))
-    weight = np.array([float(graph.width(i)) for i in range(n)])
-    for i, node in enumerate(graph.nodes):
-        if isinstance(node, Const):
-            weight[i] = 0.0
+    constant = [isinstance(node, Const) for node in graph.nodes]
+    bounds = [
+        (0, 0) if isinstance(node, Input | Const) else (earliest[i], last)
+        for i, node in enumerate(graph.nodes)
+    ]
+    bounds += [(last if i in outputs and not constant[i] else 0, last) for i in range(n)]
+    weight = np.array([0.0 if constant[i] else float(graph.width(i)) for i in range(n)])
     matrix = coo_matrix((vals, (rows, cols)), shape=(len(rhs), 2 * n)).tocsr()
     found = linprog(
         np.concatenate([-weight, weight]),

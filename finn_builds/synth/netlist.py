@@ -105,15 +105,9 @@ def chain(netlists: Sequence[Netlist]) -> Netlist:
     names: dict[int, tuple[str, ...]] = {}
     for k, netlist in enumerate(netlists):
         for cell in netlist.cells:
-            cells.append(
-                Cell(
-                    f"{k}/{cell.name}",
-                    cell.kind,
-                    cell.parameters,
-                    {p: [net(k, b) for b in bits] for p, bits in cell.inputs.items()},
-                    {p: [net(k, b) for b in bits] for p, bits in cell.outputs.items()},
-                )
-            )
+            inputs = {p: [net(k, b) for b in bits] for p, bits in cell.inputs.items()}
+            outputs = {p: [net(k, b) for b in bits] for p, bits in cell.outputs.items()}
+            cells.append(Cell(f"{k}/{cell.name}", cell.kind, cell.parameters, inputs, outputs))
         for bit, given in netlist.names.items():
             target = net(k, bit)
             if isinstance(target, int):
