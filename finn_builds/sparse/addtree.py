@@ -33,16 +33,10 @@ def chain_luts(spans: Sequence[Span]) -> int:
 
 
 def pick(spans: Sequence[Span], arity: int, levels: Sequence[int] | None) -> tuple[int, ...]:
-    """Return which numbers to add next, the first among them.
+    """Return which of some numbers, the smallest first, to add next, the first among them.
 
-    Parameters
-    ----------
-    spans : sequence of Span
-        Smallest first.
-    arity : int
-        Numbers that one chain adds, 2 or 3.
-    levels : sequence of int, optional
-        Chains that each number has passed, where trees are to be balanced.
+    `arity` is what one chain adds, 2 or 3; `levels` are the chains that each number has passed,
+    where trees are to be balanced.
     """
     # Ranked by LUTs per number that is got rid of, level, top. This is the search's inner loop.
     count = min(len(spans), PARTNERS + 1)
@@ -102,16 +96,9 @@ class Operand:
 
 
 class SumBuilder:
-    """Builds sums over one layer's sources in a graph builder.
+    """Builds sums over one layer's sources, of `max_terms` terms a chain, in a graph builder.
 
-    Parameters
-    ----------
-    sources : list of int
-        The nodes that feed the layer.
-    max_terms : int
-        Terms that one carry chain adds.
-    by_level : bool
-        Balance the trees (least depth) rather than keep chains narrow (fewest LUTs).
+    `by_level` balances the trees (least depth) rather than keep chains narrow (fewest LUTs).
     """
 
     def __init__(

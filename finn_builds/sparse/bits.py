@@ -18,14 +18,13 @@ def hexadecimal(value: int, width: int) -> str:
     return f"{width}'h{value & ((1 << width) - 1):x}"
 
 
-class BitWriter:
-    """Writes bits of a graph's nodes as expressions.
+def flipped(bits: Sequence[AnyBit]) -> int:
+    """Return the places of an address at which the wires are inverted."""
+    return sum(1 << k for k, b in enumerate(bits) if isinstance(b, Bit) and b.inv)
 
-    Parameters
-    ----------
-    names : list of str
-        The net of each node.
-    """
+
+class BitWriter:
+    """Writes bits of a graph's nodes as expressions; `names` are the nets of the nodes."""
 
     def __init__(self, graph: Graph, names: list[str], family: Family) -> None:
         self.graph, self.names, self.family = graph, names, family
@@ -79,8 +78,7 @@ class BitWriter:
     def address(self, fields: Sequence[Field]) -> tuple[str, int, int]:
         """Return the address expression of fields, what inverts it, and its width."""
         bits = [b for f in fields for b in self.field_bits(f)]
-        flip = sum(1 << k for k, b in enumerate(bits) if isinstance(b, Bit) and b.inv)
-        return self.pack(bits, raw=True), flip, len(bits)
+        return self.pack(bits, raw=True), flipped(bits), len(bits)
 
     def declare(self, index: int, kind: str = "wire") -> str:
         """Return the declaration of a node's net."""

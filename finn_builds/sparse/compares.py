@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
+from finn_builds.sparse.bits import AnyBit, BitWriter, flipped, hexadecimal
 from finn_builds.sparse.chain import Bit
 from finn_builds.sparse.compares_ccu2c import compare_on_ccu2c
 from finn_builds.sparse.cost import DUAL_INPUTS, compare_shape, compare_table
@@ -55,7 +55,7 @@ def _compare_six(
     name = writer.names[index]
     bits = writer.field_bits(src)
     chosen = [b for f in select for b in writer.field_bits(f)]
-    flip = sum(1 << k for k, b in enumerate(chosen) if isinstance(b, Bit) and b.inv)
+    flip = flipped(chosen)
     if any(b >> src.width for b in bounds):
         bits.append(0)  # a position above that says no for bounds that are never reached
     inits = 0
@@ -110,7 +110,7 @@ def _compare_init(
     group: Sequence[AnyBit], bounds: Sequence[int], position: int, per: int, width: int
 ) -> int:
     """Return the 64-bit INIT of one position of a comparison chain."""
-    flip = sum(1 << k for k, b in enumerate(group) if isinstance(b, Bit) and b.inv)
+    flip = flipped(group)
     init = 0
     for address in range(1 << DUAL_INPUTS):
         seen = address ^ flip

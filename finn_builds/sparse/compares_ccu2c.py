@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
-from finn_builds.sparse.chain import Bit
+from finn_builds.sparse.bits import AnyBit, BitWriter, flipped, hexadecimal
 from finn_builds.sparse.cost import CompareShape
 from finn_builds.sparse.lookups import lookup
 from finn_builds.sparse.nodes import Field
@@ -50,13 +49,13 @@ def compare_on_ccu2c(
             group = [*own, *chosen]
             group += [0] * (INPUTS - len(group))
             inputs.append(writer.pack(group, raw=True))
-            flip = _flipped(group)
+            flip = flipped(group)
             part = (1 << shape.per) - 1
             wanted = [
                 (bounds[((a ^ flip) >> shape.per) % len(bounds)] >> (at * shape.per)) & part
                 for a in range(1 << INPUTS)
             ]
-        inits |= _init(wanted, shape.per, _flipped(group)) << (16 * at)
+        inits |= _init(wanted, shape.per, flipped(group)) << (16 * at)
     return [
         *lines,
         f"ps_compare3 #(.N({shape.positions}), .INIT({hexadecimal(inits, 16 * shape.positions)}))",
@@ -64,21 +63,11 @@ def compare_on_ccu2c(
     ]
 
 
-def _flipped(group: Sequence[AnyBit]) -> int:
-    return sum(1 << k for k, b in enumerate(group) if isinstance(b, Bit) and b.inv)
-
-
 def _init(wanted: Sequence[int], per: int, flip: int) -> int:
     """Return the INIT of a position: "equal" in its upper half, "greater" in its lowest quarter.
 
-    Parameters
-    ----------
-    wanted : sequence of int
-        The bound's bits for every value of the three inputs.
-    per : int
-        Inputs that are bits of the number, the lowest.
-    flip : int
-        Inputs that are inverted on the wire.
+    `wanted` are the bound's bits for every value of the three inputs, of which the lowest `per` are
+    bits of the number and those in `flip` are inverted on the wire.
     """
     init = 0
     for a, bound in enumerate(wanted):

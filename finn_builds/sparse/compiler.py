@@ -19,16 +19,9 @@ from finn_builds.sparse.stream import emit_stream, shell_luts
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What one layer takes.
+    """What one layer takes, by the name of its accumulators, and the clocks that it adds.
 
-    Attributes
-    ----------
-    name : str
-        Name of the layer's accumulators.
-    latency : int
-        Clocks that it adds; 0 where the layer is hopeless.
-    hopeless : bool
-        The layer was not compiled: `luts` is a lower bound, and beyond the limit.
+    A hopeless one was not compiled: `luts` is a lower bound beyond the limit, and `latency` is 0.
     """
 
     name: str
@@ -139,8 +132,6 @@ def compile_network(
     in_datatype, out_datatype : str, optional
         QONNX names of the streams' elements, by default the network's own. An element of a BIPOLAR
         stream is one bit, 0 for -1 and 1 for 1.
-    options : Options, optional
-        Effort of the optimiser.
 
     Raises
     ------

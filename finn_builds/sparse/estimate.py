@@ -42,8 +42,6 @@ def layer_costs(
     ----------
     network : IntegerNetwork
         Without an `ArgMax`.
-    family, clock_ns, latency
-        See `compile_network`.
     limit_luts : float
         A layer whose lower bound is above it is hopeless and costs no more time.
     progress : callable, optional
@@ -135,11 +133,7 @@ def unshared(weights: IntArray, widths: IntArray, family: Family) -> float:
     digits of weights. In a layer that is searched for shared sums they may be whole weights, and
     each multiple of an input that is no shift of it takes as many LUTs as the input has bits.
 
-    Parameters
-    ----------
-    weights : int64 array (n_in, n_out)
-    widths : int64 array (n_in,)
-        Bits of each input, unsigned.
+    Weights have shape (n_in, n_out), the widths of the unsigned inputs (n_in,).
     """
     magnitudes = np.abs(weights)
     # Twice the digits of the non-adjacent form, and the largest sum that they can come to.

@@ -17,8 +17,6 @@ class Family:
 
     Parameters
     ----------
-    name : str
-        Yosys' name of the family.
     max_terms : int
         Terms one carry chain adds: 3 where a LUT has six inputs and two outputs.
     lut_inputs : int
@@ -62,13 +60,7 @@ FAMILIES = {f.name: f for f in (XC7, XCUP, ECP5)}
 
 
 def family_named(name: str) -> Family:
-    """Return the family of that name.
-
-    Raises
-    ------
-    UserError
-        If there is none.
-    """
+    """Return the family of that name; a `UserError` if there is none."""
     if name not in FAMILIES:
         raise UserError(
             f"sparse style: expected a device family out of {', '.join(FAMILIES)}, found "

@@ -31,16 +31,12 @@ class Graph:
 
     Attributes
     ----------
-    ranges : tuple of (int, int)
-        The inclusive range of each node.
     outputs : tuple of int
         The node of each element of the output frame.
     labels : tuple of str
         What each node is to the network, e.g. `l1_n7_acc`; empty where nothing is known.
     layers : tuple of int or None
         The network's layer that each node was built for; None for inputs and constants.
-    n_in : int
-        Elements of the input frame.
     """
 
     nodes: tuple[Node, ...]
@@ -83,10 +79,7 @@ class Graph:
 class Builder:
     """Builds a graph node by node; equal nodes are one node, constants fold away.
 
-    Attributes
-    ----------
-    layer : int or None
-        The network's layer that the next nodes are built for.
+    `layer` is the network's layer that the next nodes are built for.
     """
 
     def __init__(self, n_in: int) -> None:

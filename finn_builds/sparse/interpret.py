@@ -22,17 +22,9 @@ def _bits(values: list[IntArray], fields: tuple[Field, ...], n: int) -> IntArray
 
 
 def evaluate_nodes(graph: Graph, x: IntArray) -> list[IntArray]:
-    """Return the value of every node for a batch of frames.
+    """Return the value of every node, each (n,), for a batch of raw input elements (n, n_in).
 
-    Parameters
-    ----------
-    x : int64 array (n, n_in)
-        Raw input elements, each within its input's range.
-
-    Returns
-    -------
-    list of int64 arrays (n,)
-        Registers are transparent: a frame is followed through the pipeline, not a clock.
+    Registers are transparent: a frame is followed through the pipeline, not a clock.
 
     Raises
     ------

@@ -53,19 +53,7 @@ def lower(
 ) -> Graph:
     """Return the operator graph of a network, without pipeline registers.
 
-    Parameters
-    ----------
-    network : IntegerNetwork
-        A chain of `Linear`, each with or without a `Requantise` after it.
-    options : Options, optional
-    in_datatype, out_datatype : str, optional
-        QONNX names of the streams' elements, by default the network's own. An element of a BIPOLAR
-        stream is one bit, 0 for -1 and 1 for 1.
-
-    Raises
-    ------
-    ValueError
-        The network is of another form, or its values do not fit the elements of a stream.
+    The arguments and errors are those of `compile_network`.
     """
     layers = network.layers()
     if len(network.nodes) != sum(1 + (layer.requantise is not None) for layer in layers):

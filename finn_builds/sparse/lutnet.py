@@ -215,17 +215,7 @@ def _composed(bits: int, n: int, best: int, lut_inputs: int) -> LutNet | None:
 
 @lru_cache(maxsize=1 << 15)
 def lut_net(bits: int, n_vars: int, lut_inputs: int = LUT_INPUTS) -> LutNet:
-    """Return a function as LUTs.
-
-    Parameters
-    ----------
-    bits : int
-        Truth table, address 0 in bit 0.
-    n_vars : int
-        Variables of the address, variable 0 the least significant.
-    lut_inputs : int
-        6, or 4.
-    """
+    """Return a truth table (address 0 in bit 0, variable 0 the least significant) as LUTs."""
     k = lut_inputs
     reduced, kept = shrink_to(bits, n_vars)
     n = len(kept)

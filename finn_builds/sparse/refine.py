@@ -103,14 +103,7 @@ def _with(
 def refine(sums: SharedSums, spans: list[int], max_terms: int, by_level: bool) -> SharedSums:
     """Return the same sums with shared symbols written out wherever that takes fewer LUTs.
 
-    Parameters
-    ----------
-    spans : list of int
-        Highest less lowest value of each source.
-    max_terms : int
-        Terms that one carry chain adds.
-    by_level : bool
-        Whether trees are balanced.
+    `spans` are the highest less the lowest value of each source.
     """
     weigher = Weigher(spans, max_terms, by_level)
     best, least = sums, weigher.total(sums)

@@ -31,14 +31,9 @@ FIRST = 1
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A graph with its registers.
+    """A graph with its registers, as many between an input and every output as its latency.
 
-    Parameters
-    ----------
-    latency : int
-        Registers between an input and every output.
-    stage_ns : float
-        Estimated longest register-to-register delay, ns.
+    `stage_ns` is the estimated longest register-to-register delay.
     """
 
     graph: Graph
@@ -143,17 +138,13 @@ def _fewest_bits(
     for table, adder in together:
         require(table, adder, 0)
     outputs = set(graph.outputs)
-    bounds: list[tuple[float, float]] = []
-    for i, node in enumerate(graph.nodes):
-        low = 0 if isinstance(node, Input | Const) else earliest[i]
-        bounds.append((low, 0 if isinstance(node, Input | Const) else last))
-    for i, node in enumerate(graph.nodes):
-        held = i in outputs and not isinstance(node, Const)
-        bounds.append((last if held else 0, last))
-    weight = np.array([float(graph.width(i)) for i in range(n)])
-    for i, node in enumerate(graph.nodes):
-        if isinstance(node, Const):
-            weight[i] = 0.0
+    constant = [isinstance(node, Const) for node in graph.nodes]
+    bounds = [
+        (0, 0) if isinstance(node, Input | Const) else (earliest[i], last)
+        for i, node in enumerate(graph.nodes)
+    ]
+    bounds += [(last if i in outputs and not constant[i] else 0, last) for i in range(n)]
+    weight = np.array([0.0 if constant[i] else float(graph.width(i)) for i in range(n)])
     matrix = coo_matrix((vals, (rows, cols)), shape=(len(rhs), 2 * n)).tocsr()
     found = linprog(
         np.concatenate([-weight, weight]),
@@ -190,20 +181,11 @@ def _with_registers(graph: Graph, stages: list[int], last: int) -> Graph:
 
 @dataclass(frozen=True)
 class _Soonest:
-    """Every node in its earliest stage.
+    """Every node in its earliest stage, and the delay of each, ns.
 
-    Attributes
-    ----------
-    last : int
-        Stage of the outputs.
-    budget : float
-        Longest path that a stage may hold, ns.
-    delay : list of float
-        Delay of each node, ns.
-    at_outputs : int
-        Registers after the last operators, 0 or 1.
-    after_ns : float
-        See `pipeline`; 0 where a register takes the outputs.
+    The outputs are in stage `last`, with `at_outputs` registers behind them; no path within a
+    stage is longer than `budget`, ns. `after_ns` is that of `pipeline`, 0 where a register takes
+    the outputs.
     """
 
     stages: list[int]

@@ -196,11 +196,10 @@ def _pair(a: tuple[tuple[int, int], int], b: tuple[tuple[int, int], int]) -> Pai
 
 
 def greedy_sums(matrix: IntArray, widths: list[int], save: float, bias: float) -> SharedSums:
-    """Return shared sums by greedy extraction of pairs.
+    """Return shared sums of a matrix (n_sources, n_outputs) by greedy extraction of pairs.
 
     Parameters
     ----------
-    matrix : int64 array (n_sources, n_outputs)
     widths : list of int
         Bits of each source.
     save : float
@@ -243,15 +242,9 @@ def inline_single(sums: SharedSums) -> SharedSums:
 def alkaid_sums(
     matrix: IntArray, ranges: list[tuple[int, int]], thorough: bool = True
 ) -> SharedSums:
-    """Return the shared sums that alkaid's solver finds.
+    """Return the shared sums of a matrix (n_sources, n_outputs) that alkaid's solver finds.
 
-    Parameters
-    ----------
-    matrix : int64 array (n_sources, n_outputs)
-    ranges : list of (int, int)
-        Inclusive range of each source.
-    thorough : bool
-        Try every depth of the solver's first step rather than one.
+    `ranges` are those of the sources; `thorough` tries every depth of the solver's first step.
     """
     stages = cmvm_solve(
         np.ascontiguousarray(matrix, dtype=np.float32),

@@ -32,18 +32,10 @@ QUICK_GREEDY_PAIRS = 500_000
 
 @dataclass(frozen=True)
 class Search:
-    """How to look for shared sums.
+    """How to look for shared sums for chains of `max_terms`, trees balanced if `by_level`.
 
-    Parameters
-    ----------
-    max_terms : int
-        Terms that one carry chain adds.
-    by_level : bool
-        Whether trees are balanced.
-    restarts : int
-        Random orders of rows and columns in which alkaid's solver is asked again.
-    quick : bool
-        Ask one solver once and refine nothing.
+    Alkaid's solver is asked again for `restarts` random orders of rows and columns. A `quick`
+    search asks one solver once and refines nothing.
     """
 
     max_terms: int
@@ -70,15 +62,7 @@ def reordered(
 
 
 def is_searched(terms: Sequence[int], weights: int) -> bool:
-    """Return whether shared sums are looked for in a matrix at all.
-
-    Parameters
-    ----------
-    terms : sequence of int
-        Signed digits of each output's weights.
-    weights : int
-        That are not zero.
-    """
+    """Return whether shared sums are looked for: by digits of outputs and nonzero weights."""
     return _pairs(terms) <= MAX_PAIRS or weights <= MAX_ALKAID_WEIGHTS
 
 
@@ -89,13 +73,9 @@ def _pairs(terms: Sequence[int]) -> int:
 def shared_forms(
     matrix: IntArray, ranges: list[tuple[int, int]], search: Search
 ) -> list[SharedSums]:
-    """Return several shared forms of a matrix, none refined.
+    """Return several shared forms of a matrix (n_sources, n_outputs), none refined.
 
-    Parameters
-    ----------
-    matrix : int64 array (n_sources, n_outputs)
-    ranges : list of (int, int)
-        Inclusive range of each source, not negative.
+    The ranges of the sources are inclusive and not negative.
     """
     plain = plain_sums(matrix)
     terms = [len(body) for body in plain.outputs]
@@ -141,14 +121,9 @@ def cheapest_sums(
     search: Search,
     cost: Callable[[SharedSums], int],
 ) -> SharedSums:
-    """Return the shared form of a matrix that costs least.
+    """Return the shared form of a matrix that costs least, by the LUTs that it takes when built.
 
-    Parameters
-    ----------
-    matrix, ranges, search
-        See `shared_forms`.
-    cost : callable
-        LUTs of a form as it would be built.
+    The first arguments are those of `shared_forms`.
     """
     forms = _best_forms(matrix, ranges, search)
     best = min(forms, key=cost) if len(forms) > 1 else forms[0]

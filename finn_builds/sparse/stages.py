@@ -13,13 +13,6 @@ def layer_stages(graph: Graph, layers: int) -> list[int]:
 
     Layers share stages where the clock leaves room for the next layer's first operators after
     the last ones of a layer. A layer never ends before the one in front of it.
-
-    Parameters
-    ----------
-    graph : Graph
-        With its registers.
-    layers : int
-        The number of layers of the network.
     """
     depth = [0] * len(graph.nodes)
     ends = [0] * layers

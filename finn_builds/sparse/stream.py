@@ -69,14 +69,7 @@ def shell_luts(out_bits: int) -> int:
 def emit_stream(name: str, in_bits: int, out_bits: int, inner: int) -> dict[str, str]:
     """Return the shell of `<name>_core`, `{file name: Verilog}`.
 
-    Parameters
-    ----------
-    name : str
-        Module name of the shell.
-    in_bits, out_bits : int
-        Bits of a frame.
-    inner : int
-        Registers in the datapath, at least 1.
+    A frame has `in_bits` and `out_bits`; the datapath has `inner` registers, at least 1.
     """
     if inner < 1:
         raise ValueError("the datapath needs a register at its input")

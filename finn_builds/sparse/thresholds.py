@@ -103,12 +103,7 @@ class ClipShape:
 def clip_shape(thresholds: Sequence[int], lo: int, hi: int) -> ClipShape | None:
     """Return thresholds as an added constant, a shift and a clip; None where they are not uniform.
 
-    Parameters
-    ----------
-    thresholds : ascending ints
-        All of them in lo+1 .. hi.
-    lo, hi : int
-        Inclusive range of the accumulator.
+    The thresholds ascend, all of them in lo+1 .. hi, the inclusive range of the accumulator.
     """
     first, last, n = thresholds[0], thresholds[-1], len(thresholds)
     if n == 1:
@@ -175,25 +170,10 @@ def count_passed(
     family: Family,
     missed: bool = False,
 ) -> Count:
-    """Build the count of thresholds that a node's value has reached.
+    """Build the count of ascending thresholds that an unsigned node's value has reached.
 
-    Parameters
-    ----------
-    node : int
-        An unsigned node.
-    thresholds : ascending ints
-    label : str
-        Of the nodes that are made.
-    family : Family
-        What the forms are compared for.
-    missed : bool
-        Let a table count the thresholds that are not reached; it costs the same, and saves
-        the inverters where that number is needed.
-
-    Returns
-    -------
-    Count
-        `#{t : value >= t} = scale * node + offset`.
+    With `missed` a table counts the thresholds that are not reached; it costs the same, and saves
+    whoever needs that number the inverters.
     """
     lo, hi = builder.ranges[node]
     always, rest = reachable(thresholds, lo, hi)

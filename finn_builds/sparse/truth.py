@@ -18,16 +18,12 @@ def _low_half(var: int, n_vars: int) -> int:
 
 def cofactors(bits: int, var: int, n_vars: int) -> tuple[int, int]:
     """Return the halves of a truth table at var = 0 and 1, each as a table of one var less."""
-    half = [bits & _low_half(var, n_vars), (bits >> (1 << var)) & _low_half(var, n_vars)]
-    out = []
-    for h in half:
-        size = 1 << var
-        word, at = 0, 0
-        for start in range(0, 1 << n_vars, 2 << var):
-            word |= ((h >> start) & ((1 << size) - 1)) << at
-            at += size
-        out.append(word)
-    return out[0], out[1]
+    size = 1 << var
+    halves = [0, 0]
+    for block in range(1 << (n_vars - var)):
+        word = (bits >> (block * size)) & ((1 << size) - 1)
+        halves[block & 1] |= word << ((block >> 1) * size)
+    return halves[0], halves[1]
 
 
 def depends_on(bits: int, var: int, n_vars: int) -> bool:

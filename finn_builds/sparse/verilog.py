@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import assert_never
 
-from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
+from finn_builds.sparse.bits import AnyBit, BitWriter, flipped, hexadecimal
 from finn_builds.sparse.chain import Bit, Chain
 from finn_builds.sparse.compares import compare
 from finn_builds.sparse.cost import absorbed
@@ -71,10 +71,8 @@ class NodeWriter(BitWriter):
         A chain takes its first operand as it is, not inverted; a table goes second, where it
         melts into the LUT.
         """
-        return sorted(column, key=lambda b: (b.inv, self._is_table(b), b.src))
-
-    def _is_table(self, bit: Bit) -> bool:
-        return isinstance(self.graph.nodes[bit.src], Table)
+        nodes = self.graph.nodes
+        return sorted(column, key=lambda b: (b.inv, isinstance(nodes[b.src], Table), b.src))
 
     def _pairs(self, name: str, chain: Chain) -> list[str]:
         """Return a sum on chains of two operands, a constant that meets both on one of its own."""
@@ -95,14 +93,7 @@ class NodeWriter(BitWriter):
     def _pair(self, out: str, columns: Sequence[list[AnyBit]], ones: int, cell: str) -> str:
         """Return the instance that adds two bits a position, inverted ones and constants by it."""
         length = len(columns)
-        operands: list[list[AnyBit]] = [[], []]
-        masks = [0, 0]
-        for at, column in enumerate(columns):
-            for k in range(2):
-                bit = column[k] if k < len(column) else 0
-                masks[k] |= int(bit.inv if isinstance(bit, Bit) else bit) << at
-                operands[k].append(bit if isinstance(bit, Bit) else 0)
-        a, b = (self.pack(o, raw=True) for o in operands)
+        (a, b), masks = self._operands(columns, 2)
         settings = [f".W({length})"]
         settings += [
             f".{n}({hexadecimal(m, length)})" for n, m in zip(("NA", "NB"), masks, strict=True) if m
@@ -110,14 +101,24 @@ class NodeWriter(BitWriter):
         settings += [".ONES(1)"] * ones
         return f"ps_add #({', '.join(settings)})\n    {cell} (.a({a}), .b({b}), .y({out}));"
 
+    def _operands(self, columns: Sequence[list[AnyBit]], count: int) -> tuple[list[str], list[int]]:
+        """Return operands with a bit of each column, and the masks that invert them."""
+        operands: list[list[AnyBit]] = [[] for _ in range(count)]
+        masks = [0] * count
+        for at, column in enumerate(columns):
+            for k in range(count):
+                bit = column[k] if k < len(column) else 0
+                masks[k] |= int(bit.inv if isinstance(bit, Bit) else bit) << at
+                operands[k].append(bit if isinstance(bit, Bit) else 0)
+        return [self.pack(o, raw=True) for o in operands], masks
+
     def _chain(self, name: str, chain: Chain) -> list[str]:
         length = len(chain.columns)
-        operands: list[list[AnyBit]] = [[], [], []]
-        masks = [0, 0, 0]
+        columns: list[list[AnyBit]] = []
         save = pair = 0
         for at, column in enumerate(chain.columns):
             const = (chain.const >> at) & 1
-            bits: list[Bit | int] = list(column) if chain.save[at] else list(self._ranked(column))
+            bits: list[AnyBit] = list(column) if chain.save[at] else list(self._ranked(column))
             if chain.save[at]:
                 bits += [const] * const
             elif const or (len(column) == 1 and column[0].inv):
@@ -125,11 +126,8 @@ class NodeWriter(BitWriter):
             elif len(column) == 2 and all(b.inv for b in column):
                 pair |= 1 << at
             save |= int(chain.save[at]) << at
-            for k in range(3):
-                bit = bits[k] if k < len(bits) else 0
-                masks[k] |= int(bit.inv if isinstance(bit, Bit) else bit) << at
-                operands[k].append(bit if isinstance(bit, Bit) else 0)
-        a, b, c = (self.pack(o, raw=True) for o in operands)
+            columns.append(bits)
+        (a, b, c), masks = self._operands(columns, 3)
         settings = {
             "W": str(length),
             **{n: hexadecimal(m, length) for n, m in zip(("NA", "NB", "NC"), masks, strict=True)},
@@ -181,7 +179,7 @@ class NodeWriter(BitWriter):
         for k, bit in enumerate(body):
             reads = [bit, *over, *sign]
             n = len(reads)
-            flip = sum(1 << j for j, b in enumerate(reads) if isinstance(b, Bit) and b.inv)
+            flip = flipped(reads)
             table = 0
             for address in range(1 << n):
                 seen = address ^ flip

@@ -15,17 +15,9 @@ RESET_CLOCKS = 4
 
 @dataclass(frozen=True)
 class GateRun:
-    """What came out of a netlist.
+    """What came out of a netlist: words (n_out, bytes), after clocks with all lanes side by side.
 
-    Attributes
-    ----------
-    words : ndarray of uint8, shape (n_out, bytes)
-    clocks : int
-        Clocks of the run, all lanes side by side.
-    lanes : int
-        Independent streams that shared the words among them.
-    missing : int
-        Words that never came; they are zeros in `words`.
+    Words that never came are `missing`, and zeros in `words`.
     """
 
     words: np.ndarray
@@ -74,8 +66,6 @@ def run_words(
 
     Parameters
     ----------
-    netlist : Netlist
-        With the ports of a streaming node.
     words : ndarray of uint8, shape (n, bytes)
         Beats of whole frames, little-endian.
     per_frame : tuple of int
@@ -86,8 +76,6 @@ def run_words(
         Frames that one lane sees one after the other.
     stall : float
         Chance per clock and lane that the source has nothing, and that the sink takes nothing.
-    seed : int
-        Of the stalls.
     idle_limit : int
         Clocks without a word in any lane after which the run ends as it is.
 

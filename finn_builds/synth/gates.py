@@ -57,8 +57,6 @@ class GateSimulator:
     ----------
     netlist : Netlist
         Flat; one clock, on whose rising edge every flip-flop works.
-    lanes : int
-        Independent copies that run side by side.
 
     Raises
     ------

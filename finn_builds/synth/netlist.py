@@ -20,16 +20,9 @@ _LAYER = re.compile(r"(?:^|[.\\ ])l(\d+)_")
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a device.
+    """One cell of a device, its name with the path, and its nets by pin.
 
-    Attributes
-    ----------
-    name, kind : str
-        Instance name (with its path) and cell type.
-    parameters : mapping of str to str
-        As in Yosys' JSON: numbers are strings of bits.
-    inputs, outputs : mapping of str to sequence of Bit
-        Nets by pin.
+    Parameters are as in Yosys' JSON: numbers are strings of bits.
     """
 
     name: str
@@ -46,15 +39,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Netlist:
-    """A flat mapped module.
-
-    Attributes
-    ----------
-    ports : mapping of str to tuple of Bit
-        Nets of each port.
-    names : mapping of int to tuple of str
-        Names that the sources give to a net.
-    """
+    """A flat mapped module: cells, nets of each port, names that the sources give to a net."""
 
     cells: tuple[Cell, ...]
     ports: Mapping[str, tuple[Bit, ...]] = field(default_factory=dict)
@@ -120,15 +105,9 @@ def chain(netlists: Sequence[Netlist]) -> Netlist:
     names: dict[int, tuple[str, ...]] = {}
     for k, netlist in enumerate(netlists):
         for cell in netlist.cells:
-            cells.append(
-                Cell(
-                    f"{k}/{cell.name}",
-                    cell.kind,
-                    cell.parameters,
-                    {p: [net(k, b) for b in bits] for p, bits in cell.inputs.items()},
-                    {p: [net(k, b) for b in bits] for p, bits in cell.outputs.items()},
-                )
-            )
+            inputs = {p: [net(k, b) for b in bits] for p, bits in cell.inputs.items()}
+            outputs = {p: [net(k, b) for b in bits] for p, bits in cell.outputs.items()}
+            cells.append(Cell(f"{k}/{cell.name}", cell.kind, cell.parameters, inputs, outputs))
         for bit, given in netlist.names.items():
             target = net(k, bit)
             if isinstance(target, int):

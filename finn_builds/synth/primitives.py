@@ -71,13 +71,7 @@ _ECP5_MODULES: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 
 def declarations(family: str) -> str:
-    """Return one Verilog file that declares every primitive of a family, without contents.
-
-    Parameters
-    ----------
-    family : str
-        ``xc7``, ``xcup`` or ``ecp5``.
-    """
+    """Return one Verilog file that declares every primitive of a family, without contents."""
     modules = _ECP5_MODULES if family == "ecp5" else _MODULES
     return "".join(_declaration(name, *described) for name, described in modules.items())
 

@@ -83,16 +83,7 @@ def synthesis_script(
 ) -> str:
     """Return the script that maps some modules, each for itself, and writes the netlists.
 
-    Parameters
-    ----------
-    sources : sequence of str
-        SystemVerilog files.
-    modules : sequence of str
-        Modules to map; nothing is moved across their borders.
-    top, top_file : str
-        A module that instantiates them all, and its file.
-    family : str
-        ``xc7``, ``xcup`` or ``ecp5``.
+    Nothing is moved across the borders of `modules`; `top` instantiates them all.
     """
     tops = " ".join(f"--top {module}" for module in modules)
     # DSP blocks of other vendors are not ECP5's: FINN's units have a behavioural form for those.

@@ -64,14 +64,7 @@ def node_top(design: Design, stage: Stage) -> str:
 def files_for(design: Design, stitched: Mapping[str, str], family: str) -> dict[str, str]:
     """Return all that Yosys reads: sources, node tops, primitives, memory contents.
 
-    Parameters
-    ----------
-    design : Design
-        The chain of nodes.
-    stitched : mapping of str to str
-        The stitched folder, text by file name, sources in compile order.
-    family : str
-        ``xc7``, ``xcup`` or ``ecp5``.
+    `stitched` is the stitched folder, text by file name, sources in compile order.
     """
     files = {PRIMITIVES_FILE: primitives.declarations(family)}
     files |= {name: readable(name, text) for name, text in stitched.items() if name != f"{TOP}.v"}
@@ -82,12 +75,7 @@ def files_for(design: Design, stitched: Mapping[str, str], family: str) -> dict[
 def parent(name: str, ports: Mapping[str, Sequence[tuple[str, str, int]]]) -> str:
     """Return a module that holds others side by side, all their ports brought out.
 
-    Parameters
-    ----------
-    name : str
-        Its name.
-    ports : mapping of str to sequence of (direction, port, width)
-        The modules; each is instantiated once.
+    `ports` has the (direction, port, width) of each module, which is instantiated once.
     """
     outer, body = [], []
     for module, listed in ports.items():

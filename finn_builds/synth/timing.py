@@ -69,11 +69,6 @@ class _Driver(NamedTuple):
 def longest_path(netlist: Netlist, family: Family) -> Path:
     """Return depth and estimated delay of a flat netlist.
 
-    Parameters
-    ----------
-    family : Family
-        Delays; ports count as registers.
-
     Raises
     ------
     RuntimeError

@@ -28,15 +28,8 @@ _LEVELS = re.compile(r"^\s*Logic Levels:\s+(\d+)", re.MULTILINE)
 def script(sources: Sequence[str], part: str, clock_ns: float) -> str:
     """Return the Tcl that synthesises the design alone and writes three reports.
 
-    Parameters
-    ----------
-    sources : sequence of str
-        Verilog and SystemVerilog files in compile order, relative to the working directory, in
-        which the memory contents lie too.
-    part : str
-        Device.
-    clock_ns : float
-        Clock period in ns.
+    The sources are in compile order, relative to the working directory, in which the memory
+    contents lie too.
     """
     return "\n".join(
         [
@@ -55,19 +48,6 @@ def synthesise(
     design: Design, stitched: Mapping[str, str], part: str, clock_ns: float, work_dir: Path
 ) -> Synthesised:
     """Run Vivado and return the figures of the design and its nodes.
-
-    Parameters
-    ----------
-    design : Design
-        The chain of nodes.
-    stitched : mapping of str to str
-        The stitched folder, text by file name, sources in compile order.
-    part : str
-        Device.
-    clock_ns : float
-        Clock period in ns.
-    work_dir : Path
-        Where Vivado works.
 
     Raises
     ------
@@ -94,15 +74,6 @@ def synthesise(
 
 def figures(design: Design, written: Mapping[str, str], clock_ns: float) -> Synthesised:
     """Return what Vivado's reports say.
-
-    Parameters
-    ----------
-    design : Design
-        The chain of nodes.
-    written : mapping of str to str
-        The reports by file name.
-    clock_ns : float
-        Clock period in ns that the slack refers to.
 
     Raises
     ------

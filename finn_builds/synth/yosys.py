@@ -60,25 +60,14 @@ def synthesise_design(
 
     Parameters
     ----------
-    design : Design
-        The chain of nodes.
     stitched : mapping of str to str
         The stitched folder, text by file name, sources in compile order.
     weights : mapping of str to float
         Estimated LUTs of each node, by which the work is divided.
-    family : str
-        ``xc7``, ``xcup`` or ``ecp5``.
-    work_dir : Path
-        For scripts and logs.
     limit : float
         Seconds after which a process is stopped.
     progress : callable, optional
         Called with the processes that have ended, and all.
-
-    Returns
-    -------
-    dict of str to Netlist or NotSynthesised
-        By node name, in the order of the design.
 
     Raises
     ------
@@ -122,18 +111,8 @@ def prepare(
 ) -> tools.Command:
     """Write what Yosys reads, which sees its working directory alone, and return the call.
 
-    Parameters
-    ----------
-    files : mapping of str to str
-        Text by file name; tops of single nodes that are not to be mapped may be among them.
-    ports : mapping of str to sequence of (direction, port, width)
-        The modules to map.
-    family : str
-        ``xc7``, ``xcup`` or ``ecp5``.
-    folder : Path
-        Is made.
-    limit : float
-        Seconds after which the process is stopped.
+    `files` may hold tops of single nodes that are not to be mapped; `ports` has the modules to map,
+    with the (direction, port, width) of each.
     """
     others = [n for n in files if n.startswith(ALONE) and n.removesuffix(".v") not in ports]
     script = synthesis_script(
@@ -183,25 +162,12 @@ def _why(failure: tools.ToolFailed, log: Path, limit: float, count: int) -> str:
 def synthesise_verilog(
     files: Mapping[str, str], top: str, command: str, work_dir: Path, *, limit: float | None = None
 ) -> Netlist:
-    """Map one plain Verilog design with a given synthesis command.
-
-    Parameters
-    ----------
-    files : mapping of str to str
-        Verilog by file name.
-    top : str
-        Top module.
-    command : str
-        Yosys command with ``{top}`` in it, e.g. ``synth_xilinx -top {top} -flatten``.
-    work_dir : Path
-        Folder for the sources, script and logs; created when needed.
-    limit : float, optional
-        Seconds after which Yosys is stopped.
+    """Map one plain Verilog design with a command such as ``synth_xilinx -top {top} -flatten``.
 
     Raises
     ------
     ToolFailed
-        Yosys refused the design, or took longer (`ToolTimeout`).
+        Yosys refused the design, or took longer than `limit` seconds (`ToolTimeout`).
     """
     work_dir.mkdir(parents=True, exist_ok=True)
     script = verilog_script(list(files), top, command)

@@ -22,12 +22,7 @@ class ToolMissing(ToolError, UserError):
 class ToolFailed(ToolError):
     """A program ended with an error: a fault of this project, so it keeps its traceback.
 
-    Attributes
-    ----------
-    returncode
-        Exit status; negative for a signal, None if the program was stopped by a timeout.
-    output
-        All that the program printed.
+    The exit status is negative for a signal, None if the program was stopped by a timeout.
     """
 
     def __init__(self, message: str, returncode: int | None = None, output: str = "") -> None:

