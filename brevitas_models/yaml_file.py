@@ -29,9 +29,6 @@ def load(path: Path, what: str, make: Callable[[object], Made]) -> Made:
 
     Parameters
     ----------
-    path : Path
-    what : str
-        What the file is of, for messages.
     make : callable
         Checks what the file holds; its errors get the file's name.
 
@@ -60,13 +57,6 @@ def load(path: Path, what: str, make: Callable[[object], Made]) -> Made:
 
 def check(file: type[AnySection], values: object) -> AnySection:
     """Check what a file holds.
-
-    Parameters
-    ----------
-    file : type
-        The whole of it.
-    values : object
-        As read.
 
     Raises
     ------

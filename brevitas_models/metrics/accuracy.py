@@ -17,8 +17,6 @@ def accuracy_figures(
     ----------
     truth, answers : int array (n,)
         True classes and the model's, n > 0.
-    teacher : int array (n,) or None
-        The teacher's classes of the same frames.
 
     Returns
     -------

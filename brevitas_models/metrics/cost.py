@@ -21,8 +21,6 @@ def layer_bops(
 
     Parameters
     ----------
-    n_in, n_out : int
-        Numbers of inputs and outputs.
     input_bits, weight_bits : int
         Bits of what comes in and of the weights; 32 for float.
     pruned : float

@@ -32,11 +32,6 @@ def measure(
         Standardised features (n, n_in).
     truth : int array (n,)
         True classes.
-
-    Returns
-    -------
-    dict
-        Those of `accuracy_figures`, `score_figures` and `cost_figures`.
     """
     logits = model.eval()(x).numpy()
     scores = score_figures(truth, probabilities(logits), class_names)
@@ -84,8 +79,6 @@ def cost_figures(model: QuantMLP, x: Tensor, auc: float) -> dict[str, float]:
     ----------
     x : Tensor
         Standardised features (n, n_in) to count the states of its neurons on.
-    auc : float
-        Its mean AUC, for `aiq`.
 
     Returns
     -------

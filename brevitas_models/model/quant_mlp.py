@@ -32,11 +32,6 @@ class QuantMLP(nn.Module):
 
     Takes standardised features (n, n_in) float and returns logits (n, n_classes).
 
-    Parameters
-    ----------
-    config : MLPConfig
-        Sizes and number formats.
-
     Attributes
     ----------
     linears : nn.ModuleList
@@ -212,8 +207,6 @@ def activation(bits: int, quantizer: type[ExtendedInjector] | None, *, signed: b
 
     Parameters
     ----------
-    bits : int
-        Its width; 1 is the sign.
     quantizer : injector or None
         For that width; None for a float activation.
     signed : bool

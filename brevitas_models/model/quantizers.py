@@ -227,8 +227,6 @@ def fit_range(act: nn.Module, x: Tensor) -> None:
     ----------
     act : nn.Module
         Brevitas activation layer; float and bipolar ones have no range and are left alone.
-    x : Tensor
-        What comes into it, any shape.
     """
     quantizer = tensor_quantizer(act)
     if quantizer is None or not isinstance(quantizer.scaling_impl, ParameterScaling):

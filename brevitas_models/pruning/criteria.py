@@ -34,12 +34,8 @@ def masks_for(
 
     Parameters
     ----------
-    model : QuantMLP
-        Not changed.
     share : float
         Share of all prunable weights, 0..1.
-    settings : PruningSettings
-        `criterion`, `scope` and `cost`.
     seed : int
         Of the criterion ``random``.
     layer_luts : callable or None
@@ -129,11 +125,6 @@ def signed_digit_counts(integers: Tensor) -> Tensor:
     That is the non-adjacent form, which has the fewest of all forms with the digits -1, 0 and 1:
     Reitwiesner, "Binary Arithmetic", Advances in Computers 1 (1960) 231. Its non-zero digits are
     the bits in which n and 3 n differ.
-
-    Parameters
-    ----------
-    integers : Tensor
-        Whole numbers of any type and shape.
 
     Returns
     -------

@@ -55,8 +55,6 @@ class Bayes(Section):
     ----------
     bits : tuple of int
         A search for each width.
-    trials : int
-        Sizes tried.
     epochs : int
         Of a trial.
     startup : int
@@ -160,13 +158,7 @@ class Study(Section):
 
 
 def load(path: Path) -> Study:
-    """Read and check a study.
-
-    Raises
-    ------
-    UserError
-        If the file can't be read, is no YAML, or holds a wrong setting; the message names its key.
-    """
+    """Read and check a study."""
     return yaml_file.load(path, "study", lambda values: from_dict(values, path.stem))
 
 

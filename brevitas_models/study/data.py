@@ -22,13 +22,6 @@ from brevitas_models.train.settings import DistillationSettings
 class StudyData:
     """Loads, splits, labels and mixes frames, and keeps equal arrays once.
 
-    Parameters
-    ----------
-    teacher : Path or None
-        QONNX file of a teacher.
-    read_table : callable or None
-        As in `datasets.load`.
-
     Attributes
     ----------
     about : str

@@ -38,8 +38,6 @@ class Point:
         From 0.
     kind : str
         ``grid``, ``bayes_trial`` or ``bayes``: the best sizes of a search, trained in full.
-    trial : int or None
-        Of a search.
     """
 
     recipe: Recipe
@@ -106,11 +104,6 @@ def changed(base: Recipe, key: str, value: Any, where: str) -> Recipe:
         Of `PLACES`.
     where : str
         Key in the study's file, for the message.
-
-    Raises
-    ------
-    UserError
-        If the value is not allowed.
     """
     settings = base.to_dict()
     section, name = PLACES[key]

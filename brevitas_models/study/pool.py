@@ -25,8 +25,6 @@ class Pool:
     ----------
     processes : int
         Of this machine; of no consequence with a cluster.
-    arrays : sequence of array
-        What tasks refer to.
     """
 
     def __init__(self, processes: int, arrays: Sequence[np.ndarray]) -> None:

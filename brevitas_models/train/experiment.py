@@ -154,20 +154,9 @@ def run(
 
     Parameters
     ----------
-    teacher : Path or None
-        QONNX file of a teacher.
     out : Path
         Folder for ``<name>.pt``, ``<name>.onnx``, ``<name>.yaml`` and ``history.csv``. A folder
         from an earlier training is replaced, at the end and as a whole.
-    command : str
-        What made it, for the record.
-    compiled : bool
-        As in `Experiment`.
-
-    Returns
-    -------
-    Path
-        The checkpoint.
 
     Raises
     ------

@@ -45,15 +45,6 @@ class Reporter:
     ) -> Iterator[Callable[[Round, EpochRecord], None]]:
         """Follow the trainings of a schedule.
 
-        Parameters
-        ----------
-        title : str
-            What is being trained.
-        rounds : sequence of Round
-            All of them.
-        epochs : int
-            The most epochs that each may take.
-
         Yields
         ------
         callable
@@ -78,13 +69,6 @@ class Reporter:
     @contextmanager
     def training(self, title: str, epochs: int) -> Iterator[Callable[[EpochRecord], None]]:
         """Follow one training.
-
-        Parameters
-        ----------
-        title : str
-            What is being trained.
-        epochs : int
-            The most epochs it may take.
 
         Yields
         ------

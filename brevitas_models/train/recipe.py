@@ -26,8 +26,6 @@ class Recipe(Section):
 
     Attributes
     ----------
-    name : str
-        Name of the model and of its files.
     distillation : DistillationSettings or None
         None: the model learns from labels.
     """
@@ -41,12 +39,6 @@ class Recipe(Section):
 
     def replace(self, section: str, **values: Any) -> Recipe:
         """Return a recipe with some settings of one section changed and checked.
-
-        Parameters
-        ----------
-        section : {"data", "training", "pruning", "distillation"}
-        **values
-            New settings.
 
         Raises
         ------

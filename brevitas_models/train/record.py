@@ -35,12 +35,8 @@ def checkpoint_info(
 
     Parameters
     ----------
-    last : RoundResult
-        The round that gave the weights.
     figures : mapping of str to float
         Measured; on surrogate data their names get the prefix ``surrogate_``.
-    command : str
-        What was called.
     """
     best = last.best
     if data.surrogate:

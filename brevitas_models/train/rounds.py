@@ -62,8 +62,6 @@ class RoundResult:
         Share of all weights that is pruned, 0..1.
     state : dict of str to Tensor
         Copy of the best weights, with masks, scales and statistics: a state of `QuantMLP`.
-    figures : dict
-        What was measured on the model, if it was.
     """
 
     round: Round
@@ -146,16 +144,8 @@ def train_round(
     ----------
     trainees : sequence of Trainee
         Of one `kind`.
-    index : int
-        Which round.
     before : sequence of (dict of str to Tensor) or None
         State of each at the end of the round before; None for the first round.
-    compiled : bool or "auto"
-        As in `loop.train_many`.
-    layer_luts : callable or None
-        See `hooks.Hooks`.
-    on_epoch : callable or None
-        Called with the round and each epoch of each trainee.
     """
     jobs, plans = [], [plan(one.recipe)[index] for one in trainees]
     for one, now, state in zip(trainees, plans, before, strict=True):

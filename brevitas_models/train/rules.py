@@ -62,8 +62,6 @@ class EpochRecord:
         Learning rate of the last step.
     pruned : float
         Share of all weights that is pruned, 0..1.
-    best : bool
-        Whether these weights are the best so far.
     seconds : float
         Wall time of the epoch, validation included.
     """
@@ -101,8 +99,6 @@ def prune(
     before, now : float
         Parts of all steps made before and after the last one. Once `before` has reached the end
         of the schedule the masks stay as they are.
-    seed : int
-        Of pruning by chance.
     """
     if settings.share == 0 or now < settings.start or before >= settings.end:
         return
@@ -135,13 +131,7 @@ def evaluate(model: QuantMLP, x: Tensor, statistics: Tensor | None = None) -> Te
 
 
 def check_frames(frames: Frames, validation: Frames) -> None:
-    """Refuse to train on too few frames.
-
-    Raises
-    ------
-    UserError
-        If there are no frames to learn from or to judge by.
-    """
+    """Refuse to train on too few frames."""
     if len(frames) < 2 or len(validation) < 1:
         raise UserError(
             f"training: expected at least 2 training frames and 1 validation frame, found "
@@ -150,13 +140,7 @@ def check_frames(frames: Frames, validation: Frames) -> None:
 
 
 def check_losses(losses: Sequence[float], epoch: int, settings: TrainingSettings) -> None:
-    """Refuse to go on with losses that are no numbers any more.
-
-    Raises
-    ------
-    UserError
-        If one of the losses of an epoch is infinite or NaN.
-    """
+    """Refuse to go on with losses that are no numbers any more."""
     if not all(math.isfinite(loss) for loss in losses):
         raise UserError(
             f"the loss is not a finite number in epoch {epoch}; try a learning_rate below "

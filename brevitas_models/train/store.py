@@ -146,8 +146,6 @@ def run_rounds(
     store : RoundStore or None
         Keeps each round as it is finished. With the store of an interrupted run the result is that
         of an undisturbed one, bit for bit on the same machine.
-    compiled, layer_luts, on_epoch
-        As in `train_round`.
 
     Returns
     -------

@@ -26,13 +26,7 @@ def names() -> list[str]:
 
 
 def path(name: str) -> Path:
-    """Return the checkpoint of a shipped model.
-
-    Raises
-    ------
-    UserError
-        If there is no such model.
-    """
+    """Return the checkpoint of a shipped model."""
     return _file(name, ".pt")
 
 

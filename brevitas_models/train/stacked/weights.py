@@ -36,8 +36,6 @@ class WeightQuant:
 
     Parameters
     ----------
-    configs : sequence of MLPConfig
-        One for each model; all of one shape and kind (see `stack.stackable`).
     layers : sequence of int
         Which Linear layers, in order of their place in the flat weights.
 
