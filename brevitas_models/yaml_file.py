@@ -56,13 +56,7 @@ def load(path: Path, what: str, make: Callable[[object], Made]) -> Made:
 
 
 def check(file: type[AnySection], values: object) -> AnySection:
-    """Check what a file holds.
-
-    Raises
-    ------
-    UserError
-        One line with every fault found.
-    """
+    """Check what a file holds; the `UserError` names every fault found, in one line."""
     if not isinstance(values, Mapping):
         raise UserError(
             f"expected a mapping with the keys {', '.join(file.model_fields)}, found "

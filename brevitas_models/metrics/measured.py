@@ -24,14 +24,8 @@ def measure(
 ) -> dict[str, float]:
     """Return all figures of a model, measured on frames that it has not seen.
 
-    Parameters
-    ----------
-    model : QuantMLP
-        Left in evaluation mode.
-    x : Tensor
-        Standardised features (n, n_in).
-    truth : int array (n,)
-        True classes.
+    `x` are standardised features (n, n_in), `truth` true classes (n,). The model is left in
+    evaluation mode.
     """
     logits = model.eval()(x).numpy()
     scores = score_figures(truth, probabilities(logits), class_names)

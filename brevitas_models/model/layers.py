@@ -93,14 +93,9 @@ class MaskedLinear(qnn.QuantLinear):
         return weight, scale, offset
 
     def forward(self, x: Tensor, in_scale: Tensor | None = None) -> Tensor:
-        """Return the pre-activation.
+        """Return the pre-activation (n, n_out) of a quantised input (n, n_in).
 
-        Parameters
-        ----------
-        x : Tensor
-            Quantised input (n, n_in).
-        in_scale : Tensor or None
-            Its scale, shape (); None if it is float.
+        `in_scale` is its scale, shape (); None if it is float.
         """
         if self.training:
             return F.linear(x, self.quantized(self.weight), self.bias)

@@ -163,13 +163,7 @@ def load(path: Path) -> Study:
 
 
 def from_dict(values: object, name: str = "study") -> Study:
-    """Check what a YAML file holds; `name` is taken where it gives none.
-
-    Raises
-    ------
-    UserError
-        For a missing section, an unknown key or a wrong value; one line with every fault found.
-    """
+    """Check what a YAML file holds; `name` is taken where it gives none. See `yaml_file.check`."""
     if isinstance(values, Mapping):
         values = {"name": name, **values}
     return yaml_file.check(Study, values)

@@ -18,13 +18,7 @@ _PLAIN_LINES = 10
 
 
 class Reporter:
-    """Prints what happens, on the standard output.
-
-    Parameters
-    ----------
-    quiet : bool
-        Print nothing but what `result` is given.
-    """
+    """Prints what happens, on the standard output; if quiet, nothing but what `result` is given."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet

@@ -88,12 +88,7 @@ class Recipe(Section):
 
 
 def load(path: Path) -> Recipe:
-    """Read and check a recipe.
-
-    Parameters
-    ----------
-    path : Path
-        A YAML file. Where it gives no `name`, the file's own name is taken.
+    """Read and check a recipe; a file that gives no `name` gets its own.
 
     Raises
     ------
@@ -104,13 +99,7 @@ def load(path: Path) -> Recipe:
 
 
 def from_dict(values: object) -> Recipe:
-    """Check what a YAML file holds and make a recipe of it.
-
-    Raises
-    ------
-    UserError
-        For a missing section, an unknown key or a wrong value; one line with every fault found.
-    """
+    """Check what a YAML file holds and make a recipe of it; errors as of `yaml_file.check`."""
     return yaml_file.check(Recipe, values)
 
 

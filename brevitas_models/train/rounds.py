@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,7 @@ def train_round(
             model.load_state_dict(state)
         _start(model, now, initial, one.recipe, layer_luts)
         settings, gradual, calibrate = training_of(one.recipe, now)
-        watch = None if on_epoch is None else _with(on_epoch, now)
+        watch = None if on_epoch is None else partial(on_epoch, now)
         jobs.append(Job(model, one.frames, one.validation, settings, gradual, watch, calibrate))
     temperature = _temperature(trainees[0].recipe)
     histories = train_many(jobs, temperature=temperature, compiled=compiled)
@@ -218,9 +219,3 @@ def copy_state(model: QuantMLP) -> State:
 
 def _temperature(recipe: Recipe) -> float:
     return recipe.distillation.temperature if recipe.distillation else 1.0
-
-
-def _with(
-    on_epoch: Callable[[Round, EpochRecord], None], now: Round
-) -> Callable[[EpochRecord], None]:
-    return lambda record: on_epoch(now, record)

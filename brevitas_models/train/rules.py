@@ -116,12 +116,8 @@ def loss_of(logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
 def evaluate(model: QuantMLP, x: Tensor, statistics: Tensor | None = None) -> Tensor:
     """Return logits (n, n_classes) for standardised features (n, n_features).
 
-    Parameters
-    ----------
-    model : QuantMLP
-        Left in evaluation mode.
-    statistics : Tensor or None
-        Training features, for a BatchNorm that keeps no running statistics.
+    The model is left in evaluation mode. `statistics` are training features, for a BatchNorm that
+    keeps no running statistics.
     """
     model.eval()
     if statistics is not None and model.config.batch_norm == "no_running_stats":
@@ -156,10 +152,7 @@ def has_full_share(progress: float, pruned: PruningSettings) -> bool:
 def out_of_patience(best_epoch: int, settings: TrainingSettings, epoch: int) -> bool:
     """Return whether the validation loss has not fallen for `settings.patience` epochs.
 
-    Parameters
-    ----------
-    best_epoch : int
-        The last epoch in which it fell; 0: none yet.
+    `best_epoch` is the last in which it fell; 0: none yet.
     """
     if settings.patience is None or best_epoch == 0:
         return False
