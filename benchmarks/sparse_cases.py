@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,20 +130,3 @@ def _thresholds(
             first = int(mean + rng.uniform(-1, 0.5) * spread)
             rows.append(first + step * np.arange(steps))
     return np.array(rows, dtype=np.int64)
-
-
-def built_network(out: Path) -> IntegerNetwork:
-    """Return the integer network of a finished build in the sparse style."""
-    from finn_builds.folded.finn_env import prepare_finn
-
-    prepare_finn(out / "ipgen")
-    from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.custom_op.registry import getCustomOp
-
-    model = ModelWrapper(str(out / "intermediate_models" / "choose_style.onnx"))
-    nodes = [node for node in model.graph.node if node.op_type == "SparseMVAU_rtl"]
-    if len(nodes) != 1:
-        raise RuntimeError(f"expected one sparse node in {out}, found {len(nodes)}")
-    op = getCustomOp(nodes[0])
-    network: IntegerNetwork = op.network(op.initializers(model))
-    return network

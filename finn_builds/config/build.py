@@ -11,7 +11,7 @@ import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -291,18 +291,11 @@ class BuildConfig:
             raise RuntimeError("only a running step has a scratch folder")
         return folder
 
-    def view(
-        self, allowed: Iterable[str], progress: ProgressCallback, scratch: Path, out: Path
-    ) -> BuildConfig:
-        """Return a copy for one step, which may read the allowed fields and no others.
-
-        A step whose result depends on a field that it doesn't declare would be reused when that
-        field changes; so reading such a field is an error, in every build and in every test.
+    def view(self, progress: ProgressCallback, scratch: Path, out: Path) -> BuildConfig:
+        """Return a copy for one step, which notes the fields that the step reads (`reads`).
 
         Parameters
         ----------
-        allowed
-            Names of fields; those in ``RUN_FIELDS`` may always be read.
         progress
             What the step's ``cfg.progress`` calls.
         scratch
@@ -312,11 +305,16 @@ class BuildConfig:
         """
         view = copy.copy(self)
         view.__dict__["_progress"] = progress
-        view.__dict__["_allowed"] = frozenset(allowed)
+        view.__dict__["_reads"] = set()
         view.__dict__["_scratch"] = scratch
         view.__dict__["_out"] = out
         view.__class__ = _View
         return view
+
+    @property
+    def reads(self) -> list[str]:
+        """The fields that have been read of a view, in alphabetical order."""
+        return sorted(self.__dict__["_reads"])
 
     def field_digests(self) -> dict[str, Any]:
         """Return what each field stands for: contents of files, values of the others."""
@@ -391,14 +389,14 @@ OPTIONS = options_of(BuildConfig)
 #: Fields that say how to run, not what to build: they are in no step's key.
 RUN_FIELDS = frozenset({"output_dir", *(item.name for item in OPTIONS if item.group == RUN)})
 
-#: Fields whose reading a step must declare: all that may differ between two builds.
-DECLARED_FIELDS = frozenset(item.name for item in OPTIONS) - RUN_FIELDS
+#: All that may differ between two builds.
+KEY_FIELDS = frozenset(item.name for item in OPTIONS) - RUN_FIELDS
 
 
 class _View(BuildConfig):
-    """A configuration that lets a step read only what it has declared."""
+    """A configuration that notes what is read of it."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name in DECLARED_FIELDS and name not in object.__getattribute__(self, "_allowed"):
-            raise RuntimeError(f"this step reads cfg.{name} without declaring it in reads=")
+        if name in KEY_FIELDS:
+            object.__getattribute__(self, "__dict__")["_reads"].add(name)
         return super().__getattribute__(name)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from finn_builds.config.fingerprint import digest
 from finn_builds.errors import UserError
@@ -45,10 +45,6 @@ class Step:
     function: str | StepFunction
     """The function ``step_x``, or ``"module:step_x"``: then its module is imported only when the
     step runs, and a build that reuses every step imports next to nothing."""
-
-    reads: tuple[str, ...] | None = None
-    """Fields of the configuration on which the result depends beyond those of earlier steps;
-    None: all of them. Reading any other field is an error."""
 
     outputs: tuple[str, ...] = ()
     """Files and folders below the build folder that belong to this step alone. They are removed
@@ -93,20 +89,27 @@ def wanted_results(function: StepFunction) -> dict[str, tuple[type[Result], bool
     return found
 
 
-def step_keys(steps: Sequence[Step], cfg: BuildConfig) -> list[str]:
-    """Return each step's key: the digest of all that decides its result.
+def first_key(cfg: BuildConfig) -> str:
+    """Return the first link of the chain of keys: sources, versions, and the folder's name."""
+    return digest({"folder": str(cfg.out), **cfg.environment()})
 
-    The first links of the chain are the sources, the versions and the folder (which reports
-    name); each step adds its name, what it owns and the fields it reads.
+
+def step_key(before: str, step: Step, read: Mapping[str, Any]) -> str:
+    """Return the digest of all that decides a step's result.
+
+    A step's result follows from the results of earlier steps and from the fields of the
+    configuration that it reads. Which these are is known once it has run; while they have the same
+    values, it would read the same ones again and give the same result.
+
+    Parameters
+    ----------
+    before : str
+        Key of the step in front of it.
+    step : Step
+    read : mapping
+        The digest of each field that it has read.
     """
-    fields = cfg.field_digests()
-    key = digest({"folder": str(cfg.out), **cfg.environment()})
-    keys = []
-    for step in steps:
-        read = fields if step.reads is None else {name: fields[name] for name in step.reads}
-        key = digest([key, step.name, list(step.outputs), read])
-        keys.append(key)
-    return keys
+    return digest([before, step.name, list(step.outputs), dict(read)])
 
 
 def select(steps: Sequence[Step], cfg: BuildConfig) -> tuple[int | None, int]:

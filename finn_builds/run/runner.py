@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finn_builds.config.build import DECLARED_FIELDS, BuildConfig
+from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.files import CHECKPOINTS, write_text
 from finn_builds.run import state as disk
@@ -35,9 +35,10 @@ from finn_builds.run.pipeline import (
     Step,
     check_ownership,
     class_name,
+    first_key,
     owned,
     select,
-    step_keys,
+    step_key,
     wanted_results,
 )
 from finn_builds.run.progress import Reporter
@@ -125,7 +126,7 @@ class _Run:
         self.reporter = reporter
         self.first, self.last = select(steps, cfg)
         self.fields = cfg.field_digests()
-        self.keys = step_keys(steps, cfg)
+        self.first_key = first_key(cfg)
         self.out = cfg.out  # the folder to work in
         self.state = disk.State()  # what is finished in it
         self.times: dict[str, float] = {}  # of earlier runs, in s
@@ -200,11 +201,18 @@ class _Run:
     def _count_reusable(self, out: Path, found: disk.State) -> int:
         """Return the number of leading steps that a folder holds and that are not run again."""
         most = 0 if self.cfg.force else len(self.steps) if self.first is None else self.first
-        for index, (name, key) in enumerate(zip(self.names[:most], self.keys, strict=False)):
-            record = found.steps.get(name)
-            if record is None or record.key != key or not record.intact(out):
+        before = self.first_key
+        for index, step in enumerate(self.steps[:most]):
+            record = found.steps.get(step.name)
+            if record is None or not set(record.reads) <= set(self.fields):
                 return index
+            if record.key != self._key(before, step, record.reads) or not record.intact(out):
+                return index
+            before = record.key
         return most
+
+    def _key(self, before: str, step: Step, reads: Sequence[str]) -> str:
+        return step_key(before, step, {name: self.fields[name] for name in reads})
 
     def _check_start(self, done: int, found: disk.State) -> None:
         if self.first is None or done >= self.first:
@@ -239,19 +247,20 @@ class _Run:
         print(f"=== {time.strftime('%Y-%m-%d %H:%M:%S')} {step.name}")
         begin = time.perf_counter()
         before = _files(self.out)
-        kind = self._call(index)
+        kind, reads = self._call(step)
         self._check_writes(step, before)
         self._check_inputs()
         seconds = time.perf_counter() - begin
+        last = list(self.state.steps.values())[-1:]
+        key = self._key(last[0].key if last else self.first_key, step, reads)
         self.state.steps[step.name] = disk.record(
-            self.out, step.name, self.keys[index], seconds, kind, step.outputs
+            self.out, step.name, key, reads, seconds, kind, step.outputs
         )
         self.state.save(self.out)
         self.reporter.finished(*where, seconds)
 
-    def _call(self, index: int) -> str | None:
-        """Call a step's function, save its result, and return the result's class."""
-        step = self.steps[index]
+    def _call(self, step: Step) -> tuple[str | None, list[str]]:
+        """Call a step and save its result; return the result's class and the fields it read."""
         function = step.load()
         results: dict[str, Any] = {}
         for parameter, (kind, optional) in wanted_results(function).items():
@@ -261,18 +270,12 @@ class _Run:
             # As a resumed build would get it, whether or not it is at hand.
             results[parameter] = None if maker is None else kind.load(self.out, maker)
         with disk.scratch(self.out) as scratch:
-            result = function(**results, cfg=self._view(index, scratch))
+            view = self.cfg.view(self.reporter.progress, scratch, self.out)
+            result = function(**results, cfg=view)
         if result is None:
-            return None
+            return None, view.reads
         result.save(self.out, step.name)
-        return class_name(type(result))
-
-    def _view(self, index: int, scratch: Path) -> BuildConfig:
-        """Return the configuration as the step may see it: its reads and those before it."""
-        allowed: set[str] = set()
-        for step in self.steps[: index + 1]:
-            allowed.update(DECLARED_FIELDS if step.reads is None else step.reads)
-        return self.cfg.view(allowed, self.reporter.progress, scratch, self.out)
+        return class_name(type(result)), view.reads
 
     def _check_writes(self, step: Step, before: dict[str, tuple[int, int]]) -> None:
         """Find what a step changed without owning it.

@@ -25,7 +25,7 @@ from finn_builds.run.capture import LOG_FILE
 from finn_builds.run.lock import LOCK_FILE
 
 STATE_FILE = "build_state.json"
-FORMAT = 2
+FORMAT = 3
 
 #: Where the next build grows in the folder of a finished one, until it can take its place.
 NEXT = ".next"
@@ -47,6 +47,8 @@ class Record:
 
     key: str
     """Digest of everything that decides the step's result."""
+    reads: list[str]
+    """Fields of the configuration that the step has read."""
     seconds: float
     """How long the step took."""
     result: str | None
@@ -98,12 +100,19 @@ class State:
 
 
 def record(
-    folder: Path, name: str, key: str, seconds: float, result: str | None, outputs: Sequence[str]
+    folder: Path,
+    name: str,
+    key: str,
+    reads: list[str],
+    seconds: float,
+    result: str | None,
+    outputs: Sequence[str],
 ) -> Record:
     """Describe a step that has just finished, from what lies in the folder."""
     files = [*outputs, *checkpoints_of(folder, name)]
     return Record(
         key=key,
+        reads=reads,
         seconds=round(seconds, 3),
         result=result,
         outputs={output: _digest(folder / output) for output in files},

@@ -9,12 +9,15 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 
 from finn_builds import BuildConfig, UserError, build
 from finn_builds.flow.steps import STEPS
+from finn_builds.run.runner import result_of
+from finn_builds.stitch.blocks import Hardware
 from tests.finn_builds.small_network import save_small_network
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,14 +102,23 @@ def test_stitched_folder_is_self_contained(result):
 
 
 @pytest.mark.slow
-def test_no_checkpoint_holds_an_hls_node(result):
-    from qonnx.core.modelwrapper import ModelWrapper
+def test_every_node_is_rtl_once_its_form_is_chosen(result):
+    from finn_builds.folded.graph import FoldedLayers
 
-    paths = sorted((result.out / "intermediate_models").glob("*.onnx"))
-    assert len(paths) == len(STEPS)
-    for path in paths:
-        kinds = {node.op_type for node in ModelWrapper(str(path)).graph.node}
-        assert not [kind for kind in kinds if kind.endswith("_hls")], path.name
+    folded = [
+        step.name for step in STEPS if get_type_hints(step.load()).get("return") is FoldedLayers
+    ]
+    chosen = folded[folded.index("specialize_layers") :]
+    assert len(chosen) >= 3
+    for name in chosen:
+        nodes = [
+            n for run in FoldedLayers.load(result.out, name).runs for n in run.model.graph.node
+        ]
+        assert len(nodes) == 5  # three layers, two of them with thresholds
+        assert all(node.op_type.endswith("_rtl") for node in nodes), name
+    hardware: Hardware = result_of(result.out, Hardware)
+    assert len(hardware.blocks) >= 5
+    assert all(block.kind.endswith("_rtl") for block in hardware.blocks)
 
 
 @pytest.mark.slow

@@ -9,74 +9,93 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
-from onnx import TensorProto, helper
-from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
+from finn_builds.files import checkpoint_path
 from finn_builds.run.progress import reporter
 from finn_builds.run.runner import Step, run_steps
 
 
-def make_model(weight: float = 1.0) -> ModelWrapper:
-    """Return y = x * w over one value."""
-    graph = helper.make_graph(
-        [helper.make_node("Mul", ["x", "w"], ["y"], name="Mul_0")],
-        "toy",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
-        [helper.make_tensor("w", TensorProto.FLOAT, [1, 1], [weight])],
-    )
-    return ModelWrapper(helper.make_model(graph))
+def write_model(path: Path, weight: int = 1) -> Path:
+    """Write a model's file as the toy's first step reads it."""
+    path.write_text(str(weight))
+    return path
 
 
-def weight(model: ModelWrapper) -> float:
-    return float(model.get_initializer("w")[0, 0])
+class _Saved:
+    """A result that is one number, kept in a checkpoint."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def save(self, out: Path, step: str) -> None:
+        checkpoint_path(out, step, ".txt").write_text(str(self.value))
+
+    @classmethod
+    def load(cls, out: Path, step: str):
+        return cls(int(checkpoint_path(out, step, ".txt").read_text()))
 
 
-def scaled(model: ModelWrapper, factor: float) -> ModelWrapper:
-    model.set_initializer("w", np.array([[weight(model) * factor]], np.float32))
-    return model
+class Weight(_Saved):
+    """What the steps scale, one after the other."""
+
+
+class Extra(_Saved):
+    """What no step of the toy returns."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the third step returns: its file is in ``report/``."""
+
+    frames: int
+    sizes: tuple[int, ...]
+    weight: int
+
+    def save(self, out: Path, step: str) -> None:
+        (out / "report/measured.json").write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> Measured:
+        found = json.loads((out / "report/measured.json").read_text())
+        return cls(found["frames"], tuple(found["sizes"]), found["weight"])
 
 
 def steps(pause: float = 0.0) -> list[Step]:
     """Return the toy's steps; each of its moments lasts ``pause`` seconds."""
 
-    def step_seed(model, cfg):
+    def step_seed(cfg) -> Weight:
         time.sleep(pause)
-        return scaled(model, 2 + cfg.verify_seed)
+        return Weight(int(cfg.model_file.read_text()) * (2 + cfg.verify_seed))
 
-    def step_generate(model, cfg):
+    def step_generate(weight: Weight, cfg) -> Weight:
         folder = cfg.out / "stitched_ip" / "sub"
         folder.mkdir(parents=True)
         for index in range(6):
             cfg.progress(index, 6, "files")
-            (folder / f"{index}.v").write_text(f"module m{index}; // {weight(model)}\n" * 50)
+            (folder / f"{index}.v").write_text(f"module m{index}; // {weight.value}\n" * 50)
             time.sleep(pause)
-        return scaled(model, 3)
+        return Weight(weight.value * 3)
 
-    def step_measure(model, cfg):
+    def step_measure(weight: Weight, cfg) -> Measured:
         sizes = [file.stat().st_size for file in sorted(cfg.out.glob("stitched_ip/sub/*.v"))]
         time.sleep(pause)
-        report = {"frames": cfg.verify_frames, "sizes": sizes, "weight": weight(model)}
-        (cfg.out / "report" / "measured.json").write_text(json.dumps(report))
-        time.sleep(pause)
-        return scaled(model, cfg.verify_frames)
+        return Measured(cfg.verify_frames, tuple(sizes), weight.value * cfg.verify_frames)
 
-    def step_pack(model, cfg):
+    def step_pack(weight: Weight, measured: Measured, extra: Extra | None, cfg) -> None:
+        assert extra is None
         (cfg.out / "deploy").mkdir()
-        (cfg.out / "deploy" / "all.txt").write_text((cfg.out / "report/measured.json").read_text())
+        (cfg.out / "deploy" / "all.txt").write_text(f"{weight.value} {measured}")
         time.sleep(pause)
-        return model
 
     return [
-        Step(step_seed, reads=("verify_seed",)),
-        Step(step_generate, reads=(), outputs=("stitched_ip",)),
-        Step(step_measure, reads=("verify_frames",), outputs=("report/measured.json",)),
-        Step(step_pack, reads=(), outputs=("deploy",)),
+        Step(step_seed),
+        Step(step_generate, outputs=("stitched_ip",)),
+        Step(step_measure, outputs=("report/measured.json",)),
+        Step(step_pack, outputs=("deploy",)),
     ]
 
 
@@ -88,10 +107,6 @@ def unchecked(path: Path, **options) -> BuildConfig:
 def config(model: Path, out: Path, **options) -> BuildConfig:
     """Return a validated configuration for a model's file and a build folder."""
     return unchecked(model, output_dir=out, **options).validate()
-
-
-def load(cfg: BuildConfig) -> ModelWrapper:
-    return ModelWrapper(str(cfg.model_file))
 
 
 def main() -> int:
@@ -106,7 +121,7 @@ def main() -> int:
     BuildConfig.environment = lambda self: {}
     cfg = config(args.model, args.out, verify_seed=args.seed, verify_frames=args.frames)
     try:
-        result = run_steps(steps(args.pause), cfg, load, reporter=reporter(sys.stderr))
+        result = run_steps(steps(args.pause), cfg, reporter=reporter(sys.stderr))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -12,15 +12,15 @@ from finn_builds.config import fingerprint as fp
 from finn_builds.config.build import BuildConfig
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
 from finn_builds.errors import UserError
-from tests.finn_builds.toy_build import make_model
 from tests.finn_builds.toy_build import unchecked as make
+from tests.finn_builds.toy_build import write_model
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "in" / "my model.onnx"
     path.parent.mkdir()
-    make_model().save(str(path))
+    write_model(path)
     return path
 
 
@@ -198,32 +198,33 @@ def test_finns_fields_are_taken_or_refused_by_name() -> None:
 
 
 class TestView:
-    def test_reads_what_is_allowed_and_nothing_else(self, model: Path, tmp_path: Path) -> None:
+    def test_notes_what_is_read(self, model: Path, tmp_path: Path) -> None:
         heard: list[tuple] = []
         cfg = make(model, output_dir=tmp_path / "o").validate()
-        view = cfg.view(["board"], lambda *call: heard.append(call), tmp_path / "s")
+        view = cfg.view(lambda *call: heard.append(call), tmp_path / "s", tmp_path / "n")
         assert isinstance(view, BuildConfig)
         assert view.board == "Pynq-Z1" and view.board_spec.family == "xc7"
-        assert view.out == tmp_path / "o" and view.force is False
+        assert view.out == tmp_path / "n" and view.output_dir == cfg.out == tmp_path / "o"
+        assert view.force is False
         view.progress(1, 2, "files")
         assert heard == [(1, 2, "files")]
         assert view.scratch == tmp_path / "s"
         with pytest.raises(RuntimeError, match="only a running step"):
             assert cfg.scratch
-        for name in ("target_fps", "model", "fpga_part", "synth_clk_period_ns", "verify_seed"):
-            with pytest.raises(RuntimeError, match=rf"reads cfg\.{name} without declaring"):
-                getattr(view, name)
+        assert view.reads == ["board"]
+        assert view.clock_ns == 10 and view.model_name
+        assert view.reads == ["board", "model", "synth_clk_period_ns"]
 
     def test_every_field_is_guarded_or_says_how_to_run(self) -> None:
         assert {"force", "output_dir", "start_step", "stop_step"} == config_module.RUN_FIELDS
         names = {item.name for item in dataclasses.fields(BuildConfig)}
-        assert names == config_module.DECLARED_FIELDS | config_module.RUN_FIELDS
-        assert not config_module.DECLARED_FIELDS & config_module.RUN_FIELDS
+        assert names == config_module.KEY_FIELDS | config_module.RUN_FIELDS
+        assert not config_module.KEY_FIELDS & config_module.RUN_FIELDS
 
     def test_progress_is_for_a_running_step_alone(self, model: Path, tmp_path: Path) -> None:
         cfg = make(model).validate()
         told: list[tuple[int, int, str]] = []
-        view = cfg.view((), lambda *news: told.append(news), tmp_path)
+        view = cfg.view(lambda *news: told.append(news), tmp_path, tmp_path)
         cfg.progress(1, 2, "outside a run: nobody is told")
         view.progress(2, 2, "files")
         assert told == [(2, 2, "files")]

@@ -14,15 +14,15 @@ from finn_builds.config import build as config_module
 from finn_builds.config import fingerprint as fp
 from finn_builds.config import inputs
 from finn_builds.config.boards import BOARD_DIR
-from tests.finn_builds.toy_build import make_model
 from tests.finn_builds.toy_build import unchecked as make
+from tests.finn_builds.toy_build import write_model
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "in" / "my model.onnx"
     path.parent.mkdir()
-    make_model().save(str(path))
+    write_model(path)
     return path
 
 
@@ -77,7 +77,7 @@ def test_content_of_files_counts(model: Path, tmp_path: Path) -> None:
     look()
     folding.write_text('{"MVAU_rtl_0": {"PE": 2}}')
     look()
-    make_model(3.0).save(str(model))
+    write_model(model, 3)
     look()
     assert len(seen) == 4
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from finn_builds.config.build import DECLARED_FIELDS, BuildConfig, no_progress
+from finn_builds.config.build import BuildConfig, no_progress
 from finn_builds.flow import choose_style, convert, fold, generate
 from finn_builds.flow import stitch as stitching
 from finn_builds.network import IntegerNetwork, Linear, Operation, Requantise, Tensor, chain
@@ -94,7 +94,7 @@ def view_of(cfg: BuildConfig) -> BuildConfig:
     """Return a configuration as a step gets it, with a scratch folder beside the build folder."""
     scratch = cfg.out.with_name(f"{cfg.out.name}.scratch")
     scratch.mkdir(parents=True, exist_ok=True)
-    return cfg.view(DECLARED_FIELDS, no_progress, scratch, cfg.out)
+    return cfg.view(no_progress, scratch, cfg.out)
 
 
 def as_streamlined(network: IntegerNetwork, frames: int = 40, seed: int = 0) -> Streamlined:

@@ -19,7 +19,14 @@ from deploy.measure import throughput_test
 from deploy.package import Package
 from deploy.validate import validate
 from finn_builds import BuildConfig, build
-from finn_builds.flow import choose_style as style
+from finn_builds.flow import choose_style
+from finn_builds.flow.deliver import step_deployment_package
+from finn_builds.ingest import HostSplit
+from finn_builds.run.runner import result_of
+from finn_builds.stitch.sources import Stitched
+from finn_builds.style.styles import Styles
+from finn_builds.verify.simulated import Simulated
+from finn_builds.verify.streamlined import Streamlined
 from tests.finn_builds.small_network import save_small_network
 from tests.finn_builds.vivado.conftest import fake_vivado, record, tclsh  # noqa: F401
 
@@ -62,15 +69,16 @@ def results(config):
         for name in DESIGNS:
             options = {"style": "auto" if name == "mixed" else name, "top1": name == "folded"}
             if name == "mixed":
-                patch.setattr(style, "choose", _mixed)
+                patch.setattr(choose_style, "step_choose_style", _step_mixed)
             found[name] = build(replace(config, output_dir=out / name, **options))
     return found
 
 
-def _mixed(layers, costs, budget):
+def _step_mixed(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
     """Choose one style for every second layer."""
-    styles = tuple("folded" if k % 2 else "sparse" for k in range(len(layers)))
-    return style.Choice(styles, 1, 1, costs[0].resources)
+    count = len(streamlined.network.layers())
+    styles = ["folded" if k % 2 else "sparse" for k in range(count)]
+    return choose_style.with_styles(streamlined, styles, "every second layer", cfg)
 
 
 def built(result) -> dict:
@@ -152,16 +160,14 @@ def test_the_zip_holds_the_package_and_runs_under_any_name(results, tmp_path):
     assert validate(package, overlay)["mismatches"] == 0
 
 
-def test_equal_builds_give_equal_packages(results, config, tmp_path):
+def test_equal_builds_give_equal_packages(results, config):
     """Nothing of the time or the place is in a zip."""
-    from finn_builds.flow.deliver import step_deployment_package
-
-    settings = replace(config, output_dir=results["sparse"].out).validate()
-    digests = set()
-    for _ in range(2):
-        step_deployment_package(None, settings)
-        archive = results["sparse"].out / "deploy.zip"
-        digests.add(hashlib.sha256(archive.read_bytes()).hexdigest())
+    out = results["sparse"].out
+    settings = replace(config, output_dir=out).validate()
+    held = (result_of(out, kind) for kind in (Streamlined, HostSplit, Stitched, Simulated))
+    digests = {hashlib.sha256((out / "deploy.zip").read_bytes()).hexdigest()}
+    step_deployment_package(*held, None, settings)
+    digests.add(hashlib.sha256((out / "deploy.zip").read_bytes()).hexdigest())
     assert len(digests) == 1
 
 

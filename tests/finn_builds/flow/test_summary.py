@@ -1,9 +1,9 @@
 """What a build's summary and its short table say of synthesis."""
 
-import json
-
+from finn_builds.files import SYNTHESIS_FILE, write_json
 from finn_builds.flow.report import _synthesised
 from finn_builds.run.terminal import summary_table
+from finn_builds.synth.report import Synthesised
 
 REPORT = {
     "(top)": {
@@ -28,10 +28,9 @@ REPORT = {
 
 
 def found(tmp_path, report) -> dict:
-    path = tmp_path / "synth_resources.json"
-    if report is not None:
-        path.write_text(json.dumps(report))
-    return _synthesised(path)
+    """Return what the summary says of figures in a build folder."""
+    write_json(tmp_path / SYNTHESIS_FILE, report)
+    return _synthesised(Synthesised.load(tmp_path, "out_of_context_synthesis"))
 
 
 def test_figures_of_the_tool_stand_beside_the_estimates(tmp_path):
@@ -56,5 +55,5 @@ def test_a_design_that_was_synthesised_in_part_has_no_figures_of_the_whole(tmp_p
     assert summary_table(summary) == "synthesised  not synthesised: MVAU_rtl_0"
 
 
-def test_without_synthesis_nothing_is_said(tmp_path):
-    assert summary_table(found(tmp_path, None)) == ""
+def test_without_synthesis_nothing_is_said():
+    assert summary_table(_synthesised(None)) == ""

@@ -13,7 +13,7 @@ import pytest
 
 import build as command
 from finn_builds import BuildConfig, BuildResult, build
-from finn_builds.config.build import DECLARED_FIELDS, OPTIONS
+from finn_builds.config.build import KEY_FIELDS, OPTIONS
 from finn_builds.report.origin import command_line
 from finn_builds.run.progress import Reporter
 from tests.finn_builds.report.browser import assert_renders
@@ -209,7 +209,7 @@ class TestCommandLine:
     def test_every_setting_has_an_option(self) -> None:
         """What decides the result can be given on the command line."""
         flags = {item.name for item in OPTIONS if item.flag}
-        assert DECLARED_FIELDS - {"fpga_part"} <= flags, "the part is the board's"
+        assert KEY_FIELDS - {"fpga_part"} <= flags, "the part is the board's"
 
     def test_the_command_repeats_the_build(
         self, inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,6 +22,4 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def toy_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "toy.onnx"
-    toy.make_model().save(str(path))
-    return path
+    return toy.write_model(tmp_path_factory.mktemp("model") / "toy.onnx")

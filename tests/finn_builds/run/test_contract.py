@@ -6,59 +6,105 @@ from pathlib import Path
 
 import pytest
 
+from finn_builds.errors import UserError
 from finn_builds.run import state as disk
 from finn_builds.run.pipeline import check_ownership
-from finn_builds.run.runner import Step
+from finn_builds.run.runner import Step, result_of
 from tests.finn_builds import toy_build as toy
 from tests.finn_builds.run.folders import build
 
 
 def test_step_must_not_change_another_checkpoint(toy_model: Path, tmp_path: Path) -> None:
-    def step_meddle(model, cfg):
-        model.save(str(disk.checkpoint_path(cfg.out, "seed")))
-        return model
+    def step_meddle(weight: toy.Weight, cfg) -> None:
+        weight.save(cfg.out, "seed")
 
-    steps = [*toy.steps(), Step(step_meddle, reads=())]
-    with pytest.raises(RuntimeError, match=r"meddle changed intermediate_models/seed\.onnx"):
+    steps = [*toy.steps(), Step(step_meddle)]
+    with pytest.raises(RuntimeError, match=r"meddle changed intermediate_models/seed\.txt"):
         build(toy_model, tmp_path / "b", steps=steps)
 
 
-def test_step_must_declare_what_it_reads(toy_model: Path, tmp_path: Path) -> None:
-    def step_curious(model, cfg):
-        assert cfg.verify_seed == 0  # read by the step before, so it is in this one's key
+def test_what_a_step_reads_is_recorded(toy_model: Path, tmp_path: Path) -> None:
+    def step_curious(cfg) -> None:
         assert not cfg.top1
-        return model
+        assert cfg.board_spec.family == "xc7"
 
-    steps = [*toy.steps()[:1], Step(step_curious, reads=())]
-    with pytest.raises(RuntimeError, match=r"reads cfg\.top1 without declaring it"):
-        build(toy_model, tmp_path / "b", steps=steps)
+    build(toy_model, tmp_path / "b", steps=[Step(step_curious)])
+    record = disk.State.load(tmp_path / "b").steps["curious"]
+    assert record.reads == ["board", "top1"]
 
 
-def test_step_must_return_a_model(toy_model: Path, tmp_path: Path) -> None:
-    def step_forgetful(model, cfg):
+def test_results_are_found_by_their_types(toy_model: Path, tmp_path: Path) -> None:
+    seen = []
+
+    def step_look(
+        measured: toy.Measured, absent: toy.Extra | None, weight: toy.Weight, cfg
+    ) -> toy.Extra:
+        seen.append((measured, absent, weight.value))
+        return toy.Extra(7)
+
+    def step_look_again(extra: toy.Extra | None, cfg) -> None:
+        assert extra is not None
+        seen.append(extra.value)
+
+    out = tmp_path / "b"
+    build(toy_model, out, steps=[*toy.steps(), Step(step_look), Step(step_look_again)])
+    sizes = tuple((out / f"stitched_ip/sub/{index}.v").stat().st_size for index in range(6))
+    assert seen == [(toy.Measured(1000, sizes, 6000), None, 6), 7]
+    assert result_of(out, toy.Extra).value == 7
+    assert result_of(out, toy.Weight).value == 6, "of several, the last"
+
+
+def test_results_are_read_again_from_their_files(toy_model: Path, tmp_path: Path) -> None:
+    """What a step changes in its result after it returned it is not seen by a later one."""
+    kept = []
+
+    def step_make(cfg) -> toy.Weight:
+        kept.append(toy.Weight(1))
+        return kept[0]
+
+    def step_change(weight: toy.Weight, cfg) -> None:
+        kept[0].value = weight.value = 2
+
+    def step_look(weight: toy.Weight, cfg) -> None:
+        assert weight.value == 1
+
+    build(toy_model, tmp_path / "b", steps=[Step(step_make), Step(step_change), Step(step_look)])
+
+
+def test_a_result_that_none_returns(toy_model: Path, tmp_path: Path) -> None:
+    def step_eager(extra: toy.Extra, cfg) -> None:
         pass
 
-    with pytest.raises(TypeError, match="step forgetful returned NoneType"):
-        build(toy_model, tmp_path / "b", steps=[Step(step_forgetful)])
+    with pytest.raises(TypeError, match="step eager wants a Extra, which none returns"):
+        build(toy_model, tmp_path / "b", steps=[Step(step_eager)])
+    build(toy_model, tmp_path / "c", stop_step="seed")
+    with pytest.raises(UserError, match="holds no Extra: run the build to its end first"):
+        result_of(tmp_path / "c", toy.Extra)
+
+
+def test_parameters_have_types(toy_model: Path, tmp_path: Path) -> None:
+    def step_vague(weight, cfg) -> None:
+        pass
+
+    with pytest.raises(TypeError, match="step_vague: the parameter weight has no type"):
+        build(toy_model, tmp_path / "b", steps=[*toy.steps(), Step(step_vague)])
 
 
 def test_step_must_not_change_what_another_owns(toy_model: Path, tmp_path: Path) -> None:
-    def step_meddle(model, cfg):
+    def step_meddle(cfg) -> None:
         (cfg.out / "report/measured.json").write_text("{}")
-        return model
 
-    steps = [*toy.steps(), Step(step_meddle, reads=())]
+    steps = [*toy.steps(), Step(step_meddle)]
     with pytest.raises(RuntimeError, match=r"meddle changed report/measured\.json, which"):
         build(toy_model, tmp_path / "b", steps=steps)
 
 
 def test_strays_are_told(toy_model: Path, tmp_path: Path) -> None:
-    def step_litter(model, cfg):
+    def step_litter(cfg) -> None:
         (cfg.out / "tmp.txt").write_text("")
-        return model
 
     assert build(toy_model, tmp_path / "a").strays == ()
-    result = build(toy_model, tmp_path / "b", steps=[Step(step_litter, reads=())])
+    result = build(toy_model, tmp_path / "b", steps=[Step(step_litter)])
     assert result.strays == ("tmp.txt",)
 
 
@@ -67,14 +113,13 @@ def test_scratch_folder_is_each_steps_own(toy_model: Path, tmp_path: Path) -> No
 
     used = []
 
-    def step_use(model, cfg):
+    def step_use(cfg) -> None:
         used.append(cfg.scratch)
         assert cfg.scratch.parent == out and list(cfg.scratch.iterdir()) == []
         (cfg.scratch / "object.o").write_text("")
-        return model
 
-    def step_fail(model, cfg):
-        step_use(model, cfg)
+    def step_fail(cfg) -> None:
+        step_use(cfg)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -88,13 +133,11 @@ def test_scratch_folder_is_each_steps_own(toy_model: Path, tmp_path: Path) -> No
 def test_changes_of_the_configuration_end_with_the_step(toy_model: Path, tmp_path: Path) -> None:
     seen = []
 
-    def step_change(model, cfg):
+    def step_change(cfg) -> None:
         cfg.verify_frames = 1
-        return model
 
-    def step_look(model, cfg):
+    def step_look(cfg) -> None:
         seen.append(cfg.verify_frames)
-        return model
 
     build(toy_model, tmp_path / "b", steps=[Step(step_change), Step(step_look)])
     assert seen == [1000]
@@ -108,6 +151,7 @@ def test_changes_of_the_configuration_end_with_the_step(toy_model: Path, tmp_pat
         ("report/time_per_step.json",),
         ("intermediate_models/x",),
         ("build.log",),
+        (".next/x",),
     ],
 )
 def test_outputs_have_one_owner(outputs: tuple[str, ...]) -> None:

@@ -9,17 +9,10 @@ import pytest
 
 from finn_builds.errors import UserError, VerificationError
 from finn_builds.run import state as disk
-from finn_builds.run.runner import Step, run_steps
+from finn_builds.run.runner import Step
+from finn_builds.tools import ToolMissing
 from tests.finn_builds import toy_build as toy
-from tests.finn_builds.run.folders import build, contents
-
-
-def failing(error: BaseException, after: int = 2) -> list[Step]:
-    def step_fail(model, cfg):
-        (cfg.out / "partial.txt").write_text("half")
-        raise error
-
-    return [*toy.steps()[:after], Step(step_fail, reads=(), outputs=("partial.txt",))]
+from tests.finn_builds.run.folders import NAMES, build, failing, fresh
 
 
 def test_user_error_leaves_no_new_folder(toy_model: Path, tmp_path: Path) -> None:
@@ -35,19 +28,14 @@ def test_user_error_empties_a_folder_that_was_empty(toy_model: Path, tmp_path: P
     assert list((tmp_path / "b").iterdir()) == []
 
 
-def test_user_error_in_loading_leaves_a_whole_build(toy_model: Path, tmp_path: Path) -> None:
+def test_missing_tool_keeps_finished_steps_and_log(toy_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "b"
-    build(toy_model, out)
-    whole = contents(out)
-
-    def refuse(cfg):
-        raise UserError("not a model")
-
-    other = tmp_path / "other.onnx"
-    toy.make_model(9.0).save(str(other))
-    with pytest.raises(UserError, match="not a model"):
-        run_steps(toy.steps(), toy.config(other, out), refuse)
-    assert contents(out) == whole
+    for after in (0, 2):
+        with pytest.raises(ToolMissing, match="no g"):
+            build(toy_model, fresh(out), steps=failing(ToolMissing("no g++"), after))
+        assert "ToolMissing: no g++" in (out / "build.log").read_text()
+        assert list(disk.State.load(out).steps) == list(NAMES[:after])
+    assert build(toy_model, out).reused == NAMES[:2]
 
 
 @pytest.mark.parametrize("error", [VerificationError("differs"), ZeroDivisionError("bug")])
@@ -60,7 +48,7 @@ def test_failed_step_is_not_recorded(toy_model: Path, tmp_path: Path, error: Exc
     assert type(error).__name__ in (out / "build.log").read_text()
     result = build(toy_model, out)
     assert result.reused == ("seed", "generate")
-    assert not (out / "intermediate_models/fail.onnx").exists()
+    assert (out / "partial.txt").exists(), "no step of this list owns it"
 
 
 def test_interrupt_keeps_finished_steps(toy_model: Path, tmp_path: Path) -> None:
@@ -91,8 +79,10 @@ def test_unwritable_folder(toy_model: Path, tmp_path: Path) -> None:
 
 def test_full_disk(toy_model: Path, tmp_path: Path) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "b/x"))
-    with pytest.raises(UserError, match=r"cannot write to .*/b: No space left on device"):
+    with pytest.raises(disk.DiskError, match=r"cannot write to .*/b: No space left on device"):
         build(toy_model, tmp_path / "b", steps=failing(full))
+    assert "No space left" in (tmp_path / "b/build.log").read_text()
+    assert build(toy_model, tmp_path / "b").reused == NAMES[:2]
 
 
 @pytest.mark.parametrize(("where", "kind"), [("b/x", UserError), ("elsewhere/x", PermissionError)])
@@ -107,11 +97,10 @@ def test_refused_writes_are_the_users_only_in_the_folder(
 @pytest.mark.parametrize("gone", [False, True])
 def test_input_that_changes_meanwhile(tmp_path: Path, gone: bool) -> None:
     model = tmp_path / "m.onnx"
-    toy.make_model(1.0).save(str(model))
+    toy.write_model(model)
 
-    def step_slow(loaded, cfg):
-        model.unlink() if gone else toy.make_model(2.0).save(str(model))
-        return loaded
+    def step_slow(cfg) -> None:
+        model.unlink() if gone else toy.write_model(model, 2)
 
     with pytest.raises(UserError, match="another input file changed during the build"):
         build(model, tmp_path / "b", steps=[Step(step_slow)])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from finn_builds.run.pipeline import step_keys
+from finn_builds.run.pipeline import step_key
 from finn_builds.run.runner import Step
 from tests.finn_builds import toy_build as toy
 from tests.finn_builds.run.folders import NAMES, build, contents, fresh
@@ -20,29 +20,59 @@ FIELDS = {
     "top1": st.booleans(),
     "trace": st.sampled_from([None, "vcd", "fst"]),
 }
-READS = st.none() | st.sets(st.sampled_from(sorted(FIELDS))).map(lambda s: tuple(sorted(s)))
+READS = st.sets(st.sampled_from(sorted(FIELDS)))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def reader(index: int, names: set[str]):
+    """Return a step that reads some fields."""
+
+    def function(cfg) -> None:
+        for name in sorted(names):
+            getattr(cfg, name)
+
+    function.__name__ = f"step_{index}"
+    return Step(function)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    reads=st.lists(READS, min_size=1, max_size=6),
+    reads=st.lists(READS, min_size=1, max_size=5),
     old=st.fixed_dictionaries(FIELDS),
     new=st.fixed_dictionaries(FIELDS),
 )
-def test_key_changes_from_the_first_reader_on(
-    toy_model: Path, tmp_path: Path, reads, old: dict, new: dict
+def test_steps_run_again_from_the_first_reader_of_a_change_on(
+    toy_model: Path, tmp_path_factory: pytest.TempPathFactory, reads, old: dict, new: dict
 ) -> None:
-    steps = [Step(f"m:step_{index}", reads=names) for index, names in enumerate(reads)]
-    cfg = toy.config(toy_model, tmp_path / "b")
-    keys = [step_keys(steps, dataclasses.replace(cfg, **options)) for options in (old, new)]
+    out = tmp_path_factory.mktemp("reads") / "b"
+    steps = [reader(index, names) for index, names in enumerate(reads)]
+    build(toy_model, out, steps=steps, **old)
     changed = {name for name in FIELDS if old[name] != new[name]}
-    stale = False
-    for names, a, b in zip(reads, *keys, strict=True):
-        stale |= bool(changed if names is None else changed & set(names))
-        assert (a != b) == stale
+    stale = [index for index, names in enumerate(reads) if names & changed]
+    first = stale[0] if stale else len(reads)
+    result = build(toy_model, out, steps=steps, **new)
+    assert result.ran == tuple(str(index) for index in range(first, len(reads)))
 
 
-def test_every_field_decides_when_none_are_named(toy_model: Path, tmp_path: Path) -> None:
+def test_a_field_read_only_under_another_value_is_in_the_key_then(
+    toy_model: Path, tmp_path: Path
+) -> None:
+    runs = []
+
+    def step_choose(cfg) -> None:
+        runs.append(cfg.top1 and cfg.verify_seed)
+
+    def run(**options) -> None:
+        build(toy_model, tmp_path / "b", steps=[Step(step_choose)], **options)
+
+    run(top1=False, verify_seed=1)
+    run(top1=False, verify_seed=2)  # not read: the same result
+    assert runs == [False]
+    run(top1=True, verify_seed=2)
+    run(top1=True, verify_seed=3)
+    assert runs == [False, 2, 3]
+
+
+def test_every_field_has_a_digest_of_its_own(toy_model: Path, tmp_path: Path) -> None:
     cfg = toy.config(toy_model, tmp_path / "b")
     folding = tmp_path / "folding.json"
     folding.write_text("{}")
@@ -61,19 +91,22 @@ def test_every_field_decides_when_none_are_named(toy_model: Path, tmp_path: Path
         "top1": True,
         "trace": "vcd",
     }
-    steps = [Step("m:step_x")]
-    keys = {step_keys(steps, dataclasses.replace(cfg, **{k: v}))[0] for k, v in others.items()}
-    keys |= set(step_keys(steps, cfg))
+    step, plain = Step("m:step_x"), cfg.field_digests()
+    keys = {
+        step_key("", step, dataclasses.replace(cfg, **{k: v}).field_digests())
+        for k, v in others.items()
+    }
+    keys.add(step_key("", step, plain))
     assert len(keys) == len(others) + 1
     for run_field in ({"force": True}, {"start_step": "x"}, {"stop_step": "x"}):
-        assert step_keys(steps, dataclasses.replace(cfg, **run_field)) == step_keys(steps, cfg)
+        assert dataclasses.replace(cfg, **run_field).field_digests() == plain
 
 
-def test_name_outputs_and_order_decide(toy_model: Path, tmp_path: Path) -> None:
-    cfg = toy.config(toy_model, tmp_path / "b")
-    a, b = Step("m:step_a", reads=()), Step("m:step_b", reads=())
-    owner = Step("m:step_a", reads=(), outputs=("x",))
-    keys = [step_keys(steps, cfg)[-1] for steps in ([a], [b], [owner], [a, b], [b, a])]
+def test_name_outputs_and_place_decide() -> None:
+    a, b = Step("m:step_a"), Step("m:step_b")
+    owner = Step("m:step_a", outputs=("x",))
+    keys = [step_key("", step, {}) for step in (a, b, owner)]
+    keys.append(step_key(keys[1], a, {}))
     assert len(set(keys)) == len(keys)
 
 

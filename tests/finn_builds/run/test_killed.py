@@ -18,7 +18,7 @@ from finn_builds.run import state as disk
 from finn_builds.run.lock import folder_lock
 from finn_builds.run.runner import run_steps
 from tests.finn_builds import toy_build as toy
-from tests.finn_builds.run.folders import NAMES, build, contents, fresh
+from tests.finn_builds.run.folders import NAMES, UNFINISHED, build, contents, finished, fresh
 
 
 class TestLock:
@@ -35,7 +35,7 @@ class TestLock:
     def test_lock_dies_with_its_process(self, toy_model: Path, tmp_path: Path) -> None:
         out = tmp_path / "b"
         command = [sys.executable, toy.__file__, str(toy_model), str(out), "--pause", "60"]
-        environment = {**os.environ, "PYTHONPATH": str(Path(disk.__file__).parents[1])}
+        environment = {**os.environ, "PYTHONPATH": str(Path(disk.__file__).parents[2])}
         child = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         try:
             while not (out / disk.STATE_FILE).exists():
@@ -63,7 +63,7 @@ def killed_run(model: Path, out: Path, moment: int | float, **options) -> bool:
         code = 70
         try:
             left = moment
-            changing = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
+            changing = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 
             def kill(event: str, args: tuple) -> None:
                 nonlocal left
@@ -77,7 +77,7 @@ def killed_run(model: Path, out: Path, moment: int | float, **options) -> bool:
             tmp = out.parent
             if isinstance(moment, int):
                 sys.addaudithook(kill)
-            run_steps(toy.steps(0.0 if isinstance(moment, int) else 0.004), cfg, toy.load)
+            run_steps(toy.steps(0.0 if isinstance(moment, int) else 0.004), cfg)
             code = 0
         finally:
             os._exit(code)
@@ -107,22 +107,43 @@ class TestKill:
             moment += 1
         assert moment > 25, "the toy writes at least its files, checkpoints and records"
 
-    def test_rebuild_killed_before_each_write(self, toy_model: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("options", [{"verify_frames": 5}, {"force": True}])
+    def test_rebuild_killed_before_each_write(
+        self, toy_model: Path, tmp_path: Path, options: dict
+    ) -> None:
         out = tmp_path / "b"
-        build(toy_model, out, verify_frames=5)
+        build(toy_model, out, **options)
         new = contents(out)
         build(toy_model, fresh(out))
         old = contents(out)
-        moment = 0
-        while killed_run(toy_model, out, moment, verify_frames=5):
+        whole = finished(out)
+        moment = untouched = 0
+        while killed_run(toy_model, out, moment, **options):
+            if disk.State.load(out).complete:
+                seen = {n: d for n, d in contents(out).items() if not n.startswith(UNFINISHED)}
+                assert seen in (old, new), "one build or the other, never a part"
+                untouched += finished(out) == whole
             # On with the new option or back to the old one: both as if nothing had happened.
-            frames, wanted = ((5, new), (1000, old))[moment % 2]
-            build(toy_model, out, verify_frames=frames)
+            again, wanted = ((options, new), ({}, old))[moment % 2]
+            build(toy_model, out, **again)
             assert contents(out) == wanted, f"killed before write {moment}"
             build(toy_model, out)
             assert contents(out) == old
+            whole = finished(out)
             moment += 1
-        assert moment > 12
+        assert moment > 25 and untouched > 15
+
+    def test_killed_until_done(self, toy_model: Path, tmp_path: Path) -> None:
+        """Killed a few writes later each time: each run goes on where the last one was killed."""
+        out = tmp_path / "b"
+        build(toy_model, out, verify_seed=5)
+        new = contents(out)
+        build(toy_model, fresh(out))
+        moment = 0
+        while killed_run(toy_model, out, moment, verify_seed=5):
+            moment += 1
+        assert contents(out) == new
+        assert 10 < moment < 60
 
     def test_killed_at_random_times_until_done(self, toy_model: Path, tmp_path: Path) -> None:
         out = tmp_path / "b"
@@ -143,7 +164,7 @@ class TestKill:
         """The same from the outside: a process of its own, killed while a step runs."""
         build(toy_model, tmp_path / "whole")
         command = [sys.executable, toy.__file__, str(toy_model), str(tmp_path / "b")]
-        environment = {**os.environ, "PYTHONPATH": str(Path(disk.__file__).parents[1])}
+        environment = {**os.environ, "PYTHONPATH": str(Path(disk.__file__).parents[2])}
         child = subprocess.Popen(
             [*command, "--pause", "0.4"], env=environment, stderr=subprocess.PIPE, text=True
         )

@@ -19,13 +19,12 @@ from tests.finn_builds.run.folders import build
 def test_prints_go_to_the_log(
     toy_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def step_noisy(model, cfg):
+    def step_noisy(cfg) -> None:
         print("from print")
         print("from stderr", file=sys.stderr)
         os.write(1, b"from C\n")
         subprocess.run(["echo", "from a child"], check=True)
         logging.getLogger("finn").warning("from logging")
-        return model
 
     build(toy_model, tmp_path / "b", steps=[Step(step_noisy)])
     out, err = capfd.readouterr()
@@ -59,7 +58,7 @@ def test_reporter_hears_all(toy_model: Path, tmp_path: Path) -> None:
             heard.append(("close",))
 
     cfg = toy.config(toy_model, tmp_path / "b", stop_step="generate")
-    run_steps(toy.steps(), cfg, toy.load, reporter=Listener())
+    run_steps(toy.steps(), cfg, reporter=Listener())
     assert heard == [
         ("started", 1, 4, "seed"),
         ("finished", 1, 4, "seed"),
@@ -69,10 +68,10 @@ def test_reporter_hears_all(toy_model: Path, tmp_path: Path) -> None:
         ("close",),
     ]
     heard.clear()
-    run_steps(toy.steps(), cfg, toy.load, reporter=Listener())
+    run_steps(toy.steps(), cfg, reporter=Listener())
     assert heard == [("reused", 2, 4), ("close",)]
     assert times == [None, None], "nobody knows how long a first run takes"
     times.clear()
     cfg = toy.config(toy_model, tmp_path / "b", force=True)
-    run_steps(toy.steps(), cfg, toy.load, reporter=Listener())
+    run_steps(toy.steps(), cfg, reporter=Listener())
     assert [time is None for time in times] == [False, False, True, True]

@@ -9,9 +9,8 @@ import pytest
 
 from finn_builds.errors import UserError
 from finn_builds.run import state as disk
-from finn_builds.run.runner import Step
 from tests.finn_builds import toy_build as toy
-from tests.finn_builds.run.folders import NAMES, build, contents
+from tests.finn_builds.run.folders import NAMES, build, contents, finished
 
 
 class TestReuse:
@@ -25,10 +24,11 @@ class TestReuse:
         assert after == before, "a run without changes writes nothing"
 
     def test_steps_are_applied_in_order(self, toy_model: Path, tmp_path: Path) -> None:
-        result = build(toy_model, tmp_path / "b", verify_seed=5, verify_frames=10)
-        assert toy.weight(result.model) == (2 + 5) * 3 * 10
-        weights = [toy.weight(disk.checkpoint(tmp_path / "b", name)) for name in NAMES]
-        assert weights == [7, 21, 210, 210]
+        out = tmp_path / "b"
+        build(toy_model, out, verify_seed=5, verify_frames=10)
+        assert [toy.Weight.load(out, name).value for name in NAMES[:2]] == [7, 21]
+        assert toy.Measured.load(out, "measure").weight == 210
+        assert (out / "deploy/all.txt").read_text().startswith("21 Measured(frames=10,")
 
     def test_change_reruns_from_the_first_step_that_reads_it(
         self, toy_model: Path, tmp_path: Path
@@ -41,22 +41,13 @@ class TestReuse:
         # A field no step has declared decides nothing.
         assert build(toy_model, out, verify_frames=7, verify_seed=1, top1=True).ran == ()
 
-    def test_undeclared_reads_mean_every_field(self, toy_model: Path, tmp_path: Path) -> None:
-        def step_all(model, cfg):
-            return model
-
-        steps = [*toy.steps(), Step(step_all)]
-        build(toy_model, tmp_path / "b", steps=steps)
-        assert build(toy_model, tmp_path / "b", steps=steps, top1=True).ran == ("all",)
-
     def test_model_of_other_content_reruns_all(self, tmp_path: Path) -> None:
         model = tmp_path / "m.onnx"
-        toy.make_model(1.0).save(str(model))
+        toy.write_model(model)
         build(model, tmp_path / "b")
-        toy.make_model(2.0).save(str(model))
-        result = build(model, tmp_path / "b")
-        assert result.ran == NAMES
-        assert toy.weight(result.model) == 2 * 2 * 3 * 1000
+        toy.write_model(model, 2)
+        assert build(model, tmp_path / "b").ran == NAMES
+        assert toy.Measured.load(tmp_path / "b", "measure").weight == 2 * 2 * 3 * 1000
 
     def test_changed_source_reruns_all(
         self, toy_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -70,10 +61,10 @@ class TestReuse:
     @pytest.mark.parametrize(
         ("file", "ran"),
         [
-            ("intermediate_models/seed.onnx", NAMES),
+            ("intermediate_models/seed.txt", NAMES),
             ("stitched_ip/sub/3.v", NAMES[1:]),
             ("report/measured.json", NAMES[2:]),
-            ("intermediate_models/pack.onnx", NAMES[3:]),
+            ("deploy/all.txt", NAMES[3:]),
         ],
     )
     @pytest.mark.parametrize("damage", ["delete", "change"])
@@ -100,21 +91,26 @@ class TestReuse:
         self, toy_model: Path, tmp_path: Path
     ) -> None:
         out = tmp_path / "b"
-        build(toy_model, out)
-        result = build(toy_model, out, verify_seed=3, stop_step="generate")
-        assert result.ran == ("seed", "generate") and not result.complete
+        build(toy_model, out, stop_step="measure")
+        assert (out / "report/measured.json").exists()
+        result = build(toy_model, out, verify_seed=3, stop_step="seed")
+        assert result.ran == ("seed",) and not result.complete and result.out == out
         assert not (out / "report/measured.json").exists()
-        assert not (out / "deploy").exists()
-        assert not (out / "intermediate_models/pack.onnx").exists()
-        assert not (out / "report/time_per_step.json").exists()
+        assert not (out / "stitched_ip").exists()
+        assert [path.name for path in (out / "intermediate_models").iterdir()] == ["seed.txt"]
+        assert list(disk.State.load(out).steps) == ["seed"]
 
     def test_outputs_of_a_step_that_is_gone_are_removed(
         self, toy_model: Path, tmp_path: Path
     ) -> None:
-        build(toy_model, tmp_path / "b")
-        build(toy_model, tmp_path / "b", steps=toy.steps()[:3])
-        assert not (tmp_path / "b/deploy").exists()
-        assert not (tmp_path / "b/intermediate_models/pack.onnx").exists()
+        out = tmp_path / "b"
+        build(toy_model, out)
+        result = build(toy_model, out, steps=[toy.steps()[0], toy.steps()[2]])
+        assert result.ran == ("measure",) and result.complete
+        assert not (out / "deploy").exists() and not (out / "stitched_ip").exists()
+        assert build(toy_model, out, steps=toy.steps()[:1]).ran == ()
+        assert [path.name for path in (out / "intermediate_models").iterdir()] == ["seed.txt"]
+        assert not (out / "report/measured.json").exists()
 
     def test_force_runs_all_but_keeps_the_users_files(
         self, toy_model: Path, tmp_path: Path
@@ -150,7 +146,7 @@ class TestRange:
     def test_stop_then_go_on(self, toy_model: Path, tmp_path: Path) -> None:
         half = build(toy_model, tmp_path / "b", stop_step="step_generate")
         assert half.ran == NAMES[:2] and not half.complete
-        assert half.checkpoint.name == "generate.onnx"
+        assert half.out == tmp_path / "b" and disk.State.load(half.out).complete is False
         rest = build(toy_model, tmp_path / "b")
         assert rest.ran == NAMES[2:] and rest.reused == NAMES[:2] and rest.complete
 
@@ -160,10 +156,15 @@ class TestRange:
         assert result.ran == NAMES[2:] and result.complete
 
     def test_stop_before_finished_steps_leaves_them(self, toy_model: Path, tmp_path: Path) -> None:
-        build(toy_model, tmp_path / "b")
-        result = build(toy_model, tmp_path / "b", stop_step="seed")
-        assert result.ran == () and result.checkpoint.name == "seed.onnx"
-        assert build(toy_model, tmp_path / "b").ran == ()
+        out = tmp_path / "b"
+        build(toy_model, out, stop_step="measure")
+        before = finished(out)
+        result = build(toy_model, out, stop_step="seed")
+        assert result.ran == () and result.reused == NAMES[:3] and not result.complete
+        assert finished(out) == before
+        assert build(toy_model, out).ran == NAMES[3:]
+        result = build(toy_model, out, stop_step="seed")
+        assert result.ran == () and result.reused == NAMES and result.complete
 
     def test_start_without_the_step_before(self, toy_model: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="cannot start at measure: the step seed before it has"):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from finn_builds.sparse.network import SparseNetwork
 
-from deploy.packing import padded
 from finn_builds import tools
 from finn_builds.errors import VerificationError
+from finn_builds.network import IntegerNetwork
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.lower import Options
 from finn_builds.stitch.design import Design, Stage
@@ -25,7 +24,12 @@ from finn_builds.synth.sources import node_ports
 from finn_builds.synth.timing import longest_path
 from finn_builds.synth.yosys import prepare
 from finn_builds.verify.gate_level import check_gates
-from tests.finn_builds.sparse.sparse_networks import pack, random_frames, random_network
+from tests.finn_builds.sparse.sparse_networks import (
+    on_stream,
+    pack,
+    random_frames,
+    random_network,
+)
 
 SEEDS = {"xc7": range(300, 324), "xcup": range(324, 336), "ecp5": range(336, 348)}
 
@@ -186,80 +190,113 @@ def _clock(seed: int) -> float:
     return (6.0, 9.0, 12.0, 50.0)[seed % 4]
 
 
-def _compiled(seed: int, family: str) -> tuple[SparseNetwork, CompiledNetwork]:
-    rng = np.random.default_rng(seed)
-    network = random_network(rng, f"net{seed}", most=int(rng.choice((4, 8, 16))))
-    options = Options(restarts=0)
-    return network, compile_network(network, family, clock_ns=_clock(seed), options=options)
+@dataclass(frozen=True)
+class Compiled:
+    """A random network as sparse logic."""
+
+    seed: int
+    network: IntegerNetwork
+    compiled: CompiledNetwork
+
+    @classmethod
+    def of_seed(cls, seed: int, family: str) -> Compiled:
+        rng = np.random.default_rng(seed)
+        network = random_network(rng, most=int(rng.choice((4, 8, 16))))
+        options = Options(restarts=0)
+        name, clock = f"net{seed}", _clock(seed)
+        return cls(seed, network, compile_network(network, name, family, clock, options=options))
+
+    @property
+    def name(self) -> str:
+        return self.compiled.name
+
+    @property
+    def design(self) -> Design:
+        into = StreamFormat(self.compiled.in_datatype, self.network.input.size, 1)
+        out = StreamFormat(self.compiled.out_datatype, self.network.output.size, 1)
+        return Design((Stage(self.name, "SparseMVAU_rtl", into.width, out.width),), into, out)
 
 
-def _stage(network: SparseNetwork, compiled: CompiledNetwork) -> Stage:
-    ends = network.n_in * compiled.in_width, network.n_out * compiled.out_width
-    return Stage(network.name, "SparseMVAU_rtl", *map(padded, ends))
+@dataclass(frozen=True)
+class Mapped(Compiled):
+    """What synthesis left of it."""
+
+    netlist: Netlist
+
+    def check(self, x: np.ndarray, y: np.ndarray, **netlists: Netlist) -> dict[str, object]:
+        """Compare netlists, by default its own, with expected outputs."""
+        design = self.design
+        ends = design.input, design.output
+        stages = [replace(design.stages[0], name=name) for name in netlists or [self.name]]
+        return check_gates(
+            Design(tuple(stages), *ends),
+            netlists or {self.name: self.netlist},
+            {self.name: (self.network, *ends)},
+            x,
+            y,
+            latency=self.compiled.latency,
+            seed=1,
+        )
 
 
 @pytest.fixture(scope="module", params=SEEDS)
 def mapped(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> list[tuple[SparseNetwork, CompiledNetwork, Netlist]]:
+) -> list[Mapped]:
     """Return random networks of a family with their netlists, all of one call of Yosys."""
     family = request.param
-    made = [_compiled(seed, family) for seed in SEEDS[family]]
+    made = [Compiled.of_seed(seed, family) for seed in SEEDS[family]]
     files = {"primitives.v": declarations(family)}
-    for _, compiled in made:
-        files |= compiled.files()
-    ports = {network.name: node_ports(_stage(network, compiled)) for network, compiled in made}
+    for item in made:
+        files |= item.compiled.files()
+    ports = {item.name: node_ports(item.design.stages[0]) for item in made}
     folder = tmp_path_factory.mktemp("gates") / family
     command = prepare(files, ports, family, folder, 300)
     tools.run(command.argv, cwd=command.cwd, log=command.log, timeout=command.timeout)
     modules = json.loads((folder / NETLIST).read_text())["modules"]
-    return [(network, c, from_json(modules[network.name])) for network, c in made]
-
-
-def _run(network: SparseNetwork, compiled: CompiledNetwork, netlist: Netlist, x: np.ndarray):
-    out_bytes = _stage(network, compiled).out_bits // 8
-    return run_words(netlist, pack(x, compiled.in_width), (1, 1), out_bytes, seed=1).words
+    return [Mapped(**vars(item), netlist=from_json(modules[item.name])) for item in made]
 
 
 @pytest.mark.slow
 def test_netlists_of_random_networks(mapped) -> None:
     """What the primitives of the cells come to is what the network is, whatever the stalls."""
-    for network, compiled, netlist in mapped:
+    for item in mapped:
+        network, compiled = item.network, item.compiled
         x = random_frames(np.random.default_rng(7), network, 203)
-        expected = pack(network.evaluate(x), compiled.out_width)
-        found = _run(network, compiled, netlist, x)
-        assert np.array_equal(found, expected), network.name
+        beats = pack(on_stream(x, compiled.in_datatype), compiled.in_width)
+        y = on_stream(network.execute(x), compiled.out_datatype)
+        out_bytes = item.design.output.width // 8
+        found = run_words(item.netlist, beats, (1, 1), out_bytes, seed=1).words
+        assert np.array_equal(found, pack(y, compiled.out_width)), item.name
 
 
 @pytest.mark.slow
 def test_netlists_are_as_fast_as_they_were_scheduled(mapped) -> None:
     """The estimate over the mapped netlist is within the clock that the stages were made for."""
-    for network, compiled, netlist in mapped:
-        clock = _clock(int(network.name.removeprefix("net")))
-        assert compiled.pipeline.stage_ns <= clock
-        assert longest_path(netlist, compiled.family).ns <= clock, network.name
+    for item in mapped:
+        clock = _clock(item.seed)
+        assert item.compiled.pipeline.stage_ns <= clock
+        assert longest_path(item.netlist, item.compiled.family).ns <= clock, item.name
 
 
 @pytest.mark.slow
 def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
-    network, compiled, netlist = max(mapped, key=lambda m: len(m[2].cells))
-    first, last = network.layers[0].in_lo, network.layers[-1].output_range()[0]
-    into = StreamFormat(f"{'U' * (first >= 0)}INT{compiled.in_width}", network.n_in, 1)
-    out = StreamFormat(f"{'U' * (last >= 0)}INT{compiled.out_width}", network.n_out, 1)
-    design = Design((_stage(network, compiled),), into, out)
-    x = random_frames(np.random.default_rng(8), network, 100)
-    y = network.evaluate(x)
-    netlists = {network.name: netlist}
-    sparse = {network.name: (network, into, out)}
-    settings = {"latency": compiled.latency, "seed": 1}
-    found = check_gates(design, netlists, sparse, x, y, **settings)
+    item = max(mapped, key=lambda m: len(m.netlist.cells))
+    netlist, out = item.netlist, item.design.output
+    x = random_frames(np.random.default_rng(8), item.network, 100)
+    y = item.network.execute(x)
+    found = item.check(x, y)
     assert (found["frames"], found["mismatches"]) == (100, 0)
 
+    # A bit that is 0 in some frame and comes from a flip-flop, which is now held at 1.
     driver = {b: k for k, c in enumerate(netlist.cells) for bs in c.outputs.values() for b in bs}
+    bits = np.unpackbits(out.to_beats(y), axis=1, bitorder="little").T
     data = next(
         b
-        for b, column in zip(netlist.ports["m_axis_0_tdata"], y.T, strict=False)
-        if b in driver and netlist.cells[driver[b]].kind in ("FDRE", "TRELLIS_FF")
+        for b, values in zip(netlist.ports["m_axis_0_tdata"], bits, strict=True)
+        if not values.all()
+        and b in driver
+        and netlist.cells[driver[b]].kind in ("FDRE", "TRELLIS_FF")
     )
     cells = list(netlist.cells)
     flop = cells[driver[data]]
@@ -267,29 +304,26 @@ def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
     forced = {**flop.inputs, "S": ["1"], "LSR": ["1"]}
     settings_of = {**flop.parameters, "REGSET": "SET", "LSRMUX": "LSR"}
     cells[driver[data]] = replace(flop, kind=kind, inputs=forced, parameters=settings_of)
-    broken = {network.name: replace(netlist, cells=tuple(cells))}
+    broken = replace(netlist, cells=tuple(cells))
     with pytest.raises(VerificationError, match="the netlist after synthesis differs"):
-        check_gates(design, broken, sparse, x, y, **settings)
+        item.check(x, y, **{item.name: broken})
 
     # Beside a block that is not simulated, the sparse node is checked by itself.
     block = Netlist((_gate("DSP48E1"),), netlist.ports)
-    both = Design((*design.stages, replace(design.stages[0], name="dsp")), into, out)
-    found = check_gates(both, {**netlists, "dsp": block}, sparse, x, y, **settings)
-    assert "DSP48E1" in found["why"] and found["nodes"] == {network.name: 500}
-    with pytest.raises(VerificationError, match=f"the netlist of {network.name}"):
-        check_gates(both, {**broken, "dsp": block}, sparse, x, y, **settings)
+    found = item.check(x, y, **{item.name: netlist, "dsp": block})
+    assert "DSP48E1" in found["why"] and found["nodes"] == {item.name: 500}
+    assert (found["frames"], found["mismatches"]) == (0, 0)
+    with pytest.raises(VerificationError, match=f"the netlist of {item.name}"):
+        item.check(x, y, **{item.name: broken, "dsp": block})
 
 
 @pytest.mark.slow
 def test_words_that_never_come_are_no_zeros(mapped) -> None:
     """A netlist that stands still fails, even where zeros are what is asked for."""
-    network, compiled, netlist = mapped[0]
-    first = network.layers[0].in_lo
-    into = StreamFormat(f"{'U' * (first >= 0)}INT{compiled.in_width}", network.n_in, 1)
-    out = StreamFormat(f"INT{compiled.out_width}", network.n_out, 1)
-    design = Design((_stage(network, compiled),), into, out)
-    stuck = replace(netlist, ports={**netlist.ports, "m_axis_0_tvalid": ("0",)})
-    x = random_frames(np.random.default_rng(9), network, 20)
-    zeros = np.zeros((20, network.n_out), dtype=np.int64)
+    item = mapped[0]
+    out = item.design.output
+    stuck = replace(item.netlist, ports={**item.netlist.ports, "m_axis_0_tvalid": ("0",)})
+    x = random_frames(np.random.default_rng(9), item.network, 20)
+    zeros = out.from_beats(np.zeros((20, out.width // 8), dtype=np.uint8))
     with pytest.raises(VerificationError, match="20 words less"):
-        check_gates(design, {network.name: stuck}, {}, x, zeros, latency=20, seed=1)
+        item.check(x, zeros, **{item.name: stuck})

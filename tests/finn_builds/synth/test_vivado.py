@@ -3,7 +3,6 @@
 The texts of the reports are written for the tests; Vivado itself has not been run.
 """
 
-import json
 import stat
 from types import SimpleNamespace
 
@@ -11,10 +10,12 @@ import pytest
 
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
+from finn_builds.files import SYNTHESIS_FILE, read_json
 from finn_builds.flow.synthesise import step_out_of_context_synthesis
 from finn_builds.synth import vivado
+from finn_builds.synth.report import Synthesised
 from finn_builds.vivado.reports import ReportError
-from tests.finn_builds.flow.networks import stitch, streamlined
+from tests.finn_builds.flow.networks import Built, small_network, stitch, view_of
 from tests.finn_builds.vivado.report_texts import FLAT, TIMING
 
 HEAD = (
@@ -102,27 +103,22 @@ def test_asking_for_vivado_without_one(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def small(tmp_path, request):
-    """A folded layer behind a sparse one, as far as stitched RTL, and its configuration."""
-    model = streamlined((4, 3, 2), weight_bits=2, act_bits=2, input_type="INT3", seed=3)
-    built = stitch("small", model, tmp_path / "small", styles=("sparse", "folded"))
-    cfg = BuildConfig(
-        board="Pynq-Z1", model=str(tmp_path / "small.onnx"), output_dir=tmp_path / "small"
-    ).validate()
-    cfg.__dict__["_scratch"] = tmp_path / "scratch"
-    report = tmp_path / "small" / "report"
-    report.mkdir(exist_ok=True)
-    nodes = [stage.name for stage in built.design.stages]
-    (report / "estimate_layer_resources_final.json").write_text(
-        json.dumps({name: {"LUT": 1} for name in (*nodes, "total")})
+def small(tmp_path):
+    """A folded layer behind a sparse one, as far as stitched RTL."""
+    network = small_network((4, 3, 2), weight_bits=2, act_bits=2, input_type="INT3", seed=3)
+    return stitch("small", network, tmp_path / "small", styles=("sparse", "folded"))
+
+
+def synthesised(built: Built, **options) -> Synthesised | None:
+    out = built.folder.parent
+    cfg = BuildConfig(board="Pynq-Z1", model="digits", output_dir=out, **options).validate()
+    return step_out_of_context_synthesis(
+        built.streamlined, built.styles, built.hardware, view_of(cfg)
     )
-    return built, cfg, report
 
 
 def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch):
-    built, cfg, report = small
-    names = [stage.name for stage in built.design.stages]
-    sparse, folded = names
+    sparse, folded = [stage.name for stage in small.design.stages]
     folder = tmp_path / "bin"
     folder.mkdir()
     rows = [(f"{sparse}_inst", 300), (folded, 500), (f"{folded}_weights", 100)]
@@ -140,17 +136,20 @@ def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch):
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    step_out_of_context_synthesis(built.model, cfg)
-    found = json.loads((report / "synth_resources.json").read_text())
+    made = synthesised(small)
+    assert made is not None
+    made.save(tmp_path, "out_of_context_synthesis")
+    assert Synthesised.load(tmp_path, "out_of_context_synthesis") == made
+    found = read_json(tmp_path / SYNTHESIS_FILE)
     assert found["tool"]["name"] == "Vivado"
     assert found[sparse]["LUT"] == 300
     assert found[folded]["LUT"] == 600
     assert found["(top)"]["LUT"] == 4100
-    assert found["(top)"]["estimate"] == {"LUT": 1}
+    estimated = small.hardware.resources()
+    assert found["(top)"]["estimate"] == estimated["total"]
+    for name in (sparse, folded):
+        assert found[name]["estimate"] == estimated[name]
 
 
 def test_no_figures_where_none_are_wanted(small):
-    built, cfg, report = small
-    cfg.synth = "none"
-    step_out_of_context_synthesis(built.model, cfg)
-    assert not (report / "synth_resources.json").exists()
+    assert synthesised(small, synth="none") is None

@@ -4,26 +4,27 @@ import json
 
 import numpy as np
 import pytest
-from finn_builds.sparse.network import SparseLayer, SparseNetwork
 
 from finn_builds import tools
 from finn_builds.flow.synthesise import yosys_report
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.family import family_named
 from finn_builds.stitch.design import TOP, Stage
+from finn_builds.stitch.sources import stitched_sources
 from finn_builds.synth import primitives, yosys
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import by_layer, chain, from_json
 from finn_builds.synth.script import ECP5_COMMANDS, NETLIST
 from finn_builds.synth.sources import PRIMITIVES_FILE, node_ports, readable
 from finn_builds.synth.timing import longest_path
-from tests.finn_builds.flow.networks import stitch, streamlined
+from tests.finn_builds.flow.networks import small_network, stitch
+from tests.finn_builds.sparse.sparse_networks import elements, layers
 
 pytestmark = pytest.mark.slow
 
 
 def stitched_text(built) -> dict[str, str]:
-    names = (built.folder / "all_verilog_srcs.txt").read_text().split()
+    names = stitched_sources(built.folder)
     names += sorted(path.name for path in built.folder.glob("*.dat"))
     return {name: (built.folder / name).read_text() for name in names}
 
@@ -32,11 +33,11 @@ def stitched_text(built) -> dict[str, str]:
 def mixed(tmp_path_factory):
     """Two sparse layers, two folded ones, width converter and thresholding, on 7-series."""
     folder = tmp_path_factory.mktemp("mixed")
-    model = streamlined(
+    network = small_network(
         (6, 5, 4, 4, 3), weight_bits=3, act_bits=2, input_type="INT4", seed=5, density=0.7
     )
     built = stitch(
-        "mixed", model, folder / "mixed", styles=("sparse", "sparse", "folded", "folded")
+        "mixed", network, folder / "mixed", styles=("sparse", "sparse", "folded", "folded")
     )
     files = stitched_text(built)
     found = yosys.synthesise_design(built.design, files, {}, "xc7", folder / "nodes")
@@ -111,8 +112,8 @@ def test_report_of_the_step(mixed):
 def ultrascale(tmp_path_factory):
     """Two folded layers and thresholds on UltraScale+."""
     folder = tmp_path_factory.mktemp("ultrascale")
-    model = streamlined((4, 3, 2), weight_bits=3, act_bits=2, input_type="INT3", seed=7)
-    built = stitch("up", model, folder / "up", board="ZCU104")
+    network = small_network((4, 3, 2), weight_bits=3, act_bits=2, input_type="INT3", seed=7)
+    built = stitch("up", network, folder / "up", board="ZCU104")
     return built, stitched_text(built)
 
 
@@ -145,8 +146,8 @@ def test_the_estimate_of_a_sparse_layer(device, tmp_path):
     rng = np.random.default_rng(3)
     weights = rng.integers(-3, 4, (12, 8)) * (rng.random((12, 8)) < 0.5)
     thresholds = np.sort(rng.integers(-12, 13, (8, 3)), axis=1)
-    layer = SparseLayer(weights, thresholds, 0, 1, -8, 7)
-    compiled = compile_network(SparseNetwork((layer,), "alone"), device, clock_ns=10.0)
+    network = layers(elements(-8, 7, 12), (weights, thresholds))
+    compiled = compile_network(network, "alone", device, clock_ns=10.0)
     command = f"synth_xilinx -top {{top}} -family {device} -flatten -noiopad"
     command = "\n".join(ECP5_COMMANDS) if device == "ecp5" else command
     netlist = yosys.synthesise_verilog(compiled.files(), "alone", command, tmp_path, limit=300)

@@ -10,7 +10,7 @@ import pytest
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.tools import ToolFailed
-from finn_builds.vivado.bitfile import make_bitfile
+from finn_builds.vivado.bitfile import Placed, make_bitfile
 from tests.finn_builds.vivado.conftest import write_build
 
 
@@ -24,7 +24,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_bitfile_reports_and_log_are_collected(fake_vivado, folder, tmp_path):
-    make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
+    placed = make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
+    placed.save(folder, "synthesize_bitfile")
+    assert Placed.load(folder, "synthesize_bitfile") == placed
+    assert placed.timing_met
     names = sorted(path.name for path in (folder / "bitfile").iterdir())
     assert names == ["finn-accel.bit", "finn-accel.hwh"]
     figures = json.loads((folder / "report" / "post_synth_resources.json").read_text())
@@ -48,7 +51,9 @@ def test_bitfile_reports_and_log_are_collected(fake_vivado, folder, tmp_path):
 
 def test_missed_timing_is_recorded(fake_vivado, folder, tmp_path):
     (fake_vivado / "options").write_text("late")
-    make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
+    placed = make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
+    assert not placed.timing_met
+    placed.save(folder, "synthesize_bitfile")
     timing = json.loads((folder / "report" / "post_synth_resources.json").read_text())["timing"]
     assert (timing["WNS"], timing["met"]) == (-0.25, False)
 
