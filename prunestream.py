@@ -166,7 +166,7 @@ def train(words: Sequence[str], prog: str) -> None:
     from brevitas_models import zoo
 
     is_file = args.model.endswith((".yaml", ".yml"))
-    recipe_file = Path(args.model) if is_file else zoo.recipe_path(args.model)
+    recipe_file = Path(args.model) if is_file else zoo.path(args.model, ".yaml")
 
     # Torch takes seconds to import; the mistakes above show at once.
     from brevitas_models.train import experiment, recipe, record

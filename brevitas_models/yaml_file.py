@@ -29,9 +29,6 @@ def load(path: Path, what: str, make: Callable[[object], Made]) -> Made:
 
     Parameters
     ----------
-    path : Path
-    what : str
-        What the file is of, for messages.
     make : callable
         Checks what the file holds; its errors get the file's name.
 
@@ -59,20 +56,7 @@ def load(path: Path, what: str, make: Callable[[object], Made]) -> Made:
 
 
 def check(file: type[AnySection], values: object) -> AnySection:
-    """Check what a file holds.
-
-    Parameters
-    ----------
-    file : type
-        The whole of it.
-    values : object
-        As read.
-
-    Raises
-    ------
-    UserError
-        One line with every fault found.
-    """
+    """Check what a file holds; the `UserError` names every fault found, in one line."""
     if not isinstance(values, Mapping):
         raise UserError(
             f"expected a mapping with the keys {', '.join(file.model_fields)}, found "

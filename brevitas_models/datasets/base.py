@@ -107,12 +107,7 @@ class Dataset:
     def write_test_set(self, path: Path, frames: int | None = None) -> None:
         """Write the test set as a ``.npz`` for builds, with the scaler and all that is known.
 
-        Parameters
-        ----------
-        path : Path
-            ``.npz``; whole or not there at all.
-        frames : int or None
-            Only that many, the first; None: all.
+        It is written whole or not at all; of `frames`, only that many, the first.
         """
         total, source = len(self.y_test), self.source
         if frames is not None and frames < total:

@@ -33,12 +33,6 @@ def table(
         of such HDF5 files. ``surrogate``: frames drawn from statistics; no real jets. None: what is
         at hand, that is `data_dir` if given, else an earlier download from OpenML, else the
         surrogate. Nothing is downloaded unless asked for.
-    seed : int
-        Of the surrogate's frames.
-    cache_dir, data_dir : Path
-        See `source`.
-    read_table : ReadTable
-        Reads a ``.npz`` or ``.csv`` file.
 
     Raises
     ------

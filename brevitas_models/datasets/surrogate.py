@@ -112,13 +112,7 @@ def _with_tails(
 
 
 def table(seed: int) -> Table:
-    """Return training, validation and test frames of the shipped statistics.
-
-    Parameters
-    ----------
-    seed : int
-        The same seed gives the same frames.
-    """
+    """Return training, validation and test frames of the shipped statistics, by `seed`."""
     copula = Copula.read()
     x, y = copula.draw(sum(SIZES), np.random.default_rng(seed))
     return Table(

@@ -17,8 +17,6 @@ def accuracy_figures(
     ----------
     truth, answers : int array (n,)
         True classes and the model's, n > 0.
-    teacher : int array (n,) or None
-        The teacher's classes of the same frames.
 
     Returns
     -------
@@ -67,12 +65,7 @@ def accuracy_lines(figures: dict[str, float], what: str) -> list[str]:
 def chance_line(accuracy: float, truth: Labels) -> str:
     """Return what to try where a model is no better than a constant, else nothing.
 
-    Parameters
-    ----------
-    accuracy : float
-        Share of right answers.
-    truth : int array (n,)
-        True classes of the frames that it was measured on.
+    `accuracy` is the share of right answers, `truth` (n,) the true classes of the same frames.
     """
     constant = float(np.bincount(truth).max() / len(truth))
     if accuracy > constant:

@@ -16,17 +16,9 @@ def layer_bops(
     """Return the bit operations of a Linear layer on one frame.
 
     ``m n [(1 - f_p) b_a b_w + b_a + b_w + log2 n]`` with n inputs and m outputs: the products that
-    are left, and sums as wide as they may get. Source: Hawks et al., "Ps and Qs" (2021), arXiv
-    2102.11289, equation 2, after Baskin et al., "UNIQ", arXiv 1804.10969.
-
-    Parameters
-    ----------
-    n_in, n_out : int
-        Numbers of inputs and outputs.
-    input_bits, weight_bits : int
-        Bits of what comes in and of the weights; 32 for float.
-    pruned : float
-        Share of the weights that is pruned, 0..1.
+    are left, and sums as wide as they may get; floats have 32 bits, and the share `pruned`, 0..1,
+    is f_p. Source: Hawks et al., "Ps and Qs" (2021), arXiv 2102.11289, equation 2, after Baskin
+    et al., "UNIQ", arXiv 1804.10969.
     """
     sums = input_bits + weight_bits + math.log2(n_in)
     return n_in * n_out * ((1.0 - pruned) * input_bits * weight_bits + sums)

@@ -19,11 +19,8 @@ from brevitas_models.model.quant_mlp import QuantMLP
 def state_entropy(active: npt.NDArray[np.bool_]) -> float:
     """Return the entropy, in bits, of the states that a layer takes.
 
-    Parameters
-    ----------
-    active : bool array (n, size)
-        Which neurons are active in each frame. A state is a row; its probability is the share of
-        frames in it. The entropy is at most log2 n, whatever the layer.
+    A state is a row of `active` (n, size), which says what neurons are active in a frame; its
+    probability is the share of frames in it. The entropy is at most log2 n, whatever the layer.
     """
     packed = np.ascontiguousarray(np.packbits(active, axis=1))
     rows = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
@@ -73,11 +70,6 @@ def geometric_mean(efficiencies: Sequence[float]) -> float:
 def aiq(performance: float, efficiency: float) -> float:
     """Return the artificial intelligence quotient, ``(performance^2 efficiency)^(1/3)``.
 
-    Parameters
-    ----------
-    performance : float
-        Mean area under the ROC curves, 0..1 (Hawks et al. 2021).
-    efficiency : float
-        That of the network, 0..1.
+    `performance` is the mean area under the ROC curves (Hawks et al. 2021); all are 0..1.
     """
     return float((performance**2 * efficiency) ** (1 / 3))

@@ -24,19 +24,8 @@ def measure(
 ) -> dict[str, float]:
     """Return all figures of a model, measured on frames that it has not seen.
 
-    Parameters
-    ----------
-    model : QuantMLP
-        Left in evaluation mode.
-    x : Tensor
-        Standardised features (n, n_in).
-    truth : int array (n,)
-        True classes.
-
-    Returns
-    -------
-    dict
-        Those of `accuracy_figures`, `score_figures` and `cost_figures`.
+    `x` are standardised features (n, n_in), `truth` true classes (n,). The model is left in
+    evaluation mode.
     """
     logits = model.eval()(x).numpy()
     scores = score_figures(truth, probabilities(logits), class_names)
@@ -84,8 +73,6 @@ def cost_figures(model: QuantMLP, x: Tensor, auc: float) -> dict[str, float]:
     ----------
     x : Tensor
         Standardised features (n, n_in) to count the states of its neurons on.
-    auc : float
-        Its mean AUC, for `aiq`.
 
     Returns
     -------

@@ -47,8 +47,6 @@ def background_efficiency(truth: Labels, scores: Floats, signal: float = 0.5) ->
 
     Parameters
     ----------
-    truth, scores
-        As of `roc_auc`.
     signal : float
         Wanted true-positive rate, 0 < signal <= 1.
 

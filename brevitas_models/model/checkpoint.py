@@ -42,16 +42,9 @@ def save(path: str | Path, model: QuantMLP, info: Mapping[str, Any]) -> Path:
     ----------
     path : path
         File to write; its folder must exist.
-    model : QuantMLP
-        The model. Its masks and quantiser scales are part of its state.
     info : mapping
         At least `INFO_KEYS`. Values: numbers, strings, booleans, None, and lists, tuples,
         mappings, numpy arrays and tensors of these. `config` is taken from the model.
-
-    Returns
-    -------
-    Path
-        `path`.
 
     Raises
     ------

@@ -136,15 +136,7 @@ def _check_statistics(model: QuantMLP) -> None:
 
 
 class _Deployed(nn.Module):
-    """A model in evaluation mode, made of unit quantisers and constants.
-
-    Parameters
-    ----------
-    model : QuantMLP
-        Left as it is.
-    mean, scale : Tensor
-        Of the raw features, (n_in,).
-    """
+    """A model in evaluation mode, made of unit quantisers and constants."""
 
     def __init__(self, model: QuantMLP, mean: Tensor, scale: Tensor) -> None:
         super().__init__()

@@ -36,15 +36,6 @@ class MaskedLinear(qnn.QuantLinear):
     In evaluation it multiplies integers and applies the scales to their sum, which is exact in any
     order of summation. (Products of values that carry their scales are rounded; the last bit of a
     sum, and with it a tie between two classes, would depend on the library that adds.)
-
-    Parameters
-    ----------
-    n_in, n_out : int
-        Numbers of inputs and outputs.
-    bias : bool
-        Whether there is a float bias.
-    weight_quant : injector or None
-        Weight quantiser; None for float weights.
     """
 
     scale_in_training = False  # whether `forward` makes use of `in_scale` in training
@@ -102,19 +93,9 @@ class MaskedLinear(qnn.QuantLinear):
         return weight, scale, offset
 
     def forward(self, x: Tensor, in_scale: Tensor | None = None) -> Tensor:
-        """Return the pre-activation.
+        """Return the pre-activation (n, n_out) of a quantised input (n, n_in).
 
-        Parameters
-        ----------
-        x : Tensor
-            Quantised input (n, n_in).
-        in_scale : Tensor or None
-            Its scale, shape (); None if it is float.
-
-        Returns
-        -------
-        Tensor
-            (n, n_out).
+        `in_scale` is its scale, shape (); None if it is float.
         """
         if self.training:
             return F.linear(x, self.quantized(self.weight), self.bias)
@@ -196,10 +177,6 @@ class Norm(nn.BatchNorm1d):
 
     Parameters
     ----------
-    size : int
-        Number of neurons.
-    affine : bool
-        Whether there are a learned scale and shift.
     running : bool
         Whether statistics are averaged in training for use in evaluation. Without them evaluation
         takes those of the batch at hand, until `freeze` fixes some; `train` forgets them again.

@@ -32,11 +32,6 @@ class QuantMLP(nn.Module):
 
     Takes standardised features (n, n_in) float and returns logits (n, n_classes).
 
-    Parameters
-    ----------
-    config : MLPConfig
-        Sizes and number formats.
-
     Attributes
     ----------
     linears : nn.ModuleList
@@ -154,13 +149,8 @@ class QuantMLP(nn.Module):
 
         Such a BatchNorm has no statistics of its own to evaluate one frame with, nor to export.
         From here on, until the model is trained further, it uses those that the whole of
-        `features` gives. Other kinds of BatchNorm are left alone. The model is in evaluation mode
-        afterwards.
-
-        Parameters
-        ----------
-        features : Tensor
-            Standardised training features (n, n_in), all of them.
+        `features`, standardised (n, n_in), gives. Other kinds of BatchNorm are left alone. The
+        model is in evaluation mode afterwards.
         """
         self.eval()
         if self.config.batch_norm != "no_running_stats":
@@ -208,16 +198,9 @@ def _linear(config: MLPConfig, index: int, norm: nn.Module | None) -> MaskedLine
 
 
 def activation(bits: int, quantizer: type[ExtendedInjector] | None, *, signed: bool) -> nn.Module:
-    """Return the activation layer after a hidden layer.
+    """Return the activation layer after a hidden layer: Hardtanh if `signed`, else ReLU.
 
-    Parameters
-    ----------
-    bits : int
-        Its width; 1 is the sign.
-    quantizer : injector or None
-        For that width; None for a float activation.
-    signed : bool
-        Hardtanh rather than ReLU.
+    `quantizer` is that of `bits`; None for a float activation.
     """
     if bits == 1:
         return qnn.QuantIdentity(act_quant=quantizer)

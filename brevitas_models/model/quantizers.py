@@ -42,10 +42,7 @@ RANGE_OCTAVES = 8
 class LargestWeight(nn.Module):
     """Largest magnitude of a weight tensor, or of each of its rows; 1 where all is zero.
 
-    Parameters
-    ----------
-    stats_reduce_dim : int or None
-        None: over the whole tensor; 1: for each row, i.e. for each neuron.
+    `stats_reduce_dim` 1 is for each row, i.e. each neuron; None is for the whole tensor.
     """
 
     statistic = staticmethod(torch.amax)
@@ -223,12 +220,7 @@ def tensor_quantizer(act: nn.Module) -> nn.Module | None:
 def fit_range(act: nn.Module, x: Tensor) -> None:
     """Give an activation quantiser the range with the least mean squared error on `x`.
 
-    Parameters
-    ----------
-    act : nn.Module
-        Brevitas activation layer; float and bipolar ones have no range and are left alone.
-    x : Tensor
-        What comes into it, any shape.
+    Float and bipolar activation layers have no range and are left alone.
     """
     quantizer = tensor_quantizer(act)
     if quantizer is None or not isinstance(quantizer.scaling_impl, ParameterScaling):

@@ -34,12 +34,8 @@ def masks_for(
 
     Parameters
     ----------
-    model : QuantMLP
-        Not changed.
     share : float
         Share of all prunable weights, 0..1.
-    settings : PruningSettings
-        `criterion`, `scope` and `cost`.
     seed : int
         Of the criterion ``random``.
     layer_luts : callable or None
@@ -124,21 +120,11 @@ def _layer_magnitudes(weight: Tensor) -> Tensor:
 
 
 def signed_digit_counts(integers: Tensor) -> Tensor:
-    """Return the numbers of non-zero digits of integers in their shortest signed-digit form.
+    """Return how many non-zero digits, int64, integers have in their shortest signed-digit form.
 
     That is the non-adjacent form, which has the fewest of all forms with the digits -1, 0 and 1:
     Reitwiesner, "Binary Arithmetic", Advances in Computers 1 (1960) 231. Its non-zero digits are
     the bits in which n and 3 n differ.
-
-    Parameters
-    ----------
-    integers : Tensor
-        Whole numbers of any type and shape.
-
-    Returns
-    -------
-    Tensor
-        int64, same shape.
     """
     n = integers.abs().round().to(torch.int64)
     differing = n ^ (3 * n)

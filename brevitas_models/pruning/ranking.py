@@ -101,11 +101,6 @@ def neuron_masks(weights: Sequence[Tensor], share: float, scope: str = "global")
         Rank the neurons of all hidden layers together, or take the same share, `share`, of the
         neurons of each (rounded to the nearest), which may prune more weights than `share`.
 
-    Returns
-    -------
-    list of Tensor
-        As `masks_of_scores`.
-
     Raises
     ------
     UserError

@@ -24,11 +24,6 @@ def suggest(
     ----------
     history : sequence of (sizes, loss)
         Trials so far; a loss of None: it failed.
-
-    Returns
-    -------
-    tuple of int
-        The same for the same history.
     """
     names = [f"fc{index}" for index in range(1, len(settings.sizes) + 1)]
     ranges: dict[str, optuna.distributions.BaseDistribution] = {

@@ -55,8 +55,6 @@ class Bayes(Section):
     ----------
     bits : tuple of int
         A search for each width.
-    trials : int
-        Sizes tried.
     epochs : int
         Of a trial.
     startup : int
@@ -160,24 +158,12 @@ class Study(Section):
 
 
 def load(path: Path) -> Study:
-    """Read and check a study.
-
-    Raises
-    ------
-    UserError
-        If the file can't be read, is no YAML, or holds a wrong setting; the message names its key.
-    """
+    """Read and check a study."""
     return yaml_file.load(path, "study", lambda values: from_dict(values, path.stem))
 
 
 def from_dict(values: object, name: str = "study") -> Study:
-    """Check what a YAML file holds; `name` is taken where it gives none.
-
-    Raises
-    ------
-    UserError
-        For a missing section, an unknown key or a wrong value; one line with every fault found.
-    """
+    """Check what a YAML file holds; `name` is taken where it gives none. See `yaml_file.check`."""
     if isinstance(values, Mapping):
         values = {"name": name, **values}
     return yaml_file.check(Study, values)

@@ -22,13 +22,6 @@ from brevitas_models.train.settings import DistillationSettings
 class StudyData:
     """Loads, splits, labels and mixes frames, and keeps equal arrays once.
 
-    Parameters
-    ----------
-    teacher : Path or None
-        QONNX file of a teacher.
-    read_table : callable or None
-        As in `datasets.load`.
-
     Attributes
     ----------
     about : str
@@ -73,7 +66,6 @@ class StudyData:
         experiment = Experiment(settings, data, self.teacher)  # checks the sizes
         if name not in self._known:
             frames, validation = experiment.frames()
-            assert data.scaler is not None, "a data set with training frames has a scaler"
             parts = (
                 frames.x.numpy(),
                 frames.target.numpy(),

@@ -37,13 +37,6 @@ _BOPS = "BOPs (own input width)"
 def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Write all figures for which the table has rows, and return their paths.
 
-    Parameters
-    ----------
-    rows : sequence of dict
-        From `table.read`.
-    folder : Path
-        Made if it is not there.
-
     Notes
     -----
     Points of a curve are means over seeds and folds, bars the standard deviation of these means'

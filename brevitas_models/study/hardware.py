@@ -12,7 +12,7 @@ from brevitas_models.model import checkpoint
 from brevitas_models.model.export import export_qonnx
 from brevitas_models.study.config import Hardware, Study
 from brevitas_models.study.plans import Progress
-from brevitas_models.study.points import Point, renamed
+from brevitas_models.study.points import Point
 from brevitas_models.train.hooks import Hooks
 from brevitas_models.train.progress import Reporter
 from brevitas_models.train.record import checkpoint_info
@@ -43,15 +43,10 @@ def add(
     hooks: Hooks,
     reporter: Reporter,
 ) -> int:
-    """Build the rows that are wanted, can be built, and have not been.
+    """Build the rows that are wanted, can be built, and have not been; return how many failed.
 
     A row that can't be built, or whose LUTs and FFs were to be counted and were not, is recorded
     with the failures, and the others go on.
-
-    Returns
-    -------
-    int
-        How many could not be built.
     """
     settings = study.hardware
     todo = [
@@ -115,7 +110,7 @@ def figures(
 
 
 def _export(point: Point, finished: RoundResult, progress: Progress, path: Path) -> None:
-    named = renamed(point, "study").recipe
+    named = point.recipe.model_copy(update={"name": "study"})
     data = progress.frames.fold(point)
     info = checkpoint_info(named, data, progress.frames.teacher, finished, {}, "study")
     export_qonnx(finished.model(named.network), checkpoint.plain(info, "info"), path)

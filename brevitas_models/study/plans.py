@@ -34,10 +34,6 @@ class Progress:
 
     Attributes
     ----------
-    attempts : int
-        How often a point may fail.
-    layer_luts : callable or None
-        See `hooks.Hooks`.
     failed : dict of str to int
         How often each point has failed in this run.
     suggested : dict

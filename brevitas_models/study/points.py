@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,8 +37,6 @@ class Point:
         From 0.
     kind : str
         ``grid``, ``bayes_trial`` or ``bayes``: the best sizes of a search, trained in full.
-    trial : int or None
-        Of a search.
     """
 
     recipe: Recipe
@@ -98,19 +95,9 @@ def _recipes(study: Study, grid: Grid, where: str) -> Iterator[Recipe]:
 
 
 def changed(base: Recipe, key: str, value: Any, where: str) -> Recipe:
-    """Return a recipe with one setting of a grid changed.
+    """Return a recipe with one setting of a grid, a key of `PLACES`, changed.
 
-    Parameters
-    ----------
-    key : str
-        Of `PLACES`.
-    where : str
-        Key in the study's file, for the message.
-
-    Raises
-    ------
-    UserError
-        If the value is not allowed.
+    `where` is its key in the study's file, for the message of the `UserError`.
     """
     settings = base.to_dict()
     section, name = PLACES[key]
@@ -145,8 +132,3 @@ def bayes_point(
         settings["training"]["epochs"] = study.bayes.epochs
     kind = "bayes" if trial is None else "bayes_trial"
     return Point(recipe.from_dict(settings), fold, kind, trial)
-
-
-def renamed(point: Point, name: str) -> Point:
-    """Return a point whose recipe has another name."""
-    return dataclasses.replace(point, recipe=point.recipe.model_copy(update={"name": name}))

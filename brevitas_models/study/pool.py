@@ -21,12 +21,7 @@ class Lost(Exception):
 class Pool:
     """Runs tasks through joblib, here or elsewhere; the same code does both.
 
-    Parameters
-    ----------
-    processes : int
-        Of this machine; of no consequence with a cluster.
-    arrays : sequence of array
-        What tasks refer to.
+    `processes` are of this machine, and of no consequence with a cluster.
     """
 
     def __init__(self, processes: int, arrays: Sequence[np.ndarray]) -> None:

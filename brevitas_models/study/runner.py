@@ -50,19 +50,10 @@ def run(
     ----------
     out : Path
         Folder of the study. What an earlier run finished there is kept.
-    teacher : Path or None
-        QONNX file of a teacher.
     dask : str or None
         Address of a Dask scheduler; None: processes of this machine.
     processes : int or None
         Of this machine; None: one for each core.
-    with_hardware : bool
-        Build rows and add LUTs, FFs, latency and verified frames.
-
-    Returns
-    -------
-    Path
-        The table.
 
     Raises
     ------

@@ -13,13 +13,7 @@ from brevitas_models.train.store import RoundStore
 
 
 class Store(RoundStore):
-    """The folder of a study.
-
-    Parameters
-    ----------
-    out : Path
-        Made if it is not there.
-    """
+    """The folder of a study."""
 
     def __init__(self, out: Path) -> None:
         super().__init__(out / "points")

@@ -19,8 +19,6 @@ class Pooled:
 
     Attributes
     ----------
-    name : dict
-        What the rows agree in.
     figures : dict
         Means over the rows, each weighed by its test frames.
     accuracy, error : float

@@ -29,8 +29,6 @@ class Member:
 
     Attributes
     ----------
-    point : str
-        Its key.
     before : dict of str to Tensor or None
         State at the end of the round before; None for the first round.
     arrays : tuple of int
@@ -46,15 +44,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Task:
-    """One round of some points of a kind that can be stacked.
-
-    Attributes
-    ----------
-    compiled : bool or "auto"
-        As in `loop.train_many`.
-    layer_luts : callable or None
-        See `hooks.Hooks`.
-    """
+    """One round of some points of a kind that can be stacked."""
 
     members: tuple[Member, ...]
     round: int
@@ -75,11 +65,6 @@ class Outcome:
 
 def run(task: Task, arrays: Mapping[int, np.ndarray]) -> list[Outcome]:
     """Train a round of some points.
-
-    Parameters
-    ----------
-    arrays : mapping of int to array
-        Features, targets and classes that the members refer to.
 
     Returns
     -------

@@ -19,13 +19,6 @@ from brevitas_models.model.quant_mlp import QuantMLP
 def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> list[str]:
     """Return the rows of a card as Markdown.
 
-    Parameters
-    ----------
-    info : mapping
-        Of its checkpoint, with the figures that `train.py` records.
-    frames : str
-        What a frame is called.
-
     Raises
     ------
     UserError

@@ -30,8 +30,6 @@ class Teacher:
 
     Attributes
     ----------
-    n_features, n_classes : int
-        Sizes of its input and its output.
     takes_raw : bool
         Whether the graph standardises the features itself.
     """
@@ -186,12 +184,8 @@ def mix_neighbours(
     pool : array (m, n_features)
         Standardised features among which neighbours are sought; may be `centres` itself. Of more
         than 20,000 a random part is taken, since enough of them lie close anyway.
-    samples : int
-        Number of inputs to draw.
     neighbours : int
         How many of the nearest count as neighbours; a point is not its own neighbour.
-    along, across : pair of float
-        Ranges of a and b.
     noise : float
         Standard deviation of the noise, in standardised units.
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from brevitas_models import datasets, metrics
-from brevitas_models.datasets import Dataset, Scaler
+from brevitas_models.datasets import Dataset
 from brevitas_models.datasets.folds import fold, with_test_frames
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint, export
@@ -80,7 +80,7 @@ class Experiment:
         )
 
     def _true_frames(self) -> tuple[Frames, Frames]:
-        data, scaler = self.data, _scaler(self.data)
+        data, scaler = self.data, self.data.scaler
         train, validation = scaler.transform(data.x_train), scaler.transform(data.x_val)
         if self.teacher is None:
             return _frames(train, data.y_train), _frames(validation, data.y_val)
@@ -104,7 +104,7 @@ class Experiment:
     def _teacher_logits(self, x: np.ndarray) -> np.ndarray:
         """Return the teacher's logits (n, n_classes) for standardised features."""
         assert self.teacher is not None
-        return self.teacher.logits(_scaler(self.data).inverse(x) if self.teacher.takes_raw else x)
+        return self.teacher.logits(self.data.scaler.inverse(x) if self.teacher.takes_raw else x)
 
     def trainee(self) -> Trainee:
         """Return the recipe with its frames, for a store."""
@@ -124,12 +124,12 @@ class Experiment:
 
     def probabilities(self, model: QuantMLP) -> np.ndarray:
         """Return a model's class probabilities (n, n_classes) of the test set."""
-        x = _scaler(self.data).transform(self.data.x_test)
+        x = self.data.scaler.transform(self.data.x_test)
         return metrics.probabilities(rules.evaluate(model, torch.from_numpy(x)).numpy())
 
     def answers(self, model: QuantMLP) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return the true classes of the test set, the model's and the teacher's, each (n,)."""
-        x = _scaler(self.data).transform(self.data.x_test)
+        x = self.data.scaler.transform(self.data.x_test)
         own = rules.evaluate(model, torch.from_numpy(x)).argmax(dim=1).numpy()
         asked = self._teacher_logits(x).argmax(axis=1) if self.teacher is not None else None
         return self.data.y_test, own, asked
@@ -154,20 +154,9 @@ def run(
 
     Parameters
     ----------
-    teacher : Path or None
-        QONNX file of a teacher.
     out : Path
         Folder for ``<name>.pt``, ``<name>.onnx``, ``<name>.yaml`` and ``history.csv``. A folder
         from an earlier training is replaced, at the end and as a whole.
-    command : str
-        What made it, for the record.
-    compiled : bool
-        As in `Experiment`.
-
-    Returns
-    -------
-    Path
-        The checkpoint.
 
     Raises
     ------
@@ -201,7 +190,7 @@ def run(
     model = results[-1].model(recipe.network)
     measured = parts or [experiment]
     figures = _measured(measured, siblings or [results])
-    x = _scaler(data).transform(np.concatenate([one.data.x_test for one in measured]))
+    x = data.scaler.transform(np.concatenate([one.data.x_test for one in measured]))
     figures |= metrics.cost_figures(model, torch.from_numpy(x), figures["auc"])
 
     what = "surrogate frames (not real data)" if data.surrogate else f"{data.name}, frames unseen"
@@ -275,11 +264,6 @@ def _measured(
         **metrics.accuracy_figures(truth, np.concatenate(own), teacher),
         **metrics.score_figures(truth, scores, experiments[0].data.class_names),
     }
-
-
-def _scaler(data: Dataset) -> Scaler:
-    assert data.scaler is not None, "a data set with training frames has a scaler"
-    return data.scaler
 
 
 def _frames(x: np.ndarray, y: np.ndarray) -> Frames:

@@ -39,12 +39,8 @@ class Job:
     ----------
     model : QuantMLP
         Trained in place; left with its best weights, in evaluation mode. Pruned weights stay so.
-    frames, validation : Frames
-        What to learn from, and what to judge by.
     pruned : PruningSettings or None
         Of a gradual schedule; None: masks stay as they are.
-    on_epoch : callable or None
-        Called with the record of every epoch.
     calibrate : bool
         Whether to set the ranges of the quantisers from `frames` first, as a fresh model needs it.
     """

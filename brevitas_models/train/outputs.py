@@ -55,8 +55,6 @@ def folder(out: Path, name: str) -> Iterator[Path]:
     ----------
     out : Path
         Checked again with `check`; its missing parents are made.
-    name : str
-        Name of the model.
 
     Yields
     ------

@@ -18,13 +18,7 @@ _PLAIN_LINES = 10
 
 
 class Reporter:
-    """Prints what happens, on the standard output.
-
-    Parameters
-    ----------
-    quiet : bool
-        Print nothing but what `result` is given.
-    """
+    """Prints what happens, on the standard output; if quiet, nothing but what `result` is given."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -44,15 +38,6 @@ class Reporter:
         self, title: str, rounds: Sequence[Round], epochs: int
     ) -> Iterator[Callable[[Round, EpochRecord], None]]:
         """Follow the trainings of a schedule.
-
-        Parameters
-        ----------
-        title : str
-            What is being trained.
-        rounds : sequence of Round
-            All of them.
-        epochs : int
-            The most epochs that each may take.
 
         Yields
         ------
@@ -78,13 +63,6 @@ class Reporter:
     @contextmanager
     def training(self, title: str, epochs: int) -> Iterator[Callable[[EpochRecord], None]]:
         """Follow one training.
-
-        Parameters
-        ----------
-        title : str
-            What is being trained.
-        epochs : int
-            The most epochs it may take.
 
         Yields
         ------

@@ -26,8 +26,6 @@ class Recipe(Section):
 
     Attributes
     ----------
-    name : str
-        Name of the model and of its files.
     distillation : DistillationSettings or None
         None: the model learns from labels.
     """
@@ -41,12 +39,6 @@ class Recipe(Section):
 
     def replace(self, section: str, **values: Any) -> Recipe:
         """Return a recipe with some settings of one section changed and checked.
-
-        Parameters
-        ----------
-        section : {"data", "training", "pruning", "distillation"}
-        **values
-            New settings.
 
         Raises
         ------
@@ -96,12 +88,7 @@ class Recipe(Section):
 
 
 def load(path: Path) -> Recipe:
-    """Read and check a recipe.
-
-    Parameters
-    ----------
-    path : Path
-        A YAML file. Where it gives no `name`, the file's own name is taken.
+    """Read and check a recipe; a file that gives no `name` gets its own.
 
     Raises
     ------
@@ -112,13 +99,7 @@ def load(path: Path) -> Recipe:
 
 
 def from_dict(values: object) -> Recipe:
-    """Check what a YAML file holds and make a recipe of it.
-
-    Raises
-    ------
-    UserError
-        For a missing section, an unknown key or a wrong value; one line with every fault found.
-    """
+    """Check what a YAML file holds and make a recipe of it; errors as of `yaml_file.check`."""
     return yaml_file.check(Recipe, values)
 
 

@@ -33,14 +33,7 @@ def checkpoint_info(
 ) -> dict[str, Any]:
     """Return what a checkpoint records; see `checkpoint.INFO_KEYS`.
 
-    Parameters
-    ----------
-    last : RoundResult
-        The round that gave the weights.
-    figures : mapping of str to float
-        Measured; on surrogate data their names get the prefix ``surrogate_``.
-    command : str
-        What was called.
+    On surrogate data the names of measured figures get the prefix ``surrogate_``.
     """
     best = last.best
     if data.surrogate:
@@ -54,7 +47,6 @@ def checkpoint_info(
         name = Path(recipe.data.source).name
         recipe = recipe.replace("data", source=name)
     digest = hashlib.sha256(teacher.path.read_bytes()).hexdigest() if teacher else None
-    assert data.scaler is not None, "a data set with training frames has a scaler"
     return {
         "model": recipe.name,
         "dataset": data.name,

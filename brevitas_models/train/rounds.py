@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,6 @@ class RoundResult:
         Share of all weights that is pruned, 0..1.
     state : dict of str to Tensor
         Copy of the best weights, with masks, scales and statistics: a state of `QuantMLP`.
-    figures : dict
-        What was measured on the model, if it was.
     """
 
     round: Round
@@ -146,16 +145,8 @@ def train_round(
     ----------
     trainees : sequence of Trainee
         Of one `kind`.
-    index : int
-        Which round.
     before : sequence of (dict of str to Tensor) or None
         State of each at the end of the round before; None for the first round.
-    compiled : bool or "auto"
-        As in `loop.train_many`.
-    layer_luts : callable or None
-        See `hooks.Hooks`.
-    on_epoch : callable or None
-        Called with the round and each epoch of each trainee.
     """
     jobs, plans = [], [plan(one.recipe)[index] for one in trainees]
     for one, now, state in zip(trainees, plans, before, strict=True):
@@ -165,7 +156,7 @@ def train_round(
             model.load_state_dict(state)
         _start(model, now, initial, one.recipe, layer_luts)
         settings, gradual, calibrate = training_of(one.recipe, now)
-        watch = None if on_epoch is None else _with(on_epoch, now)
+        watch = None if on_epoch is None else partial(on_epoch, now)
         jobs.append(Job(model, one.frames, one.validation, settings, gradual, watch, calibrate))
     temperature = _temperature(trainees[0].recipe)
     histories = train_many(jobs, temperature=temperature, compiled=compiled)
@@ -228,9 +219,3 @@ def copy_state(model: QuantMLP) -> State:
 
 def _temperature(recipe: Recipe) -> float:
     return recipe.distillation.temperature if recipe.distillation else 1.0
-
-
-def _with(
-    on_epoch: Callable[[Round, EpochRecord], None], now: Round
-) -> Callable[[EpochRecord], None]:
-    return lambda record: on_epoch(now, record)

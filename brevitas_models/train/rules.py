@@ -62,8 +62,6 @@ class EpochRecord:
         Learning rate of the last step.
     pruned : float
         Share of all weights that is pruned, 0..1.
-    best : bool
-        Whether these weights are the best so far.
     seconds : float
         Wall time of the epoch, validation included.
     """
@@ -101,8 +99,6 @@ def prune(
     before, now : float
         Parts of all steps made before and after the last one. Once `before` has reached the end
         of the schedule the masks stay as they are.
-    seed : int
-        Of pruning by chance.
     """
     if settings.share == 0 or now < settings.start or before >= settings.end:
         return
@@ -120,12 +116,8 @@ def loss_of(logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
 def evaluate(model: QuantMLP, x: Tensor, statistics: Tensor | None = None) -> Tensor:
     """Return logits (n, n_classes) for standardised features (n, n_features).
 
-    Parameters
-    ----------
-    model : QuantMLP
-        Left in evaluation mode.
-    statistics : Tensor or None
-        Training features, for a BatchNorm that keeps no running statistics.
+    The model is left in evaluation mode. `statistics` are training features, for a BatchNorm that
+    keeps no running statistics.
     """
     model.eval()
     if statistics is not None and model.config.batch_norm == "no_running_stats":
@@ -135,13 +127,7 @@ def evaluate(model: QuantMLP, x: Tensor, statistics: Tensor | None = None) -> Te
 
 
 def check_frames(frames: Frames, validation: Frames) -> None:
-    """Refuse to train on too few frames.
-
-    Raises
-    ------
-    UserError
-        If there are no frames to learn from or to judge by.
-    """
+    """Refuse to train on too few frames."""
     if len(frames) < 2 or len(validation) < 1:
         raise UserError(
             f"training: expected at least 2 training frames and 1 validation frame, found "
@@ -150,13 +136,7 @@ def check_frames(frames: Frames, validation: Frames) -> None:
 
 
 def check_losses(losses: Sequence[float], epoch: int, settings: TrainingSettings) -> None:
-    """Refuse to go on with losses that are no numbers any more.
-
-    Raises
-    ------
-    UserError
-        If one of the losses of an epoch is infinite or NaN.
-    """
+    """Refuse to go on with losses that are no numbers any more."""
     if not all(math.isfinite(loss) for loss in losses):
         raise UserError(
             f"the loss is not a finite number in epoch {epoch}; try a learning_rate below "
@@ -172,10 +152,7 @@ def has_full_share(progress: float, pruned: PruningSettings) -> bool:
 def out_of_patience(best_epoch: int, settings: TrainingSettings, epoch: int) -> bool:
     """Return whether the validation loss has not fallen for `settings.patience` epochs.
 
-    Parameters
-    ----------
-    best_epoch : int
-        The last epoch in which it fell; 0: none yet.
+    `best_epoch` is the last in which it fell; 0: none yet.
     """
     if settings.patience is None or best_epoch == 0:
         return False

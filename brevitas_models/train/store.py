@@ -52,10 +52,7 @@ def key(recipe: Recipe, frames: str, *label: object) -> str:
 class RoundStore:
     """The finished rounds of trainings, each training's in a file of its own.
 
-    Parameters
-    ----------
-    folder : Path or None
-        Made when something is written; None: rounds are kept in memory alone.
+    `folder` is made when something is written; None: rounds are kept in memory alone.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -146,8 +143,6 @@ def run_rounds(
     store : RoundStore or None
         Keeps each round as it is finished. With the store of an interrupted run the result is that
         of an undisturbed one, bit for bit on the same machine.
-    compiled, layer_luts, on_epoch
-        As in `train_round`.
 
     Returns
     -------

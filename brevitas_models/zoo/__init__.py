@@ -25,40 +25,8 @@ def names() -> list[str]:
     return sorted(file.stem for file in _FOLDER.glob("*.pt"))
 
 
-def path(name: str) -> Path:
-    """Return the checkpoint of a shipped model.
-
-    Raises
-    ------
-    UserError
-        If there is no such model.
-    """
-    return _file(name, ".pt")
-
-
-def onnx_path(name: str) -> Path:
-    """Return the QONNX of a shipped model; raises as `path`."""
-    return _file(name, ".onnx")
-
-
-def recipe_path(name: str) -> Path:
-    """Return the YAML of a shipped model; raises as `path`."""
-    return _file(name, ".yaml")
-
-
-def card_path(name: str) -> Path:
-    """Return the card (Markdown) of a shipped model; raises as `path`."""
-    return _file(name, ".md")
-
-
-def write_data(folder: Path = _FOLDER) -> None:
-    """Write the test sets that shipped models are verified with, drawn and split with seed 0."""
-    datasets.load("digits").write_test_set(folder / "digits.npz")
-    jets = datasets.load("jets", source="surrogate")
-    jets.write_test_set(folder / "jets.npz", SURROGATE_FRAMES)
-
-
-def _file(name: str, suffix: str) -> Path:
+def path(name: str, suffix: str = ".pt") -> Path:
+    """Return a file of a shipped model: ``.pt`` (checkpoint), ``.onnx``, ``.yaml`` or ``.md``."""
     file = _FOLDER / f"{name}{suffix}"
     known = sorted(found.stem for found in _FOLDER.glob(f"*{suffix}"))
     if name not in known:
@@ -66,3 +34,10 @@ def _file(name: str, suffix: str) -> Path:
         hint = f" Is {near[0]} meant?" if near else ""
         raise UserError(f"no shipped model {name!r}; there are {', '.join(known) or 'none'}.{hint}")
     return file
+
+
+def write_data(folder: Path = _FOLDER) -> None:
+    """Write the test sets that shipped models are verified with, drawn and split with seed 0."""
+    datasets.load("digits").write_test_set(folder / "digits.npz")
+    jets = datasets.load("jets", source="surrogate")
+    jets.write_test_set(folder / "jets.npz", SURROGATE_FRAMES)

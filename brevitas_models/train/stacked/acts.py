@@ -19,15 +19,7 @@ from brevitas_models.train.stacked.weights import kind_of
 
 
 class ActQuant:
-    """Activation of one hidden layer for all models of a stack.
-
-    Parameters
-    ----------
-    configs : sequence of MLPConfig
-        One for each model; all of one shape and kind.
-    index : int
-        Which hidden layer.
-    """
+    """Activation of one hidden layer for all models of a stack."""
 
     def __init__(self, configs: Sequence[MLPConfig], index: int) -> None:
         first = configs[0]
@@ -81,17 +73,7 @@ class ActQuant:
     def backward(
         self, grad: Tensor, steps: Tensor, whole: Tensor, scale: Tensor | None, value: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the gradients of the steps (m, n, f) and of the learned value (m,).
-
-        Parameters
-        ----------
-        grad : Tensor
-            Gradient of what `forward` returned, (m, n, f).
-        steps, whole : Tensor
-            What `forward` took and returned.
-        scale, value : Tensor or None
-            What `scale` returned and took.
-        """
+        """Return the gradients of the steps (m, n, f) and of the learned value (m,)."""
         if self.kind == "float":
             if self.signed:
                 return torch.ops.aten.hardtanh_backward(grad, steps, -1.0, 1.0), None

@@ -22,19 +22,7 @@ def has_compiler() -> bool:
 
 
 def check_compiler(what: str, otherwise: str) -> None:
-    """Refuse to compile without a compiler.
-
-    Parameters
-    ----------
-    what : str
-        Option or setting that asks for it.
-    otherwise : str
-        What to do without.
-
-    Raises
-    ------
-    UserError
-    """
+    """Refuse to compile without a compiler."""
     if not has_compiler():
         raise UserError(
             f"{what}: torch compiles with g++, which was not found; install it, or {otherwise}"
@@ -46,8 +34,6 @@ def decided(compiled: Compiled, steps: int) -> bool:
 
     Parameters
     ----------
-    compiled : bool or "auto"
-        ``auto``: where it pays.
     steps : int
         Most steps that the training can take, times the models of the stack.
     """

@@ -36,8 +36,6 @@ def gradients(
         Probabilities (m, n_classes, n), or (1, n_classes, n).
     l1 : Tensor or None
         Factor of the sum of |w| of each model (m, 1).
-    temperature : float
-        As in `loop.train_many`.
 
     Returns
     -------

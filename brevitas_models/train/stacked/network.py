@@ -15,14 +15,8 @@ from brevitas_models.train.stacked.weights import WeightQuant, kind_of
 class Network:
     """What the models of a stack compute in training; `gradients` and `passes` do it.
 
-    Nothing here holds values that change: they are passed in, as the buffers of a `Stack`.
-
-    Parameters
-    ----------
-    configs : sequence of MLPConfig
-        One for each model; of one `stackable` key.
-    momentum, eps : float
-        Of BatchNorm.
+    Nothing here holds values that change: they are passed in, as the buffers of a `Stack`. The
+    configs, one for each model, are of one `stackable` key; `momentum` and `eps` are BatchNorm's.
     """
 
     def __init__(

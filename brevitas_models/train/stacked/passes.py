@@ -169,10 +169,7 @@ class Passes:
     def back(self, grad: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return gradients of the masked weights (m, w), and of all other parameters in order.
 
-        Parameters
-        ----------
-        grad : Tensor
-            Gradient of the logits (m, n_classes, n).
+        `grad` is the gradient of the logits (m, n_classes, n).
         """
         net, m = self.net, self.net.models
         by_weight: list[Tensor] = [grad] * len(net.layers)

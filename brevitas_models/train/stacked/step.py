@@ -74,13 +74,6 @@ def rates(learning_rate: float, step: int) -> tuple[float, float]:
 class Step:
     """One step of all models of a stack, in place.
 
-    Parameters
-    ----------
-    temperature : float
-        As in `loop.train_many`.
-    compiled : bool
-        Whether torch compiles it.
-
     Attributes
     ----------
     first, second : Tensor

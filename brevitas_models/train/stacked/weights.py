@@ -36,8 +36,6 @@ class WeightQuant:
 
     Parameters
     ----------
-    configs : sequence of MLPConfig
-        One for each model; all of one shape and kind (see `stack.stackable`).
     layers : sequence of int
         Which Linear layers, in order of their place in the flat weights.
 
@@ -96,10 +94,7 @@ class WeightQuant:
     def scales(self, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return clamped statistic, where it is not of zeros alone, and scale, each (m, groups).
 
-        Parameters
-        ----------
-        size : Tensor
-            Magnitudes of the masked weights, as `_shaped`.
+        `size` are the magnitudes of the masked weights, as `_shaped`.
         """
         if self.in_rows:
             parts = [size]

@@ -25,7 +25,7 @@ def test_defaults_and_file_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["digits", "jets"])
 def test_shipped_recipes_are_whole(name: str) -> None:
-    found = recipe.load(zoo.recipe_path(name))
+    found = recipe.load(zoo.path(name, ".yaml"))
     assert found.name == name
     assert recipe.from_dict(yaml.safe_load(yaml.safe_dump(found.to_dict()))) == found
 

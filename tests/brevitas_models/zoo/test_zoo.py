@@ -57,7 +57,7 @@ def test_sizes_and_bits_are_as_stated(shipped):
         act_bits,
         input_bits,
     )
-    assert config.to_dict() == recipe.load(zoo.recipe_path(name)).network.to_dict()
+    assert config.to_dict() == recipe.load(zoo.path(name, ".yaml")).network.to_dict()
     assert not info["surrogate"], "a shipped model is measured on real data"
 
 
@@ -74,7 +74,7 @@ def test_pruned_weights_are_exactly_zero(shipped):
 def test_the_recipe_recorded_is_the_recipe_shipped(shipped):
     name, _, info = shipped
     recorded = recipe.from_dict(info["recipe"]).to_dict()
-    stated = recipe.load(zoo.recipe_path(name)).to_dict()
+    stated = recipe.load(zoo.path(name, ".yaml")).to_dict()
     # Where the data came from is said on the command line.
     assert "/" not in str(recorded["data"].pop("source"))
     stated["data"].pop("source")
@@ -83,7 +83,7 @@ def test_the_recipe_recorded_is_the_recipe_shipped(shipped):
 
 def test_figures_of_the_card_are_those_recorded(shipped):
     name, model, info = shipped
-    text = zoo.card_path(name).read_text()
+    text = zoo.path(name, ".md").read_text()
     missing = [row for row in card.rows(model, info, FRAMES[name]) if row not in text]
     assert not missing
 
@@ -102,16 +102,16 @@ def test_figures_follow_from_network_and_weights(shipped):
 @pytest.mark.parametrize("name", JETS)
 def test_hardware_of_the_card_is_about_what_the_network_costs_today(name):
     # The card has the figures of a build; the optimiser may have become better since.
-    text = zoo.card_path(name).read_text()
+    text = zoo.path(name, ".md").read_text()
     row = re.search(r"\| hardware \| ([\d,]+) LUT \(estimated\).* ([\d,]+) frames verified", text)
-    found = api.logic_estimate(zoo.onnx_path(name))
+    found = api.logic_estimate(zoo.path(name, ".onnx"))
     assert int(row[1].replace(",", "")) == pytest.approx(found.luts, rel=0.1)
     assert int(row[2].replace(",", "")) >= 1000
 
 
 def test_commands_of_the_cards_are_those_recorded(shipped):
     name, _, info = shipped
-    text = zoo.card_path(name).read_text()
+    text = zoo.path(name, ".md").read_text()
     command = re.sub(r" --out \S+| --quiet", "", info["command"])
     assert f"    .venv/bin/python {command}\n" in text
 
@@ -124,7 +124,7 @@ def test_jets_are_not_far_below_their_teacher(name, points):
 
 
 def test_jets_paper_is_made_as_in_the_paper():
-    settings = recipe.load(zoo.recipe_path("jets_paper"))
+    settings = recipe.load(zoo.path("jets_paper", ".yaml"))
     shares = [now.share for now in rounds.plan(settings)]
     assert shares == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
     assert settings.pruning.schedule == "lottery_ticket"
@@ -153,7 +153,9 @@ def operations(path):
 def test_the_shipped_qonnx_is_what_the_checkpoint_exports(shipped, tmp_path):
     name, model, info = shipped
     again = export_qonnx(model, info, tmp_path / "again.onnx")
-    (kinds, attributes, operands), (*others, wanted) = map(operations, (zoo.onnx_path(name), again))
+    (kinds, attributes, operands), (*others, wanted) = map(
+        operations, (zoo.path(name, ".onnx"), again)
+    )
     assert [kinds, attributes] == others
     assert sum(value is not None for node in operands for value in node) > 20
     for kind, found, expected in zip(kinds, operands, wanted, strict=True):
@@ -166,12 +168,12 @@ def test_the_shipped_qonnx_is_what_the_checkpoint_exports(shipped, tmp_path):
                 np.testing.assert_array_equal(one, other)
             else:
                 np.testing.assert_allclose(one, other, rtol=1e-6)
-    described = [ModelWrapper(str(path)) for path in (zoo.onnx_path(name), again)]
+    described = [ModelWrapper(str(path)) for path in (zoo.path(name, ".onnx"), again)]
     texts = [json.loads(graph.get_metadata_prop(METADATA_KEY)) for graph in described]
     assert texts[0] == texts[1]
     # A build looks for frames under the name of the data set.
     x = read_table(zoo.path(name).with_name(f"{texts[0]['dataset']}.npz"), test_only=True).x[:200]
-    np.testing.assert_allclose(executed(again, x), executed(zoo.onnx_path(name), x), rtol=1e-5)
+    np.testing.assert_allclose(executed(again, x), executed(zoo.path(name, ".onnx"), x), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ def same_as_the_model(name, x):
     mean, scale = (np.float32(info["scaler"][key]) for key in ("mean", "scale"))
     with torch.no_grad():
         wanted = model(torch.from_numpy((x - mean) / scale)).numpy()
-    found = executed(zoo.onnx_path(name), x)
+    found = executed(zoo.path(name, ".onnx"), x)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     np.testing.assert_array_equal(found.argmax(1), wanted.argmax(1))
     return wanted.argmax(1)
@@ -238,7 +240,7 @@ def test_jets_are_told_apart_by_model_and_export(name, shared_data):
 
 
 def test_the_same_training_gives_the_same_bits_on_one_machine():
-    settings = recipe.load(zoo.recipe_path("digits")).replace("training", epochs=3)
+    settings = recipe.load(zoo.path("digits", ".yaml")).replace("training", epochs=3)
     data = datasets.load("digits")
     runs = [experiment.Experiment(settings, data, None).fit() for _ in range(2)]
     one, other = (model.state_dict() for model, _ in runs)
@@ -250,7 +252,7 @@ def test_the_same_training_gives_the_same_bits_on_one_machine():
 @pytest.mark.slow
 def test_digits_train_again_to_a_network_as_good_as_the_shipped_one():
     # Sums of floats differ between processors and with them the weights: only the result is stated.
-    settings, data = recipe.load(zoo.recipe_path("digits")), datasets.load("digits")
+    settings, data = recipe.load(zoo.path("digits", ".yaml")), datasets.load("digits")
     again = experiment.Experiment(settings, data, None)
     model, _ = again.fit()
     shipped, info = checkpoint.load(zoo.path("digits"))
