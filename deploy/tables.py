@@ -279,7 +279,7 @@ def _npz_scaler(
 def _single(
     arrays: Mapping[str, np.ndarray], key: str, kind: str, expected: str, path: Path
 ) -> Any:
-    """Return the one value of an array; None where there is no such array."""
+    """Return the single value of an array, or None if the file has no array of that name."""
     value = arrays.get(key)
     if value is None:
         return None

@@ -45,20 +45,20 @@ class Reporter:
             Takes every epoch and its round.
         """
         if len(rounds) == 1:
-            with self.training(title, epochs) as tell:
-                yield lambda now, record: tell(record)
+            with self.training(title, epochs) as report:
+                yield lambda now, record: report(record)
             return
         with ExitStack() as stack:
             followed: dict[int, Callable[[EpochRecord], None]] = {}
 
-            def tell_round(now: Round, record: EpochRecord) -> None:
+            def report_round(now: Round, record: EpochRecord) -> None:
                 if now.index not in followed:
                     stack.close()
                     name = f"{title}, round {now.index + 1} of {len(rounds)}"
                     followed[now.index] = stack.enter_context(self.training(name, epochs))
                 followed[now.index](record)
 
-            yield tell_round
+            yield report_round
 
     @contextmanager
     def training(self, title: str, epochs: int) -> Iterator[Callable[[EpochRecord], None]]:
@@ -73,13 +73,13 @@ class Reporter:
         shown = 0
 
         def first(show: Callable[[EpochRecord], None]) -> Callable[[EpochRecord], None]:
-            def tell(record: EpochRecord) -> None:
+            def report(record: EpochRecord) -> None:
                 nonlocal shown
                 if record.epoch > shown:
                     shown = record.epoch
                     show(record)
 
-            return tell
+            return report
 
         if self._quiet:
             yield lambda record: None

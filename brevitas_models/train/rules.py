@@ -136,7 +136,7 @@ def check_frames(frames: Frames, validation: Frames) -> None:
 
 
 def check_losses(losses: Sequence[float], epoch: int, settings: TrainingSettings) -> None:
-    """Refuse to go on with losses that are no numbers any more."""
+    """Raise UserError if a loss is NaN or infinite."""
     if not all(math.isfinite(loss) for loss in losses):
         raise UserError(
             f"the loss is not a finite number in epoch {epoch}; try a learning_rate below "

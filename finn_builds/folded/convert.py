@@ -41,7 +41,7 @@ def signed_type(low: int, high: int, *, narrow: bool = False, at_least: int = 2)
 
     With `narrow`, `low` keeps away from the most negative value of the type.
     """
-    return f"INT{max(at_least, bits_of(signed_datatype_for(low - narrow, max(high, 0))))}"
+    return f"INT{max(at_least, bits_of(signed_datatype_for(low - narrow, high)))}"
 
 
 def widened(datatype: str) -> str:

@@ -14,7 +14,7 @@ def datatype_for(low: int, high: int) -> str:
     """Return the smallest UINTn or INTn (two bits at least) that holds a range."""
     if low >= 0:
         return f"UINT{max(1, high.bit_length())}"
-    bits = 1 + max((-low - 1).bit_length(), high.bit_length())
+    bits = 1 + max((-low - 1).bit_length(), max(high, 0).bit_length())
     return f"INT{max(2, bits)}"
 
 

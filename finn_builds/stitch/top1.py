@@ -86,7 +86,7 @@ def key_width(datatype: str, shift: int, offsets: Sequence[int]) -> int:
     """Return the bits of a signed key ``(x << shift) + offset`` for x of a type."""
     least, most = range_of(datatype)
     low, high = (least << shift) + min(offsets), (most << shift) + max(offsets)
-    return max(_value_bits(datatype) + 1, bits_of(signed_datatype_for(low, max(high, 0))))
+    return max(_value_bits(datatype) + 1, bits_of(signed_datatype_for(low, high)))
 
 
 def _value_bits(datatype: str) -> int:
