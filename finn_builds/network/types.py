@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,15 @@ def datatype_for(low: int, high: int) -> str:
 def signed_datatype_for(low: int, high: int) -> str:
     """Return the smallest INTn that holds a range; accumulators are signed, whatever they hold."""
     return datatype_for(min(low, -1), high)
+
+
+def common_datatype(datatypes: Iterable[str]) -> str:
+    """Return the smallest type that holds values of all types; BIPOLAR where all are."""
+    names = set(datatypes)
+    if len(names) == 1:
+        return names.pop()
+    ranges = [range_of(name) for name in names]
+    return datatype_for(min(low for low, _ in ranges), max(high for _, high in ranges))
 
 
 def weight_datatype(weights: NDArray[np.int64]) -> str:

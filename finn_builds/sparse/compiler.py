@@ -11,7 +11,8 @@ from finn_builds.sparse.cost import Cost, estimate
 from finn_builds.sparse.emit import emit_core
 from finn_builds.sparse.family import Family, family_named
 from finn_builds.sparse.graph import Graph
-from finn_builds.sparse.lower import Options, lower
+from finn_builds.sparse.lower import lower, stream_datatype
+from finn_builds.sparse.options import Options
 from finn_builds.sparse.schedule import Pipeline, pipeline
 from finn_builds.sparse.stages import layer_stages
 from finn_builds.sparse.stream import emit_stream, shell_luts
@@ -19,7 +20,7 @@ from finn_builds.sparse.stream import emit_stream, shell_luts
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What one layer takes, by the name of its accumulators, and the clocks that it adds.
+    """What one layer takes, by its name, and the clocks that it adds.
 
     A hopeless one was not compiled: `luts` is a lower bound beyond the limit, and `latency` is 0.
     """
@@ -45,7 +46,7 @@ class CompiledNetwork:
     in_datatype, out_datatype : str
         QONNX names of the streams' elements.
     layers : tuple of str
-        Names of the layers' accumulators.
+        Names of the layers.
     """
 
     name: str
@@ -120,7 +121,7 @@ def compile_network(
     Parameters
     ----------
     network : IntegerNetwork
-        A chain of `Linear`, each with or without a `Requantise` after it.
+        Several inputs, and several outputs, lie side by side on a stream in their declared order.
     name : str
         Prefix of the emitted modules; a Verilog identifier.
     family : str
@@ -130,16 +131,15 @@ def compile_network(
     latency : int, optional
         Clocks from input to output to pipeline for instead.
     in_datatype, out_datatype : str, optional
-        QONNX names of the streams' elements, by default the network's own. An element of a BIPOLAR
-        stream is one bit, 0 for -1 and 1 for 1.
+        QONNX names of the streams' elements, by default the smallest types that hold all tensors
+        of a stream. An element of a BIPOLAR stream is one bit, 0 for -1 and 1 for 1.
 
     Raises
     ------
     UserError
         If the family is unknown, or no pipeline can be that fast or that short.
     ValueError
-        If the network is of another form, its values do not fit the elements of a stream, or the
-        name is not an identifier.
+        If values do not fit the elements of a stream, or the name is not an identifier.
     """
     if not (name.isidentifier() and name.isascii()):
         raise ValueError(f"expected a Verilog identifier as name, found {name!r}")
@@ -158,7 +158,7 @@ def compile_network(
         target,
         graph,
         piped,
-        in_datatype or network.input.datatype,
-        out_datatype or network.output.datatype,
+        in_datatype or stream_datatype(network.inputs),
+        out_datatype or stream_datatype([network.tensor(name) for name in network.outputs]),
         tuple(layer.name for layer in network.layers()),
     )
