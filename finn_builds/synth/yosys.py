@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finn_builds import tools
+from finn_builds.stitch.blocks import SPARSE
 from finn_builds.stitch.design import Design, Stage
 from finn_builds.stitch.sources import source_names
 from finn_builds.synth.netlist import Netlist, from_json
@@ -80,7 +81,8 @@ def synthesise_design(
     for index, group in enumerate(groups):
         ports = {module_of(stage): node_ports(stage) for stage in group}
         folder = work_dir / f"yosys_{index}"
-        commands.append(prepare(files, ports, family, folder, limit))
+        sparse = all(stage.kind == SPARSE for stage in group)
+        commands.append(prepare(files, ports, family, folder, limit, sparse=sparse))
     ended = None if progress is None else (lambda count: progress(count, len(groups)))
     results = tools.run_each(commands, ended=ended)
     found: dict[str, Netlist | NotSynthesised] = {}
@@ -108,11 +110,13 @@ def prepare(
     family: str,
     folder: Path,
     limit: float,
+    *,
+    sparse: bool = False,
 ) -> tools.Command:
     """Write what Yosys reads, which sees its working directory alone, and return the call.
 
     `files` may hold tops of single nodes that are not to be mapped; `ports` has the modules to map,
-    with the (direction, port, width) of each.
+    with the (direction, port, width) of each. With `sparse` all of them are sparse nodes.
     """
     others = [n for n in files if n.startswith(ALONE) and n.removesuffix(".v") not in ports]
     script = synthesis_script(
@@ -121,6 +125,7 @@ def prepare(
         "side_by_side",
         "side_by_side.v",
         family,
+        sparse=sparse,
     )
     written = {
         **files,
