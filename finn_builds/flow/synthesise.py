@@ -139,7 +139,9 @@ def yosys_report(
                 for k in sorted(parts, key=lambda k: (k is None, k))
             }
         blocks[name] = replace(_figures(found, delays), layers=layers)
-    if len(known) == len(netlists):
+    if len(known) == len(netlists) == 1:
+        top = replace(*blocks.values(), layers=None)
+    elif len(known) == len(netlists):
         top = _figures(chain(list(known.values())), delays)
     else:
         missing = ", ".join(name for name in netlists if name not in known)
