@@ -136,8 +136,3 @@ def synthesis_script(
             f"{command} -run map_ffs:",
         ]
     return "\n".join([*lines, f"write_json {NETLIST}"]) + "\n"
-
-
-def verilog_script(sources: Sequence[str], top: str, command: str) -> str:
-    """Return the script that maps plain Verilog with one given synthesis command."""
-    return f"read_verilog {' '.join(sources)}\n{command.format(top=top)}\nwrite_json {NETLIST}\n"

@@ -1,4 +1,4 @@
-"""Runs Yosys: nodes out of context, each for itself, or one plain Verilog design."""
+"""Runs Yosys: nodes out of context, each for itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from finn_builds.synth.script import (
     SELECT_FILE,
     SELECT_MAP,
     synthesis_script,
-    verilog_script,
 )
 from finn_builds.synth.sources import ALONE, files_for, module_of, node_ports, parent
 
@@ -136,11 +135,7 @@ def prepare(
     folder.mkdir(parents=True)
     for name, text in written.items():
         (folder / name).write_text(text)
-    return _command("synthesis.ys", folder, limit)
-
-
-def _command(script: str, folder: Path, limit: float | None) -> tools.Command:
-    argv = [*tools.yosys_command(), "-q", "-l", LOG, "-s", script]
+    argv = [*tools.yosys_command(), "-q", "-l", LOG, "-s", "synthesis.ys"]
     return tools.Command(argv, folder, folder / "output.log", limit)
 
 
@@ -162,22 +157,3 @@ def _why(failure: tools.ToolFailed, log: Path, limit: float, count: int) -> str:
         ) from failure
     last = failure.output.strip().splitlines()[-1:] or [str(failure)]
     return f"Yosys broke down: {last[0].strip()}"
-
-
-def synthesise_verilog(
-    files: Mapping[str, str], top: str, command: str, work_dir: Path, *, limit: float | None = None
-) -> Netlist:
-    """Map one plain Verilog design with a command such as ``synth_xilinx -top {top} -flatten``.
-
-    Raises
-    ------
-    ToolFailed
-        Yosys refused the design, or took longer than `limit` seconds (`ToolTimeout`).
-    """
-    work_dir.mkdir(parents=True, exist_ok=True)
-    script = verilog_script(list(files), top, command)
-    for name, text in {**files, "synthesis.ys": script}.items():
-        (work_dir / name).write_text(text)
-    call = _command("synthesis.ys", work_dir, limit)
-    tools.run(call.argv, cwd=call.cwd, log=call.log, timeout=limit)
-    return from_json(json.loads((work_dir / NETLIST).read_text())["modules"][top])

@@ -25,6 +25,7 @@ from finn_builds.synth.sources import PRIMITIVES_FILE, files_for, module_of, nod
 from finn_builds.synth.timing import longest_path
 from tests.finn_builds.flow.networks import small_network, stitch, synthesise
 from tests.finn_builds.sparse.sparse_networks import elements, layers
+from tests.finn_builds.synth.plain_verilog import synthesise_verilog
 
 pytestmark = pytest.mark.slow
 
@@ -202,7 +203,7 @@ def test_the_estimate_of_a_sparse_layer(device, tmp_path):
     compiled = compile_network(network, "alone", device, clock_ns=10.0)
     command = f"synth_xilinx -top {{top}} -family {device} -flatten -noiopad"
     command = "\n".join(ECP5_COMMANDS) if device == "ecp5" else command
-    netlist = yosys.synthesise_verilog(compiled.files(), "alone", command, tmp_path, limit=300)
+    netlist = synthesise_verilog(compiled.files(), "alone", command, tmp_path, limit=300)
     found = resources(netlist)
     assert found["LUT"] == pytest.approx(compiled.cost().luts, rel=0.03)
     assert found["FF"] == pytest.approx(compiled.cost().flip_flops, rel=0.03)
