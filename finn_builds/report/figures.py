@@ -52,25 +52,15 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Point:
-    """One build in a plot of accuracy against cost.
-
-    Attributes
-    ----------
-    name : str
-    cost, accuracy, error : float
-        The accuracy and its standard error are shares.
-    group : str
-        The data it was judged on: only points of one group may be compared.
-    best : bool
-        It lies on the front of its group.
-    """
+    """One build in a plot of accuracy against cost."""
 
     name: str
+    # The accuracy and its standard error are shares
     cost: float
     accuracy: float
     error: float
-    group: str
-    best: bool
+    group: str  # the data it was judged on: only points of one group may be compared
+    best: bool  # it lies on the front of its group
 
 
 def roc_plot(classes: Classes) -> str:

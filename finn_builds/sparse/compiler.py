@@ -32,29 +32,17 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class CompiledNetwork:
-    """A network as hardware.
+    """A network as hardware."""
 
-    Attributes
-    ----------
-    name : str
-        Module name of the streaming top; the datapath is `<name>_core`.
-    combinational : Graph
-        The operators without registers.
-    pipeline : Pipeline
-        The datapath: a register at its input, none at its output, which the shell has.
-    in_datatype, out_datatype : str
-        QONNX names of the streams' elements.
-    layers : tuple of str
-        Names of the layers' accumulators.
-    """
-
-    name: str
+    name: str  # module name of the streaming top; the datapath is `<name>_core`
     family: Family
-    combinational: Graph
+    combinational: Graph  # the operators without registers
+    # The datapath: a register at its input, none at its output, which the shell has
     pipeline: Pipeline
+    # QONNX names of the streams' elements
     in_datatype: str
     out_datatype: str
-    layers: tuple[str, ...]
+    layers: tuple[str, ...]  # names of the layers' accumulators
 
     @property
     def in_width(self) -> int:
