@@ -57,24 +57,10 @@ def _run(task: Task, needed: list[int], *arrays: np.ndarray) -> list[Outcome]:
 
 @contextmanager
 def where(processes: int | None, dask: str | None) -> Iterator[int]:
-    """Choose where `Pool` works.
+    """Choose where `Pool` works, and yield the number of processes to give it.
 
-    Parameters
-    ----------
-    processes : int or None
-        None: one for each core.
-    dask : str or None
-        Address of a Dask scheduler.
-
-    Yields
-    ------
-    int
-        Number of processes to give `Pool`.
-
-    Raises
-    ------
-    UserError
-        If there is no scheduler at the address.
+    That is by default one for each core; `dask` is the address of a Dask scheduler. Raises
+    UserError if there is none at the address.
     """
     if dask is None:
         count = processes or len(os.sched_getaffinity(0))

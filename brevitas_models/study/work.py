@@ -57,13 +57,10 @@ class Outcome:
 
 
 def run(task: Task, arrays: Mapping[int, np.ndarray]) -> list[Outcome]:
-    """Train a round of some points.
+    """Train a round of some points; return the outcome of each.
 
-    Returns
-    -------
-    list of Outcome
-        One for each member. Where training them together fails, each is tried alone, so that
-        one that can't be trained does not take the others with it.
+    Where training them together fails, each is tried alone, so that one that can't be trained does
+    not take the others with it.
     """
     with warnings.catch_warnings():
         # Those of torch and Brevitas are about their own insides: nothing a user could act on.

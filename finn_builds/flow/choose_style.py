@@ -78,17 +78,8 @@ def with_styles(
 ) -> Styles:
     """Compile the sparse runs of a choice.
 
-    Parameters
-    ----------
-    streamlined : Streamlined
-    styles : sequence of str
-        Of each layer.
-    why : str
-        Why it was chosen.
-    cfg : BuildConfig
-    alone : sequence of LayerCost
-        What each layer costs by itself, where that is known; else sparse ones say what they take
-        in their run.
+    `alone` is what each layer costs by itself, where that is known; else sparse ones say what they
+    take in their run.
     """
     layers = streamlined.network.layers()
     named = tuple(

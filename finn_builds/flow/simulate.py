@@ -127,18 +127,9 @@ def _simulate(hardware: Hardware, cfg: BuildConfig, x: np.ndarray) -> dict[str, 
 
 
 def performance(run: Run, alone: Run, design: Design, clock_ns: float) -> Performance:
-    """Return latency, interval and throughput of a free run.
+    """Return latency, interval and throughput of a run in which neither end ever paused.
 
-    Parameters
-    ----------
-    run : Run
-        All frames, neither source nor sink ever pausing.
-    alone : Run
-        One frame through the empty design: when its beats pass each stream.
-    design : Design
-        What was run.
-    clock_ns : float
-        Clock period in ns.
+    `alone` is one frame through the empty design: when its beats pass each stream.
     """
     return Performance(
         cycles=run.cycles,

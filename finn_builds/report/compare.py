@@ -85,17 +85,9 @@ class Comparison:
 
 
 def compare(folders: Sequence[str | Path]) -> Comparison:
-    """Read finished builds and compare them.
+    """Read finished builds, two or more, and compare them.
 
-    Parameters
-    ----------
-    folders : sequence of path
-        Build folders, two or more.
-
-    Raises
-    ------
-    UserError
-        Fewer than two folders, one of them twice, or one that holds no finished build.
+    Raises UserError for fewer, for one of them twice, or for one that is not finished.
     """
     paths = [Path(folder).expanduser().absolute() for folder in folders]
     if len(paths) < 2:
@@ -132,20 +124,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def read_build(folder: Path, name: str) -> Build:
-    """Read the figures of one build.
-
-    Parameters
-    ----------
-    folder : Path
-        The build folder.
-    name : str
-        What to call it.
-
-    Raises
-    ------
-    UserError
-        There is no finished build in the folder.
-    """
+    """Read the figures of a build, to be called `name`; UserError if it is not a finished one."""
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise UserError(

@@ -19,14 +19,7 @@ from finn_builds.report.page import page_environment
 
 
 def comparison_page(comparison: Comparison, path: Path) -> str:
-    """Return the page of a comparison.
-
-    Parameters
-    ----------
-    comparison : Comparison
-    path : Path
-        Where it will lie: its links to the pages of the builds are relative.
-    """
+    """Return the page of a comparison; its links are relative to `path`, where it will lie."""
     lut = _plot(
         comparison,
         lambda build: comparison.resource(build, "LUT"),

@@ -91,13 +91,7 @@ def roc_plot(classes: Classes) -> str:
 def pareto_plot(points: Sequence[Point], cost: str, name: str) -> str:
     """Return accuracy against a cost, with the front of each group of comparable points.
 
-    Parameters
-    ----------
-    points : sequence of Point
-    cost : str
-        Label of the cost's axis.
-    name : str
-        Name of the plot, of letters only; ids in the SVG begin with it.
+    `cost` labels its axis; ids in the SVG begin with the plot's `name`, of letters only.
     """
     with mpl.rc_context(_STYLE):
         figure, axes = _axes(3.9, 3.2 + 0.1 * len(points))

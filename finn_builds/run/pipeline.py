@@ -99,15 +99,8 @@ def step_key(before: str, step: Step, read: Mapping[str, Any]) -> str:
 
     A step's result follows from the results of earlier steps and from the fields of the
     configuration that it reads. Which these are is known once it has run; while they have the same
-    values, it would read the same ones again and give the same result.
-
-    Parameters
-    ----------
-    before : str
-        Key of the step in front of it.
-    step : Step
-    read : mapping
-        The digest of each field that it has read.
+    values, it would read the same ones again and give the same result. `before` is the key of the
+    step in front of it, `read` the digest of each field that it has read.
     """
     return digest([before, step.name, list(step.outputs), dict(read)])
 

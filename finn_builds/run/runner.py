@@ -87,15 +87,8 @@ def run_steps(
 ) -> RunResult:
     """Bring a build folder to the state in which all steps are done.
 
-    Parameters
-    ----------
-    steps
-        The steps in their order.
-    cfg
-        A validated configuration. ``start_step`` and ``stop_step`` select a range: steps before
-        it must be finished, steps after it are left undone.
-    reporter
-        Shows the progress; default nothing.
+    ``start_step`` and ``stop_step`` of the validated configuration select a range: steps before it
+    must be finished, steps after it are left undone. Without a `reporter` no progress is shown.
 
     Raises
     ------

@@ -242,14 +242,8 @@ def adopt_next(folder: Path, outputs: Iterable[str]) -> None:
     """Put the finished next build in the place of the last one; files of no step stay.
 
     Ended in the middle, it is done to its end by the next run: the last build counts as incomplete
-    from the first moment on, and the next one is there until all of it has moved.
-
-    Parameters
-    ----------
-    folder
-        The build folder.
-    outputs
-        What the steps own. What the last build's record names goes as well.
+    from the first moment on, and the next one is there until all of it has moved. `outputs` is what
+    the steps own; what the last build's record names goes as well.
     """
     work = folder / NEXT
     if not (work / _MOVING).exists():

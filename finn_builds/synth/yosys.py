@@ -58,21 +58,10 @@ def synthesise_design(
 ) -> dict[str, Netlist | NotSynthesised]:
     """Map every node of a design by itself, large ones in processes of their own.
 
-    Parameters
-    ----------
-    stitched : mapping of str to str
-        The stitched folder, text by file name, sources in compile order.
-    weights : mapping of str to float
-        Estimated LUTs of each node, by which the work is divided.
-    limit : float
-        Seconds after which a process is stopped.
-    progress : callable, optional
-        Called with the processes that have ended, and all.
-
-    Raises
-    ------
-    ToolFailed
-        Yosys refused a source: a fault of this project.
+    `stitched` is the stitched folder, text by file name, sources in compile order. The work is
+    divided by `weights`, the estimated LUTs of each node. A process is stopped after `limit`
+    seconds; `progress` gets the number of those that have ended, and of all. Raises ToolFailed if
+    Yosys refused a source: a fault of this project.
     """
     files = files_for(design, stitched, family)
     groups = _groups(design.stages, weights)
