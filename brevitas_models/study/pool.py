@@ -30,10 +30,7 @@ class Pool:
     def map(self, tasks: Sequence[Task]) -> Iterator[list[Outcome]]:
         """Run tasks; give what each returns as soon as it does, in any order.
 
-        Raises
-        ------
-        Lost
-            If workers died more often than is retried.
+        Raises Lost if workers died more often than is retried.
         """
         parallel = joblib.Parallel(n_jobs=self._processes, return_as="generator_unordered")
         jobs = (joblib.delayed(_run)(*self._parts(task)) for task in tasks)

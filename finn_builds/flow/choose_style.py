@@ -22,10 +22,7 @@ from finn_builds.verify.streamlined import Streamlined
 def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
     """Choose the style of every layer, and make each run of sparse ones one pipeline of logic.
 
-    Raises
-    ------
-    UserError
-        When neither style nor any mixture fits the board, with ``style`` ``auto``.
+    Raises UserError when neither style nor any mixture fits the board, with ``style`` ``auto``.
     """
     layers = streamlined.network.layers()
     every: tuple[Style, ...] = tuple("folded" for _ in layers)

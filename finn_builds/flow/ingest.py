@@ -46,12 +46,8 @@ def step_streamline(tidied: Tidied, split: HostSplit, cfg: BuildConfig) -> Strea
     """Push scales, biases and normalisation into exact integer operations, and check the result.
 
     Frames and expected integers of every later comparison are made here, and where there are
-    labelled data, the network's answers to them.
-
-    Raises
-    ------
-    VerificationError
-        When the integer network differs from the QONNX model on any verification frame.
+    labelled data, the network's answers to them. Raises VerificationError when the integer network
+    differs from the QONNX model on any verification frame.
     """
     cfg.progress(0, 3, "thresholds")
     network = network_of(split)

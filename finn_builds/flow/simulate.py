@@ -43,12 +43,8 @@ def step_measure_rtlsim_performance(
 ) -> Simulated:
     """Verify the stitched design: free-running, with random stalls and with long back-pressure.
 
-    One frame alone is run too; it shows where the latency goes.
-
-    Raises
-    ------
-    VerificationError
-        On one mismatch, a broken stream rule or a hang.
+    One frame alone is run too; it shows where the latency goes. Raises VerificationError on one
+    mismatch, a broken stream rule or a hang.
     """
     vectors = streamlined.vectors
     runs = _simulate(hardware, cfg, vectors.x)

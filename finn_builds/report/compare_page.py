@@ -77,10 +77,7 @@ def _plot(
 def page_path(folders: Sequence[str | Path], given: str | None) -> Path:
     """Return where the page goes: as given, or beside the first of the folders.
 
-    Raises
-    ------
-    UserError
-        There is a folder of that name, or its own folder is not there.
+    Raises UserError if there is a folder of that name, or its own folder is not there.
     """
     path = Path(given or Path(folders[0]).absolute().parent / "compare.html")
     path = path.expanduser().absolute()

@@ -108,10 +108,7 @@ def step_key(before: str, step: Step, read: Mapping[str, Any]) -> str:
 def select(steps: Sequence[Step], cfg: BuildConfig) -> tuple[int | None, int]:
     """Return the indices of the step to start at (None: wherever needed) and of the last step.
 
-    Raises
-    ------
-    UserError
-        There is no such step, or the first comes after the last.
+    Raises UserError if there is no such step, or the first comes after the last.
     """
     first = None if cfg.start_step is None else _index(steps, cfg.start_step)
     last = len(steps) - 1 if cfg.stop_step is None else _index(steps, cfg.stop_step)
@@ -136,10 +133,7 @@ def _index(steps: Sequence[Step], given: str) -> int:
 def check_ownership(steps: Sequence[Step]) -> None:
     """Refuse two steps of one name, and two that own the same file or one inside the other.
 
-    Raises
-    ------
-    ValueError
-        The list of steps contradicts itself.
+    Raises ValueError if the list of steps contradicts itself.
     """
     names = [step.name for step in steps]
     if len(set(names)) != len(names):

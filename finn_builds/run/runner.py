@@ -71,10 +71,7 @@ class RunResult:
 def result_of(out: Path, kind: type[Any]) -> Any:
     """Return the last result of a class that a build folder holds.
 
-    Raises
-    ------
-    UserError
-        No finished step has returned one.
+    Raises UserError if no finished step has returned one.
     """
     maker = disk.State.load(out).maker_of(class_name(kind))
     if maker is None:
@@ -273,10 +270,8 @@ class _Run:
     def _check_writes(self, step: Step, before: dict[str, tuple[int, int]]) -> None:
         """Find what a step changed without owning it.
 
-        Raises
-        ------
-        RuntimeError
-            The step changed another step's output, which would make that one's record untrue.
+        Raises RuntimeError if the step changed another step's output, which would make that one's
+        record untrue.
         """
         after = _files(self.out)
         mine = (*step.outputs, *disk.checkpoints_of(self.out, step.name))
@@ -294,10 +289,7 @@ class _Run:
     def _check_inputs(self) -> None:
         """Refuse to record a step under a key that its inputs may no longer have.
 
-        Raises
-        ------
-        UserError
-            A file that the build reads has changed since the build began.
+        Raises UserError if a file that the build reads has changed since the build began.
         """
         try:
             same = self.cfg.field_digests() == self.fields

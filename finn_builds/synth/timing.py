@@ -59,10 +59,7 @@ class _Driver(NamedTuple):
 def longest_path(netlist: Netlist, family: Family) -> Path:
     """Return depth and estimated delay of a flat netlist.
 
-    Raises
-    ------
-    RuntimeError
-        The netlist has a combinational loop.
+    Raises RuntimeError if the netlist has a combinational loop.
     """
     drivers = _drivers(netlist)
     scale = family.t_lut / XC7.t_lut
