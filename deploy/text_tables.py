@@ -311,12 +311,9 @@ def _unmarked(
         )
     if n_features == len(left) or len(left) == 1:
         return [], ""
-    if (
-        n_features is not None
-        and n_outputs not in (None, 1)
-        and len(left) - n_features == n_outputs
-    ):
-        return list(left[n_features:]), f"last {n_outputs} columns"
+    beyond = 0 if n_features is None else len(left) - n_features
+    if beyond > 1 and beyond == n_outputs:
+        return list(left[-beyond:]), f"last {beyond} columns"
     first, last = (_could_be_labels(layout, column) for column in (left[0], left[-1]))
     if last and (not first or layout.header is not None):
         return [left[-1]], "last column"
