@@ -146,6 +146,7 @@ def train(words: Sequence[str], prog: str) -> None:
     add("--model", required=True, metavar="NAME|FILE.yaml", help="a shipped model, or a recipe")
     add("--dataset", metavar="NAME|FILE", help="digits, jets, or a .npz or .csv file")
     add("--source", help="where the data come from: for jets openml, surrogate or a file")
+    add("--classes", metavar="A,B,...", help="the classes of the file in the model's order")
     add("--teacher", type=Path, metavar="MODEL.onnx", help="learn from this QONNX classifier")
     add("--folds", type=int, metavar="K", help="measure on all frames by K siblings")
     add("--epochs", type=int, metavar="N", help="most passes over the training frames")
@@ -175,9 +176,11 @@ def train(words: Sequence[str], prog: str) -> None:
     settings = recipe.load(recipe_file)
     if args.dataset is not None:
         # The source in the recipe is one of the recipe's own data set.
-        settings = settings.replace("data", dataset=args.dataset, source=args.source)
+        settings = settings.replace("data", dataset=args.dataset, source=args.source, classes=None)
     elif args.source is not None:
         settings = settings.replace("data", source=args.source)
+    if args.classes is not None:
+        settings = settings.replace("data", classes=[c.strip() for c in args.classes.split(",")])
     if args.folds is not None:
         settings = settings.replace("data", folds=args.folds)
     overrides = {key: getattr(args, key) for key in ("epochs", "batch_size", "seed")}

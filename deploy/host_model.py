@@ -242,6 +242,22 @@ class HostModel:
             )
         return codes.astype(np.int64) // self._codes["divisor"] + self._codes["zero_point"]
 
+    def saturated(self, x: np.ndarray) -> np.ndarray:
+        """Return which values of raw frames a quantiser cuts off, bool (frames, n_in).
+
+        Beyond half a step outside of what the host's quantisers can represent.
+        """
+        y = self._front(x)
+        lost = ~np.isfinite(y)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for op in self._before:
+                if op["op"] == "quant" and not (op["signed"] and op["bits"] == 1):
+                    low, high = level_range(op["bits"], op["signed"], op["narrow"])
+                    levels = y / op["scale"] + op["zero_point"]
+                    lost |= (levels < low - 0.5) | (levels > high + 0.5)
+                y = evaluate(op, y)
+        return lost
+
     def after(self, y: np.ndarray) -> np.ndarray:
         """Return the network's output for integers (frames, n_out) from the accelerator.
 

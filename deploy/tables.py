@@ -91,6 +91,8 @@ class Table:
         The rows are made up from statistics: an accuracy on them says nothing about real data.
     digest : str
         SHA-256 of the file, or empty.
+    own_test_set : bool
+        Only the rows to measure on were read, and they are the test set of a file with splits.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Table:
     targets: np.ndarray | None = None
     target_names: tuple[str, ...] = ()
     digest: str = ""
+    own_test_set: bool = False
 
 
 @dataclass(frozen=True)
@@ -264,6 +267,7 @@ def _read_numpy(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]
         parts=parts,
         surrogate=bool(_single(arrays, "surrogate", "b", "True or False", path)),
         targets=None if truth.targets is None else truth.targets[skipped:],
+        own_test_set=wanted.test_only and keys != ["x"],
         **_names(truth),
     )
     return table, lambda row: where(skipped + row)

@@ -13,7 +13,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.ingest:step_streamline",
-        outputs=("report/accuracy.json", "verification_frames.npz"),
+        outputs=("report/accuracy.json", "report/findings.json", "verification_frames.npz"),
     ),
     Step(
         "finn_builds.flow.choose_style:step_choose_style",

@@ -71,6 +71,8 @@ class Layer:
         Least, mean (rounded) and most weights of a neuron that are not zero.
     idle_neurons : int
         Neurons without any weight but zero.
+    constant_neurons : int
+        Neurons whose output no input of the network can change.
     style : str
         ``folded`` or ``sparse``.
     folding : tuple of int or None
@@ -92,6 +94,7 @@ class Layer:
     nonzero: int
     fan_in: tuple[int, int, int]
     idle_neurons: int
+    constant_neurons: int
     style: str
     folding: tuple[int, int] | None
     node: str
