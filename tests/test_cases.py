@@ -78,7 +78,8 @@ def test_row_13_features_alone_and_float_targets(cases, tmp_path, capsys):
     with np.load(cases / "13_targets.npz") as data:
         x, y = data["X"].astype(np.float32), data["y"]
     given = ModelWrapper(str(model)).transform(InferShapes())
-    outputs = np.concatenate([list(execute_onnx(given, {"x": row[None]}).values())[0] for row in x])
+    frames = (execute_onnx(given, {"x": row[None]}) for row in x)
+    outputs = np.concatenate([next(iter(frame.values())) for frame in frames])
     assert targets["rmse"] == pytest.approx(np.sqrt(((outputs - y) ** 2).mean()), rel=1e-5)
     assert targets["rmse_of_constant"] == pytest.approx(np.sqrt(y.var(axis=0).mean()), rel=1e-5)
     assert targets["accuracy_frames"] == 300 and len(targets["rmse_by_output"]) == 2
