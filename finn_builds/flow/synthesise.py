@@ -51,7 +51,7 @@ def step_out_of_context_synthesis(
     design = hardware.design
     folder = cfg.out / STITCHED_DIR
     names = stitched_sources(folder) + sorted(path.name for path in folder.glob("*.dat"))
-    stitched = {name: (folder / name).read_text() for name in names}
+    stitched = {name: (folder / name).read_text(encoding="utf-8") for name in names}
     estimated = hardware.resources()
     board = cfg.board_spec
     if tool == "vivado":

@@ -148,7 +148,9 @@ def generate(model: ModelWrapper, node: NodeProto, folder: Path, part: str, cloc
     if memory.exists():
         renamed = memory.rename(folder / f"{node.name}_memblock.dat")
         for path in (*folder.glob("*.v"), *folder.glob("*.sv")):
-            path.write_text(path.read_text().replace(str(memory), f"./{renamed.name}"))
+            path.write_text(
+                path.read_text(encoding="utf-8").replace(str(memory), f"./{renamed.name}")
+            )
     return str(op.get_nodeattr("gen_top_module"))
 
 

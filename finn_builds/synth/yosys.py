@@ -89,7 +89,7 @@ def synthesise_design(
             why = _why(result, command.cwd / LOG, limit, len(group))
             found.update((stage.name, NotSynthesised(why)) for stage in group)
             continue
-        modules = json.loads((command.cwd / NETLIST).read_text())["modules"]
+        modules = json.loads((command.cwd / NETLIST).read_text(encoding="utf-8"))["modules"]
         found.update((stage.name, from_json(modules[module_of(stage)])) for stage in group)
     return {stage.name: found[stage.name] for stage in design.stages}
 
@@ -130,7 +130,7 @@ def prepare(
     }
     folder.mkdir(parents=True)
     for name, text in written.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     return _command("synthesis.ys", folder, limit)
 
 
@@ -172,7 +172,7 @@ def synthesise_verilog(
     work_dir.mkdir(parents=True, exist_ok=True)
     script = verilog_script(list(files), top, command)
     for name, text in {**files, "synthesis.ys": script}.items():
-        (work_dir / name).write_text(text)
+        (work_dir / name).write_text(text, encoding="utf-8")
     call = _command("synthesis.ys", work_dir, limit)
     tools.run(call.argv, cwd=call.cwd, log=call.log, timeout=limit)
-    return from_json(json.loads((work_dir / NETLIST).read_text())["modules"][top])
+    return from_json(json.loads((work_dir / NETLIST).read_text(encoding="utf-8"))["modules"][top])
