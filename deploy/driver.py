@@ -94,8 +94,8 @@ def _load(path: Path, host: HostModel) -> tuple[np.ndarray, Table | None]:
             path,
             feature_names=host.feature_names or None,
             class_names=host.class_names or None,
-            n_features=host.n_in,
-            n_outputs=host.n_out,
+            n_features=int(np.prod(host.input_shape)),
+            n_outputs=host.n_scores,
             labelled=False,
             test_only=True,
         )

@@ -57,7 +57,7 @@ def load_data(
     UserError
         The data do not suit the model.
     """
-    outputs = max(2, host.n_out)
+    outputs = max(2, host.n_scores)
     n_in = int(np.prod(host.input_shape))
     if classes is not None:
         check_classes(classes, host)
@@ -67,7 +67,7 @@ def load_data(
         class_names=classes or host.class_names or None,
         class_order="as --classes gives them" if classes else "as the model has them",
         n_features=n_in,
-        n_outputs=host.n_out,
+        n_outputs=host.n_scores,
         labelled=False,
         test_only=True,
     )
@@ -92,7 +92,7 @@ def load_data(
     if y is not None and len(table.class_names) > outputs:
         raise UserError(
             f"the data have {len(table.class_names)} classes ({', '.join(table.class_names)}), but "
-            f"the model has {host.n_out} outputs; give --data with the classes the model was "
+            f"the model has {host.n_scores} outputs; give --data with the classes the model was "
             "trained on"
         )
     if targets is not None:
@@ -105,7 +105,7 @@ def load_data(
 
 def check_classes(classes: Sequence[str], host: HostModel) -> None:
     """Raise UserError unless an order of classes suits a model's outputs and its own names."""
-    outputs = max(2, host.n_out)
+    outputs = max(2, host.n_scores)
     if len(classes) != outputs:
         raise UserError(
             f"--classes names {len(classes)} classes, the model has {outputs}: expected one name "
@@ -163,14 +163,21 @@ def _measured_rows(table: Table, split: object, *, shipped: bool) -> tuple[str, 
     return f", the {unseen.sum():,} of its {rows:,} rows that training did not use", unseen
 
 
+def outputs_of(host: HostModel, integers: np.ndarray) -> np.ndarray:
+    """Return all outputs of a model side by side, float32 (n, values), for its integers."""
+    found = host.after(integers)
+    return np.concatenate(list(found.values()), axis=1) if isinstance(found, dict) else found
+
+
 def _check_targets(targets: np.ndarray, host: HostModel, name: str) -> None:
     if host.kind == "argmax":
         raise UserError(
             f"{name} holds numbers with fractions as labels, but the model gives a class; give "
             "--data with classes"
         )
-    if targets.shape[1] != host.n_out:
+    outputs = sum(int(np.prod(out.shape)) for out in host.outputs)
+    if targets.shape[1] != outputs:
         raise UserError(
-            f"{name} holds {targets.shape[1]} targets a frame, but the model has {host.n_out} "
+            f"{name} holds {targets.shape[1]} targets a frame, but the model has {outputs} "
             "outputs; give --data with a target for each of them"
         )

@@ -112,7 +112,7 @@ def _of_constants(constants: tuple[Constant, ...], host: HostModel) -> list[str]
 
 
 def _output_name(host: HostModel, element: int) -> str:
-    named = len(host.class_names) == host.n_out
+    named = len(host.class_names) == host.n_scores
     return f"{element} ({host.class_names[element]})" if named else str(element)
 
 
@@ -124,9 +124,9 @@ def _of_answers(
         if worse and quality.rmse >= quality.rmse_of_constant:  # type: ignore[union-attr]
             return ["the network is not closer to the targets than their mean would be"]
         return []
-    found, outputs = host.classify(integers), max(2, host.n_out)
+    found, outputs = host.classify(integers), max(2, host.n_scores)
     if len(np.unique(found)) == 1 < len(np.unique(data.y)):
-        name = _output_name(host, int(found[0])) if host.n_out > 1 else str(found[0])
+        name = _output_name(host, int(found[0])) if host.n_scores > 1 else str(found[0])
         return [
             f"the network answers class {name} on every frame: its accuracy is only the share of "
             "that class"

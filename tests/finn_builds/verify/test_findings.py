@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from deploy.host_model import HostModel
-from finn_builds.ingest import load_model, network_of, split_host, tidy
+from finn_builds.ingest import load_model, split_host, tidy
 from finn_builds.verify.accuracy import Accuracy, target_error
 from finn_builds.verify.data import GivenData
 from finn_builds.verify.findings import constants_of, findings_of
@@ -31,7 +31,7 @@ def test_a_network_of_changing_outputs_has_no_findings():
 def test_row_10_a_layer_that_never_changes_is_named(cases):
     """Row 10 of the list of cases: a bipolar quantiser after a Relu is always +1."""
     split = split_host(tidy(load_model(cases / "10_constant_hidden_layer.onnx")))
-    network = network_of(split)
+    network = split.network
     hidden, outputs = constants_of(network)
     assert hidden.whole and not hidden.output and outputs.whole and outputs.output
     first, second = findings_of(network, split.host, None).warnings
@@ -44,7 +44,7 @@ def test_a_layer_that_never_changes():
     rng = np.random.default_rng(0)
     layers = random_layers(rng, [3, 4, 2], Quantizer(3, 0.5), Quantizer(1, 1.0), relu=True)
     split = split_host(tidy(mlp(layers, Quantizer(4, 0.5))))
-    network = network_of(split)
+    network = split.network
     assert [(found.whole, found.output) for found in constants_of(network)] == [
         (True, False), (True, True)
     ]  # fmt: skip
@@ -93,7 +93,8 @@ def quantising_host():
     description = nameless_host(3).to_dict()
     quant = {"op": "quant", "scale": 0.5, "zero_point": 0, "bits": 4, "signed": True,
              "narrow": False, "rounding": "ROUND"}  # fmt: skip
-    return HostModel({**description, "before": [quant]})
+    (only,) = description["inputs"]
+    return HostModel({**description, "inputs": [{**only, "before": [quant]}]})
 
 
 def test_inputs_outside_the_quantiser():
