@@ -20,7 +20,10 @@ STEPS: tuple[Step, ...] = (
         outputs=("report/style.json", "ipgen/sparse"),
     ),
     Step("finn_builds.flow.convert:step_convert_to_hw"),
-    Step("finn_builds.flow.convert:step_specialize_layers"),
+    Step(
+        "finn_builds.flow.convert:step_specialize_layers",
+        outputs=("template_specialize_layers_config.json",),
+    ),
     Step(
         "finn_builds.flow.fold:step_target_fps_parallelization",
         outputs=("auto_folding_config.json",),
@@ -35,6 +38,7 @@ STEPS: tuple[Step, ...] = (
             "report/estimate_layer_cycles.json",
             "report/estimate_layer_resources.json",
             "report/estimate_network_performance.json",
+            "report/estimate_layer_config_alternatives.json",
         ),
     ),
     Step(
@@ -63,7 +67,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.synthesise:step_out_of_context_synthesis",
-        outputs=("report/synth_resources.json",),
+        outputs=("report/synth_resources.json", "report/ooc_synth_and_timing.json"),
     ),
     Step(
         "finn_builds.flow.deliver:step_make_driver",
