@@ -223,8 +223,10 @@ def _output_link(symbol: Symbol, at: np.ndarray) -> Link:
 
 def _link(mark: Step, at: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> Link:
     places = np.arange(len(at)) if mark.places is None else mark.places
-    doubles = (np.array([float(v) for v in part]) for part in (scale, offset))
-    return Link(mark.tensor, tuple(mark.attrs["shape"]), places, at, *doubles)
+    varies = np.array([bool(v) for v in scale])  # a fill is no integer's value
+    doubles = (np.array([float(v) for v in part[varies]]) for part in (scale, offset))
+    shape = tuple(mark.attrs["shape"])
+    return Link(mark.tensor, shape, places[varies], at[varies], *doubles)
 
 
 def _described_input(b: Boundary, graph: Graph) -> dict[str, Any]:
