@@ -61,7 +61,7 @@ class HostSplit:
         """Write the host's part as ``host_model.json``, the rest as checkpoints."""
         write_json(out / HOST_FILE, self.description)
         self.network.save(checkpoint_path(out, step, ".npz"))
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         headers: dict[str, Any] = {
             "input_quant": None if self.input_quant is None else asdict(self.input_quant),
             "inserted": list(self.inserted),
@@ -185,7 +185,8 @@ def _results(
     for symbol in symbols:
         for v, i in zip(symbol.vectors.tolist(), symbol.index.tolist(), strict=True):
             elements.setdefault(v, set()).add(i)
-    results, moved = [], {}
+    results: list[int] = []
+    moved: dict[tuple[int, int], tuple[int, int]] = {}
     for v, places in elements.items():
         index = np.array(sorted(places))
         size = walk.net.tensors[v].size

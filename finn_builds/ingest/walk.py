@@ -172,7 +172,8 @@ class Walk:
         if op in FINAL:
             return [self._final(node)]
         if op == "ReduceSumSquare":
-            squared = self._joined("Mul", *[self.symbols[node.dynamic[0]]] * 2, str(node))
+            symbol = self.symbols[node.dynamic[0]]
+            squared = self._joined("Mul", symbol, symbol, str(node))
             return [self._matrix(replace(node, op="ReduceSum"), squared)]
         if op == "Pow" and not several and (np.asarray(node.constant(1)) == 2).all():
             symbol = self.symbols[node.dynamic[0]]
