@@ -88,13 +88,9 @@ def step_apply_folding_config(
     """Apply a folding file in FINN's format, after checking every entry.
 
     ``Defaults`` hold for every node of the kinds they name that gives no value of its own, as in
-    FINN: ``{"PE": [2, ["MVAU_rtl"]], "SIMD": [1, "all"]}``.
-
-    Raises
-    ------
-    UserError
-        When the file names a node that is not there or has no folding, gives an attribute that has
-        no effect here, or a PE or SIMD that does not divide the layer.
+    FINN: ``{"PE": [2, ["MVAU_rtl"]], "SIMD": [1, "all"]}``. Raises UserError when the file names a
+    node that is not there or has no folding, gives an attribute that has no effect here, or a PE or
+    SIMD that does not divide the layer.
     """
     if cfg.folding_config_file is None:
         return folded
