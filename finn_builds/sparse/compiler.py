@@ -33,29 +33,17 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class CompiledNetwork:
-    """A network as hardware.
+    """A network as hardware."""
 
-    Attributes
-    ----------
-    name : str
-        Module name of the streaming top; the datapath is `<name>_core`.
-    combinational : Graph
-        The operators without registers.
-    pipeline : Pipeline
-        The datapath: a register at its input, none at its output, which the shell has.
-    in_datatype, out_datatype : str
-        QONNX names of the streams' elements.
-    layers : tuple of str
-        Names of the layers.
-    """
-
-    name: str
+    name: str  # module name of the streaming top; the datapath is `<name>_core`
     family: Family
-    combinational: Graph
+    combinational: Graph  # the operators without registers
+    # The datapath: a register at its input, none at its output, which the shell has
     pipeline: Pipeline
+    # QONNX names of the streams' elements
     in_datatype: str
     out_datatype: str
-    layers: tuple[str, ...]
+    layers: tuple[str, ...]  # names of the layers
 
     @property
     def in_width(self) -> int:
@@ -118,21 +106,11 @@ def compile_network(
 ) -> CompiledNetwork:
     """Turn a network into a pipelined stream.
 
-    Parameters
-    ----------
-    network : IntegerNetwork
-        Several inputs, and several outputs, lie side by side on a stream in their declared order.
-    name : str
-        Prefix of the emitted modules; a Verilog identifier.
-    family : str
-        `xc7`, `xcup` or `ecp5`.
-    clock_ns : float, optional
-        Clock period to pipeline for.
-    latency : int, optional
-        Clocks from input to output to pipeline for instead.
-    in_datatype, out_datatype : str, optional
-        QONNX names of the streams' elements, by default the smallest types that hold all tensors
-        of a stream. An element of a BIPOLAR stream is one bit, 0 for -1 and 1 for 1.
+    Several inputs, and several outputs, lie side by side on a stream in their declared order.
+    Emitted modules begin with `name`, a Verilog identifier. The pipeline is made for the clock
+    period `clock_ns`, or for `latency` clocks from input to output instead. `in_datatype` and
+    `out_datatype` are QONNX names of the streams' elements, by default the smallest types that hold
+    all tensors of a stream; an element of a BIPOLAR stream is one bit, 0 for -1 and 1 for 1.
 
     Raises
     ------
