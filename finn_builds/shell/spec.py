@@ -55,6 +55,8 @@ class ShellSpec:
         The number of bursts that each DMA can have under way.
     tracked
         The number of frames under way in the accelerator up to which latency is measured.
+    build_id
+        What a register of ``control0`` gives, so that a driver knows the bitfile of its package.
     """
 
     accelerator: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
@@ -68,6 +70,7 @@ class ShellSpec:
     write_burst: _Burst = 16
     pending: Annotated[int, Field(ge=1, le=255)] = 8
     tracked: Annotated[_PowerOfTwo, Field(ge=2, le=65536)] = 64
+    build_id: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
 
     def __post_init__(self) -> None:
         for side, layer, size, beats in (

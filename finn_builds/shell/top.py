@@ -139,8 +139,8 @@ _REGS = "s_axi_control"
 
 #: Nets between axil_slave, which is in every wrapper, and the registers of its block.
 _REGISTER_NETS = (
-    (1, "write"), (5, "write_at"), (32, "write_data"), (1, "hold_writes"), (5, "read_at"),
-    (32, "read_data"),
+    (1, "write"), (5, "write_at"), (32, "write_data"), (4, "write_strobe"), (1, "hold_writes"),
+    (5, "read_at"), (32, "read_data"),
 )  # fmt: skip
 
 
@@ -229,7 +229,8 @@ def _control(spec: ShellSpec, *, runtime_sizes: bool) -> str:
         )
         + through
         + _register_slave()
-        + f"    shell_control #(.TRACKED({spec.tracked})) control (\n{_connect(pairs)}\n    );\n"
+        + f"    shell_control #(.TRACKED({spec.tracked}), .BUILD_ID(32'h{spec.build_id:08X})) control (\n"
+        + f"{_connect(pairs)}\n    );\n"
         + _TAIL
     )
 

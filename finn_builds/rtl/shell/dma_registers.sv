@@ -8,7 +8,8 @@
 //                 bit 2 a start was refused, bit 3 the transfer is longer than 2^32 - 1 bytes
 //   0x24 bytes of one frame, read only
 //   0x28 bytes of this run that the stream has not moved yet, read only
-// Other addresses read as zero and take no writes.
+// Other addresses read as zero and take no writes. A write of single bytes leaves the others as they
+// are; it starts a run if it has byte 0.
 //
 // Done is set at the end of a run and cleared by the next start. An error on the bus ends a run
 // without setting done; then, while a run is on, or in a soft reset, a start does nothing but set
@@ -34,6 +35,7 @@ module dma_registers #(
     input  wire                  write,        // as axil_slave has them
     input  wire  [4:0]           write_at,
     input  wire  [31:0]          write_data,
+    input  wire  [3:0]           write_strobe,
     output wire                  hold_writes,
     input  wire  [4:0]           read_at,
     output logic [31:0]          read_data,
@@ -74,12 +76,15 @@ module dma_registers #(
     wire         adds = choices[6'(step)];
     wire [33:0]  sum_next = {2'b00, addend} + {sum[32], sum[31:0], 1'b1};
     wire         write_frames = write && write_at == FRAMES;
+    wire [31:0]  written = {
+        {8{write_strobe[3]}}, {8{write_strobe[2]}}, {8{write_strobe[1]}}, {8{write_strobe[0]}}
+    };
     wire         none = &sum[31:0];  // of 32 bits: nothing, or 2^32 bytes exactly
     assign span = sum[31:0];
 
     always_ff @(posedge clk) begin
         if (!rst_n) frames <= '0;
-        else if (write_frames) frames <= write_data;
+        else if (write_frames) frames <= (write_data & written) | (frames & ~written);
         if (!rst_n || write_frames || !adds) addend <= '0;
         else addend <= frames;
         if (!rst_n || write_frames) begin
@@ -98,10 +103,12 @@ module dma_registers #(
     end
 
     wire [63:0] address_read = 64'(address);
-    wire [63:0] address_next = {
-        write && write_at == ADDRESS_HIGH ? write_data : address_read[63:32],
-        write && write_at == ADDRESS_LOW ? write_data : address_read[31:0]
+    wire [63:0] address_written = {
+        write && write_at == ADDRESS_HIGH ? written : 32'd0,
+        write && write_at == ADDRESS_LOW ? written : 32'd0
     };
+    wire [63:0] address_next =
+        ({2{write_data}} & address_written) | (address_read & ~address_written);
     always_ff @(posedge clk) begin
         if (!rst_n) address <= '0;
         else address <= address_next[ADDR_BITS-1:0];
@@ -110,7 +117,7 @@ module dma_registers #(
     logic done;
     logic refused;
     logic stopped;  // `stop` was high before
-    wire  write_start = write && write_at == CONTROL && write_data[0];
+    wire  write_start = write && write_at == CONTROL && write_strobe[0] && write_data[0];
     wire  start = write_start && !running && resp == 2'b00 && !stop;
     wire  begin_run = waiting && settled;
 
