@@ -6,7 +6,12 @@ from typing import Any
 
 from finn_builds.config.build import BuildConfig
 from finn_builds.ingest import HostSplit
-from finn_builds.shell.package import overlay_description, write_driver, write_package
+from finn_builds.shell.package import (
+    identified,
+    overlay_description,
+    write_driver,
+    write_package,
+)
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.stitch.sources import Stitched
 from finn_builds.verify.simulated import Simulated
@@ -91,7 +96,7 @@ def _description(
     split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
 ) -> dict[str, Any]:
     measured = simulated.performance
-    return overlay_description(
+    description = overlay_description(
         f"{cfg.model_name}_{cfg.board_spec.name}",
         stitched.description(),
         split.description,
@@ -102,3 +107,4 @@ def _description(
             "interval_cycles": measured.interval_cycles,
         },
     )
+    return identified(description, cfg.out / "stitched_ip")

@@ -17,10 +17,12 @@ from deploy import package
 from deploy.host_model import HostModel
 from finn_builds.config.boards import Board
 from finn_builds.shell.spec import ShellSpec
+from finn_builds.shell.top import shell_sources
 
-__all__ = ["overlay_description", "write_driver", "write_package"]
+__all__ = ["identified", "overlay_description", "write_driver", "write_package"]
 
 _DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+_HARDWARE = (".v", ".sv", ".dat")
 _NO_SOURCE = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "__init__.py")
 
 
@@ -59,8 +61,11 @@ def overlay_description(
         shapes[f"{side}shape_normal"] = [[1, beats * elements]]
         shapes[f"{side}shape_folded"] = [[1, beats, elements]]
         shapes[f"{side}shape_packed"] = [[1, beats, stream["width"] // 8]]
+    # FINN's names and FINN+'s
     shapes |= {"input_dma_name": ["idma0"], "output_dma_name": ["odma0"]}
-    shapes |= {"number_of_external_weights": 0, "num_inputs": 1, "num_outputs": 1}
+    shapes |= {"idma_names": ["idma0"], "odma_names": ["odma0"]}
+    shapes |= {"number_of_external_weights": 0, "external_weights_input_shapes": {}}
+    shapes |= {"num_inputs": 1, "num_outputs": 1}
     return {
         "version": package.FORMAT_VERSION,
         "name": name,
@@ -77,6 +82,41 @@ def overlay_description(
     }
 
 
+def identified(description: dict[str, Any], rtl: Path) -> dict[str, Any]:
+    """Return a description with the build's identifier in its ``shell``: ``build_id``, 32 bits.
+
+    It follows from the accelerator's sources in `rtl`, from the shell's, and from what of the
+    description the bitfile or the driver's results depend on; never zero. What a Vivado run adds
+    does not change it.
+    """
+    shell = {key: value for key, value in description["shell"].items() if key != "build_id"}
+    keys = ("name", "board", "ps_type", "io_shape_dict", "top1", "host_model")
+    told = {**{key: description[key] for key in keys}, "shell": shell}
+    told["clock_mhz"] = description.get("clock", {}).get("asked_mhz", description["fclk_mhz"])
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    sources = sorted(path for path in rtl.iterdir() if path.suffix in _HARDWARE)
+    for path in (*sources, *shell_sources()):
+        digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    build_id = int.from_bytes(digest.digest()[:4], "big") or 1
+    return {**description, "shell": {**shell, "build_id": build_id}}
+
+
+def finn_settings(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of ``settings.json``, from which FINN+'s driver makes its overlay."""
+    shapes = dict(description["io_shape_dict"])
+    for key in ("idt", "odt"):
+        shapes[key] = [f"DataType['{name}']" for name in shapes[key]]
+    driver = {
+        "driver_type": "FINNDMAOverlay",
+        "platform": description["platform"],
+        "fclk_mhz": description["fclk_mhz"],
+        "io_shape_dict": shapes,
+        "external_weights": False,
+        "runtime_weights": False,
+    }
+    return {"driver_information": driver, "experiment_information": {}}
+
+
 def write_driver(folder: Path, description: dict[str, Any]) -> None:
     """Write the driver's files and the description they read, from `overlay_description`.
 
@@ -85,8 +125,9 @@ def write_driver(folder: Path, description: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in package.DRIVER_FILES:
         shutil.copyfile(_DEPLOY / name, folder / name)
-    text = json.dumps(description, indent=2) + "\n"
-    (folder / package.DESCRIPTION).write_text(text, encoding="utf-8")
+    texts = {package.DESCRIPTION: description, package.SETTINGS: finn_settings(description)}
+    for name, content in texts.items():
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def write_package(

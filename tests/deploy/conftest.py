@@ -102,7 +102,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     pytest.importorskip("pynq", reason="the driver needs pynq")
     from deploy.host_model import HostModel
     from finn_builds.config.boards import load_board
-    from finn_builds.shell.package import overlay_description, write_package
+    from finn_builds.shell.package import identified, overlay_description, write_package
 
     build = tmp_path_factory.mktemp("build")
     stitched = build / "stitched_ip"
@@ -122,6 +122,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         load_board("Pynq-Z1"),
         expected={"latency_cycles": 4, "interval_cycles": 5.0},
     )
+    description = identified(description, stitched)
     features = np.random.default_rng(0).normal(1, 2, (70, 12)).astype(np.float32)
     integers = HostModel.from_dict(HOST).before(features)
     outputs = reference(integers)
