@@ -28,7 +28,7 @@ CHECKSUMS = "SHA256SUMS"
 NOTEBOOKS = "notebooks"
 RTL = "rtl"
 BITFILE = "bitfile"
-BIT, HANDOFF, FACTS = "finn-accel.bit", "finn-accel.hwh", "finn-accel.json"
+BIT = "finn-accel.bit"  # with finn-accel.hwh and finn-accel.json beside it
 
 #: Every file and folder that a package can hold.
 CONTENTS = (

@@ -22,6 +22,9 @@ from pynq import Clocks
 from pynq.buffer import PynqBuffer
 from pynq.pl_server.device import Device
 
+# Both are names of this module in every version from 3.0 to 4.0, wherever they are defined.
+from pynq.pl_server.embedded_device import Metadata, RuntimeMetadataParser
+
 from deploy.virtual.conditions import Conditions
 from deploy.virtual.processors import PROCESSORS
 from deploy.virtual.simulator import ShellSimulator, VirtualBoardError
@@ -86,6 +89,7 @@ class VirtualBoard(Device):
         self.set_conditions(conditions)
         self._seconds = 0.0
         self._free = [(0, memory_bytes)]  # (offset, bytes), sorted, neighbours merged
+        self._addresses = dict(_BLOCKS)
         self.ip_dict: dict = {}
         self.timestamp = ""
         self.bitfile_name = ""
@@ -117,8 +121,16 @@ class VirtualBoard(Device):
 
     # The interface that pynq expects of a device
 
-    def get_bitfile_metadata(self, bitfile_name: str) -> SimpleNamespace:
-        """Return what pynq would parse from the hardware handoff file."""
+    def get_bitfile_metadata(self, bitfile_name: str) -> object:
+        """Return what pynq's own parser reads from the hardware handoff, or the like without one.
+
+        The blocks are then where the handoff has them.
+        """
+        handoff = Path(bitfile_name).with_suffix(".hwh")
+        if handoff.is_file():
+            parser = RuntimeMetadataParser(Metadata(input=handoff))
+            self._addresses = {name: parser.ip_dict[name]["phys_addr"] for name in _BLOCKS}
+            return parser
         blocks = {name: _ip(name, address) for name, address in _BLOCKS.items()}
         return SimpleNamespace(
             ip_dict=blocks,
@@ -197,7 +209,7 @@ class VirtualBoard(Device):
 
     def _access(self, address: int, value: int | None) -> int:
         block, base = next(
-            ((i, b) for i, b in enumerate(_BLOCKS.values()) if b <= address < b + _RANGE),
+            ((i, b) for i, b in enumerate(self._addresses.values()) if b <= address < b + _RANGE),
             (None, 0),
         )
         if block is None:

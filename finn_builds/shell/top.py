@@ -230,7 +230,8 @@ def _control(spec: ShellSpec, *, runtime_sizes: bool) -> str:
         + through
         + _register_slave()
         + f"    shell_control #(\n        .TRACKED({spec.tracked}),\n"
-        + f"        .BUILD_ID(32'h{spec.build_id:08X})\n    ) control (\n{_connect(pairs)}\n    );\n"
+        + f"        .BUILD_ID(32'h{spec.build_id:08X})\n"
+        + f"    ) control (\n{_connect(pairs)}\n    );\n"
         + _TAIL
     )
 
