@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
-from pynq import Clocks
+from pynq import Clocks, ps
 from pynq.buffer import PynqBuffer
 from pynq.pl_server.device import Device
 
@@ -96,6 +96,9 @@ class VirtualBoard(Device):
         # pynq keeps the clocks of the first device that it used.
         if hasattr(Clocks, "_real_instance"):
             del Clocks._real_instance
+        if not hasattr(Clocks, "set_device"):  # pynq 3.0: those of the processor it runs on
+            ps.CPU_ARCH = self.arch
+            Device.active_device = self
 
     def now(self) -> float:
         """Return the simulated time in seconds."""
