@@ -107,4 +107,4 @@ def _description(
             "interval_cycles": measured.interval_cycles,
         },
     )
-    return identified(description, cfg.out / "stitched_ip")
+    return identified(description, cfg.out / "stitched_ip", clock_ns=stitched.clock_ns)

@@ -82,17 +82,16 @@ def overlay_description(
     }
 
 
-def identified(description: dict[str, Any], rtl: Path) -> dict[str, Any]:
+def identified(description: dict[str, Any], rtl: Path, *, clock_ns: float) -> dict[str, Any]:
     """Return a description with the build's identifier in its ``shell``: ``build_id``, 32 bits.
 
-    It follows from the accelerator's sources in `rtl`, from the shell's, and from what of the
-    description the bitfile or the driver's results depend on; never zero. What a Vivado run adds
-    does not change it.
+    It follows from the accelerator's sources in `rtl`, from the shell's, from the clock asked for,
+    and from what of the description the driver's results depend on; never zero. What a Vivado run
+    adds to the description does not change it.
     """
     shell = {key: value for key, value in description["shell"].items() if key != "build_id"}
     keys = ("name", "board", "ps_type", "io_shape_dict", "top1", "host_model")
-    told = {**{key: description[key] for key in keys}, "shell": shell}
-    told["clock_mhz"] = description.get("clock", {}).get("asked_mhz", description["fclk_mhz"])
+    told = {**{key: description[key] for key in keys}, "shell": shell, "clock_ns": clock_ns}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     sources = sorted(path for path in rtl.iterdir() if path.suffix in _HARDWARE)
     for path in (*sources, *shell_sources()):

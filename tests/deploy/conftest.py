@@ -135,7 +135,7 @@ def make(build: Path, board: str) -> Made:
         load_board(board),
         expected={"latency_cycles": 4, "interval_cycles": 5.0},
     )
-    description = identified(description, stitched)
+    description = identified(description, stitched, clock_ns=10.0)
     features = np.random.default_rng(0).normal(1, 2, (70, 12)).astype(np.float32)
     integers = HostModel.from_dict(HOST).before(features)
     outputs = reference(integers)
