@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 if __package__:  # in the project's checkout
@@ -172,10 +171,14 @@ class Package:
                 timeout_s=timeout_s,
             )
 
-        if virtual is not False:
-            return self._simulated("" if virtual is True else virtual, overlay)
         path = bitfile or self.folder / BITFILE / BIT
-        for file in (path, path.with_suffix(".hwh")):
+        both = (path, path.with_suffix(".hwh"))
+        if virtual is not False:
+            # pynq wants a file to load. With the bitfile's it reads the handoff, as on the board.
+            path = path if all(file.is_file() for file in both) else self.folder / DESCRIPTION
+            board = self._simulated("" if virtual is True else virtual)
+            return overlay(path, board)
+        for file in both:
             if not file.is_file():
                 raise DriverError(
                     f"there is no {file}: make the bitfile with Vivado as the package's README.md "
@@ -187,7 +190,8 @@ class Package:
             )
         return overlay(path, Device.devices[device])
 
-    def _simulated(self, conditions: str, overlay: Callable[[Path, object], object]) -> object:
+    def _simulated(self, conditions: str) -> object:
+        """Return the simulated board with this package's accelerator."""
         try:
             from deploy.virtual.simulate import simulate_package
             from deploy.virtual.simulator import VirtualBoardError
@@ -197,8 +201,6 @@ class Package:
                 f"the checkout's .venv/bin/python ({error})"
             ) from error
         try:
-            board = simulate_package(self.folder, self.description, conditions)
-            # pynq wants a file to load; the simulated fabric is in the library.
-            return overlay(self.folder / DESCRIPTION, board)
+            return simulate_package(self.folder, self.description, conditions)
         except VirtualBoardError as error:
             raise DriverError(str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from finn_builds.config.build import BuildConfig
+from finn_builds.files import STITCHED_DIR, write_zip
 from finn_builds.ingest import HostSplit
 from finn_builds.shell.package import (
     identified,
@@ -17,12 +18,13 @@ from finn_builds.stitch.sources import Stitched
 from finn_builds.verify.simulated import Simulated
 from finn_builds.verify.streamlined import Streamlined
 from finn_builds.vivado.bitfile import BIT, BITFILE_DIR, Placed, make_bitfile
-from finn_builds.vivado.project import write_project
+from finn_builds.vivado.project import project_files, write_project
 
 #: The driver alone, as FINN lays it out, and the folder that goes to the board.
 DRIVER_DIR = "driver"
 DEPLOY_DIR = "deploy"
 PROJECT_DIR = "vivado"
+PROJECT_ZIP = "vivado.zip"
 
 #: Test vectors that a package carries at most.
 _MOST_VECTORS = 1000
@@ -38,13 +40,17 @@ def step_make_driver(
 def step_make_zynq_project(
     split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
 ) -> None:
-    """Write ``vivado/``: all that Vivado needs beside ``stitched_ip/`` to make the bitfile."""
-    write_project(
-        cfg.out / PROJECT_DIR,
-        ShellSpec(**_description(split, stitched, simulated, cfg)["shell"]),
-        cfg.board_spec,
-        clock_ns=cfg.clock_ns,
-    )
+    """Write ``vivado/``: all that Vivado needs beside ``stitched_ip/`` to make the bitfile.
+
+    ``vivado.zip`` holds the two folders, for a PC that has nothing but Vivado.
+    """
+    description = _description(split, stitched, simulated, cfg)
+    spec, project = ShellSpec(**description["shell"]), cfg.out / PROJECT_DIR
+    write_project(project, spec, cfg.board_spec, clock_ns=cfg.clock_ns)
+    # What an earlier run of Vivado left in its folder stays out.
+    own = project_files(spec, cfg.board_spec, clock_ns=cfg.clock_ns)
+    files = [*(project / name for name in own), *(cfg.out / STITCHED_DIR).iterdir()]
+    write_zip(cfg.out / PROJECT_ZIP, description["name"], cfg.out, sorted(files))
 
 
 def step_synthesize_bitfile(cfg: BuildConfig) -> Placed | None:
@@ -85,7 +91,7 @@ def step_deployment_package(
         _description(split, stitched, simulated, cfg),
         vectors.x[:_MOST_VECTORS],
         vectors.y[:_MOST_VECTORS],
-        rtl=cfg.out / "stitched_ip",
+        rtl=cfg.out / STITCHED_DIR,
         features=None if features is None else features[:_MOST_VECTORS],
         labels=None if labels is None else labels[:_MOST_VECTORS],
         bitfile=bitfile,
@@ -107,4 +113,4 @@ def _description(
             "interval_cycles": measured.interval_cycles,
         },
     )
-    return identified(description, cfg.out / "stitched_ip", clock_ns=stitched.clock_ns)
+    return identified(description, cfg.out / STITCHED_DIR, clock_ns=stitched.clock_ns)

@@ -66,7 +66,7 @@ def step_summary(
                 "stitched_ip",
                 "report",
                 "deploy.zip",
-                "vivado",
+                "vivado.zip",
                 "host_model.json",
                 "accelerator.json",
                 "model.onnx",

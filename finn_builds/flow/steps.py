@@ -72,7 +72,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "finn_builds.flow.deliver:step_make_zynq_project",
         # Not the whole folder: what Vivado has made beside them stays.
-        outputs=("vivado/build.tcl", "vivado/README.md", "vivado/sources"),
+        outputs=("vivado/build.tcl", "vivado/README.md", "vivado/sources", "vivado.zip"),
     ),
     Step(
         "finn_builds.flow.deliver:step_synthesize_bitfile",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from deploy import package
 from deploy.host_model import HostModel
 from finn_builds.config.boards import Board
+from finn_builds.files import write_zip
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import shell_sources
 
@@ -189,7 +189,9 @@ def write_package(
         for path in files
     )
     (folder / package.CHECKSUMS).write_text(sums, encoding="utf-8")
-    return _archive(folder, [*files, folder / package.CHECKSUMS])
+    archive = folder.with_name(folder.name + ".zip")
+    write_zip(archive, folder.name, folder, [*files, folder / package.CHECKSUMS])
+    return archive
 
 
 def _remove(path: Path) -> None:
@@ -206,20 +208,6 @@ def _files(folder: Path) -> list[Path]:
         path = folder / name
         found += path.rglob("*") if path.is_dir() else [path]
     return sorted(path for path in found if path.is_file())
-
-
-def _archive(folder: Path, files: list[Path]) -> Path:
-    """Write a zip that unpacks into one folder; equal contents give an equal file."""
-    archive = folder.with_name(folder.name + ".zip")
-    fresh = archive.with_name(archive.name + ".tmp")
-    with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in files:
-            entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}")
-            entry.external_attr = 0o644 << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            file.writestr(entry, path.read_bytes())
-    fresh.replace(archive)
-    return archive
 
 
 def _readme(description: dict[str, Any]) -> str:

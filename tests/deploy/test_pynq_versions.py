@@ -7,6 +7,7 @@ compiler of the simulated board is the project's.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -14,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from finn_builds import BuildConfig, build
 from tests.deploy.environments import clean_environment, environment, pinned, with_project
+from tests.finn_builds.ingest.graphs import Quantizer, mlp, random_layers
 
 pytest.importorskip("pynq", reason="the package is written and compiled with the project's pynq")
 
@@ -22,7 +25,7 @@ pytestmark = pytest.mark.slow  # an environment is made once
 
 #: Versions of the images in use, the newest of each line.
 VERSIONS = ("3.0.1", "3.1.2", "4.0.0")
-BOARDS = {"made": "zynq_7000", "made_for_kv260": "zynq_ultrascale"}
+BOARDS = ("made", "made_for_kv260")
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -36,13 +39,10 @@ def python(request: pytest.FixtureRequest) -> tuple[str, Path]:
 
 
 def unzipped(made, folder: Path) -> Path:
-    """Unzip a package, with its handoff and with what was compiled for it before."""
+    """Unzip a package, with what was compiled for it before."""
     with zipfile.ZipFile(made.archive) as archive:
         archive.extractall(folder)
     (folder / "virtual_board").symlink_to(made.folder.parent / "virtual_board")
-    bitfile = made.folder / "bitfile"
-    if bitfile.is_dir() and not (folder / "deploy" / "bitfile").exists():
-        (folder / "deploy" / "bitfile").symlink_to(bitfile)
     return folder / "deploy"
 
 
@@ -71,10 +71,12 @@ def test_validate_passes(request, python, board, tmp_path):
 
 
 @pytest.mark.parametrize("board", BOARDS)
-def test_the_driver_classifies_and_measures(request, python, board, tmp_path):
+def test_the_driver_classifies_and_measures(request, python, board, tmp_path, with_handoff):
+    """With a handoff, which this version's own parser reads."""
     _, program = python
     made = request.getfixturevalue(board)
     folder = unzipped(made, tmp_path)
+    shutil.copytree(with_handoff(made).parent, folder / "bitfile")
     np.save(folder / "x.npy", made.features)
     files = ("--inputfile", "x.npy", "--outputfile", "y.npy", "--batchsize", "32")
     done = run(program, folder, "driver.py", "--virtual", *files)
@@ -85,3 +87,32 @@ def test_the_driver_classifies_and_measures(request, python, board, tmp_path):
     assert done.returncode == 0, done.stderr
     metrics = json.loads((folder / "nw_metrics.json").read_text())
     assert metrics["fclk[mhz]"] == pytest.approx(100, rel=2e-5)
+
+
+def test_a_build_for_kv260_says_its_clock_and_its_board_files(python, tmp_path):
+    """A network built as a user does it: its zip, on every version."""
+    version, program = python
+    rng = np.random.default_rng(5)
+    layers = random_layers(rng, [11, 8, 4], Quantizer(3, 0.5), Quantizer(4, 0.5))
+    mlp(layers, Quantizer(4, 0.5)).save(str(tmp_path / "net.onnx"))
+    result = build(
+        BuildConfig(
+            board="KV260_SOM",
+            model=str(tmp_path / "net.onnx"),
+            output_dir=tmp_path / "out",
+            style="sparse",
+            synth="none",
+            verify_frames=300,
+        )
+    )
+    with zipfile.ZipFile(result.out / "deploy.zip") as archive:
+        archive.extractall(tmp_path)
+    description = json.loads((tmp_path / "deploy" / "overlay.json").read_text())
+    clock = description["clock"]
+    assert clock["asked_mhz"] == pytest.approx(1000 / clock["period_ns"])
+    assert clock["actual_mhz"] is None and description["board_files"]["found"] == "unknown"
+    done = run(program, tmp_path / "deploy", "validate.py", "--virtual")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"timing is closed for {clock['asked_mhz']:g} MHz" in done.stdout
+    assert f"board files: {description['board_files']['note']}" in done.stdout
+    assert "PASSED: 300 frames, all as built" in done.stdout

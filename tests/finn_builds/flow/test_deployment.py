@@ -160,6 +160,30 @@ def test_the_zip_holds_the_package_and_runs_under_any_name(results, tmp_path):
     assert validate(package, overlay)["mismatches"] == 0
 
 
+def test_one_zip_has_all_that_vivado_needs(results, tmp_path):
+    """Nothing else is needed where it is unzipped: the script finds every source it names."""
+    for name in ("sparse", "folded"):
+        out = results[name].out
+        with zipfile.ZipFile(out / "vivado.zip") as archive:
+            names = archive.namelist()
+            archive.extractall(tmp_path / name)
+        (folder,) = (tmp_path / name).iterdir()
+        assert len(names) == len(set(names))
+        listed = (folder / "stitched_ip" / "all_verilog_srcs.txt").read_text().split()
+        assert all((folder / "stitched_ip" / source).is_file() for source in listed)
+        data = {path.name for path in (out / "stitched_ip").glob("*.dat")}
+        assert data == {path.name for path in (folder / "stitched_ip").glob("*.dat")}
+        for path in (folder / "vivado").rglob("*"):
+            if path.is_file():
+                built = out / "vivado" / path.relative_to(folder / "vivado")
+                assert path.read_bytes() == built.read_bytes()
+        assert {"build.tcl", "README.md", "sources"} == {
+            p.name for p in (folder / "vivado").iterdir()
+        }
+        # Windows takes paths of 260 characters, and Vivado adds some 100 to those of its project.
+        assert max(map(len, names)) < 120
+
+
 def test_equal_builds_give_equal_packages(results, config):
     """Nothing of the time or the place is in a zip."""
     out = results["sparse"].out
