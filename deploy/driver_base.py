@@ -69,12 +69,10 @@ class FINNExampleOverlay(StreamForms, ConstantWeights, Overlay):
             )
         addresses = self._addresses(bitfile_name)
         super().__init__(bitfile_name, download=False, device=device)
+        built = io_shape_dict.get("bitfile", {})
+        self.most_mhz = built.get("most_mhz")
         if download or download is None:
-            # pynq 4.0.0 finds no frequency for a Zynq-7000 and fails on it; the clock is set below.
-            for clock in self.clock_dict.values():
-                if "frequency" in clock and clock["frequency"] is None:
-                    clock.pop("enable", None)
-            self.download()
+            self._load(fclk_mhz)
         self._io_shape_dict = io_shape_dict
         self.runtime_weight_dir = runtime_weight_dir
         self.platform = platform
@@ -87,8 +85,7 @@ class FINNExampleOverlay(StreamForms, ConstantWeights, Overlay):
         self.odma = self._blocks("output_dma_name", "odma0", addresses)
         control = self.control0 if "control0" in self.ip_dict else None
         self.shell = Shell(self.idma, self.odma, control)
-        built = io_shape_dict.get("bitfile", {})
-        clock_changed = self._set_clock(fclk_mhz, built.get("most_mhz"))
+        clock_changed = self._set_clock(fclk_mhz)
         frame_bytes = (self._frame_bytes(key) for key in ("ishape_packed", "oshape_packed"))
         self.shell.check(*frame_bytes, build_id=built.get("build_id"))
         if clock_changed and control is not None:
@@ -272,24 +269,41 @@ class FINNExampleOverlay(StreamForms, ConstantWeights, Overlay):
                 )
         return [getattr(self, name) for name in names]
 
-    def _set_clock(self, fclk_mhz: float, most_mhz: float | None) -> bool:
-        """Set the board's fastest clock that is not too fast; say whether it was changed."""
-        limit = min((mhz for mhz in (fclk_mhz, most_mhz) if mhz), default=None)
-        self.most_mhz = most_mhz
+    def _load(self, fclk_mhz: float) -> None:
+        """Configure the fabric with its clock set before, so that it never has a faster one.
+
+        pynq would set the clock that the handoff names by dividers, which give another clock if the
+        board's image has set up its PLLs differently; pynq 4.0.0 finds none for a Zynq-7000.
+        """
+        # A copy: pynq keeps its own for the next overlay of this bitfile.
+        self.clock_dict = {index: dict(clock) for index, clock in self.clock_dict.items()}
+        for index, clock in self.clock_dict.items():
+            if (index == 0 and fclk_mhz) or clock.get("frequency", 0) is None:
+                clock.pop("enable", None)
+        if fclk_mhz:
+            self._set_clock(fclk_mhz, keep=False)
+        self.download()
+
+    def _set_clock(self, fclk_mhz: float, *, keep: bool = True) -> bool:
+        """Set the board's fastest clock that is not too fast; say whether it was changed.
+
+        With `keep`, a clock that is right is not touched.
+        """
+        limit = min((mhz for mhz in (fclk_mhz, self.most_mhz) if mhz), default=None)
         changed = False
         # With fclk_mhz 0 the clock stays as it is, unless it is faster than the design.
         if limit is not None and (fclk_mhz or float(Clocks.fclk0_mhz) > limit):
             try:
-                changed = set_fabric_clock(Clocks, limit)
+                changed = set_fabric_clock(Clocks, limit, keep=keep)
             except ValueError as error:
                 raise DriverError(
                     f"the board can't make {limit:g} MHz: its slowest clock is {error} MHz"
                 ) from error
         self.fclk_mhz = float(Clocks.fclk0_mhz)
-        if most_mhz and fclk_mhz > most_mhz:
+        if keep and self.most_mhz and fclk_mhz > self.most_mhz:
             warnings.warn(
                 f"the clock is {self.fclk_mhz:g} MHz and not {fclk_mhz:g}: the timing of this "
-                f"bitfile is closed for {most_mhz:g} MHz",
+                f"bitfile is closed for {self.most_mhz:g} MHz",
                 stacklevel=3,
             )
         return changed

@@ -17,15 +17,17 @@ CLOSE_ENOUGH = 2e-3
 MOST_DIVISOR = 63  # both dividers have six bits (UG585, FPGA0_CLK_CTRL; UG1087, PL0_REF_CTRL)
 
 
-def set_fabric_clock(clocks: object, limit_mhz: float) -> bool:
-    """Set the fastest clock that is not above `limit_mhz`; say whether the clock was changed.
+def set_fabric_clock(clocks: object, limit_mhz: float, *, keep: bool = True) -> bool:
+    """Set the fastest clock that is not above `limit_mhz`; say whether it was set.
+
+    With `keep`, a clock that is right is not touched. It may be off, which pynq does not tell.
 
     The fabric never gets a faster one on the way: pynq itself takes the nearest clock, which may be
     faster, so the dividers are chosen here. Raises `ValueError` with the slowest clock in MHz if
     that is still too fast.
     """
     running = float(clocks.fclk0_mhz)
-    if limit_mhz * (1 - CLOSE_ENOUGH) <= running <= limit_mhz * (1 + SAME_CLOCK):
+    if keep and limit_mhz * (1 - CLOSE_ENOUGH) <= running <= limit_mhz * (1 + SAME_CLOCK):
         return False
     clocks.set_pl_clk(0, MOST_DIVISOR, MOST_DIVISOR)
     slowest = float(clocks.fclk0_mhz)

@@ -226,10 +226,12 @@ def _readme(description: dict[str, Any]) -> str:
 # {description["name"]} for {board}
 
 An accelerator, its driver and test vectors. The driver needs only Python 3.10, numpy and pynq,
-which are part of a PYNQ image. The clock is set to {clock:g} MHz.
+which are part of a PYNQ image. The clock is {clock:g} MHz, or the fastest below it that the board
+can make and the bitfile takes; `validate.py` and `driver.py` say which one runs.
 {cycles}
 ## On the board
-Copy the zip to the board and unpack it, then, as root in PYNQ's Python environment:
+Copy the zip to the board and unpack it, then, as root in PYNQ's Python environment
+(`sudo -i`, `source /etc/profile.d/pynq_venv.sh`):
 
     python validate.py
     python driver.py --exec_mode throughput_test --batchsize 1000
@@ -237,9 +239,12 @@ Copy the zip to the board and unpack it, then, as root in PYNQ's Python environm
 
 `python driver.py --help` lists all options; `notebooks/board.ipynb` does the same in Jupyter.
 
-The bitfile is `{bitfile}/finn-accel.bit` with `finn-accel.hwh` beside it. If they are not here, the
-package was built without Vivado: run the build folder's `vivado/build.tcl` in Vivado as its README
-describes, and copy the two files to `{bitfile}/`.
+The bitfile is `{bitfile}/finn-accel.bit` with `finn-accel.hwh` and `finn-accel.json` beside it. If
+they are not here, the package was built without Vivado: unzip the build's `vivado.zip` on a PC with
+Vivado, run its `vivado/build.tcl` as the README there describes, and copy the three files of
+`vivado/result/` to `{bitfile}/`.
+
+`settings.json` is for FINN+'s driver (`finn-plus-driver`), which runs on the bitfile, too.
 
 ## Without a board
 On a machine with the project's Python environment, `--virtual` simulates the board and the

@@ -52,6 +52,9 @@ def test_the_fastest_clock_that_is_not_too_fast(source, before):
         assert all(mhz <= max(limit * 1.0002, began) for mhz in clocks.every), "never a faster one"
         assert changed == bool(clocks.every)
         assert not set_fabric_clock(clocks, clocks.fclk0_mhz), "and it stays as it is"
+        running, clocks.every = clocks.fclk0_mhz, []
+        assert set_fabric_clock(clocks, running, keep=False)
+        assert clocks.fclk0_mhz == running == max(clocks.every)
 
 
 def test_a_clock_below_the_slowest_is_refused():
@@ -66,10 +69,10 @@ def board(made):
     board.close()
 
 
-def opened(made, board, fclk_mhz=100.0, **bitfile) -> FINNExampleOverlay:
+def opened(made, board, fclk_mhz=100.0, download=True, **bitfile) -> FINNExampleOverlay:
     shapes = {**made.description["io_shape_dict"], "bitfile": bitfile}
     return FINNExampleOverlay(
-        str(made.folder / "overlay.json"), "zynq-iodma", shapes, 16, fclk_mhz, board
+        str(made.folder / "overlay.json"), "zynq-iodma", shapes, 16, fclk_mhz, board, download
     )
 
 
@@ -96,16 +99,30 @@ def test_the_design_is_reset_after_a_change_and_only_then(made, board, monkeypat
     monkeypatch.setattr(
         FINNExampleOverlay, "soft_reset", lambda self: (resets.append(1), true(self))
     )
-    opened(made, board, 100.0, most_mhz=100.0)
-    assert resets == []
+    opened(made, board, 50.0, most_mhz=100.0)
+    assert resets == [], "a fabric that was just configured is in its first state"
     # A run that waits for frames is over after the change.
     board.simulator.write(1, 0x1C, 3)
     board.simulator.write(1, 0x00, 1)
     assert board.simulator.read(1, 0x00) == 1
-    monkeypatch.setattr(board, "download", lambda *_: None)  # which resets everything, too
-    overlay = opened(made, board, 50.0, most_mhz=100.0)
+    overlay = opened(made, board, 25.0, most_mhz=100.0, download=False)
     assert resets == [1]
     assert overlay.odma0.read(0x00) == 4
+    assert (overlay.execute(made.integers) == made.outputs).all()
+    opened(made, board, 25.0, most_mhz=100.0, download=False)
+    assert resets == [1], "the clock was right"
+
+
+def test_the_fabric_is_configured_with_its_clock_set(made, board, with_handoff, monkeypatch):
+    """The handoff's dividers give 100 MHz; the clock is right before, and pynq's list is whole."""
+    bit = str(with_handoff(made))
+    seen = []
+    true = board.download
+    monkeypatch.setattr(board, "download", lambda *a: (seen.append(board.fclk_mhz), true(*a)))
+    shapes = {**made.description["io_shape_dict"], "bitfile": {"most_mhz": 50.0}}
+    overlay = FINNExampleOverlay(bit, "zynq-iodma", shapes, 16, 50.0, board)
+    assert seen == [50.0] and overlay.fclk_mhz == 50.0
+    assert overlay.parser.clock_dict[0]["enable"] == 1
     assert (overlay.execute(made.integers) == made.outputs).all()
 
 
