@@ -40,7 +40,7 @@ class FINNExampleOverlay(StreamForms, ConstantWeights, Overlay):
     The ``.hwh`` lies beside the bitfile. `io_shape_dict` is FINN's description of the two streams:
     ``idt``, ``odt``, ``ishape_normal``, ``ishape_folded``, ``ishape_packed`` and so on, one entry
     per stream. Its entry ``bitfile`` is this project's: ``build_id``, which the bitfile must have,
-    and ``most_mhz``, the clock that its timing is closed for. `fclk_mhz` 0 leaves the clock as it
+    and ``most_mhz``, the fastest clock that it is made for. `fclk_mhz` 0 leaves the clock as it
     is; the clock is never set above ``most_mhz``. `host_model` is the host's part of the network,
     for :meth:`run` and :meth:`classify`; `top1` says that the accelerator gives only the class of a
     frame; a run may take `timeout_s` seconds.
@@ -302,8 +302,8 @@ class FINNExampleOverlay(StreamForms, ConstantWeights, Overlay):
         self.fclk_mhz = float(Clocks.fclk0_mhz)
         if keep and self.most_mhz and fclk_mhz > self.most_mhz:
             warnings.warn(
-                f"the clock is {self.fclk_mhz:g} MHz and not {fclk_mhz:g}: the timing of this "
-                f"bitfile is closed for {self.most_mhz:g} MHz",
+                f"the clock is {self.fclk_mhz:g} MHz and not {fclk_mhz:g}: this bitfile is made "
+                f"for at most {self.most_mhz:g} MHz",
                 stacklevel=3,
             )
         return changed
@@ -317,5 +317,5 @@ class FINNExampleOverlay(StreamForms, ConstantWeights, Overlay):
         """Return which clock runs and which is the fastest that the bitfile takes."""
         limit = "the fastest that this bitfile takes is not known"
         if self.most_mhz:
-            limit = f"timing is closed for {self.most_mhz:g} MHz, {1000 / self.most_mhz:.4g} ns"
+            limit = f"made for at most {self.most_mhz:g} MHz, {1000 / self.most_mhz:.4g} ns"
         return f"clock {self.fclk_mhz:g} MHz ({limit})"

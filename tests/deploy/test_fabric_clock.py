@@ -80,10 +80,10 @@ pytestmark = pytest.mark.slow  # one small compilation
 
 
 def test_more_than_the_bitfile_takes_is_not_set(made, board):
-    with pytest.warns(UserWarning, match="is 50 MHz and not 125: .* closed for 50 MHz"):
+    with pytest.warns(UserWarning, match="is 50 MHz and not 125: .* made for at most 50 MHz"):
         overlay = opened(made, board, 125.0, most_mhz=50.0)
     assert overlay.fclk_mhz == overlay.fclk_mhz_actual == board.fclk_mhz == 50.0
-    assert overlay.clock_text() == "clock 50 MHz (timing is closed for 50 MHz, 20 ns)"
+    assert overlay.clock_text() == "clock 50 MHz (made for at most 50 MHz, 20 ns)"
     assert (overlay.execute(made.integers) == made.outputs).all()
 
 
@@ -160,7 +160,7 @@ def test_what_vivado_wrote_beside_the_bitfile_counts(package, capsys):
     assert Package(package).io_shape_dict()["bitfile"]["most_mhz"] == pytest.approx(1000 / 13)
     assert validate.main(["--virtual", "--package", str(package)]) == 0
     out = capsys.readouterr().out
-    assert "clock 76.9231 MHz (timing is closed for 76.9231 MHz, 13 ns)" in out
+    assert "clock 76.9231 MHz (made for at most 76.9231 MHz, 13 ns)" in out
     assert "board files: the newest installed" in out
     assert '"vivado": "2024.1"' in out
 
