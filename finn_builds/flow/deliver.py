@@ -11,8 +11,9 @@ from finn_builds.shell.spec import ShellSpec
 from finn_builds.stitch.sources import Stitched
 from finn_builds.verify.simulated import Simulated
 from finn_builds.verify.streamlined import Streamlined
-from finn_builds.vivado.bitfile import BIT, BITFILE_DIR, Placed, make_bitfile
+from finn_builds.vivado.bitfile import BITFILE_DIR, Placed, make_bitfile
 from finn_builds.vivado.project import write_project
+from finn_builds.vivado.script import BIT
 
 #: The driver alone, as FINN lays it out, and the folder that goes to the board.
 DRIVER_DIR = "driver"
@@ -72,12 +73,11 @@ def step_deployment_package(
     """
     vectors = streamlined.vectors
     features, labels = vectors.features, vectors.labels
-    bitfile = None
-    if placed is not None and placed.timing_met:
-        bitfile = cfg.out / BITFILE_DIR / BIT
+    usable = placed if placed is not None and placed.timing_met else None
+    bitfile = None if usable is None else cfg.out / BITFILE_DIR / BIT
     write_package(
         cfg.out / DEPLOY_DIR,
-        _description(split, stitched, simulated, cfg),
+        _description(split, stitched, simulated, cfg, usable),
         vectors.x[:_MOST_VECTORS],
         vectors.y[:_MOST_VECTORS],
         rtl=cfg.out / "stitched_ip",
@@ -88,7 +88,11 @@ def step_deployment_package(
 
 
 def _description(
-    split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
+    split: HostSplit,
+    stitched: Stitched,
+    simulated: Simulated,
+    cfg: BuildConfig,
+    placed: Placed | None = None,
 ) -> dict[str, Any]:
     measured = simulated.performance
     return overlay_description(
@@ -101,4 +105,5 @@ def _description(
             "latency_cycles": measured.latency_cycles,
             "interval_cycles": measured.interval_cycles,
         },
+        made=None if placed is None else placed.facts,
     )

@@ -22,6 +22,7 @@ from finn_builds.synth.report import Synthesised
 from finn_builds.verify.simulated import Simulated
 from finn_builds.verify.streamlined import Answers, Streamlined
 from finn_builds.vivado.bitfile import Placed
+from finn_builds.vivado.reports import WORST_SLACKS
 
 
 def step_summary(
@@ -98,14 +99,23 @@ def _placed(found: Placed | None) -> dict[str, Any]:
     """Return what came of the bitfile, if one was asked for."""
     if found is None:
         return {"bitfile": None}
-    slack = found.report["timing"]["WNS"]
-    said = f"bitfile/finn-accel.bit, slack {slack} ns (Vivado {found.report['tool']['version']})"
+    timing, clock = found.report["timing"], found.report["clock"]
+    said = (
+        f"bitfile/finn-accel.bit, {clock['actual_mhz']:g} MHz, slack {timing['WNS']} ns "
+        f"(Vivado {found.report['tool']['version']})"
+    )
     if not found.timing_met:
+        worst = min(timing[key] for key in WORST_SLACKS if timing[key] is not None)
         said = (
-            f"misses its timing (slack {slack} ns) and is not in the package: build again with a "
-            "longer --clock-ns"
+            f"misses its timing (slack {worst} ns) and is not in the package: build again with a "
+            "longer --clock-ns; report/vivado/worst_paths.rpt says where it is lost"
         )
-    return {"bitfile": said, "timing_met": found.timing_met}
+    return {
+        "bitfile": said,
+        "timing_met": found.timing_met,
+        "clock": clock,
+        "board_files": found.report["board_files"],
+    }
 
 
 def step_report(

@@ -80,6 +80,7 @@ STEPS: tuple[Step, ...] = (
             "bitfile",
             "report/post_synth_resources.json",
             "report/post_route_timing.rpt",
+            "report/vivado",
             "report/vivado.log",
         ),
     ),
