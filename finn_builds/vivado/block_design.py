@@ -80,7 +80,7 @@ if {$board_part ne ""} {
     set_property CONFIG.PSU__PSS_REF_CLK__FREQMHZ @crystal@ $ps
 }
 set_property CONFIG.PSU__OVERRIDE__BASIC_CLOCK 0 $ps
-@high@set_property -dict [list \\
+set_property -dict [list \\
     CONFIG.PSU__USE__M_AXI_GP0 1 \\
     CONFIG.PSU__USE__M_AXI_GP1 0 \\
     CONFIG.PSU__USE__M_AXI_GP2 0 \\
@@ -204,11 +204,10 @@ def block_design_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
     """
     of = processor(board)
     configure = fill(
-        of.configure,
-        crystal=number(board.pll.crystal_mhz),
-        width=8 * spec.word_bytes,
-        high=_HIGH if needs_high_addresses(board) else "",
+        of.configure, crystal=number(board.pll.crystal_mhz), width=8 * spec.word_bytes
     )
+    if needs_high_addresses(board):
+        configure += _HIGH
     return fill(
         _DESIGN,
         ip=of.ip,
