@@ -50,8 +50,8 @@ def step_synthesize_bitfile(cfg: BuildConfig) -> Placed | None:
 
     Raises
     ------
-    ToolFailed
-        Vivado stopped with an error; the message has the end of its log.
+    UserError
+        Vivado made no bitfile; the message has the reason.
     """
     if not cfg.bitfile:
         return None

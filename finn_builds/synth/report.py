@@ -80,6 +80,9 @@ class Figures:
         Of a design that was not: the counts of the blocks that were, summed up.
     estimate : dict or None
         What was estimated before.
+    yosys : dict or None
+        Beside the counts of another tool: those of Yosys for the same sources. What the netlist
+        check has simulated is Yosys' netlist, so this is how far the other's is from it.
     """
 
     counts: dict[str, int | float] = field(default_factory=dict)
@@ -90,6 +93,7 @@ class Figures:
     why: str | None = None
     others: dict[str, int] | None = None
     estimate: dict[str, int] | None = None
+    yosys: dict[str, int | float] | None = None
 
 
 @dataclass(frozen=True)

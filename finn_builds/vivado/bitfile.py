@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from finn_builds import tools
+from finn_builds.errors import UserError
 from finn_builds.files import read_json, write_json
 from finn_builds.vivado import reports
 from finn_builds.vivado.script import (
@@ -19,6 +21,7 @@ from finn_builds.vivado.script import (
     LATE_BIT,
     REPORTS,
     RESULT,
+    STOPPED,
     TIMING,
     UTILISATION,
 )
@@ -75,17 +78,22 @@ def make_bitfile(out: Path, project: Path, scratch: Path) -> Placed:
 
     Raises
     ------
+    UserError
+        The script stopped and said why: a run failed, the clock or the device is not to be had.
     ToolFailed
-        Vivado stopped with an error; the message has the end of its log.
+        Vivado ended otherwise; the message has the end of its log.
     """
     shutil.copytree(project, scratch / project.name)
     shutil.copytree(out / "stitched_ip", scratch / "stitched_ip")
     work = scratch / project.name
-    done = tools.run(
-        ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log", "-source", BUILD_SCRIPT],
-        cwd=work,
-        log=out / LOG,
-    )
+    command = ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log"]
+    try:
+        done = tools.run([*command, "-source", BUILD_SCRIPT], cwd=work, log=out / LOG)
+    except tools.ToolFailed as error:
+        why = re.search(rf"^{STOPPED}(.*)$", error.output, re.MULTILINE)
+        if why is None:
+            raise
+        raise UserError(f"Vivado made no bitfile: {why[1]}; all it said is in {LOG}") from error
     return collect(work / RESULT, out, done.stdout)
 
 

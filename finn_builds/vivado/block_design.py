@@ -124,7 +124,7 @@ set ps [create_bd_cell -type ip -vlnv [newest xilinx.com:ip:@ip@] zynq_ps]
 set actual_mhz [get_property CONFIG.@actual@ $ps]
 puts "clock: $asked_mhz MHz asked for, the processor makes $actual_mhz MHz"
 if {$actual_mhz > $asked_mhz + 2e-6} {
-    error "the processor makes $actual_mhz MHz where $asked_mhz MHz was asked for, a clock that is\\
+    stop "the processor makes $actual_mhz MHz where $asked_mhz MHz was asked for, a clock that is\\
         too fast: build again with --clock-ns @slower@"
 }
 
@@ -203,9 +203,7 @@ def block_design_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
     It expects the variables ``board_part`` and ``asked_mhz`` and the procedure ``newest``.
     """
     of = processor(board)
-    configure = fill(
-        of.configure, crystal=number(board.pll.crystal_mhz), width=8 * spec.word_bytes
-    )
+    configure = fill(of.configure, crystal=number(board.pll.crystal_mhz), width=8 * spec.word_bytes)
     if needs_high_addresses(board):
         configure += _HIGH
     return fill(

@@ -16,7 +16,17 @@ from finn_builds.sparse.cells import AS_CELLS
 from finn_builds.vivado.block_design import block_design_tcl, needs_high_addresses, processor
 from finn_builds.vivado.tcl import fill, number
 
-__all__ = ["BIT", "BUILD_SCRIPT", "FACTS", "HWH", "LATE_BIT", "REPORTS", "RESULT", "build_tcl"]
+__all__ = [
+    "BIT",
+    "BUILD_SCRIPT",
+    "FACTS",
+    "HWH",
+    "LATE_BIT",
+    "REPORTS",
+    "RESULT",
+    "STOPPED",
+    "build_tcl",
+]
 
 BUILD_SCRIPT = "build.tcl"
 
@@ -26,6 +36,9 @@ RESULT = "result"
 #: Bitfile, one that misses its timing, handoff, and what the driver has to know of them.
 BIT, LATE_BIT = "finn-accel.bit", "finn-accel-timing-missed.bit"
 HWH, FACTS = "finn-accel.hwh", "finn-accel.json"
+
+#: Begins the line with the reason for which the script stops.
+STOPPED = "STOPPED: "
 
 #: Reports in the folder.
 UTILISATION, TIMING = "utilization.rpt", "timing.rpt"
@@ -54,11 +67,17 @@ set asked_mhz @asked@
 set as_cells 0
 set jobs 4
 
+# Stops with a message that whoever started Vivado can find in its output.
+proc stop {message} {
+    puts "@stopped@$message"
+    error $message
+}
+
 # The newest version of a catalogue entry that this Vivado has.
 proc newest {name} {
     set found [get_ipdefs "$name:*"]
     if {[llength $found] == 0} {
-        error "this Vivado has no $name in its IP catalogue: install the Zynq device families"
+        stop "this Vivado has no $name in its IP catalogue: install the Zynq device families"
     }
     return [lindex [lsort -dictionary $found] end]
 }
@@ -104,17 +123,19 @@ proc finish {name} {
         }
     }
     set log [file join [get_property DIRECTORY $run] runme.log]
+    set why "its log has no error"
     if {[file exists $log]} {
-        foreach line [lrange [regexp -all -inline -line {^ERROR:.*$} [read_file $log]] 0 19] {
-            puts $line
+        set errors [regexp -all -inline -line {^ERROR:.*$} [read_file $log]]
+        puts [join [lrange $errors 0 19] "\\n"]
+        if {[llength $errors]} {
+            set why [lindex $errors 0]
         }
     }
-    error "no bitfile: the run $run ended with '[get_property STATUS $run]'; see the errors above,\\
-        or $log"
+    stop "the run $run ended with '[get_property STATUS $run]': $why ($log)"
 }
 
 if {[llength [get_parts -quiet $part]] == 0} {
-    error "this Vivado does not know the part $part: install its device family, or an edition that\\
+    stop "this Vivado does not know the part $part: install its device family, or an edition that\\
         has it"
 }
 
@@ -187,12 +208,12 @@ report_methodology -file [file join $result methodology.rpt]
 # The clock that the design was really constrained to.
 set clock [get_clocks -quiet @constrained@]
 if {[llength $clock] == 0} {
-    error "the routed design has no clock @constrained@: nothing was constrained"
+    stop "the routed design has no clock @constrained@: nothing was constrained"
 }
 set period_ns [get_property PERIOD $clock]
 puts "clock: the routed design is constrained to $period_ns ns"
 if {$period_ns > 1000.0 / $actual_mhz + 0.001} {
-    error "the routed design is constrained to $period_ns ns, a slower clock than the $actual_mhz\\
+    stop "the routed design is constrained to $period_ns ns, a slower clock than the $actual_mhz\\
         MHz that the processor makes"
 }
 
@@ -238,6 +259,7 @@ def build_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
         board_files=board.board_part or "",
         asked=number(1000 / clock_ns),
         macro=AS_CELLS,
+        stopped=STOPPED,
         crystal=number(board.pll.crystal_mhz),
     )
     runs = fill(

@@ -19,6 +19,8 @@ from deploy.measure import throughput_test
 from deploy.package import Package
 from deploy.validate import validate
 from finn_builds import BuildConfig, build
+from finn_builds.config.boards import load_board
+from finn_builds.files import read_json
 from finn_builds.flow import choose_style
 from finn_builds.flow.deliver import step_deployment_package
 from finn_builds.ingest import HostSplit
@@ -213,8 +215,18 @@ def test_bitfile_goes_into_the_package_if_it_keeps_its_timing(
         )
     )
     assert set(result.ran) >= {"synthesize_bitfile", "deployment_package", "summary"}
-    names = ["finn-accel.bit", "finn-accel.hwh"]
+    bit = "finn-accel-timing-missed.bit" if late else "finn-accel.bit"
+    names = sorted([bit, "finn-accel.hwh", "finn-accel.json"])
     assert sorted(path.name for path in (result.out / "bitfile").iterdir()) == names
-    assert (result.out / "deploy" / "bitfile" / "finn-accel.bit").is_file() != late
+    in_package = [result.out / "deploy" / "bitfile" / name for name in names]
+    assert [path.is_file() for path in in_package] == [not late] * 3
     assert result.summary["timing_met"] != late
     assert ("misses its timing" in result.summary["bitfile"]) == late
+    # The package says what it was made for; without a bitfile, what was asked for.
+    overlay = read_json(result.out / "deploy" / "overlay.json")
+    made = {"asked_mhz": 100.0, "actual_mhz": 100.0, "period_ns": 10.0}
+    assert overlay["clock"] == (made | ({"actual_mhz": None} if late else {}))
+    assert overlay["fclk_mhz"] == 100.0
+    assert overlay["vivado"] == (None if late else "2023.2")
+    found = "unknown" if late else f"{load_board(config.board).board_part}:part0:1.0"
+    assert overlay["board_files"]["found"] == found

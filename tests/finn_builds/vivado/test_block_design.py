@@ -182,8 +182,9 @@ def test_a_failed_run_says_so_and_leaves_no_bitfile(record, tmp_path, option, ru
     project = write_build(tmp_path / "build", "Pynq-Z1")
     done = record(project, option)
     assert done.returncode == 1
-    assert f"no bitfile: the run {run} ended with '{status}'" in done.output
-    assert f"this is why {run} failed" in done.output, "the errors of its log"
+    error = f"ERROR: [Recorder 1-1] this is why {run} failed"
+    assert f"STOPPED: the run {run} ended with '{status}': {error} (" in done.output
+    assert "ERROR: [Common 17-39] failed due to earlier errors." in done.output
     assert [path.name for path in (project / "result").iterdir()] == ["address_map.txt"]
 
 
