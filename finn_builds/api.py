@@ -62,7 +62,7 @@ class BuildResult:
 
         split: HostSplit = result_of(self.out, HostSplit)
         tidied: Tidied = result_of(self.out, Tidied)
-        return Reference(tidied.model, input_quant=split.input_quant)
+        return Reference(tidied.model, split)
 
     @property
     def network(self) -> IntegerNetwork:
@@ -164,6 +164,6 @@ def build_row(model: Path, board: str, synth: str, frames: int) -> dict[str, Any
 
 
 def _network(model: Path) -> IntegerNetwork:
-    from finn_builds.ingest import load_model, network_of, split_host, tidy
+    from finn_builds.ingest import load_model, split_host, tidy
 
-    return network_of(split_host(tidy(load_model(model))))
+    return split_host(tidy(load_model(model))).network

@@ -21,7 +21,7 @@ from tests.finn_builds.ingest.graphs import (
 
 def refused(model, match):
     with pytest.raises(UserError, match=match) as error:
-        tidy(model)
+        split_host(tidy(model))
     assert "\n" not in str(error.value)
 
 

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from qonnx.core.datatype import DataType
 
 from finn_builds.errors import UserError
-from finn_builds.ingest import Reference, Tidied, model_info, tidy
+from finn_builds.ingest import Reference, Tidied, model_info, split_host, tidy
 from tests.finn_builds.ingest.chains import Q4, QUANT, RNG, U3, assert_same, chain, frames, run_all
 from tests.finn_builds.ingest.graphs import (
     GENERAL,
@@ -161,7 +161,7 @@ def test_weights_changed_otherwise_behind_their_quantizer():
     weights = graph.quantized_constant(np.ones((3, 2)), Q4)
     graph.add("MatMul", graph.side("Mul", [weights, graph.constant(0.3)]))
     with pytest.raises(UserError, match=r"'n_MatMul_3'.*changed after its quantizer"):
-        tidy(graph.model((1, 2)))
+        split_host(tidy(graph.model((1, 2))))
 
 
 def test_weights_annotated_as_integers_need_no_quantizer():
