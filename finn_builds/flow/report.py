@@ -22,7 +22,6 @@ from finn_builds.synth.report import Synthesised
 from finn_builds.verify.simulated import Simulated
 from finn_builds.verify.streamlined import Answers, Streamlined
 from finn_builds.vivado.bitfile import Placed
-from finn_builds.vivado.reports import WORST_SLACKS
 
 
 def step_summary(
@@ -99,21 +98,10 @@ def _placed(found: Placed | None) -> dict[str, Any]:
     """Return what came of the bitfile, if one was asked for."""
     if found is None:
         return {"bitfile": None}
-    timing, clock = found.report["timing"], found.report["clock"]
-    said = (
-        f"bitfile/finn-accel.bit, {clock['actual_mhz']:g} MHz, slack {timing['WNS']} ns "
-        f"(Vivado {found.report['tool']['version']})"
-    )
-    if not found.timing_met:
-        worst = min(timing[key] for key in WORST_SLACKS if timing[key] is not None)
-        said = (
-            f"misses its timing (slack {worst} ns) and is not in the package: build again with a "
-            "longer --clock-ns; report/vivado/worst_paths.rpt says where it is lost"
-        )
     return {
-        "bitfile": said,
+        "bitfile": found.words["bitfile"],
         "timing_met": found.timing_met,
-        "clock": clock,
+        "clock": found.report["clock"],
         "board_files": found.report["board_files"],
     }
 
@@ -126,6 +114,7 @@ def step_report(
     hardware: Hardware,
     simulated: Simulated,
     synthesised: Synthesised | None,
+    placed: Placed | None,
     cfg: BuildConfig,
 ) -> None:
     """Write the page of the build and its figures."""
@@ -149,6 +138,7 @@ def step_report(
         passages=passages_of(hardware, performance.one_frame),
         streams=streams_of(performance.links),
         classes=_classes(split.host, streamlined.answers),
+        bitfile={} if placed is None else placed.words,
         origin=Origin(
             command=origin.command_line(cfg),
             seeds={"verification and data": cfg.verify_seed},

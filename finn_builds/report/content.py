@@ -108,6 +108,8 @@ class BuildReport:
     streams: tuple[Stream, ...]
     classes: Classes | None
     origin: Origin
+    bitfile: dict[str, str] = field(default_factory=dict)
+    """What Vivado made, in words; empty where it was not asked to."""
     steps: Annotated[tuple[tuple[str, float], ...], Field(exclude=True)] = ()
     """Name and time of each, in s."""
 

@@ -87,11 +87,6 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         latency += _text(" at a clock of {:g} ns", get("clock_ns"))
     synthesised = _resources(get("synthesised"), get("device"))
     path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
-    made = get("clock") or {}
-    clock = _text("{:g} MHz", made.get("actual_mhz"))
-    if clock:
-        clock += _text(" for {:g} MHz asked for", made.get("asked_mhz"))
-        clock += _text(", constrained to {:g} ns", made.get("period_ns"))
     return [
         ("accuracy", accuracy),
         # The whole of it is on the page; what matters here stands before the first semicolon.
@@ -105,7 +100,6 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("longest path", path),
         ("estimated", _resources(get("resources"), get("device"))),
         ("bitfile", _text("{}", get("bitfile"))),
-        ("made clock", clock),
         ("board files", _text("{}", (get("board_files") or {}).get("note"))),
         ("folder", _text("{}", get("out_dir"))),
         ("files", ", ".join(get("files") or ())),

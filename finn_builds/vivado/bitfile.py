@@ -61,6 +61,25 @@ class Placed:
             "vivado": self.report["tool"]["version"],
         }
 
+    @property
+    def words(self) -> dict[str, str]:
+        """What a reader has to know: the bitfile with its clock and slack, and the board files."""
+        timing, clock = self.report["timing"], self.report["clock"]
+        if self.timing_met:
+            said = (
+                f"{BITFILE_DIR}/{BIT} at {clock['actual_mhz']:.3f} MHz "
+                f"({clock['asked_mhz']:.3f} MHz asked for, constrained to {clock['period_ns']} ns)"
+                f", slack {timing['WNS']} ns (Vivado {self.report['tool']['version']})"
+            )
+        else:
+            slacks = (timing[key] for key in reports.WORST_SLACKS)
+            worst = min((slack for slack in slacks if slack is not None), default="none")
+            said = (
+                f"misses its timing (slack {worst} ns) and is not in the package: build again with "
+                f"a longer --clock-ns; {REPORT_DIR}/worst_paths.rpt says where it is lost"
+            )
+        return {"bitfile": said, "board files": self.report["board_files"]["note"]}
+
     def save(self, out: Path, step: str) -> None:
         """Write ``report/post_synth_resources.json``."""
         write_json(out / RESOURCES, self.report)

@@ -25,6 +25,7 @@ from finn_builds.flow import choose_style
 from finn_builds.flow.deliver import step_deployment_package
 from finn_builds.ingest import HostSplit
 from finn_builds.run.runner import result_of
+from finn_builds.run.terminal import summary_table
 from finn_builds.stitch.sources import Stitched
 from finn_builds.style.styles import Styles
 from finn_builds.verify.simulated import Simulated
@@ -222,6 +223,11 @@ def test_bitfile_goes_into_the_package_if_it_keeps_its_timing(
     assert [path.is_file() for path in in_package] == [not late] * 3
     assert result.summary["timing_met"] != late
     assert ("misses its timing" in result.summary["bitfile"]) == late
+    assert ("at 100.000 MHz (100.000 MHz asked for" in result.summary["bitfile"]) != late
+    note = result.summary["board_files"]["note"]
+    assert note.startswith("The processor has the presets of the board files ")
+    assert note in summary_table(result.summary)
+    assert note in (result.out / "report.html").read_text()
     # The package says what it was made for; without a bitfile, what was asked for.
     overlay = read_json(result.out / "deploy" / "overlay.json")
     made = {"asked_mhz": 100.0, "actual_mhz": 100.0, "period_ns": 10.0}

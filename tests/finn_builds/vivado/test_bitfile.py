@@ -74,6 +74,9 @@ def test_every_board_s_clock_and_board_files_are_told(fake_vivado, tmp_path, boa
     made = spec.pll.fastest_mhz(1000 / spec.clock_ns)
     assert facts["clock"]["actual_mhz"] == pytest.approx(made, abs=1e-6)
     assert facts["board_files"]["found"].startswith(f"{spec.board_part}:part0:")
+    words = placed.words
+    assert words["board files"] == facts["board_files"]["note"]
+    assert words["bitfile"].startswith(f"bitfile/finn-accel.bit at {made:.3f} MHz (")
     written = json.loads((folder / "bitfile" / "finn-accel.json").read_text())
     assert {key: written[key] for key in facts} == facts
 
@@ -101,6 +104,7 @@ def test_missed_timing_is_recorded(fake_vivado, folder, tmp_path, option, slack)
         "finn-accel.hwh",
         "finn-accel.json",
     ]
+    assert f"misses its timing (slack {timing[slack]} ns)" in placed.words["bitfile"]
     assert "TIMING MISSED" in (folder / "report" / "vivado.log").read_text()
 
 
