@@ -228,7 +228,7 @@ Copy the zip to the board and unpack it, then, as root in PYNQ's Python environm
 
 The bitfile is `{bitfile}/finn-accel.bit` with `finn-accel.hwh` beside it. If they are not here, the
 package was built without Vivado: run the build folder's `vivado/build.tcl` in Vivado as its README
-describes, and copy the two files to `{bitfile}/`.
+describes, and copy the three files to `{bitfile}/`.
 
 ## Without a board
 On a machine with the project's Python environment, `--virtual` simulates the board and the

@@ -24,7 +24,7 @@ _FREE = (
 #: 910 LUTs and 904 registers on Zynq-7000 in Vivado 2023.1 (analogdevicesinc/hdl, pull request
 #: 1054); the one to the memory has two masters. The one to the registers has AXI4-Lite slaves alone
 #: and so its low-area form (PG247), of which no figure was found.
-INTERCONNECT = "1,500 to 2,500 LUTs and as many registers"
+INTERCONNECT = "1,500 to 2,500 LUTs"
 
 
 def how_to_run(folder: str) -> str:

@@ -236,3 +236,29 @@ def test_bitfile_goes_into_the_package_if_it_keeps_its_timing(
     assert overlay["vivado"] == (None if late else "2023.2")
     found = "unknown" if late else f"{load_board(config.board).board_part}:part0:1.0"
     assert overlay["board_files"]["found"] == found
+
+
+def test_a_package_for_the_kv260_states_its_clock_and_its_board_files(
+    config,
+    fake_vivado,  # noqa: F811
+    tmp_path,
+):
+    """Made with the board's default clock, 5.333 ns, and checked on the simulated board."""
+    out = tmp_path / "kv260"
+    result = build(replace(config, board="KV260_SOM", output_dir=out, style="sparse", bitfile=True))
+    assert result.summary["timing_met"]
+    with zipfile.ZipFile(out / "deploy.zip") as archive:
+        archive.extractall(tmp_path)
+        names = archive.namelist()
+    assert {f"deploy/bitfile/finn-accel.{kind}" for kind in ("bit", "hwh", "json")} <= set(names)
+    package = Package(tmp_path / "deploy")
+    assert package.check_files() == len(names) - 1
+    clock = package.description["clock"]
+    assert clock["asked_mhz"] == pytest.approx(1000 / 5.333, abs=1e-6)
+    assert (clock["actual_mhz"], clock["period_ns"]) == (187.498125, 5.333)
+    assert package.description["board_files"]["found"] == "xilinx.com:kv260_som:part0:1.4"
+    facts = read_json(tmp_path / "deploy" / "bitfile" / "finn-accel.json")
+    assert facts["clock"] == clock
+    overlay = package.open(virtual=True, batch_size=60)
+    assert validate(package, overlay)["mismatches"] == 0
+    assert overlay.fclk_mhz == pytest.approx(187.498, abs=1e-3)
