@@ -86,24 +86,6 @@ def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResu
     return BuildResult(result.out, finished_out, summary, result.ran, result.reused, result.seconds)
 
 
-@dataclass(frozen=True)
-class LogicEstimate:
-    """Estimated cost of a network of sparse layers."""
-
-    luts: int
-    flip_flops: int
-    latency: int  # clocks from a frame to its result
-
-
-def logic_estimate(model: Path, family: str = "xc7", clock_ns: float = 10.0) -> LogicEstimate:
-    """Return what a QONNX model costs in the sparse style, pipelined for a clock period in ns."""
-    from finn_builds.sparse.compiler import compile_network
-
-    compiled = compile_network(_network(model), "estimate", family=family, clock_ns=clock_ns)
-    cost = compiled.cost()
-    return LogicEstimate(int(cost.luts), int(cost.flip_flops), compiled.latency)
-
-
 def layer_luts(model: Path, family: str = "xc7") -> list[int]:
     """Return the LUTs of each Linear layer of a QONNX model with its activation, each by itself.
 

@@ -48,12 +48,8 @@ def step_streamline(tidied: Tidied, split: HostSplit, cfg: BuildConfig) -> Strea
     """Compare the integer network with the QONNX model.
 
     Frames and expected integers of every later comparison are made here, and where there are
-    labelled data, the network's answers to them.
-
-    Raises
-    ------
-    VerificationError
-        When the integer network differs from the QONNX model on any verification frame.
+    labelled data, the network's answers to them. Raises VerificationError when the integer network
+    differs from the QONNX model on any verification frame.
     """
     network = split.network
     whole = network.with_head(head_of(split.host)) if cfg.top1 else network

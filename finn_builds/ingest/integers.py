@@ -37,6 +37,11 @@ class Codes:
         low, high, step = quant_levels(quantizer)
         return _codes(low, high, gcd(low, step), bipolar=step == 2, scale=quant_scale(quantizer))
 
+    @classmethod
+    def of_range(cls, low: int, high: int, *, bipolar: bool) -> Codes:
+        """Return the codes of integers that are their own values."""
+        return _codes(low, high, 1, bipolar=bipolar, scale=np.ones((), np.float32))
+
     def all(self) -> np.ndarray:
         """Return all values of the codes' type, in order, int64."""
         low, high = range_of(self.datatype)

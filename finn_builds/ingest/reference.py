@@ -170,7 +170,7 @@ class Reference:
     def _through(
         self, feeds: Values, names: list[str] | tuple[str, ...], dtype: type, quantise: bool
     ) -> Values:
-        known = dict(feeds)
+        known = {n: self._quantised(n, x) if quantise else x for n, x in feeds.items()}
         for node in _needed(self._graph, set(known), set(names)):
             inputs = [
                 known[x] if x in known else _constant(self._graph.constants, x, dtype)
@@ -243,12 +243,8 @@ def _computed(node: GraphNode, inputs: list[Any], dtype: type, opset: int) -> li
         case "MultiThreshold":
             scale, bias = attrs.get("out_scale", 1.0), attrs.get("out_bias", 0.0)
             return [np.asarray(_multithreshold(*inputs, attrs) * scale + bias, dtype=dtype)]
-        case "BatchNormalization" if dtype is np.float64:
-            x, gamma, beta, mean, var = inputs
-            wide = (1, -1, *(1 for _ in x.shape[2:]))
-            epsilon = np.float64(np.float32(attrs.get("epsilon", 1e-5)))
-            gamma, beta, mean, var = (c.reshape(wide) for c in (gamma, beta, mean, var))
-            return [(x - mean) / np.sqrt(var + epsilon) * gamma + beta]
+        case "BatchNormalization":
+            return [_batch_norm(*inputs, dtype(np.float32(attrs.get("epsilon", 1e-5))))]
         case "Cast" if attrs["to"] in (TensorProto.FLOAT, TensorProto.DOUBLE):
             return [inputs[0].astype(dtype)]
         case "Identity" | "Dropout":
@@ -256,6 +252,15 @@ def _computed(node: GraphNode, inputs: list[Any], dtype: type, opset: int) -> li
         case _:
             with np.errstate(all="ignore"):
                 return [_same_kind(y, dtype) for y in executed(node.proto, inputs, opset)]
+
+
+def _batch_norm(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, epsilon: Any) -> np.ndarray:
+    wide = (1, -1, *(1 for _ in x.shape[2:]))
+    gamma, beta, mean, var = (c.reshape(wide) for c in (gamma, beta, mean, var))
+    if x.dtype == np.float64:
+        return np.asarray((x - mean) / np.sqrt(var + epsilon) * gamma + beta)
+    factor = gamma / np.sqrt(var + epsilon)  # as runtimes fold it
+    return np.asarray(x * factor + (beta - mean * factor))
 
 
 def _same_kind(y: np.ndarray, dtype: type) -> np.ndarray:

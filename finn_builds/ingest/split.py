@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from deploy.host_model import FORMAT_VERSION, HostModel
@@ -22,7 +23,7 @@ from finn_builds.ingest.steps import Step
 from finn_builds.ingest.symbol import Symbol, line_of
 from finn_builds.ingest.walk import Boundary, Walk
 from finn_builds.network import IntegerNetwork, Linear
-from finn_builds.network.types import common_datatype, range_of
+from finn_builds.network.types import common_datatype
 
 #: Metadata of a model: what ``train.py`` wrote about it, as JSON.
 MODEL_INFO = "prunestream"
@@ -230,8 +231,8 @@ def _described_input(b: Boundary, graph: Graph) -> dict[str, Any]:
     (model_input,) = (i for i in graph.inputs if i.name == b.source)
     values = None
     if b.datatype is not None:
-        low, high = range_of(b.datatype)
-        values = {"datatype": b.datatype, "min": low, "max": high}
+        kind = DataType[b.datatype]
+        values = {"datatype": kind.name, "min": int(kind.min()), "max": int(kind.max())}
     n = len(b.take)
     whole = n == int(np.prod(model_input.shape)) and (b.take == np.arange(n)).all()
     return {

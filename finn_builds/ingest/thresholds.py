@@ -107,14 +107,21 @@ def codes_of(tail: Sequence[Step], a: np.ndarray) -> np.ndarray:
     if np.isnan(values).any():
         column = int(np.argwhere(np.isnan(values))[0][1])
         raise UserError(
-            f"{tail[0]} and what follows it give NaN for numbers that element {column} can take; "
-            "keep its input within what the function is defined for"
+            f"{_undefined(tail, a)} gives NaN for numbers that element {column} of its input can "
+            "take; keep its input within what the function is defined for"
         )
     codes = np.rint(values)
     # Written so that NaN fails, too.
     if not (np.abs(values - codes) < 1e-6).all():
         raise InexactThresholdsError(f"{tail[-1]} does not give integers")
     return codes.astype(np.int64)
+
+
+def _undefined(tail: Sequence[Step], a: np.ndarray) -> Step:
+    """Return the first step that gives NaN."""
+    ends = range(1, len(tail) + 1)
+    values = (evaluate_steps(tail[:end], a.astype(np.float64)) for end in ends)
+    return next(tail[end - 1] for end, v in zip(ends, values, strict=True) if np.isnan(v).any())
 
 
 def _check(

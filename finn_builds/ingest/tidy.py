@@ -24,6 +24,7 @@ from finn_builds.errors import UserError
 from finn_builds.files import REFERENCE_FILE
 from finn_builds.ingest.load import check_valid
 from finn_builds.ingest.reading import dynamic_nodes
+from finn_builds.ingest.steps import metadata
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,15 @@ def tidy(model: ModelWrapper) -> ModelWrapper:
     proto = copy.deepcopy(model.model)
     check_valid(proto, "the model")
     model = ModelWrapper(proto, fix_missing_initializer_valueinfo=False)
+    kept = metadata(model)
     _normalise_nodes(model)
     _read_inputs(model)
     _fix_batch(model)
     model = _fold_constants(model)
     _computed_outputs(model)
     _free_batch(model)
+    for key, value in kept.items():
+        model.set_metadata_prop(key, value)
     return model
 
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from qonnx.core.datatype import DataType
 
 from finn_builds.errors import UserError
 from finn_builds.ingest.canonical import ELEMENTWISE, steps_of
@@ -44,7 +45,7 @@ from finn_builds.ingest.thresholds import TABLE_CODES, counted
 from finn_builds.ingest.wide import CLAMPS, wide_requantise
 from finn_builds.ingest.wiring import WIRING, executed
 from finn_builds.network import Lookup, Max, Product, Tensor
-from finn_builds.network.types import range_of
+from finn_builds.network.types import BIPOLAR
 
 #: Largest factor that brings the scales of two joined tensors to a common one, and of a tensor's
 #: own elements in front of a matrix, where it is part of the weights.
@@ -145,7 +146,7 @@ class Walk:
             raise UserError(_unsupported(node))
         final = [name for name in node.dynamic if _is_final(self.symbols[name])]
         if final and node.op not in ("Identity", "Cast", *WIRING):
-            step = self.symbols[final[0]].steps[-1]
+            step = next(s for s in self.symbols[final[0]].steps if _ends(s))
             raise UserError(
                 f"{step} is supported at the network's end only; leave it out, or move it there"
             )
@@ -188,10 +189,10 @@ class Walk:
             places = np.arange(symbol.size).reshape(symbol.shape)
             symbol = symbol.selected(np.broadcast_to(places, shape), shape)
         for step in steps_of(node.as_step(name), symbol.shape):
-            symbol = self._extended(symbol, step)
+            symbol = self._extended(symbol, step, _mark(node.outputs[0], symbol.shape))
         return symbol
 
-    def _extended(self, symbol: Symbol, step: Step) -> Symbol:
+    def _extended(self, symbol: Symbol, step: Step, mark: Step) -> Symbol:
         """Return a symbol with one more step; a wide quantizer is settled at once."""
         if step.op != "Quant":
             return symbol.then(step)
@@ -205,7 +206,7 @@ class Walk:
             quantised = symbol.then(step)
             if self.host_input or not _is_binary(step.constants[0]):
                 return quantised
-            return self._taken_in(quantised)
+            return self._taken_in(quantised.then(mark))
         return self._wide(symbol, step) if is_wide(step) else symbol.then(step)
 
     def _wired(self, node: GraphNode) -> list[Symbol]:
@@ -256,13 +257,14 @@ class Walk:
 
     def _typed(self, name: str, datatype: str, symbol: Symbol) -> Symbol:
         """Return an input that the model itself declares to be integers."""
-        low, high = range_of(datatype)
-        if max(-low, high) >= 1 << MAX_INPUT_BITS:
+        kind = DataType[datatype]
+        low, high = int(kind.min()), int(kind.max())
+        if kind.bitwidth() > MAX_INPUT_BITS:
             raise UserError(
                 f"input '{name}' is of type {datatype}; supported are 1 to {MAX_INPUT_BITS} bits: "
                 "use a narrower type"
             )
-        codes = Codes(datatype, low, high, np.ones((), np.float32), 1, 0)
+        codes = Codes.of_range(low, high, bipolar=datatype == BIPOLAR)
         return self._boundary(symbol, symbol.steps, codes, (), datatype)
 
     def _taken_in(self, symbol: Symbol) -> Symbol:

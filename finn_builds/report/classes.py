@@ -14,14 +14,7 @@ CURVE_POINTS = 160
 
 
 def classes_of(host: HostModel, answers: Answers) -> Classes:
-    """Return how the network's answers to labelled data compare with the labels.
-
-    Parameters
-    ----------
-    host : HostModel
-        What the host computes before and after.
-    answers : Answers
-    """
+    """Return how the network's answers to labelled data compare with the labels."""
     integers = answers.integers
     found = host.classify(integers)
     count = max(2, host.n_scores)
@@ -66,14 +59,7 @@ def class_scores(host: HostModel, integers: np.ndarray) -> tuple[np.ndarray, str
 def one_against_all(name: str, truth: np.ndarray, score: np.ndarray) -> Roc | None:
     """Return the curve of one class, or None where the data hold only frames of one kind.
 
-    Parameters
-    ----------
-    name : str
-        The class.
-    truth : ndarray of bool, shape (n,)
-        Frames of that class.
-    score : ndarray, shape (n,)
-        The larger, the likelier the class.
+    `truth` (n,) says which frames are of the class; the larger the `score` (n,), the likelier.
     """
     if truth.all() or not truth.any():
         return None

@@ -26,32 +26,16 @@ _LOW_DDR_MIB = 2048
 
 @dataclass(frozen=True)
 class Processor:
-    """What Vivado calls the parts of a processing system (UG585, UG1085; PG082, PG201).
+    """What Vivado calls the parts of a processing system (UG585, UG1085; PG082, PG201)."""
 
-    Attributes
-    ----------
-    ip
-        Its name in the catalogue.
-    clock, reset
-        Pins of the fabric's first clock and reset.
-    control_clock, memory_clock
-        Pins for the clocks of its two ports.
-    actual
-        Property with the frequency in MHz that it makes.
-    constrained
-        Name of the clock that its own constraints define.
-    configure
-        Tcl between making its cell and connecting it.
-    """
-
-    ip: str
-    clock: str
-    reset: str
-    control_clock: str
+    ip: str  # its name in the catalogue
+    clock: str  # pin of the fabric's first clock
+    reset: str  # pin of the fabric's first reset
+    control_clock: str  # pins for the clocks of its two ports
     memory_clock: str
-    actual: str
-    constrained: str
-    configure: str
+    actual: str  # property with the frequency in MHz that it makes
+    constrained: str  # name of the clock that its own constraints define
+    configure: str  # Tcl between making its cell and connecting it
 
 
 _ZYNQ_7000 = """\

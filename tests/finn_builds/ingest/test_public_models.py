@@ -17,7 +17,7 @@ from finn_builds.ingest import (
     tidy,
 )
 from finn_builds.network.types import weight_datatype
-from tests.finn_builds.network.networks import check_ranges, naive
+from tests.finn_builds.network.networks import check_ranges, naive, random_inputs
 
 MODELS = ["tfc_2w2a", "unsw_nb15_mlp_w2a2", "jets_teacher_6bit"]
 QUANT = {"jets_teacher_6bit": InputQuant("INT8", 1 / 32)}
@@ -34,11 +34,8 @@ def built(request, shared_data):
 
 def test_equal_to_the_reference_on_a_thousand_frames(built):
     _, model, split = built
-    network, host = split.network, split.host
-    rng = np.random.default_rng(1)
-    codes = host.to_dict()["inputs"][0]["codes"]
-    x = rng.integers(codes["min"], codes["max"] + 1, size=(1000, host.n_in))
-    x[0], x[1] = codes["min"], codes["max"]
+    network = split.network
+    x = random_inputs(network, 1000, 1)
     reference = Reference(model, split)
     np.testing.assert_array_equal(network.execute(x), reference.run(x))
     assert reference.float32_disagreements(x) <= 2
@@ -80,7 +77,7 @@ def test_the_types_are_those_the_models_were_trained_with(built):
             (64, 10, "INT2", "INT2"),
         ],
         "unsw_nb15_mlp_w2a2": [
-            (600, 64, "INT2", "UINT1"),
+            (600, 64, "INT2", "BIPOLAR"),
             (64, 64, "INT2", "UINT8"),
             (64, 64, "INT2", "UINT2"),
             (64, 1, "INT2", "UINT2"),

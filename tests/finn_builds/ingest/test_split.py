@@ -18,7 +18,7 @@ from finn_builds.ingest import (
     split_host,
     tidy,
 )
-from finn_builds.network import Linear, Requantise
+from finn_builds.network import Affine, Linear, Requantise
 from tests.finn_builds.ingest.graphs import Graph, Layer, Quantizer, execute, mlp, random_layers
 from tests.finn_builds.ingest.integers import taken
 
@@ -118,12 +118,15 @@ def typed_model(datatype, *nodes, n=4):
     ("datatype", "nodes", "codes"),
     [
         ("BIPOLAR", [], "BIPOLAR"),
-        ("BIPOLAR", [("Add", 1, {}), ("Div", 2, {})], "UINT1"),
+        ("BIPOLAR", [("Add", 1, {}), ("Div", 2, {})], "BIPOLAR"),
         ("BIPOLAR", [("Mul", 0.3, {})], "BIPOLAR"),
         ("UINT8", [("Div", 255, {})], "UINT8"),
-        ("INT4", [("Mul", 2, {}), ("Add", 2, {})], "UINT4"),
+        ("INT4", [("Mul", 2, {}), ("Add", 2, {})], "INT4"),
+        ("UINT8", [("Div", 255, {}), ("Sub", 0.5, {})], "UINT8"),
+        ("INT16", [], "INT16"),
+        ("INT4", [("Mul", [1, 2, 3, 4], {})], "INT4"),
         ("UINT8", [("Sub", 127, {})], "UINT8"),
-        ("UINT4", [("Sub", 8, {}), ("Mul", -0.25, {})], "INT4"),
+        ("UINT4", [("Sub", 8, {}), ("Mul", -0.25, {})], "UINT4"),
         ("BINARY", [("Sub", 1, {"position": 1})], "UINT1"),
         ("TERNARY", [], "INT2"),
         ("INT1", [], "UINT1"),
@@ -165,19 +168,9 @@ def test_an_input_of_bytes():
     np.testing.assert_array_equal(host.before(x), x)
 
 
-@pytest.mark.parametrize(
-    ("datatype", "nodes"),
-    [
-        ("UINT8", [("Div", 255, {}), ("Sub", 0.5, {})]),
-        ("INT16", []),
-        ("INT4", [("Mul", [1, 2, 3, 4], {})]),
-    ],
-)
-def test_integer_inputs_that_leave_their_lattice_need_a_quantizer(datatype, nodes):
-    model = typed_model(datatype, *nodes)
-    with pytest.raises(UserError, match="pass --input-quant INT8"):
-        split_host(tidy(model))
-    assert host_of(model, input_quant=InputQuant("INT8", 0.01)).input_datatype == "INT8"
+def test_integer_inputs_wider_than_any_hardware():
+    with pytest.raises(UserError, match="type INT32; supported are 1 to 24 bits"):
+        split_host(tidy(typed_model("INT32")))
 
 
 def unquantised(n=4):
@@ -295,14 +288,15 @@ def assert_exact(model, network, host):
 
 
 @pytest.mark.parametrize("channels", [False, True])
-def test_an_output_quantizer_too_wide_or_behind_a_softmax_stays_on_the_host(channels):
-    scale = np.float32([0.5, 0.25, 2]) if channels else 0.25
-    wide = Quantizer(12, scale)
+@pytest.mark.parametrize("bits", [12, 24])
+def test_an_output_quantizer_of_many_levels(channels, bits):
+    scale = np.float32([0.5, 0.25, 2]) / 64 if channels else 2.0**-8
     layers = random_layers(RNG, [4, 3], Q4, Q4)
-    layers = [Layer(layers[0].weights, Q4, activation=wide)]
+    layers = [Layer(layers[0].weights, Q4, activation=Quantizer(bits, scale))]
     model = mlp(layers, Q4)
     network, host = taken(model)
-    assert [type(node.op) for node in network.nodes] == [Linear]
+    assert [type(node.op) for node in network.nodes] == [Linear, Requantise]
+    assert isinstance(network.nodes[1].op.form, Affine)
     assert_exact(model, network, host)
 
 
