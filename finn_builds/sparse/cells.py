@@ -2,11 +2,11 @@
 
 Each has a behavioural body, read by simulators, and one of primitives. Yosys (which defines
 `YOSYS`) maps `a + b + c` to two chains and spreads a table over more levels than it needs, so it
-gets the primitives. Vivado is expected to make one chain of it, so it
-gets the expression: expected, not measured. Where `PS_CELLS` is
-defined, Vivado gets the same primitives as Yosys, and so what the netlist check has simulated. No
-tool is known to make one chain of a comparison with a selected constant, and Yosys makes LUTs of a
-multiplexer that a slice has, so all synthesis (`SYNTHESIS`) gets those as primitives.
+gets the primitives. Vivado is expected, not measured, to make one chain, so it gets the expression;
+where `PS_CELLS` is defined it gets the same primitives as Yosys, which the netlist check has
+simulated. No tool is known to make one chain of a comparison with a selected constant, and Yosys
+makes LUTs of a multiplexer that a slice has, so all synthesis (`SYNTHESIS`) gets those as
+primitives.
 """
 
 from __future__ import annotations
