@@ -17,8 +17,9 @@ from finn_builds.shell.spec import ShellSpec
 from finn_builds.stitch.sources import Stitched
 from finn_builds.verify.simulated import Simulated
 from finn_builds.verify.streamlined import Streamlined
-from finn_builds.vivado.bitfile import BIT, BITFILE_DIR, Placed, make_bitfile
+from finn_builds.vivado.bitfile import BITFILE_DIR, Placed, make_bitfile
 from finn_builds.vivado.project import project_files, write_project
+from finn_builds.vivado.script import BIT
 
 #: The driver alone, as FINN lays it out, and the folder that goes to the board.
 DRIVER_DIR = "driver"
@@ -60,8 +61,8 @@ def step_synthesize_bitfile(cfg: BuildConfig) -> Placed | None:
 
     Raises
     ------
-    ToolFailed
-        Vivado stopped with an error; the message has the end of its log.
+    UserError
+        Vivado made no bitfile; the message has the reason.
     """
     if not cfg.bitfile:
         return None
@@ -83,12 +84,11 @@ def step_deployment_package(
     """
     vectors = streamlined.vectors
     features, labels = vectors.features, vectors.labels
-    bitfile = None
-    if placed is not None and placed.timing_met:
-        bitfile = cfg.out / BITFILE_DIR / BIT
+    usable = placed if placed is not None and placed.timing_met else None
+    bitfile = None if usable is None else cfg.out / BITFILE_DIR / BIT
     write_package(
         cfg.out / DEPLOY_DIR,
-        _description(split, stitched, simulated, cfg),
+        _description(split, stitched, simulated, cfg, usable),
         vectors.x[:_MOST_VECTORS],
         vectors.y[:_MOST_VECTORS],
         rtl=cfg.out / STITCHED_DIR,
@@ -99,7 +99,11 @@ def step_deployment_package(
 
 
 def _description(
-    split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
+    split: HostSplit,
+    stitched: Stitched,
+    simulated: Simulated,
+    cfg: BuildConfig,
+    placed: Placed | None = None,
 ) -> dict[str, Any]:
     measured = simulated.performance
     description = overlay_description(
@@ -112,5 +116,6 @@ def _description(
             "latency_cycles": measured.latency_cycles,
             "interval_cycles": measured.interval_cycles,
         },
+        made=None if placed is None else placed.facts,
     )
     return identified(description, cfg.out / STITCHED_DIR, clock_ns=stitched.clock_ns)

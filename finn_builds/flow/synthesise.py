@@ -27,14 +27,15 @@ from finn_builds.verify.streamlined import Streamlined
 def step_out_of_context_synthesis(
     streamlined: Streamlined, styles: Styles, hardware: Hardware, cfg: BuildConfig
 ) -> Synthesised | None:
-    """Write ``report/synth_resources.json``: Vivado's figures where it is installed, else Yosys'.
+    """Write ``report/synth_resources.json``: Yosys' figures, or Vivado's with Yosys' beside them.
 
-    Every block is synthesised alone; the whole design is the blocks' netlists joined. A block that
-    could not be synthesised in the time it has says why, and then there are no figures of the
-    whole. Beside each stand the estimates. What Yosys made is compared with the QONNX model, under
-    random stalls, as far as it can be simulated.
+    With Yosys every block is synthesised alone; the whole design is the blocks' netlists joined. A
+    block that could not be synthesised in the time it has says why, and then there are no figures
+    of the whole. What Yosys made is compared with the QONNX model, under random stalls, as far as
+    it can be simulated. Beside each stand the estimates.
 
-    Does nothing with ``synth="none"``.
+    ``synth="auto"`` runs both tools where Vivado is installed, and Yosys alone elsewhere. Does
+    nothing with ``synth="none"``.
 
     Raises
     ------
@@ -43,43 +44,74 @@ def step_out_of_context_synthesis(
     VerificationError
         The netlist does not compute what the model does.
     """
-    tool = cfg.synth
-    if tool == "auto":
-        tool = "yosys" if shutil.which("vivado") is None else "vivado"
-    if tool == "none":
+    if cfg.synth == "none":
         return None
-    design = hardware.design
     folder = cfg.out / STITCHED_DIR
     names = stitched_sources(folder) + sorted(path.name for path in folder.glob("*.dat"))
     stitched = {name: (folder / name).read_text() for name in names}
-    estimated = hardware.resources()
-    board = cfg.board_spec
-    if tool == "vivado":
+    by_yosys = by_vivado = None
+    if cfg.synth != "vivado":
+        by_yosys = _with_yosys(streamlined, styles, hardware, stitched, cfg)
+    if cfg.synth == "vivado" or (cfg.synth == "auto" and shutil.which("vivado") is not None):
         cfg.progress(0, 1, "vivado")
-        found = vivado.synthesise(
-            design, stitched, board.part, cfg.clock_ns, cfg.scratch / "vivado"
+        by_vivado = vivado.synthesise(
+            hardware.design, stitched, cfg.board_spec.part, cfg.clock_ns, cfg.scratch / "vivado"
         )
-    else:
-        cfg.progress(0, len(design.stages), "yosys")
-        netlists = synthesise_design(
-            design,
-            stitched,
-            {name: node["LUT"] for name, node in estimated.items()},
-            board.family,
-            cfg.scratch,
-            progress=lambda done, total: cfg.progress(done, total, "yosys"),
-        )
-        first_layers = {b.name: b.layers[0] - 1 for b in hardware.blocks if b.kind == SPARSE}
-        found = yosys_report(netlists, family_named(board.family), first_layers)
-        if found.top.why is None:
-            cfg.progress(1, 1, "comparing the netlist with the model")
-            gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
-            found = replace(found, top=replace(found.top, gate_level=gates))
+    found = beside(by_vivado, by_yosys)
+    estimated = hardware.resources()
     return Synthesised(
         replace(found.top, estimate=estimated["total"]),
         {name: replace(one, estimate=estimated[name]) for name, one in found.blocks.items()},
         found.tool,
     )
+
+
+def beside(by_vivado: Synthesised | None, by_yosys: Synthesised | None) -> Synthesised:
+    """Return the figures of the one tool that ran, or Vivado's with Yosys' counts beside them.
+
+    The result of the netlist check, which is of Yosys' netlist, is kept.
+    """
+    if by_vivado is None or by_yosys is None:
+        found = by_vivado or by_yosys
+        assert found is not None, "one of the tools has run"
+        return found
+
+    def both(one: Figures, other: Figures) -> Figures:
+        return replace(one, yosys=dict(other.counts) or None)
+
+    return replace(
+        by_vivado,
+        top=replace(both(by_vivado.top, by_yosys.top), gate_level=by_yosys.top.gate_level),
+        blocks={name: both(one, by_yosys.blocks[name]) for name, one in by_vivado.blocks.items()},
+    )
+
+
+def _with_yosys(
+    streamlined: Streamlined,
+    styles: Styles,
+    hardware: Hardware,
+    stitched: Mapping[str, str],
+    cfg: BuildConfig,
+) -> Synthesised:
+    """Return what Yosys found, and check the netlist it made."""
+    design = hardware.design
+    family = cfg.board_spec.family
+    cfg.progress(0, len(design.stages), "yosys")
+    netlists = synthesise_design(
+        design,
+        stitched,
+        {name: node["LUT"] for name, node in hardware.resources().items()},
+        family,
+        cfg.scratch,
+        progress=lambda done, total: cfg.progress(done, total, "yosys"),
+    )
+    first_layers = {b.name: b.layers[0] - 1 for b in hardware.blocks if b.kind == SPARSE}
+    found = yosys_report(netlists, family_named(family), first_layers)
+    if found.top.why is not None:
+        return found
+    cfg.progress(1, 1, "comparing the netlist with the model")
+    gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
+    return replace(found, top=replace(found.top, gate_level=gates))
 
 
 def _check_gates(
@@ -110,20 +142,10 @@ def yosys_report(
 ) -> Synthesised:
     """Return the figures of a design that Yosys has mapped node by node.
 
-    Parameters
-    ----------
-    netlists : mapping of str to Netlist or NotSynthesised
-        By node, in the order of the design.
-    delays : Family
-        For the estimate of the critical path.
-    first_layers : mapping of str to int
-        Nodes whose cells are counted by layer, with the number of their first one, from 0.
-
-    Returns
-    -------
-    Synthesised
-        A node that was not synthesised says why alone; then so does the whole, with what the
-        others sum up to.
+    The netlists come in the order of the design, `delays` for the estimate of the critical path.
+    `first_layers` are nodes whose cells are counted by layer, with the number of their first one,
+    from 0. A node that was not synthesised says why alone; then so does the whole, with what the
+    others sum up to.
     """
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
     blocks = {}
@@ -139,7 +161,9 @@ def yosys_report(
                 for k in sorted(parts, key=lambda k: (k is None, k))
             }
         blocks[name] = replace(_figures(found, delays), layers=layers)
-    if len(known) == len(netlists):
+    if len(known) == len(netlists) == 1:
+        top = replace(*blocks.values(), layers=None)
+    elif len(known) == len(netlists):
         top = _figures(chain(list(known.values())), delays)
     else:
         missing = ", ".join(name for name in netlists if name not in known)

@@ -59,13 +59,7 @@ def show_error(message: object, stream: TextIO) -> None:
 
 
 def summary_table(summary: Mapping[str, Any]) -> str:
-    """Return the short table of a build's figures.
-
-    Parameters
-    ----------
-    summary
-        ``BuildResult.summary``; figures that are absent or None are left out.
-    """
+    """Return the short table of ``BuildResult.summary``; what is absent or None is left out."""
     rows = [(name, text) for name, text in _rows(summary) if text]
     width = max((len(name) for name, _ in rows), default=0)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
@@ -100,6 +94,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("longest path", path),
         ("estimated", _resources(get("resources"), get("device"))),
         ("bitfile", _text("{}", get("bitfile"))),
+        ("board files", _text("{}", (get("board_files") or {}).get("note"))),
         ("folder", _text("{}", get("out_dir"))),
         ("files", ", ".join(get("files") or ())),
     ]

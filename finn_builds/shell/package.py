@@ -34,11 +34,14 @@ def overlay_description(
     *,
     top1: bool = False,
     expected: dict[str, Any] | None = None,
+    made: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of ``overlay.json``, which the driver reads.
 
     `accelerator` and `host_model` are the content of the build's files of these names; `expected`
-    are ``latency_cycles`` and ``interval_cycles`` as measured in the build.
+    are ``latency_cycles`` and ``interval_cycles`` as measured in the build. `made` is what Vivado
+    said of the bitfile (``clock``, ``board_files``, ``vivado``), where there is one; until then the
+    clock is the one asked for.
     """
     into, out = accelerator["input"], accelerator["output"]
     expected = expected or {}
@@ -54,6 +57,19 @@ def overlay_description(
         out_beats=out["beats"],
         frames_under_way=under_way,
     )
+    asked = 1000 / accelerator["clock_ns"]
+    made = made or {
+        "clock": {
+            "asked_mhz": asked,
+            "actual_mhz": None,
+            "period_ns": accelerator["clock_ns"],
+        },
+        "board_files": {
+            "found": "unknown",
+            "note": "No bitfile was made yet: the script in vivado/ tells which it found.",
+        },
+        "vivado": None,
+    }
     shapes: dict[str, Any] = {}
     for side, stream in (("i", into), ("o", out)):
         beats, elements = stream["beats"], stream["elements"]
@@ -72,7 +88,8 @@ def overlay_description(
         "board": board.name,
         "platform": "zynq-iodma",
         "ps_type": board.ps_type,
-        "fclk_mhz": 1000 / accelerator["clock_ns"],
+        "fclk_mhz": made["clock"]["actual_mhz"] or asked,
+        **made,
         "io_shape_dict": shapes,
         "shell": asdict(spec),
         "stitched_ip": package.RTL,
@@ -157,7 +174,7 @@ def write_package(
         Raw features and classes of the first frames of `inputs`: with them the host's steps are
         checked too, and the notebook shows the accuracy.
     bitfile
-        ``.bit`` with its ``.hwh`` beside it.
+        ``.bit`` with its ``.hwh`` and ``.json`` beside it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in package.CONTENTS:
@@ -179,7 +196,7 @@ def write_package(
     np.savez_compressed(folder / package.VECTORS, allow_pickle=False, **vectors)
     if bitfile is not None:
         (folder / package.BITFILE).mkdir()
-        for suffix in (".bit", ".hwh"):
+        for suffix in (".bit", ".hwh", ".json"):
             shutil.copyfile(
                 bitfile.with_suffix(suffix), folder / package.BITFILE / f"finn-accel{suffix}"
             )
