@@ -76,15 +76,17 @@ module dma_registers #(
     wire         adds = choices[6'(step)];
     wire [33:0]  sum_next = {2'b00, addend} + {sum[32], sum[31:0], 1'b1};
     wire         write_frames = write && write_at == FRAMES;
-    wire [31:0]  written = {
-        {8{write_strobe[3]}}, {8{write_strobe[2]}}, {8{write_strobe[1]}}, {8{write_strobe[0]}}
-    };
     wire         none = &sum[31:0];  // of 32 bits: nothing, or 2^32 bytes exactly
     assign span = sum[31:0];
 
     always_ff @(posedge clk) begin
-        if (!rst_n) frames <= '0;
-        else if (write_frames) frames <= (write_data & written) | (frames & ~written);
+        if (!rst_n) begin
+            frames <= '0;
+        end else if (write_frames) begin
+            for (integer i = 0; i < 4; i = i + 1) begin
+                if (write_strobe[i]) frames[8*i +: 8] <= write_data[8*i +: 8];
+            end
+        end
         if (!rst_n || write_frames || !adds) addend <= '0;
         else addend <= frames;
         if (!rst_n || write_frames) begin
@@ -103,15 +105,17 @@ module dma_registers #(
     end
 
     wire [63:0] address_read = 64'(address);
-    wire [63:0] address_written = {
-        write && write_at == ADDRESS_HIGH ? written : 32'd0,
-        write && write_at == ADDRESS_LOW ? written : 32'd0
-    };
-    wire [63:0] address_next =
-        ({2{write_data}} & address_written) | (address_read & ~address_written);
+    wire write_low = write && write_at == ADDRESS_LOW;
+    wire write_high = write && write_at == ADDRESS_HIGH;
     always_ff @(posedge clk) begin
-        if (!rst_n) address <= '0;
-        else address <= address_next[ADDR_BITS-1:0];
+        if (!rst_n) begin
+            address <= '0;
+        end else begin
+            for (integer i = 0; i < ADDR_BITS; i = i + 1) begin
+                if (write_strobe[(i / 8) % 4] && (i < 32 ? write_low : write_high))
+                    address[i] <= write_data[i % 32];
+            end
+        end
     end
 
     logic done;

@@ -70,9 +70,9 @@ def test_rules_hold_for_ever(tmp_path: Path, name: str, parameters: dict[str, in
         ("axil_slave", {}, "arvalid && !rvalid && rst_n", "arvalid && rst_n"),
         ("axil_slave", {}, "take_write && |wstrb;", "take_write;"),
         # A byte that is not written and changes, a start that is none
-        ("dma_registers", {}, " | (frames & ~written)", ""),
-        ("dma_registers", {}, "(address_read & ~address_written)", "address_read"),
-        ("dma_registers", {"ADDR_BITS": 40}, "ADDRESS_HIGH ? written", "ADDRESS_HIGH ? '1"),
+        ("dma_registers", {}, "if (write_strobe[i]) frames", "frames"),
+        ("dma_registers", {}, "write_strobe[(i / 8) % 4] && (i <", "(i <"),
+        ("dma_registers", {"ADDR_BITS": 40}, "(i < 32 ? write_low : write_high)", "write_low"),
         ("dma_registers", {}, "write_strobe[0] && write_data[0]", "write_data[0]"),
         # A burst that crosses 4 KiB, one that changes, one word too many
         ("burst_addresses", ZYNQ_7000, "last_word : '1) - first", "last_word : '1)"),
