@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,7 +92,8 @@ def built(result) -> dict:
 
 def command(result, *argv: str) -> subprocess.CompletedProcess[str]:
     """Run a file of the package in its folder, as the README says."""
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    # The project that is installed may be another checkout of it.
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     folder = result.out / "deploy"
     return subprocess.run(
         [sys.executable, *argv], cwd=folder, env=environment, capture_output=True, text=True
