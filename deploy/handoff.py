@@ -20,8 +20,9 @@ def addresses(handoff: Path) -> dict[str, int]:
     found = {}
     try:
         for place in ElementTree.parse(handoff).iter("MEMRANGE"):
-            if place.get("MEMTYPE", "").upper() == "REGISTER":
-                found[place.attrib["INSTANCE"]] = int(place.attrib["BASEVALUE"], 16)
-    except (ElementTree.ParseError, KeyError) as error:
+            name, base = place.get("INSTANCE"), place.get("BASEVALUE")
+            if place.get("MEMTYPE") == "REGISTER" and name and base:
+                found[name] = int(base, 16)
+    except (ElementTree.ParseError, ValueError) as error:
         raise ValueError(f"{handoff} is not a hardware handoff: {error}") from error
     return found
