@@ -52,7 +52,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.synthesise:step_out_of_context_synthesis",
-        outputs=("report/synth_resources.json",),
+        outputs=("report/synth_resources.json", "report/out_of_context_vivado.log"),
     ),
     Step("finn_builds.flow.deliver:step_make_driver", outputs=("driver",)),
     Step(

@@ -20,8 +20,13 @@ from finn_builds.synth.report import Figures, GateLevel, Synthesised, Tool
 from finn_builds.synth.script import options
 from finn_builds.synth.timing import SOURCE, longest_path
 from finn_builds.synth.yosys import NotSynthesised, synthesise_design, version
+from finn_builds.tools import ToolFailed
 from finn_builds.verify.gate_level import check_gates
 from finn_builds.verify.streamlined import Streamlined
+from finn_builds.vivado.reports import ReportError
+
+#: All that Vivado said.
+VIVADO_LOG = "report/out_of_context_vivado.log"
 
 
 def step_out_of_context_synthesis(
@@ -34,8 +39,8 @@ def step_out_of_context_synthesis(
     of the whole. What Yosys made is compared with the QONNX model, under random stalls, as far as
     it can be simulated. Beside each stand the estimates.
 
-    ``synth="auto"`` runs both tools where Vivado is installed, and Yosys alone elsewhere. Does
-    nothing with ``synth="none"``.
+    ``synth="auto"`` runs both tools where Vivado is installed, and Yosys alone elsewhere; if Vivado
+    fails then, the figures are Yosys' and say so. Does nothing with ``synth="none"``.
 
     Raises
     ------
@@ -54,9 +59,21 @@ def step_out_of_context_synthesis(
         by_yosys = _with_yosys(streamlined, styles, hardware, stitched, cfg)
     if cfg.synth == "vivado" or (cfg.synth == "auto" and shutil.which("vivado") is not None):
         cfg.progress(0, 1, "vivado")
-        by_vivado = vivado.synthesise(
-            hardware.design, stitched, cfg.board_spec.part, cfg.clock_ns, cfg.scratch / "vivado"
-        )
+        try:
+            by_vivado = vivado.synthesise(
+                hardware.design,
+                stitched,
+                cfg.board_spec.part,
+                cfg.clock_ns,
+                cfg.scratch / "vivado",
+                log=cfg.out / VIVADO_LOG,
+            )
+        except (ToolFailed, ReportError):
+            if by_yosys is None:
+                raise
+            # Nobody asked for it: an edition without the device is no reason to stop.
+            stage = f"{by_yosys.tool.stage}; Vivado was tried, too, and failed: see {VIVADO_LOG}"
+            by_yosys = replace(by_yosys, tool=replace(by_yosys.tool, stage=stage))
     found = beside(by_vivado, by_yosys)
     estimated = hardware.resources()
     return Synthesised(

@@ -53,9 +53,15 @@ def constraints(clock_ns: float) -> str:
 
 
 def synthesise(
-    design: Design, stitched: Mapping[str, str], part: str, clock_ns: float, work_dir: Path
+    design: Design,
+    stitched: Mapping[str, str],
+    part: str,
+    clock_ns: float,
+    work_dir: Path,
+    *,
+    log: Path,
 ) -> Synthesised:
-    """Run Vivado and return the figures of the design and its nodes.
+    """Run Vivado and return the figures of the design and its nodes; `log` gets all it says.
 
     Raises
     ------
@@ -74,7 +80,7 @@ def synthesise(
     tools.run(
         ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log", "-source", SCRIPT],
         cwd=work_dir,
-        log=work_dir / "output.log",
+        log=log,
     )
     return figures(
         design,
