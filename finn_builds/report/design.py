@@ -109,7 +109,7 @@ class Node:
     # By resource; empty where they are not known
     estimated: dict[str, float]
     synthesised: dict[str, float]
-    # Why there is no synthesised figure, where there is a reason; Yosys' count beside another tool's
+    # Why there is no synthesised figure, or Yosys' count beside another tool's
     note: str = ""
     # Its layers and what is around them, where the synthesised cells could be counted by layer
     parts: tuple[Part, ...] = ()
