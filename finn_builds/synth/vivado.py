@@ -76,7 +76,7 @@ def synthesise(
         CONSTRAINTS: constraints(clock_ns),
     }
     for name, text in {**stitched, **own}.items():
-        (work_dir / name).write_text(text)
+        (work_dir / name).write_text(text, encoding="utf-8")
     tools.run(
         ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log", "-source", SCRIPT],
         cwd=work_dir,
@@ -84,7 +84,10 @@ def synthesise(
     )
     return figures(
         design,
-        {name: (work_dir / name).read_text() for name in (UTILISATION, HIERARCHY, TIMING)},
+        {
+            name: (work_dir / name).read_text(encoding="utf-8")
+            for name in (UTILISATION, HIERARCHY, TIMING)
+        },
         clock_ns,
     )
 
