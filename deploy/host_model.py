@@ -305,6 +305,23 @@ class HostInput:
         with np.errstate(invalid="ignore", over="ignore"):
             return np.rint(self.front(x) / scale)
 
+    def saturated(self, x: np.ndarray) -> np.ndarray:
+        """Return which values quantisers cut off, bool, for (frames, size) of the model's input.
+
+        Beyond half a step outside of what a quantiser on the host can represent.
+        """
+        y = self.front(x, 0)
+        lost = ~np.isfinite(y)
+        with np.errstate(all="ignore"):
+            for op in self._before.ops:
+                if op["op"] == "quant" and not (op["signed"] and op["bits"] == 1):
+                    low, high = level_range(op["bits"], op["signed"], op["narrow"])
+                    levels = y / op["scale"] + op["zero_point"]
+                    cut = (levels < low - 0.5) | (levels > high + 0.5)
+                    lost = lost | cut if lost.shape == cut.shape else cut
+                y = evaluate(op, y)
+        return lost
+
     def shifted(self, codes: np.ndarray) -> np.ndarray:
         """Return integers of the model as those that the accelerator takes."""
         return codes.astype(np.int64) // self._codes["divisor"] + self._codes["zero_point"]
@@ -333,6 +350,11 @@ class HostOutput:
             raise _unknown(f"output kind '{self.kind}'")
         self.take = None if held.get("take") is None else np.asarray(held["take"], dtype=np.int64)
         self._after = _Known(held["after"])
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The names of what the host does to the integers."""
+        return tuple(op["op"] for op in self._after.ops)
 
     def values(self, y: np.ndarray) -> np.ndarray:
         """Return the output, float32 (frames, n), for all integers of the accelerator."""
@@ -451,6 +473,11 @@ class HostModel:
         return np.concatenate(
             [self._integers(part, raw[part.name]) for part in self.inputs], axis=1
         )
+
+    def saturated(self, x: "np.ndarray | dict[str, np.ndarray]") -> np.ndarray:
+        """Return which values of raw frames a quantiser cuts off, bool (frames, values)."""
+        raw = self._by_name(x)
+        return np.concatenate([part.saturated(raw[part.name]) for part in self.inputs], axis=1)
 
     def after(self, y: np.ndarray) -> "np.ndarray | dict[str, np.ndarray]":
         """Return the network's output for integers (frames, n_out) from the accelerator.

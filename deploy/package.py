@@ -15,9 +15,9 @@ else:  # beside this file, as on the board
 __all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
 
 DRIVER_FILES = (
-    "driver.py", "driver_base.py", "fabric_clock.py", "handoff.py", "host_model.py", "measure.py",
-    "package.py", "packing.py", "registers.py", "stream_forms.py", "stream_types.py", "validate.py",
-    "weights.py",
+    "driver.py", "driver_base.py", "errors.py", "fabric_clock.py", "handoff.py", "host_model.py",
+    "labels.py", "measure.py", "package.py", "packing.py", "registers.py", "stream_forms.py",
+    "stream_types.py", "tables.py", "text_tables.py", "validate.py", "weights.py",
 )  # fmt: skip
 DESCRIPTION = "overlay.json"
 SETTINGS = "settings.json"  # the same for FINN+'s driver
@@ -52,7 +52,7 @@ _KEYS = (
 class Package:
     """One deployment package: the folder with ``overlay.json``, whose content is `description`."""
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).resolve()
         path = self.folder / DESCRIPTION
         try:

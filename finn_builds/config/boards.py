@@ -186,7 +186,8 @@ def _first_problem(error: ValidationError) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
-            known = {"resources": Resources, "pll": Pll}.get(key.partition(".")[0], Board)
+            within: dict[str, type[BaseModel]] = {"resources": Resources, "pll": Pll}
+            known = within.get(key.partition(".")[0], Board) if "." in key else Board
             return f"unknown key {key}; known keys are {', '.join(known.model_fields)}; remove it"
         case "missing":
             return f"the key {key} is missing; add it, as the other boards have it"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import STITCHED_DIR
+from finn_builds.files import STITCHED_DIR, write_json
 from finn_builds.sparse.family import Family, family_named
 from finn_builds.stitch.blocks import SPARSE, Hardware
 from finn_builds.stitch.sources import stitched_sources
@@ -20,8 +20,13 @@ from finn_builds.synth.report import Figures, GateLevel, Synthesised, Tool
 from finn_builds.synth.script import options
 from finn_builds.synth.timing import SOURCE, longest_path
 from finn_builds.synth.yosys import NotSynthesised, synthesise_design, version
+from finn_builds.tools import ToolFailed
 from finn_builds.verify.gate_level import check_gates
 from finn_builds.verify.streamlined import Streamlined
+from finn_builds.vivado.reports import ReportError
+
+#: All that Vivado said.
+VIVADO_LOG = "report/out_of_context_vivado.log"
 
 
 def step_out_of_context_synthesis(
@@ -34,8 +39,8 @@ def step_out_of_context_synthesis(
     of the whole. What Yosys made is compared with the QONNX model, under random stalls, as far as
     it can be simulated. Beside each stand the estimates.
 
-    ``synth="auto"`` runs both tools where Vivado is installed, and Yosys alone elsewhere. Does
-    nothing with ``synth="none"``.
+    ``synth="auto"`` runs both tools where Vivado is installed, and Yosys alone elsewhere; if Vivado
+    fails then, the figures are Yosys' and say so. Does nothing with ``synth="none"``.
 
     Raises
     ------
@@ -48,17 +53,32 @@ def step_out_of_context_synthesis(
         return None
     folder = cfg.out / STITCHED_DIR
     names = stitched_sources(folder) + sorted(path.name for path in folder.glob("*.dat"))
-    stitched = {name: (folder / name).read_text() for name in names}
+    stitched = {name: (folder / name).read_text(encoding="utf-8") for name in names}
     by_yosys = by_vivado = None
     if cfg.synth != "vivado":
         by_yosys = _with_yosys(streamlined, styles, hardware, stitched, cfg)
     if cfg.synth == "vivado" or (cfg.synth == "auto" and shutil.which("vivado") is not None):
         cfg.progress(0, 1, "vivado")
-        by_vivado = vivado.synthesise(
-            hardware.design, stitched, cfg.board_spec.part, cfg.clock_ns, cfg.scratch / "vivado"
-        )
+        try:
+            by_vivado = vivado.synthesise(
+                hardware.design,
+                stitched,
+                cfg.board_spec.part,
+                cfg.clock_ns,
+                cfg.scratch / "vivado",
+                log=cfg.out / VIVADO_LOG,
+            )
+        except (ToolFailed, ReportError):
+            if by_yosys is None:
+                raise
+            # Nobody asked for it: an edition without the device is no reason to stop.
+            stage = f"{by_yosys.tool.stage}; Vivado was tried, too, and failed: see {VIVADO_LOG}"
+            by_yosys = replace(by_yosys, tool=replace(by_yosys.tool, stage=stage))
     found = beside(by_vivado, by_yosys)
     estimated = hardware.resources()
+    timing = ooc_timing(found, cfg.clock_ns, max(hardware.cycles().values()))
+    if timing is not None:
+        write_json(cfg.out / "report/ooc_synth_and_timing.json", timing)
     return Synthesised(
         replace(found.top, estimate=estimated["total"]),
         {name: replace(one, estimate=estimated[name]) for name, one in found.blocks.items()},
@@ -112,6 +132,27 @@ def _with_yosys(
     cfg.progress(1, 1, "comparing the netlist with the model")
     gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
     return replace(found, top=replace(found.top, gate_level=gates))
+
+
+def ooc_timing(
+    found: Synthesised, clock_ns: float, max_cycles: int
+) -> dict[str, int | float | str] | None:
+    """Return what FINN's ``ooc_synth_and_timing.json`` holds; None if there are no figures.
+
+    FINN's are after place and route. These are not, which ``kind`` says.
+    """
+    path = found.top.critical_path_ns
+    if found.top.why is not None or path is None:
+        return None
+    fmax = 1000 / path
+    return {
+        **found.top.counts,
+        "clk_period_ns": clock_ns,
+        "WNS": round(clock_ns - path, 3),
+        "fmax_mhz": fmax,
+        "estimated_throughput_fps": 1e6 * fmax / max_cycles,
+        "kind": f"{found.tool.name} {found.tool.version}, {found.tool.stage}; timing estimated",
+    }
 
 
 def _check_gates(

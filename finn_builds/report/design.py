@@ -61,6 +61,8 @@ class Layer:
     # Least, mean (rounded) and most weights of a neuron that are not zero
     fan_in: tuple[int, int, int]
     idle_neurons: int  # neurons without any weight but zero
+    # Neurons whose output no input of the network can change
+    constant_neurons: int
     style: str  # ``folded`` or ``sparse``
     folding: tuple[int, int] | None  # PE and SIMD of a folded layer
     node: str  # the hardware node that computes it
@@ -109,7 +111,8 @@ class Node:
     # By resource; empty where they are not known
     estimated: dict[str, float]
     synthesised: dict[str, float]
-    note: str = ""  # why there is no synthesised figure, where there is a reason
+    # Why there is no synthesised figure, or Yosys' count beside another tool's
+    note: str = ""
     # Its layers and what is around them, where the synthesised cells could be counted by layer
     parts: tuple[Part, ...] = ()
 

@@ -67,6 +67,7 @@ def layers_of(network: IntegerNetwork, hardware: Hardware, styles: Styles) -> tu
                 nonzero=int(fan_in.sum()),
                 fan_in=(int(fan_in.min()), round(float(fan_in.mean())), int(fan_in.max())),
                 idle_neurons=int((fan_in == 0).sum()),
+                constant_neurons=int((layer.output.low == layer.output.high).sum()),
                 style=style.style,
                 folding=(folding["PE"], folding["SIMD"]) if style.style == "folded" else None,
                 node=block.name,
@@ -96,11 +97,16 @@ def nodes_of(
                 layers=block.layers,
                 estimated=_shown(guess),
                 synthesised=_shown(found.counts),
-                note=found.why or "",
+                note=found.why or _by_yosys(found),
                 parts=_parts(found, styles.layers) if len(block.layers) > 1 else (),
             )
         )
     return tuple(made)
+
+
+def _by_yosys(found: Figures) -> str:
+    """Return what Yosys counts of a block that another tool has counted, too."""
+    return f"{found.yosys['LUT']:,.0f} LUT by Yosys" if found.yosys else ""
 
 
 def uses_of(

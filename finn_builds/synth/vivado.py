@@ -53,9 +53,15 @@ def constraints(clock_ns: float) -> str:
 
 
 def synthesise(
-    design: Design, stitched: Mapping[str, str], part: str, clock_ns: float, work_dir: Path
+    design: Design,
+    stitched: Mapping[str, str],
+    part: str,
+    clock_ns: float,
+    work_dir: Path,
+    *,
+    log: Path,
 ) -> Synthesised:
-    """Run Vivado and return the figures of the design and its nodes.
+    """Run Vivado and return the figures of the design and its nodes; `log` gets all it says.
 
     Raises
     ------
@@ -70,15 +76,18 @@ def synthesise(
         CONSTRAINTS: constraints(clock_ns),
     }
     for name, text in {**stitched, **own}.items():
-        (work_dir / name).write_text(text)
+        (work_dir / name).write_text(text, encoding="utf-8")
     tools.run(
         ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log", "-source", SCRIPT],
         cwd=work_dir,
-        log=work_dir / "output.log",
+        log=log,
     )
     return figures(
         design,
-        {name: (work_dir / name).read_text() for name in (UTILISATION, HIERARCHY, TIMING)},
+        {
+            name: (work_dir / name).read_text(encoding="utf-8")
+            for name in (UTILISATION, HIERARCHY, TIMING)
+        },
         clock_ns,
     )
 

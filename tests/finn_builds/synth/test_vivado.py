@@ -11,8 +11,10 @@ import pytest
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.files import SYNTHESIS_FILE, read_json
+from finn_builds.flow.synthesise import VIVADO_LOG
 from finn_builds.synth import vivado
 from finn_builds.synth.report import Synthesised
+from finn_builds.tools import ToolFailed
 from finn_builds.vivado.reports import ReportError
 from tests.finn_builds.flow.networks import small_network, stitch, synthesise
 from tests.finn_builds.vivado.report_texts import FLAT, TIMING
@@ -154,6 +156,30 @@ def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch, syn
         assert found[name]["yosys"]["LUT"] > 0
     assert made.top.gate_level == alone.top.gate_level
     assert alone.top.gate_level is not None and alone.top.gate_level.nodes == {sparse: 500}
+
+
+def failing(tmp_path, monkeypatch) -> None:
+    """Put a ``vivado`` on the search path that has not the device."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "vivado"
+    program.write_text("#!/bin/sh\necho 'ERROR: [Common 17-69] no such part'\nexit 1\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+
+
+def test_a_vivado_that_nobody_asked_for_stops_no_build(small, tmp_path, monkeypatch):
+    failing(tmp_path, monkeypatch)
+    made = synthesise(small)
+    assert made is not None and made.tool.name == "Yosys"
+    assert made.tool.stage.endswith(f"Vivado was tried, too, and failed: see {VIVADO_LOG}")
+    assert made.top.counts["LUT"] > 0 and made.top.yosys is None
+    assert "no such part" in (small.folder.parent / VIVADO_LOG).read_text()
+
+
+def test_a_vivado_that_was_asked_for_does(small, tmp_path, monkeypatch):
+    failing(tmp_path, monkeypatch)
+    with pytest.raises(ToolFailed, match="no such part"):
+        synthesise(small, synth="vivado")
 
 
 def test_no_figures_where_none_are_wanted(small):

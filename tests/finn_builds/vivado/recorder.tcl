@@ -38,6 +38,7 @@ namespace eval rec {
     variable waited {}
     variable opened 0
     variable facts {}
+    variable frequencies {}
 }
 
 proc rec::fail {message} { return -code error "recorder: $message" }
@@ -244,7 +245,12 @@ proc rec::shape_module {cell module} {
             set settings [parameters [dict get $attributes X_INTERFACE_PARAMETER]]
         }
         set kind data
-        if {$bus eq "clock"} { set kind clock }
+        if {$bus eq "clock"} {
+            set kind clock
+            if {[dict exists $settings FREQ_HZ]} {
+                dict set rec::frequencies $cell/$port [dict get $settings FREQ_HZ]
+            }
+        }
         if {$bus eq "reset"} {
             if {![dict exists $settings POLARITY]} { fail "$module: no polarity of $port" }
             set kind [expr {[dict get $settings POLARITY] eq "ACTIVE_LOW" ? "reset_low"
@@ -651,6 +657,13 @@ proc connect_bd_net {source sink} {
             rec::need {$way eq "in"} "$path is driven by its own cell"
             rec::need {![dict exists $rec::drivers $path]} "$path has two drivers"
             rec::need {$kind eq $from} "$source is $from, $path $kind"
+            # A frequency that a module states is not replaced by that of the clock it gets.
+            if {[dict exists $rec::frequencies $path]} {
+                set hz [expr {round(1e6 * [rec::made zynq_ps])}]
+                rec::need {[dict get $rec::frequencies $path] == $hz} \
+                    "FREQ_HZ does not match between $source ($hz) and $path\
+                        ([dict get $rec::frequencies $path])"
+            }
             dict set rec::drivers $path $source
         }
     }

@@ -362,6 +362,16 @@ def test_errors_in_sources_are_found(mutate, file, old, new):
     assert "%Error" in mutate(ZYNQ, f"sources/{file}", old, new)
 
 
+@pytest.mark.parametrize(("board", "differs"), [(ZYNQ, False), (ULTRASCALE, True)])
+def test_a_frequency_that_a_module_states_must_be_the_clock_s(mutate, board, differs):
+    """The wrappers state none, so that they take that of the clock they get (UG994)."""
+    stated = "ASSOCIATED_RESET ap_rst_n, FREQ_HZ 100000000"
+    file = "sources/prunestream_accelerator.v"
+    found = mutate(board, file, "ASSOCIATED_RESET ap_rst_n", stated)
+    assert ("FREQ_HZ does not match between zynq_ps/pl_clk0 (187498125)" in found) == differs
+    assert bool(found) == differs
+
+
 def test_the_catalogue_names_a_source_in_every_line():
     lines = Path(__file__).with_name("catalogue.tsv").read_text().splitlines()
     facts = [line.split("\t") for line in lines if not line.startswith("#")]
