@@ -147,8 +147,11 @@ def make(build: Path, board: str) -> Made:
 
 
 @pytest.fixture(scope="session")
-def with_handoff() -> Callable[[Made], Path]:
-    """Add a bitfile with a handoff in Vivado's form to a package; return the bitfile's path."""
+def handoff_of() -> Callable[..., str]:
+    """Return the handoff of a shell on a board, in Vivado's form; its project goes into a folder.
+
+    `stitched_ip` lies beside that folder. The clock is the processor's PLL divided to 100 MHz.
+    """
     tclsh = shutil.which("tclsh")
     if tclsh is None:
         pytest.skip("tclsh is not installed (Debian package tcl): no block design, no handoff")
@@ -158,23 +161,32 @@ def with_handoff() -> Callable[[Made], Path]:
     from tests.deploy.handoff import handoff
     from tests.finn_builds.vivado.conftest import RECORDER
 
-    def add(made: Made) -> Path:
-        bit = made.folder / "bitfile" / "finn-accel.bit"
-        if bit.is_file():
-            return bit
-        spec = ShellSpec(**made.description["shell"])
-        project = made.folder.parent / "vivado"
-        write_project(project, spec, load_board(made.description["board"]), clock_ns=10.0)
+    def text(project: Path, spec: ShellSpec, board: str) -> str:
+        ps_type = load_board(board).ps_type
+        write_project(project, spec, load_board(board), clock_ns=10.0)
         record = project / "record.txt"
         record.touch()
         command = [tclsh, str(RECORDER), str(project / "build.tcl"), str(record)]
         subprocess.run(command, check=True, capture_output=True, cwd=project)
-        bit.parent.mkdir(exist_ok=True)
-        zynq = made.description["ps_type"] == "zynq_7000"
-        divisors, mhz = ((10, 1), 100.0) if zynq else ((15, 1), 99.999)
-        text = handoff(record.read_text().splitlines(), spec, divisors=divisors, mhz=mhz)
-        bit.with_suffix(".hwh").write_text(text)
-        bit.write_bytes(b"the simulated fabric is in a library")
+        divisors, mhz = ((10, 1), 100.0) if ps_type == "zynq_7000" else ((15, 1), 99.999)
+        return handoff(record.read_text().splitlines(), spec, divisors=divisors, mhz=mhz)
+
+    return text
+
+
+@pytest.fixture(scope="session")
+def with_handoff(handoff_of: Callable[..., str]) -> Callable[[Made], Path]:
+    """Add a bitfile with its handoff to a package; return the bitfile's path."""
+    from finn_builds.shell.spec import ShellSpec
+
+    def add(made: Made) -> Path:
+        bit = made.folder / "bitfile" / "finn-accel.bit"
+        if not bit.is_file():
+            spec = ShellSpec(**made.description["shell"])
+            text = handoff_of(made.folder.parent / "vivado", spec, made.description["board"])
+            bit.parent.mkdir(exist_ok=True)
+            bit.with_suffix(".hwh").write_text(text)
+            bit.write_bytes(b"the simulated fabric is in a library")
         return bit
 
     return add

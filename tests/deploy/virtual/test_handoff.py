@@ -9,12 +9,17 @@ import pytest
 
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 
+from pynq.pl_server.embedded_device import Metadata, RuntimeMetadataParser
+
 from deploy import handoff
 from deploy.driver_base import FINNExampleOverlay
 from deploy.package import Package
 from deploy.registers import DriverError
 from deploy.virtual.simulate import simulate_package
+from finn_builds.config.boards import board_names, load_board
 from finn_builds.shell.compile import compile_for_virtual_board
+from finn_builds.shell.spec import ShellSpec
+from tests.finn_builds.vivado.conftest import write_build
 
 pytestmark = pytest.mark.slow  # two small compilations
 
@@ -55,6 +60,33 @@ def test_the_driver_runs_where_the_handoff_has_the_blocks(package, board, with_h
     assert overlay.clock_dict[0]["divisor0"] * overlay.clock_dict[0]["divisor1"] in (10, 15)
     assert overlay.fclk_mhz == board.fclk_mhz == pytest.approx(100, rel=2e-5)
     assert (overlay.execute(package.integers) == package.outputs).all()
+
+
+@pytest.mark.parametrize("board_name", board_names())
+def test_pynq_reads_every_board_s_handoff(board_name, handoff_of, tmp_path):
+    """Blocks, addresses, clock and processor, from the block design of each board."""
+    write_build(tmp_path, board_name)
+    spec = ShellSpec.for_board(
+        load_board(board_name),
+        "finn_design_wrapper",
+        in_bytes=2,
+        out_bytes=1,
+        in_beats=3,
+        out_beats=5,
+    )
+    path = tmp_path / "finn-accel.hwh"
+    path.write_text(handoff_of(tmp_path / "vivado", spec, board_name))
+    parser = RuntimeMetadataParser(Metadata(input=path))
+    first = FIRST[load_board(board_name).ps_type]
+    expected = {name: first + i * 0x1_0000 for i, name in enumerate(("idma0", "odma0", "control0"))}
+    found = {name: parser.ip_dict[name]["phys_addr"] for name in expected}
+    assert found == expected == handoff.addresses(path)
+    assert all(parser.ip_dict[name]["mem_id"] == "s_axi_control" for name in expected)
+    clock = parser.clock_dict[0]
+    assert clock["enable"] == 1 and clock["divisor0"] * clock["divisor1"] in (10, 15)
+    assert [parser.clock_dict[i]["enable"] for i in (1, 2, 3)] == [0, 0, 0]
+    kind = {"zynq_7000": "processing_system7", "zynq_ultrascale": "zynq_ultra_ps_e"}
+    assert kind[load_board(board_name).ps_type] in parser.ip_dict["zynq_ps"]["type"]
 
 
 def test_addresses_that_pynq_kept_of_another_overlay_are_never_used(
