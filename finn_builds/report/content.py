@@ -97,12 +97,12 @@ class BuildReport:
     @property
     def weights(self) -> int:
         """Weights of all layers, zeros included."""
-        return sum(layer.n_in * layer.n_out for layer in self.layers)
+        return sum(layer.entries for layer in self.layers)
 
     @property
     def sparsity(self) -> float:
         """Share of all weights that are zero."""
-        return 1 - sum(layer.nonzero for layer in self.layers) / self.weights
+        return 1 - sum(layer.nonzero for layer in self.layers) / max(1, self.weights)
 
     @property
     def styles(self) -> str:
@@ -113,7 +113,7 @@ class BuildReport:
     @property
     def weight_types(self) -> str:
         """The types of the weights of all layers."""
-        return _joined(layer.weight_type for layer in self.layers)
+        return _joined(layer.weight_type for layer in self.layers if layer.weight_type)
 
     @property
     def activation_types(self) -> str:
