@@ -21,6 +21,7 @@ from deploy.package import Package
 from deploy.validate import validate
 from finn_builds import BuildConfig, build
 from finn_builds.config.boards import load_board
+from finn_builds.errors import UserError
 from finn_builds.files import read_json
 from finn_builds.flow import choose_style
 from finn_builds.flow.deliver import step_deployment_package
@@ -262,6 +263,36 @@ def test_bitfile_goes_into_the_package_if_it_keeps_its_timing(
     assert overlay["vivado"] == (None if late else "2023.2")
     found = "unknown" if late else f"{load_board(config.board).board_part}:part0:1.0"
     assert overlay["board_files"]["found"] == found
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("failing-run", "the run impl_1 ended with 'route_design ERROR'"),
+        ("fast-clock", "the processor makes 111.111111 MHz where 100 MHz was asked for"),
+    ],
+)
+def test_a_bitfile_that_fails_leaves_the_build_as_it_was(
+    results,
+    config,
+    fake_vivado,  # noqa: F811
+    option,
+    reason,
+):
+    """The command line ends with this message and exit code 2."""
+    out = results["sparse"].out
+
+    def state() -> tuple[bytes, list[str]]:
+        made = sorted(path.name for path in out.glob("bitfile/*"))
+        return (out / "deploy.zip").read_bytes(), made
+
+    before = state()
+    (fake_vivado / "options").write_text(option)
+    settings = replace(config, output_dir=out, style="sparse", bitfile=True)
+    with pytest.raises(UserError, match="Vivado made no bitfile: ") as told:
+        build(replace(settings, start_step="synthesize_bitfile"))
+    assert reason in str(told.value)
+    assert state() == before
 
 
 def test_a_package_for_the_kv260_states_its_clock_and_its_board_files(

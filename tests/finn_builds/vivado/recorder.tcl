@@ -139,7 +139,7 @@ proc rec::made {cell} {
     if {$board ne ""} {
         lassign [lindex [known board $board] 0] - versions preset multiplier
     }
-    set pll [expr {[value $cell $crystal] * $multiplier}]
+    set pll [expr {1.0 * [value $cell $crystal] * $multiplier}]
     set asked [value $cell $asked]
     if {$ip eq "zynq_ultra_ps_e" && [value $cell PSU__OVERRIDE__BASIC_CLOCK]} { set asked 100 }
     set divisor [expr {max(1, int($pll / $asked))}]

@@ -120,6 +120,9 @@ def test_a_clock_above_the_one_asked_for_is_an_error(record, tmp_path, board, ns
     done = record(project, "fast-clock")
     assert done.returncode == 1
     assert f"a clock that is too fast: build again with --clock-ns {advice}" in done.output
+    pll = load_board(board).pll.mhz
+    divisor = round(pll / load_board(board).pll.fastest_mhz(1000 / ns)) - 1
+    assert f"the processor makes {pll / divisor:.6f} MHz where" in done.output
     assert slower_ns(load_board(board), ns) == float(advice)
     assert not list((project / "result").iterdir())
 
