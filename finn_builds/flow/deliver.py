@@ -26,7 +26,12 @@ _MOST_VECTORS = 1000
 def step_make_driver(
     split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
 ) -> None:
-    """Write ``driver/``: the driver's files and the description of this accelerator for them."""
+    """Write ``driver/``: the driver's files and the description of this accelerator for them.
+
+    Does nothing in a build without a PYNQ package, nor do the other steps here.
+    """
+    if not cfg.makes_overlay:
+        return
     write_driver(cfg.out / DRIVER_DIR, _description(split, stitched, simulated, cfg))
 
 
@@ -34,6 +39,8 @@ def step_make_zynq_project(
     split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
 ) -> None:
     """Write ``vivado/``: all that Vivado needs beside ``stitched_ip/`` to make the bitfile."""
+    if not cfg.makes_overlay:
+        return
     write_project(
         cfg.out / PROJECT_DIR,
         ShellSpec(**_description(split, stitched, simulated, cfg)["shell"]),
@@ -70,6 +77,8 @@ def step_deployment_package(
 
     The bitfile is in it if there is one and Vivado says that it keeps its timing.
     """
+    if not cfg.makes_overlay:
+        return
     vectors = streamlined.vectors
     features, labels = vectors.features, vectors.labels
     bitfile = None

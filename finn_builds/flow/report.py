@@ -8,6 +8,7 @@ from deploy.host_model import HostModel
 from finn_builds.config.build import BuildConfig
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
+from finn_builds.ip import IpReport
 from finn_builds.report import origin
 from finn_builds.report.content import BuildReport, Classes, Origin
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
@@ -30,16 +31,17 @@ def step_summary(
     simulated: Simulated,
     synthesised: Synthesised | None,
     placed: Placed | None,
+    ip: IpReport | None,
     cfg: BuildConfig,
 ) -> Summary:
     """Gather the headline figures of a build, each said to be measured or estimated."""
-    board, accuracy = cfg.board_spec, streamlined.accuracy
+    target, accuracy = cfg.target, streamlined.accuracy
     verification, performance = simulated.verification, simulated.performance
     return Summary(
         {
             "model": cfg.model_name,
-            "board": board.name,
-            "part": board.part,
+            "board": cfg.board,
+            "part": target.part,
             "clock_ns": cfg.clock_ns,
             "accuracy": accuracy and accuracy.accuracy,
             "accuracy_standard_error": accuracy and accuracy.standard_error,
@@ -58,15 +60,16 @@ def step_summary(
             "resources": {**hardware.resources()["total"], "kind": "estimated"},
             **_synthesised(synthesised),
             **_placed(placed),
-            "budget": board.budget,
-            "device": board.resources.model_dump(),
+            "budget": target.resources and target.budget,
+            "device": target.resources and target.resources.model_dump(),
+            "ip": ip and ip.summary(),
             "out_dir": str(cfg.output_dir),
             "files": [
                 "report.html",
+                *(["ip.zip"] if cfg.makes_ip else []),
                 "stitched_ip",
                 "report",
-                "deploy.zip",
-                "vivado",
+                *(["deploy.zip", "vivado"] if cfg.makes_overlay else []),
                 "host_model.json",
                 "accelerator.json",
                 "model.onnx",
@@ -120,19 +123,19 @@ def step_report(
 ) -> None:
     """Write the page of the build and its figures."""
     cfg.progress(0, 3, "gathering")
-    board, performance = cfg.board_spec, simulated.performance
+    target, performance = cfg.target, simulated.performance
     nodes = nodes_of(hardware, styles, synthesised)
     report = BuildReport(
         model=cfg.model_name,
-        board=board.name,
-        part=board.part,
+        board=target.name,
+        part=target.part,
         style_asked=styles.asked,
         style_why=styles.why,
         top1=streamlined.network.head is not None,
         accuracy=streamlined.accuracy,
         verification=simulated.verification,
         performance=performance,
-        uses=uses_of(nodes, synthesised, board.resources),
+        uses=uses_of(nodes, synthesised, target.resources),
         synthesis=synthesis_of(synthesised),
         layers=layers_of(streamlined.network, hardware, styles),
         nodes=nodes,

@@ -17,7 +17,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.choose_style:step_choose_style",
-        outputs=("report/style.json", "ipgen/sparse"),
+        outputs=("report/style.json", "ipgen/sparse", "ipgen/parallel"),
     ),
     Step("finn_builds.flow.convert:step_convert_to_hw"),
     Step("finn_builds.flow.convert:step_specialize_layers"),
@@ -64,6 +64,10 @@ STEPS: tuple[Step, ...] = (
     Step(
         "finn_builds.flow.synthesise:step_out_of_context_synthesis",
         outputs=("report/synth_resources.json",),
+    ),
+    Step(
+        "finn_builds.flow.make_ip:step_make_ip_package",
+        outputs=("ip", "ip.zip", "report/ip.json"),
     ),
     Step(
         "finn_builds.flow.deliver:step_make_driver",

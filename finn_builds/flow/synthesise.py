@@ -53,11 +53,12 @@ def step_out_of_context_synthesis(
     names = stitched_sources(folder) + sorted(path.name for path in folder.glob("*.dat"))
     stitched = {name: (folder / name).read_text() for name in names}
     estimated = hardware.resources()
-    board = cfg.board_spec
+    target = cfg.target
+    family = family_named(target.family)
     if tool == "vivado":
         cfg.progress(0, 1, "vivado")
         found = vivado.synthesise(
-            design, stitched, board.part, cfg.clock_ns, cfg.scratch / "vivado"
+            design, stitched, target.part, cfg.clock_ns, cfg.scratch / "vivado"
         )
     else:
         cfg.progress(0, len(design.stages), "yosys")
@@ -65,12 +66,12 @@ def step_out_of_context_synthesis(
             design,
             stitched,
             {name: node["LUT"] for name, node in estimated.items()},
-            board.family,
+            family.name,
             cfg.scratch,
             progress=lambda done, total: cfg.progress(done, total, "yosys"),
         )
         first_layers = {b.name: b.layers[0] - 1 for b in hardware.blocks if b.kind == SPARSE}
-        found = yosys_report(netlists, family_named(board.family), first_layers)
+        found = yosys_report(netlists, family, first_layers)
         if found.top.why is None:
             cfg.progress(1, 1, "comparing the netlist with the model")
             gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
