@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.record import machine, versions, write_result
 from finn_builds import tools
 from finn_builds.emulator import header_text
-from finn_builds.ingest import load_model, network_of, split_host, tidy
+from finn_builds.ingest import load_model, split_host, tidy
 from finn_builds.network import IntegerNetwork
 
 MODELS = ("jets", "jets_tiny", "digits")
@@ -100,7 +100,7 @@ def main() -> None:
     for name in MODELS:
         model = load_model(ROOT / "brevitas_models" / "zoo" / f"{name}.onnx")
         with tempfile.TemporaryDirectory() as folder:
-            result["models"][name] = measure(network_of(split_host(tidy(model))), Path(folder))
+            result["models"][name] = measure(split_host(tidy(model)).network, Path(folder))
         print(name, json.dumps(result["models"][name]))
     print(write_result("emulator", result))
 

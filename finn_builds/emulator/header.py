@@ -187,7 +187,12 @@ _CALLS = {
 }
 
 
-def header_text(network: IntegerNetwork, name: str, host: Mapping[str, Any] | None = None) -> str:
+def header_text(
+    network: IntegerNetwork,
+    name: str,
+    host: Mapping[str, Any] | None = None,
+    shown: Mapping[str, str] | None = None,
+) -> str:
     """Return the header ``<name>.h`` of a network.
 
     Parameters
@@ -198,6 +203,8 @@ def header_text(network: IntegerNetwork, name: str, host: Mapping[str, Any] | No
     host : mapping, optional
         The description of a `deploy.host_model.HostModel`. The header then has `prepare` and
         `finish`, the floating point before and after the network, and the scales of its integers.
+    shown : mapping, optional
+        What tensors are called in place of their own name.
 
     Raises
     ------
@@ -223,7 +230,7 @@ def header_text(network: IntegerNetwork, name: str, host: Mapping[str, Any] | No
         out_type=out_type,
         n_in=sum(t.size for t in network.inputs),
         n_out=sum(network.tensor(n).size for n in network.outputs),
-        ends=_constants(network, host),
+        ends=_constants(network, host, shown or {}),
         helpers="\n".join(_helpers(text)),
         functions=text,
         body="\n".join(body),
@@ -324,20 +331,20 @@ def _helpers(text: str) -> list[str]:
     return [code for name, code in _HELPERS.items() if name in wanted]
 
 
-def _constants(network: IntegerNetwork, host: Mapping[str, Any] | None) -> str:
-    inputs, outputs = (t.name for t in network.inputs), network.outputs
-    scales = _scales(host)
-    if network.head is not None:
-        scales = scales[0], None
+def _constants(
+    network: IntegerNetwork, host: Mapping[str, Any] | None, shown: Mapping[str, str]
+) -> str:
+    into, out = _scales(network, host)
     lines = []
-    for space, names, scale in (
-        ("inputs", tuple(inputs), scales[0]),
-        ("outputs", tuple(outputs), scales[1]),
+    for space, names, scales in (
+        ("inputs", [tensor.name for tensor in network.inputs], into),
+        ("outputs", list(network.outputs), out),
     ):
         offset = 0
         lines.append(f"namespace {space} {{")
-        for name, word in identifiers(names).items():
-            tensor = network.tensor(name)
+        words = identifiers([shown.get(name, name) for name in names])
+        for name, scale in zip(names, scales, strict=True):
+            tensor, word = network.tensor(name), words[shown.get(name, name)]
             lines += [
                 f"namespace {word} {{  // {tensor.datatype}",
                 f"constexpr std::size_t offset = {offset};",
@@ -356,14 +363,27 @@ def _constants(network: IntegerNetwork, host: Mapping[str, Any] | None) -> str:
     return "\n".join(lines)
 
 
-def _scales(host: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
-    """Return what one unit of the inputs and of the outputs is worth, None where that is unknown.
+def _scales(
+    network: IntegerNetwork, host: Mapping[str, Any] | None
+) -> tuple[list[float | None], list[float | None]]:
+    """Return what one unit of each input and each output is worth, None where that is unknown.
 
     An output's is known where the first thing that the host does to it is a common factor.
     """
+    into: list[float | None] = [None] * len(network.inputs)
+    out: list[float | None] = [None] * len(network.outputs)
     if host is None:
-        return None, None
-    into = float(host["codes"]["scale"]) * host["codes"]["divisor"]
-    first = host["after"][0] if host["after"] else {"op": ""}
-    common = first["op"] == "mul" and isinstance(first["value"], float | int)
-    return into, float(first["value"]) if common else None
+        return into, out
+    for k, part in enumerate(host["inputs"]):
+        codes = part["codes"]
+        into[k] = _number(codes["scale"], codes["divisor"])
+    if len(host["outputs"]) == len(out) and network.head is None:
+        for k, part in enumerate(host["outputs"]):
+            first = part["after"][0] if part["after"] else {"op": ""}
+            out[k] = _number(first["value"]) if first["op"] == "mul" else None
+    return into, out
+
+
+def _number(value: object, times: int = 1) -> float | None:
+    """Return a single number, None for one of each element."""
+    return float(value) * times if isinstance(value, float | int) else None

@@ -8,6 +8,7 @@ last one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,24 +16,23 @@ import numpy as np
 
 from deploy.host_model import level_range
 
-_FUNCTIONS = """
-/// The integers that the network takes, x[n_in], for the raw features of a frame.
-inline void prepare(const float* features, input_t* x) {{
-  {real} v[n_in];
-  for (std::size_t i = 0; i < n_in; ++i) v[i] = features[i];
-{before}
-  for (std::size_t i = 0; i < n_in; ++i)
-    x[i] = static_cast<input_t>({code});
+_PREPARE = """
+constexpr std::size_t n_features = {features};
+
+/// The integers that the network takes, x[n_in], for the raw features of a frame, f[n_features]:
+/// the values of all inputs of the model, one after another.
+inline void prepare(const float* f, input_t* x) {{
+{parts}
 }}
 """
 
 _FINISH = """
-/// What the integers of the network, y[n_out], stand for: the model's own {kind}.
-inline void finish(const output_t* y, float* result) {{
-  float v[n_out];
-  for (std::size_t i = 0; i < n_out; ++i) v[i] = static_cast<float>(y[i]);
-{after}
-  for (std::size_t i = 0; i < n_out; ++i) result[i] = v[i];
+constexpr std::size_t n_results = {results};
+
+/// What the integers of the network, y[n_out], stand for: all outputs of the model, one after
+/// another, in r[n_results]; of an argmax, what it chooses from.
+inline void finish(const output_t* y, float* r) {{
+{parts}
 }}
 """
 
@@ -50,6 +50,9 @@ _ELEMENTWISE = {
     "round": "std::nearbyint(v[i])",
     "floor": "std::floor(v[i])",
     "ceil": "std::ceil(v[i])",
+    "trunc": "std::trunc(v[i])",
+    "abs": "std::fabs(v[i])",
+    "exp": "std::exp(v[i])",
     "bipolar": "v[i] >= 0.0f ? {scale} : -{scale}",
 }
 
@@ -78,23 +81,74 @@ def known_operations(operations: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def host_functions(host: Mapping[str, Any], *, finish: bool = True) -> str:
-    """Return ``prepare`` and, where the network ends in the model's own integers, ``finish``."""
-    if not known_operations([*host["before"], *host["after"]]):
-        return "\n// What the host computes before and after this network is not in this header.\n"
-    codes = host["codes"]
-    wide = any(op.get("wide") for op in host["before"])
-    code = f"std::nearbyint(v[i] / {_number(codes['scale'])})"
-    if codes["divisor"] != 1:
-        code = f"std::floor({code} / {_number(codes['divisor'])})"
-    if codes["zero_point"]:
-        code += f" + {_number(codes['zero_point'])}"
-    before = "\n".join(_block(op, "n_in", host["input"]["n"]) for op in host["before"])
-    text = _FUNCTIONS.format(real="double" if wide else "float", before=before, code=code)
-    if finish:
-        after = "\n".join(_block(op, "n_out", host["output"]["n"]) for op in host["after"])
-        kind = "logits" if host["output"]["kind"] == "argmax" else host["output"]["kind"]
-        text += _FINISH.format(kind=kind, after=after)
+    """Return ``prepare`` and, where the network ends in the model's own integers, ``finish``.
+
+    What uses an operation that is not written here is left out, which a comment says.
+    """
+    text = ""
+    if known_operations([op for part in host["inputs"] for op in part["before"]]):
+        text += _prepare(host["inputs"])
+    else:
+        text += "\n// What the host computes before this network is not in this header.\n"
+    if finish and known_operations([op for part in host["outputs"] for op in part["after"]]):
+        text += _finish(host["outputs"], host["n_out"])
+    else:
+        text += "\n// What the host computes after this network is not in this header.\n"
     return text
+
+
+def _prepare(inputs: Sequence[Mapping[str, Any]]) -> str:
+    begins: dict[str, int] = {}
+    size = 0
+    for part in inputs:
+        if part["name"] not in begins:
+            begins[part["name"]] = size
+            size += math.prod(part["shape"])
+    blocks, at = [], 0
+    for part in inputs:
+        tables: list[str] = []
+        codes = part["codes"]
+        code = f"std::nearbyint(v[i] / {_constant(codes, 'scale', tables)})"
+        if codes["divisor"] != 1:
+            code = f"std::floor({code} / {_number(codes['divisor'])})"
+        if codes["zero_point"]:
+            code += f" + {_number(codes['zero_point'])}"
+        result = f"x[i + {at}] = static_cast<input_t>({code});"
+        steps = _part("f", begins[part["name"]], part["take"], part["n"], part["before"])
+        blocks.append(_scope([*steps, *tables, _loop(part["n"], result)]))
+        at += part["n"]
+    return _PREPARE.format(features=size, parts="\n".join(blocks))
+
+
+def _finish(outputs: Sequence[Mapping[str, Any]], n_out: int) -> str:
+    blocks, at = [], 0
+    for part in outputs:
+        n = n_out if part["take"] is None else len(part["take"])
+        steps = _part("y", 0, part["take"], n, part["after"])
+        blocks.append(_scope([*steps, _loop(n, f"r[i + {at}] = v[i];")]))
+        at += n
+    return _FINISH.format(results=at, parts="\n".join(blocks))
+
+
+def _part(
+    source: str, begin: int, take: Sequence[int] | None, n: int, ops: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return what loads ``v[n]`` and applies operations to it."""
+    lines = [f"    float v[{n}];"]
+    at = f"i + {begin}" if begin else "i"
+    if take is not None:
+        lines.append(f"    static const std::size_t take[] = {{{', '.join(map(str, take))}}};")
+        at = f"take[i] + {begin}" if begin else "take[i]"
+    lines.append(_loop(n, f"v[i] = static_cast<float>({source}[{at}]);"))
+    return [*lines, *(_block(op, n) for op in ops)]
+
+
+def _loop(n: int, body: str) -> str:
+    return f"    for (std::size_t i = 0; i < {n}; ++i) {body}"
+
+
+def _scope(lines: Sequence[str]) -> str:
+    return "\n".join(["  {", *lines, "  }"])
 
 
 def _number(value: object) -> str:
@@ -116,15 +170,15 @@ def _constant(op: Mapping[str, Any], name: str, tables: list[str]) -> str:
     return f"{name}[i]"
 
 
-def _block(op: Mapping[str, Any], n: str, size: int) -> str:
-    """Return one operation on ``v[size]`` as a block of C++."""
+def _block(op: Mapping[str, Any], n: int) -> str:
+    """Return one operation on ``v[n]`` as a block of C++."""
     tables: list[str] = []
     kind = op["op"]
     if kind in ("softmax", "log_softmax"):
         value = "std::exp(v[i] - most) / sum"
         if kind == "log_softmax":
             value = "v[i] - most - std::log(sum)"
-        return "  {\n" + _SOFTMAX.format(n=n, value=value) + "\n  }"
+        return _scope([_SOFTMAX.format(n=n, value=value)])
     if kind == "quant":
         return _quant(op, n)
     if kind == "clip":
@@ -137,11 +191,10 @@ def _block(op: Mapping[str, Any], n: str, size: int) -> str:
         names = ("value", "scale")
         constants = {k: _constant(op, k, tables) for k in names if op.get(k) is not None}
         value = _ELEMENTWISE[kind].format(**constants)
-    loop = f"    for (std::size_t i = 0; i < {n}; ++i) v[i] = {value};"
-    return "\n".join(["  {", *tables, loop, "  }"])
+    return _scope([*tables, _loop(n, f"v[i] = {value};")])
 
 
-def _quant(op: Mapping[str, Any], n: str) -> str:
+def _quant(op: Mapping[str, Any], n: int) -> str:
     """QONNX Quant: divide, clamp, round, multiply again."""
     tables: list[str] = []
     scale, zero = (_constant(op, name, tables) for name in ("scale", "zero_point"))
@@ -154,5 +207,5 @@ def _quant(op: Mapping[str, Any], n: str) -> str:
         steps.append(f"q = q < {low} ? {low} : (q > {high} ? {high} : q);")
         steps.append(f"q = {_ROUNDED[op['rounding']].format(v='q')};")
     steps.append(f"v[i] = static_cast<float>((q - {zero}) * {scale});")
-    loop = f"    for (std::size_t i = 0; i < {n}; ++i) {{"
-    return "\n".join(["  {", *tables, loop, *(f"      {s}" for s in steps), "    }", "  }"])
+    body = "{\n" + "\n".join(f"      {step}" for step in steps) + "\n    }"
+    return _scope([*tables, _loop(n, body)])

@@ -33,11 +33,8 @@ from finn_builds.verify.streamlined import Streamlined
 def step_choose_style(streamlined: Streamlined, split: HostSplit, cfg: BuildConfig) -> Styles:
     """Choose the style of every layer, and make each run of sparse ones one pipeline of logic.
 
-    Raises
-    ------
-    UserError
-        When neither style nor any mixture fits the board, with ``style`` ``auto``, or a parallel
-        core is asked for and not every layer is sparse.
+    Raises UserError when neither style nor any mixture fits the board, with ``style`` ``auto``, or
+    a parallel core is asked for and not every layer is sparse.
     """
     core = _core_options(streamlined, split, cfg)
     layers = streamlined.network.layers()
@@ -93,19 +90,8 @@ def with_styles(
 ) -> Styles:
     """Compile the sparse runs of a choice.
 
-    Parameters
-    ----------
-    streamlined : Streamlined
-    styles : sequence of str
-        Of each layer.
-    why : str
-        Why it was chosen.
-    cfg : BuildConfig
-    alone : sequence of LayerCost
-        What each layer costs by itself, where that is known; else sparse ones say what they take
-        in their run.
-    core : CoreOptions, optional
-        For the parallel core, which needs every layer sparse.
+    `alone` is what each layer costs by itself, where that is known; else sparse ones say what they
+    take in their run. With `core` the parallel core is written too: it needs every layer sparse.
     """
     layers = streamlined.network.layers()
     named = tuple(
@@ -145,18 +131,12 @@ def _core_options(
     """Return how the parallel core is to be written, None where none is asked for."""
     if not cfg.makes_ip:
         return None
-    network, host = streamlined.network, split.host
+    network = streamlined.network
     if network.head is not None:
         raise UserError(
             "--package ip: the parallel core puts out the logits, not the class: leave --top1 out"
         )
-    # With one tensor at an end, the model's own name says more than that of the integers.
-    shown = {}
-    if len(network.inputs) == 1:
-        shown[network.input.name] = host.input_name
-    if len(network.outputs) == 1:
-        shown[network.output.name] = host.output_name
-    return CoreOptions(identifier(cfg.model_name), shown, cfg.cells, cfg.clock_enable)
+    return CoreOptions(identifier(cfg.model_name), split.shown_names(), cfg.cells, cfg.clock_enable)
 
 
 def _with_cost(layer: StyledLayer, costs: Mapping[str, LayerCost]) -> StyledLayer:

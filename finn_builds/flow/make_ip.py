@@ -54,7 +54,7 @@ def step_make_ip_package(
     x, expected = vectors.x, vectors.y
     found = {}
     cfg.progress(0, 4, "the C++ emulator")
-    header = header_text(network, name, split.description)
+    header = header_text(network, name, split.description, split.shown_names())
     emulator = cfg.scratch / "emulator"
     emulator.mkdir()
     (emulator / f"{name}.h").write_text(header, encoding="utf-8")

@@ -15,7 +15,7 @@ from typing import Any
 
 from finn_builds.network import IntegerNetwork, Tensor
 from finn_builds.network.names import identifiers
-from finn_builds.network.types import bits_of, is_signed
+from finn_builds.network.types import BIPOLAR, bits_of, is_signed
 from finn_builds.sparse.cells import cell_files, without_conditions
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import NET_NAMES, Lane, datapath, lanes
@@ -120,11 +120,14 @@ class ParallelCore:
 
 
 def ports_of(
-    network: IntegerNetwork, shown: Mapping[str, str] | None = None
+    network: IntegerNetwork,
+    shown: Mapping[str, str] | None = None,
+    types: tuple[str, str] = (BIPOLAR, BIPOLAR),
 ) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """Return the ports of a network's inputs and outputs.
 
-    `shown` gives tensors another name than their own.
+    `shown` gives tensors another name than their own. `types` are those that the operator graph
+    takes and gives all elements in: only of a BIPOLAR one is a bipolar element a single bit.
     """
     shown = shown or {}
     ends: list[tuple[str, Tensor]] = [(f"in:{t.name}", t) for t in network.inputs]
@@ -136,9 +139,12 @@ def ports_of(
         words[key] = f"{name}_out" if key.startswith("out:") and name in known else name
         known.add(name)
     found = identifiers(words.values())
-    ports = [
-        Port(found[words[key]], tensor.name, tensor.datatype, tensor.size) for key, tensor in ends
-    ]
+    ports = []
+    for key, tensor in ends:
+        common = types[key.startswith("out:")]
+        two = tensor.datatype == BIPOLAR and common != BIPOLAR
+        datatype = "INT2" if two else tensor.datatype
+        ports.append(Port(found[words[key]], tensor.name, datatype, tensor.size))
     count = len(network.inputs)
     return tuple(ports[:count]), tuple(ports[count:])
 

@@ -184,7 +184,8 @@ def _write_core(
     latency: int | None,
 ) -> None:
     """Write the parallel core of the operators that a compiled network has."""
-    inputs, outputs = ports_of(network, wanted.shown)
+    types = (compiled.in_datatype, compiled.out_datatype)
+    inputs, outputs = ports_of(network, wanted.shown, types)
     core = parallel_core(
         compiled.combinational,
         compiled.family,

@@ -12,10 +12,21 @@ import pytest
 from deploy.host_model import HostModel
 from finn_builds.emulator import FLAGS, header_text, run_header
 from finn_builds.emulator.host import host_functions
-from finn_builds.ingest import load_model, network_of, split_host, tidy
-from finn_builds.network import Affine, ArgMax, Linear, Requantise, Tensor, Thresholds, chain
+from finn_builds.ingest import load_model, split_host, tidy
+from finn_builds.network import (
+    Affine,
+    ArgMax,
+    IntegerNetwork,
+    Linear,
+    Node,
+    Requantise,
+    Tensor,
+    Thresholds,
+    chain,
+)
 from finn_builds.network.ops import ROUNDINGS
 from tests.finn_builds.network.networks import random_graph, random_inputs, random_network
+from tests.host_descriptions import described
 
 ZOO = Path(__file__).resolve().parents[3] / "brevitas_models" / "zoo"
 
@@ -72,30 +83,30 @@ def test_the_class_is_the_first_of_the_largest(tmp_path: Path) -> None:
 
 def test_constants_say_sizes_widths_and_fixed_point(tmp_path: Path) -> None:
     split = split_host(tidy(load_model(ZOO / "jets.onnx")))
-    text = header_text(network_of(split), "jets", split.description)
+    text = header_text(split.network, "jets", split.description, split.shown_names())
     program = tmp_path / "constants.cpp"
     (tmp_path / "jets.h").write_text(text)
     program.write_text(
         '#include "jets.h"\n'
         'static_assert(jets::n_in == 16 && jets::n_out == 5, "");\n'
-        'static_assert(jets::inputs::global_in::bits == 8, "");\n'
-        'static_assert(jets::inputs::global_in::is_signed, "");\n'
-        'static_assert(jets::inputs::global_in::fraction_bits == 0, "");\n'
-        'static_assert(jets::outputs::matmul_3::bits == 11, "");\n'
-        'static_assert(jets::outputs::matmul_3::fraction_bits == 6, "");\n'
-        'static_assert(jets::outputs::matmul_3::scale == 1.0 / 64, "");\n'
+        'static_assert(jets::inputs::features::bits == 8, "");\n'
+        'static_assert(jets::inputs::features::is_signed, "");\n'
+        'static_assert(jets::inputs::features::fraction_bits == 0, "");\n'
+        'static_assert(jets::outputs::logits::bits == 11, "");\n'
+        'static_assert(jets::outputs::logits::fraction_bits == 6, "");\n'
+        'static_assert(jets::outputs::logits::scale == 1.0 / 64, "");\n'
     )
     subprocess.run(["g++", *FLAGS, "-fsyntax-only", program], check=True, cwd=tmp_path)
 
 
-def compiled_host(description: dict, text: str, folder: Path, x: np.ndarray, y: np.ndarray):
+def compiled_host(text: str, folder: Path, x: np.ndarray, y: np.ndarray, results: int = 0):
     """Return what `prepare` and `finish` of a header give for features and integers."""
     (folder / "net.h").write_text(text)
-    n_in, n_out = x.shape[1], y.shape[1]
+    n_in, n_out, n_r = x.shape[1], y.shape[1], results or y.shape[1]
     (folder / "host.cpp").write_text(
         '#include <cstdio>\n#include "net.h"\n'
         "int main() {\n"
-        f"  float f[{n_in}], r[{n_out}]; net::input_t x[{n_in}]; net::output_t y[{n_out}];\n"
+        f"  float f[{n_in}], r[{n_r}]; net::input_t x[{n_in}]; net::output_t y[{n_out}];\n"
         "  while (std::fread(f, sizeof f, 1, stdin) == 1) {\n"
         "    if (std::fread(y, sizeof y, 1, stdin) != 1) return 1;\n"
         "    net::prepare(f, x); net::finish(y, r);\n"
@@ -106,18 +117,18 @@ def compiled_host(description: dict, text: str, folder: Path, x: np.ndarray, y: 
         a.astype("<f4").tobytes() + b.astype("<i4").tobytes() for a, b in zip(x, y, strict=True)
     )
     found = subprocess.run(["./host"], input=given, capture_output=True, check=True, cwd=folder)
-    words = np.frombuffer(found.stdout, "<u4").reshape(len(x), n_in + n_out)
+    words = np.frombuffer(found.stdout, "<u4").reshape(len(x), n_in + n_r)
     return words[:, :n_in].view("<i4"), words[:, n_in:].view("<f4")
 
 
 def test_the_hosts_part_gives_the_same_bits(tmp_path: Path) -> None:
     split = split_host(tidy(load_model(ZOO / "jets.onnx")))
-    network = network_of(split)
+    network = split.network
     rng = np.random.default_rng(0)
     x = rng.normal(0, 30, (500, 16)).astype(np.float32)
     y = rng.integers(-900, 500, (500, 5))
     text = header_text(network, "net", split.description)
-    prepared, finished = compiled_host(split.description, text, tmp_path, x, y)
+    prepared, finished = compiled_host(text, tmp_path, x, y)
     np.testing.assert_array_equal(prepared, split.host.before(x))
     np.testing.assert_array_equal(finished, split.host.after(y))
 
@@ -125,20 +136,28 @@ def test_the_hosts_part_gives_the_same_bits(tmp_path: Path) -> None:
 def quantised(**changes) -> dict:
     quant = {"op": "quant", "scale": 0.25, "zero_point": 0.0, "bits": 5, "signed": True}
     quant |= {"narrow": False, "rounding": "ROUND", "wide": False, **changes}
-    return {
-        "version": 1,
-        "input": {"name": "x", "shape": [3], "n": 3, "datatype": "INT6", "values": None},
-        "before": [{"op": "mul", "value": [1.0, 0.5, 2.0]}, quant],
-        "codes": {"scale": 0.25, "divisor": 1, "zero_point": 0, "min": -16, "max": 15},
-        "output": {"name": "y", "n": 3, "datatype": "INT9", "kind": "logits"},
-        "after": [
-            {"op": "mul", "value": 0.125},
-            {"op": "clip", "min": -2.0, "max": None},
-            {"op": "relu"},
-            {"op": "rsub", "value": [1.0, 2.0, 3.0]},
-            {"op": "sign"},
-        ],
-    }
+    return described(
+        {"name": "x", "shape": [3], "n": 3, "datatype": "INT6"},
+        [{"op": "mul", "value": [1.0, 0.5, 2.0]}, quant],
+        {"scale": 0.25, "divisor": 1, "zero_point": 0, "min": -16, "max": 15},
+        {"name": "y", "n": 3, "datatype": "INT9", "kind": "logits"},
+        AFTER,
+    )
+
+
+AFTER = [
+    {"op": "mul", "value": 0.125},
+    {"op": "clip", "min": -2.0, "max": None},
+    {"op": "relu"},
+    {"op": "rsub", "value": [1.0, 2.0, 3.0]},
+    {"op": "sign"},
+]
+
+
+def with_after(*ops: dict) -> dict:
+    description = quantised()
+    description["outputs"][0]["after"] = list(ops)
+    return description
 
 
 @pytest.mark.parametrize(
@@ -157,24 +176,46 @@ def test_quantisers_of_every_kind_give_the_same_bits(changes: dict, tmp_path: Pa
     ticks = np.repeat(np.arange(-48, 49)[:, None] / 16, 3, axis=1).astype(np.float32)
     y = np.arange(-60, 37)[:, None] + np.array([0, 7, 9])
     text = header_text(network, "net", description)
-    prepared, finished = compiled_host(description, text, tmp_path, ticks, y)
+    prepared, finished = compiled_host(text, tmp_path, ticks, y)
     model = HostModel(description)
     np.testing.assert_array_equal(prepared, model.before(ticks))
     np.testing.assert_array_equal(finished, model.after(y))
 
 
+def test_several_tensors_lie_side_by_side(tmp_path: Path) -> None:
+    """Two parts of one input of the model, taken in another order; two outputs that share one."""
+    description = quantised()
+    part = description["inputs"][0] | {"shape": [4], "n": 2, "before": []}
+    moved = part | {"take": [3, 0], "before": [{"op": "add", "value": [1.0, 2.0]}]}
+    description["inputs"] = [moved, part | {"take": [1, 2]}]
+    out = description["outputs"][0]
+    first = out | {"name": "a", "take": [3, 1], "after": [{"op": "mul", "value": [2.0, 0.5]}]}
+    description["outputs"] = [first, out | {"name": "b", "take": [1], "after": []}]
+    description["n_out"] = 4
+    inputs = (Tensor.of_type("a", "INT6", 2), Tensor.of_type("b", "INT6", 2))
+    node = Node(Linear(np.eye(4, dtype=int)), ("a", "b"), Tensor.of_type("y", "INT6", 4))
+    text = header_text(IntegerNetwork(inputs, (node,), ("y",)), "net", description)
+    features = np.array([[0.25, 0.5, 0.75, 1.0], [-1.0, 1.25, 2.0, -3.0]], dtype=np.float32)
+    y = np.array([[1, 2, 3, 4], [-5, 6, 7, 8]])
+    prepared, finished = compiled_host(text, tmp_path, features, y, results=3)
+    model = HostModel(description)
+    np.testing.assert_array_equal(prepared, model.before(features))
+    after = model.after(y)
+    np.testing.assert_array_equal(finished, np.concatenate([after["a"], after["b"]], axis=1))
+
+
 def test_softmax_is_close_to_numpy(tmp_path: Path) -> None:
-    description = quantised() | {"after": [{"op": "mul", "value": 0.125}, {"op": "softmax"}]}
+    description = with_after({"op": "mul", "value": 0.125}, {"op": "softmax"})
     network = chain(Tensor.of_type("x", "INT6", 3), [("y", Linear(np.eye(3, dtype=int)))])
     y = np.arange(-60, 37)[:, None] + np.array([0, 7, 9])
     text = header_text(network, "net", description)
-    _, finished = compiled_host(description, text, tmp_path, np.zeros((97, 3)), y)
+    _, finished = compiled_host(text, tmp_path, np.zeros((97, 3)), y)
     np.testing.assert_allclose(finished, HostModel(description).after(y), rtol=1e-6)
 
 
 def test_a_host_operation_it_does_not_know_is_left_out() -> None:
-    description = quantised() | {"after": [{"op": "erf"}]}
-    assert "not in this header" in host_functions(description)
+    text = host_functions(with_after({"op": "erf"}))
+    assert "void prepare" in text and "void finish" not in text and "not in this header" in text
 
 
 def test_large_layers_are_split_into_functions(tmp_path: Path) -> None:
