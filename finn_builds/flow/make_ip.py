@@ -12,7 +12,7 @@ from finn_builds.ip.check import run_core, run_gates
 from finn_builds.sparse.family import family_named
 from finn_builds.sparse.parallel import CorePorts
 from finn_builds.style.styles import CORE_DIR, CORE_FILE
-from finn_builds.synth.counts import resources
+from finn_builds.synth.counts import FIGURES, resources
 from finn_builds.synth.gates import NotSimulated
 from finn_builds.synth.netlist import Netlist
 from finn_builds.synth.timing import longest_path
@@ -69,7 +69,9 @@ def step_make_ip_package(
     path_ns = None
     kind = "estimated"
     if isinstance(netlist, Netlist):
-        counts, kind = resources(netlist), f"counted by Yosys {version()}, not placed"
+        every = resources(netlist)
+        counts = {name: every[name] for name in FIGURES if name in every}
+        kind = f"counted by Yosys {version()}, not placed"
         path_ns = round(longest_path(netlist, family_named(cfg.target.family)).ns, 2)
         try:
             found["netlist of the parallel core"] = run_gates(core, netlist, x)

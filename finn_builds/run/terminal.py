@@ -38,6 +38,7 @@ def show_summary(summary: Mapping[str, Any], stream: TextIO) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     styles = {
+        "warning": "yellow",
         "data": "yellow" if summary.get("accuracy_surrogate") else "",
         "verified": "bold red" if summary.get("mismatches") else "green",
     }
@@ -71,6 +72,11 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if accuracy:
         accuracy += _text(" ± {:.1%}", get("accuracy_standard_error"))
         accuracy += _text(" on {:,} frames", get("accuracy_frames"))
+    error = _text("{:.4g}", get("rmse"))
+    if error:
+        error += _text(" on {:,} frames", get("accuracy_frames"))
+        error += _text("; {:.4g} for the best constant answer", get("rmse_of_constant"))
+    saturated = get("saturated_inputs")
     verified = _text("{:,} frames", get("frames_verified"))
     if verified:
         verified += _text(", {:,} mismatches", get("mismatches"))
@@ -79,12 +85,17 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if latency:
         latency += _text(", {:,.0f} ns", get("latency_ns"))
         latency += _text(" at a clock of {:g} ns", get("clock_ns"))
-    synthesised = _resources(get("synthesised"), get("device"))
+    of_what = " of the board" if get("board") else " of the part"
+    synthesised = _resources(get("synthesised"), get("device"), of_what)
     path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
     return [
+        *(("warning", text) for text in get("warnings") or ()),
         ("accuracy", accuracy),
+        ("RMSE", error),
         # The whole of it is on the page; what matters here stands before the first semicolon.
         ("data", _text("{}", get("accuracy_source")).partition(";")[0]),
+        ("classes", _text("{}", get("classes"))),
+        ("saturated", _text("{:.1%} of the input values", saturated if saturated else None)),
         ("unquantised", _text("{:.1%} with float inputs", get("accuracy_without_input_quantizer"))),
         ("verified", verified),
         ("latency", latency),
@@ -92,7 +103,8 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("throughput", _text("{:,.0f} frames/s", get("fps"))),
         ("synthesised", synthesised or _text("{}", get("not_synthesised"))),
         ("longest path", path),
-        ("estimated", _resources(get("resources"), get("device"))),
+        ("estimated", _resources(get("resources"), get("device"), of_what)),
+        *_parallel(get("ip"), get("device"), of_what),
         ("bitfile", _text("{}", get("bitfile"))),
         ("folder", _text("{}", get("out_dir"))),
         ("files", ", ".join(get("files") or ())),
@@ -105,14 +117,31 @@ def _interval(cycles: float | None) -> str:
     return "1 cycle" if cycles == 1 else f"{cycles:,.1f} cycles".replace(".0 ", " ")
 
 
-def _resources(found: Mapping[str, Any] | None, device: Mapping[str, int] | None) -> str:
+def _parallel(
+    ip: Mapping[str, Any] | None, device: Mapping[str, int] | None, of_what: str
+) -> list[tuple[str, str]]:
+    """Return the figures of the parallel core of a package for firmware, if there is one."""
+    if ip is None:
+        return []
+    clocks = f"{ip['latency_cycles']:,} cycles, {ip['latency_ns']:,.1f} ns; a frame every cycle"
+    checked = f"{ip['frames']:,} frames, {ip['mismatches']:,} mismatches in core and C++ emulator"
+    return [
+        ("parallel core", f"latency {clocks}"),
+        ("", checked),
+        ("", _resources(ip["resources"], device, of_what)),
+    ]
+
+
+def _resources(
+    found: Mapping[str, Any] | None, device: Mapping[str, int] | None, of_what: str
+) -> str:
     """Return amounts, their shares of the device, and the tool that counted them.
 
     The tool stands before the first comma of ``kind``.
     """
     amounts = dict(found or {})
     kind = (amounts.pop("kind", None) or "").partition(",")[0]
-    figures, of_what = [], " of the board"
+    figures = []
     for name, value in amounts.items():
         has = (device or {}).get(name)
         if has == value == 0:
