@@ -85,7 +85,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if latency:
         latency += _text(", {:,.0f} ns", get("latency_ns"))
         latency += _text(" at a clock of {:g} ns", get("clock_ns"))
-    of_what = " of the board" if get("board") else " of the part"
+    of_what = " of the part" if get("board", "") is None else " of the board"
     synthesised = _resources(get("synthesised"), get("device"), of_what)
     path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
     return [
