@@ -39,7 +39,7 @@ def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in ("net.v", "net_model.vhd"):
         (folder / name).write_text("")
 
-    def call(emulator=Y, free=Y, paused=Y, latencies=(4,), interval=1):
+    def call(emulator=Y, free=Y, paused=Y, latencies=(4,), interval=1, golden=None):
         run = CoreRun(free, paused, latencies, interval)
         monkeypatch.setattr(make_ip, "run_header", lambda *_: emulator)
         monkeypatch.setattr(make_ip, "run_core", lambda *_: run)
@@ -50,7 +50,8 @@ def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             clock_ns=5.0, progress=lambda *_: None,
             target=SimpleNamespace(part="xc7a100tcsg324-1", family="xc7-1"),
         )  # fmt: skip
-        streamlined = SimpleNamespace(network=NETWORK, vectors=SimpleNamespace(x=X, y=Y))
+        vectors = SimpleNamespace(x=X, y=Y)
+        streamlined = SimpleNamespace(network=NETWORK, vectors=vectors, golden=golden)
         split = SimpleNamespace(description=None, shown_names=dict)
         return make_ip.step_make_ip_package(streamlined, split, cfg)
 
@@ -138,3 +139,13 @@ def test_equal_inputs_give_the_same_rtl_in_every_process() -> None:
         digests.add(run.stdout.strip())
     assert len(digests) == 1
     assert len(digests.pop()) == len(hashlib.sha256().hexdigest())
+
+
+def test_golden_frames_are_compared_too(called) -> None:
+    golden = SimpleNamespace(x=X[:5], y=Y[:5])
+    both = np.concatenate([Y, Y[:5]])
+    assert called(both, both, both, golden=golden).frames == 25
+    wrong = both.copy()
+    wrong[22, 0] -= 1
+    with pytest.raises(VerificationError, match="frame 22"):
+        called(wrong, both, both, golden=golden)

@@ -80,8 +80,13 @@ NETWORK = small_network()
 @pytest.mark.parametrize("tool", PROGRAMS)
 @pytest.mark.parametrize(
     "options",
-    [{}, {"cells": "generic", "with_ce": True}, {"latency": 2}],
-    ids=["vendor", "generic with ce", "two clocks"],
+    [
+        {},
+        {"cells": "generic", "with_ce": True},
+        {"latency": 2},
+        {"family": "xc7-2", "clock_ns": 2.75},
+    ],
+    ids=["vendor", "generic with ce", "two clocks", "adders in pieces"],
 )
 def test_it_works_from_its_zip_alone(tool: str, options: dict, tmp_path: Path) -> None:
     if shutil.which(PROGRAMS[tool]) is None:
