@@ -20,7 +20,8 @@ from finn_builds.ip.check import run_core, run_gates
 from finn_builds.network import IntegerNetwork, Linear, Requantise, Tensor, Thresholds, chain
 from finn_builds.sparse.cells import without_conditions
 from finn_builds.sparse.family import family_named
-from finn_builds.sparse.lower import Options, lower
+from finn_builds.sparse.lower import lower
+from finn_builds.sparse.options import Options
 from finn_builds.sparse.parallel import CorePorts, ParallelCore, Port, parallel_core, ports_of
 from finn_builds.synth.netlist import Netlist
 from finn_builds.synth.yosys import synthesise_module

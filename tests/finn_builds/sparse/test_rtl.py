@@ -15,7 +15,7 @@ from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.cells import cell_files
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.family import ECP5, XC7, XCUP, Family
-from finn_builds.sparse.lower import Options
+from finn_builds.sparse.options import Options
 from tests.finn_builds.sparse.sparse_networks import (
     on_stream,
     pack,
