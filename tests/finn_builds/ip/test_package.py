@@ -19,13 +19,14 @@ from finn_builds.ip.benches import vectors_text
 from finn_builds.ip.check import run_core, run_gates
 from finn_builds.network import IntegerNetwork, Linear, Requantise, Tensor, Thresholds, chain
 from finn_builds.sparse.cells import without_conditions
+from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.family import family_named
 from finn_builds.sparse.lower import lower
 from finn_builds.sparse.options import Options
 from finn_builds.sparse.parallel import CorePorts, ParallelCore, Port, parallel_core, ports_of
 from finn_builds.synth.netlist import Netlist
 from finn_builds.synth.yosys import synthesise_module
-from tests.finn_builds.network.networks import random_inputs
+from tests.finn_builds.network.networks import random_graph, random_inputs
 from tests.finn_builds.sparse.sparse_networks import random_network
 
 PROGRAMS = {"g++": "g++", "icarus": "iverilog", "ghdl": "ghdl", "ghdl93": "ghdl"}
@@ -237,3 +238,22 @@ def test_equal_networks_give_equal_text() -> None:
     again = core_of(small_network())
     assert first is not again
     assert first.verilog() == again.verilog() and first.vhdl() == again.vhdl()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_graphs_with_several_inputs_and_outputs(seed: int, tmp_path: Path) -> None:
+    network = random_graph(seed, bits=8, widest=24, inputs=3, outputs=3)
+    family = ("xcup-2", "xc7-1", "ecp5")[seed % 3]
+    options = Options(restarts=1, quick=True)
+    compiled = compile_network(network, "net", family, clock_ns=9.0, options=options)
+    ports = ports_of(network, None, (compiled.in_datatype, compiled.out_datatype))
+    core = parallel_core(compiled.combinational, compiled.family, "net", *ports, clock_ns=9.0)
+    for name, text in files_of(network, core).items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    for tool, program in PROGRAMS.items():
+        if shutil.which(program) is not None and tool != "ghdl93":
+            found = run(tmp_path, tool)
+            assert found.returncode == 0, found.stdout + found.stderr
