@@ -43,7 +43,7 @@ class CompiledNetwork:
     # QONNX names of the streams' elements
     in_datatype: str
     out_datatype: str
-    layers: tuple[str, ...]  # names of the layers' accumulators
+    layers: tuple[str, ...]  # names of the layers
 
     @property
     def in_width(self) -> int:

@@ -152,11 +152,12 @@ class Matrix:
         _, values = self._table(neuron)
         low = min(values) if neuron.scaled is not None else 0
         values = [v - low for v in values]
-        luts = table_luts(values, bits, max(values).bit_length(), self.family.lut_inputs)
         scratch, sums = self._scratch()
         ops = operands_of(plain_sums(neuron.column[:, None]).outputs[0], sums, {})
         value = self._counted(neuron, ops, scratch, sums, "")
-        return luts <= estimate(scratch.builder.finish([value.node]), self.family).luts
+        most = estimate(scratch.builder.finish([value.node]), self.family).luts
+        width, k = max(values).bit_length(), self.family.lut_inputs
+        return table_luts(values, bits, width, k, most) <= most
 
     def _as_table(self, neuron: Neuron, label: str) -> Value:
         rows, values = self._table(neuron)

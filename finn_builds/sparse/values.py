@@ -12,9 +12,7 @@ from finn_builds.sparse.nodes import Field, Table
 from finn_builds.sparse.options import Site
 from finn_builds.sparse.share import signed_digits
 
-# A value of more bits than this is not tried as a table.
-MAX_VALUE_BITS = 10
-# Address bits up to which a table of a table is tried as one.
+# Address bits up to which a function of a table is tried as one table.
 MAX_COMPOSED_BITS = 8
 
 
@@ -105,21 +103,24 @@ def plain(site: Site, value: Value, base: int, step: int, label: str) -> int:
     scale, offset = value.scale // step, (value.offset - base) // step
     if scale == 1 and offset == 0:
         return value.node
+    lo, hi = builder.ranges[value.node]
     width = builder.width(value.node)
-    if width <= MAX_VALUE_BITS and builder.ranges[value.node][0] >= 0:
+    digits = signed_digits(scale)
+    fields, values = [builder.whole(value.node)], None
+    spent = len(digits) * (width + 1)  # by the adder, about
+    if lo >= 0 and width <= site.family.lut_inputs + (len(digits) > 1):
         values = [scale * u + offset for u in addressed(builder, value.node)]
-        fields = [builder.whole(value.node)]
-        made = builder.nodes[value.node]
-        if isinstance(made, Table) and len(made.values) <= 1 << MAX_COMPOSED_BITS:
-            # A table of a table is a table of the same inputs.
-            lo, hi = builder.ranges[value.node]
-            composed = [scale * min(max(v, lo), hi) + offset for v in made.values]
-            if _luts(composed, site) < _luts(values, site):
-                fields, values = list(made.fields), composed
+        spent = _luts(values, site)
+    made = builder.nodes[value.node]
+    if isinstance(made, Table) and len(made.values) <= 1 << MAX_COMPOSED_BITS:
+        # A function of a table is a table of the same inputs.
+        composed = [scale * min(max(v, lo), hi) + offset for v in made.values]
+        if _luts(composed, site) < spent:
+            fields, values = list(made.fields), composed
+    if values is not None:
         return builder.table(fields, values, label)
     sums = site.sums([value.node])
-    ops = [Operand(sums.sources[0], k, s, 0) for k, s in signed_digits(scale)]
-    total = sums.total(ops, label, offset)
+    total = sums.total([Operand(sums.sources[0], k, s, 0) for k, s in digits], label, offset)
     assert total is not None
     return total.form.node
 
