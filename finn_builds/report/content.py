@@ -95,12 +95,12 @@ class BuildReport:
     @property
     def weights(self) -> int:
         """Weights of all layers, zeros included."""
-        return sum(layer.n_in * layer.n_out for layer in self.layers)
+        return sum(layer.size for layer in self.layers)
 
     @property
     def sparsity(self) -> float:
         """Share of all weights that are zero."""
-        return 1 - sum(layer.nonzero for layer in self.layers) / self.weights
+        return 1 - sum(layer.nonzero for layer in self.layers) / max(1, self.weights)
 
     @property
     def styles(self) -> str:

@@ -68,13 +68,19 @@ class Layer:
     node: str  # the hardware node that computes it
     # What the layer alone was estimated to cost as sparse logic: LUT and latency in cycles
     as_sparse: dict[str, int] | None
-    # shape (n_in, n_out)
+    entries: int | None = None  # weights, zeros included; None: n_in * n_out
+    # shape (n_in, n_out); several matrices along the diagonal
     weights: Drawn = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
+
+    @property
+    def size(self) -> int:
+        """Weights, zeros included."""
+        return self.n_in * self.n_out if self.entries is None else self.entries
 
     @property
     def sparsity(self) -> float:
         """Share of weights that are zero."""
-        return 1 - self.nonzero / (self.n_in * self.n_out)
+        return 1 - self.nonzero / max(1, self.size)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from finn_builds.config.boards import Resources as Device
-from finn_builds.network import IntegerNetwork
-from finn_builds.network.types import weight_datatype
+from finn_builds.network import IntegerNetwork, Linear, Requantise
+from finn_builds.network.types import common_datatype, weight_datatype
 from finn_builds.report.design import RESOURCES, Layer, Node, Part, Synthesis, Use
 from finn_builds.stitch.blocks import (
     FIFO,
@@ -52,32 +52,52 @@ def layers_of(network: IntegerNetwork, hardware: Hardware, styles: Styles) -> tu
     made = []
     for number, (layer, style) in enumerate(zip(network.layers(), styles.layers, strict=True), 1):
         block = main[number]
-        weights, folding = layer.linear.weights, block.folding
-        fan_in = np.count_nonzero(weights, axis=0)
+        folding, matrices = block.folding, [linear.weights for linear in layer.linears]
+        fan_in = np.concatenate(
+            [np.count_nonzero(m, axis=0) for m in matrices] or [np.zeros(1, dtype=np.int64)]
+        )
+        constant = [tensor.low == tensor.high for tensor in layer.outputs]
+        sums = [node.output.datatype for node in layer.nodes if isinstance(node.op, Linear)]
+        counts = [node.op.form.top for node in layer.nodes if isinstance(node.op, Requantise)]
+        output_type = common_datatype([tensor.datatype for tensor in layer.outputs])
         alone = style.as_sparse
         made.append(
             Layer(
                 n_in=layer.n_in,
                 n_out=layer.n_out,
-                input_type=layer.input.datatype,
-                weight_type=weight_datatype(weights),
-                accumulator_type=layer.accumulators.datatype,
-                output_type=layer.output.datatype,
-                steps=0 if layer.requantise is None else layer.requantise.form.top,
+                input_type=common_datatype([tensor.datatype for tensor in layer.inputs]),
+                weight_type=common_datatype([weight_datatype(m) for m in matrices] or ["INT2"]),
+                accumulator_type=common_datatype(sums or [output_type]),
+                output_type=output_type,
+                steps=max(counts, default=0),
                 nonzero=int(fan_in.sum()),
                 fan_in=(int(fan_in.min()), round(float(fan_in.mean())), int(fan_in.max())),
-                idle_neurons=int((fan_in == 0).sum()),
-                constant_neurons=int((layer.output.low == layer.output.high).sum()),
+                idle_neurons=int((fan_in == 0).sum()) if matrices else 0,
+                constant_neurons=int(np.concatenate(constant).sum()),
                 style=style.style,
                 folding=(folding["PE"], folding["SIMD"]) if style.style == "folded" else None,
                 node=block.name,
                 as_sparse=None
                 if alone is None
                 else {name: int(alone[name]) for name in ("LUT", "latency")},
-                weights=weights,
+                entries=None if len(matrices) == 1 else sum(m.size for m in matrices),
+                weights=_diagonal(matrices),
             )
         )
     return tuple(made)
+
+
+def _diagonal(matrices: Sequence[np.ndarray]) -> np.ndarray:
+    """Return matrices one after another along the diagonal of a larger one."""
+    if len(matrices) == 1:
+        return matrices[0]
+    shape = sum(m.shape[0] for m in matrices), sum(m.shape[1] for m in matrices)
+    whole = np.zeros(shape, dtype=np.int64)
+    row = column = 0
+    for matrix in matrices:
+        whole[row : row + matrix.shape[0], column : column + matrix.shape[1]] = matrix
+        row, column = row + matrix.shape[0], column + matrix.shape[1]
+    return whole
 
 
 def nodes_of(
