@@ -73,7 +73,7 @@ def test_a_fork_with_two_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[s
     model = fork(tmp_path / "fork_net.onnx")
     report = built(capsys, tmp_path / "out", model, "--verify-frames", "150")
     assert report["resources"]["LUT"] > 0 and report["frames"] == 150
-    assert not (tmp_path / "out" / "deploy").exists()
+    assert not (tmp_path / "out" / "deploy.zip").exists()
     with zipfile.ZipFile(tmp_path / "out" / "ip.zip") as archive:
         archive.extractall(tmp_path / "elsewhere")
     folder = tmp_path / "elsewhere" / "fork_net"

@@ -89,3 +89,27 @@ def test_a_pipeline_is_as_fast_as_asked_where_an_operator_alone_is_not() -> None
 def test_a_clock_below_the_shortest_adder_is_still_refused() -> None:
     with pytest.raises(UserError, match="expected a clock of at least"):
         pipeline(wide_sum(0, False), XC7, clock_ns=2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "at_360", "at_480", "shortest"),
+    [
+        ("xc7-1", None, None, 3.1),
+        ("xc7-2", 6, None, 2.7),
+        ("xcu-2", 50, 12, 1.9),
+        ("xcup-1", 85, 38, 1.5),
+        ("xcup-2", 112, 59, 1.3),
+        ("xcup-3", 146, 85, 1.2),
+    ],
+)
+def test_the_table_in_the_docs(
+    name: str, at_360: int | None, at_480: int | None, shortest: float
+) -> None:
+    family = family_named(name)
+    for positions, megahertz in ((at_360, 360), (at_480, 480)):
+        budget = 1000 / megahertz - family.t_reg
+        if positions is None:
+            assert family.adder(2) > budget
+        else:
+            assert family.adder(positions) <= budget < family.adder(positions + 1)
+    assert shortest - 0.1 < family.adder(2) + family.t_reg <= shortest
