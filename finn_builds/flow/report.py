@@ -48,6 +48,7 @@ def step_summary(
             "warnings": list(streamlined.findings.warnings),
             "saturated_inputs": streamlined.findings.saturated_inputs,
             "frames_verified": verification.frames,
+            "golden_frames": verification.golden and verification.golden.frames,
             "mismatches": verification.mismatches,
             "latency_cycles": performance.latency_cycles,
             "latency_ns": performance.latency_ns,

@@ -95,7 +95,7 @@ class BuildReport:
     @property
     def weights(self) -> int:
         """Weights of all layers, zeros included."""
-        return sum(layer.size for layer in self.layers)
+        return sum(layer.entries for layer in self.layers)
 
     @property
     def sparsity(self) -> float:
@@ -111,7 +111,7 @@ class BuildReport:
     @property
     def weight_types(self) -> str:
         """The types of the weights of all layers."""
-        return _joined(layer.weight_type for layer in self.layers)
+        return _joined(layer.weight_type for layer in self.layers if layer.weight_type)
 
     @property
     def activation_types(self) -> str:

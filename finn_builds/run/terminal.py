@@ -81,6 +81,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if verified:
         verified += _text(", {:,} mismatches", get("mismatches"))
         verified += _text("; mapped netlist: {:,} frames", get("netlist_frames_verified") or None)
+        verified += _text("; expected integers of --golden: {:,} frames", get("golden_frames"))
     latency = _text("{:,} cycles", get("latency_cycles"))
     if latency:
         latency += _text(", {:,.0f} ns", get("latency_ns"))

@@ -40,6 +40,7 @@ def layer(n_in: int, n_out: int, *, style: str = "sparse", bits: int = 4, seed: 
         folding=(2, 4) if style == "folded" else None,
         node="MVAU_rtl_0",
         as_sparse={"LUT": 1234, "latency": 4},
+        entries=weights.size,
         weights=weights,
     )
 
