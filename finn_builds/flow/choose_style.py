@@ -32,7 +32,9 @@ from finn_builds.style.styles import (
 from finn_builds.verify.streamlined import Streamlined
 
 
-def step_choose_style(streamlined: Streamlined, split: HostSplit, cfg: BuildConfig) -> Styles:
+def step_choose_style(
+    streamlined: Streamlined, cfg: BuildConfig, split: HostSplit | None = None
+) -> Styles:
     """Choose the style of every layer, and make each run of sparse ones one pipeline of logic.
 
     Raises UserError when neither style nor any mixture fits the board, with ``style`` ``auto``, a
@@ -155,9 +157,12 @@ def with_styles(
 
 
 def _core_options(
-    streamlined: Streamlined, split: HostSplit, cfg: BuildConfig
+    streamlined: Streamlined, split: HostSplit | None, cfg: BuildConfig
 ) -> CoreOptions | None:
-    """Return how the parallel core is to be written, None where none is asked for."""
+    """Return how the parallel core is to be written, None where none is asked for.
+
+    Without `split` its ports are not called as the model's outputs are.
+    """
     if not cfg.makes_ip:
         return None
     network = streamlined.network
@@ -165,7 +170,8 @@ def _core_options(
         raise UserError(
             "--package ip: the parallel core puts out the logits, not the class: leave --top1 out"
         )
-    return CoreOptions(identifier(cfg.model_name), split.shown_names(), cfg.cells, cfg.clock_enable)
+    shown = {} if split is None else split.shown_names()
+    return CoreOptions(identifier(cfg.model_name), shown, cfg.cells, cfg.clock_enable)
 
 
 def _with_cost(layer: StyledLayer, costs: Mapping[str, LayerCost]) -> StyledLayer:

@@ -104,7 +104,7 @@ def test_a_folded_layer_and_a_class_are_refused(tmp_path: Path) -> None:
         choose_style.with_styles(streamlined, ("folded", "folded"), "so", cfg, core=core)
     with_class = SimpleNamespace(network=random_network((3, 4, 2), 0, head=True))
     with pytest.raises(UserError, match="--top1"):
-        choose_style.step_choose_style(with_class, None, cfg)
+        choose_style.step_choose_style(with_class, cfg)
 
 
 _REPEATED = """
