@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from deploy.host_model import HostModel
@@ -12,6 +13,7 @@ from finn_builds.ip import IpReport
 from finn_builds.report import origin
 from finn_builds.report.content import BuildReport, Classes, Origin
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
+from finn_builds.report.on_board import on_board
 from finn_builds.report.page import build_page
 from finn_builds.report.summary import Summary
 from finn_builds.report.traffic import passages_of, streams_of
@@ -38,6 +40,7 @@ def step_summary(
     """Gather the headline figures of a build, each said to be measured or estimated."""
     target = cfg.target
     verification, performance = simulated.verification, simulated.performance
+    on_dmas = on_board(performance, cfg.board_spec.dma_width) if cfg.makes_overlay else None
     return Summary(
         {
             "model": cfg.model_name,
@@ -55,6 +58,7 @@ def step_summary(
             "interval_cycles": performance.interval_cycles,
             "fps": performance.fps,
             "timing_kind": performance.kind,
+            "board_throughput": on_dmas and asdict(on_dmas),
             "resources": {**hardware.resources()["total"], "kind": "estimated"},
             **_synthesised(synthesised),
             **_placed(placed),
@@ -167,6 +171,7 @@ def step_report(
             trained=origin.training_note(model_info(tidied.model)),
             date=origin.now(),
         ),
+        on_board=on_board(performance, cfg.board_spec.dma_width) if cfg.makes_overlay else None,
         target_error=quality if isinstance(quality, TargetError) else None,
         findings=streamlined.findings,
         steps=tuple((name, done.seconds) for name, done in State.load(cfg.out).steps.items()),
