@@ -76,8 +76,10 @@ def build(words: Sequence[str], prog: str) -> None:
         _list_boards()
     elif args.list_steps:
         _list_steps()
-    elif "board" not in args:
-        parser.error("--board is missing: name one of those that --list-boards shows")
+    elif "board" not in args and "fpga_part" not in args:
+        parser.error(
+            "--board is missing: name one of those that --list-boards shows, or give a --part"
+        )
     else:
         given = {item.name: getattr(args, item.name) for item in OPTIONS if item.name in args}
         _build(BuildConfig(**given), quiet=args.quiet, as_json=args.json)

@@ -22,6 +22,7 @@ PERFORMANCE_FILE = "report/rtlsim_performance.json"  # how fast it is
 ESTIMATES_FILE = "report/estimate_layer_resources_final.json"  # by block of the stitched design
 STITCHED_DIR = "stitched_ip"
 ACCELERATOR_FILE = "accelerator.json"  # what a frame looks like on the streams
+IP_FILE = "report/ip.json"  # the parallel core: compared, measured, counted
 SUMMARY_FILE = "report/summary.json"  # headline figures
 PAGE_FILE = "report.html"
 PAGE_DATA_FILE = "report/report.json"  # the figures of the page, for programs

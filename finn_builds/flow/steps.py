@@ -14,7 +14,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.choose_style:step_choose_style",
-        outputs=("report/style.json", "ipgen/sparse"),
+        outputs=("report/style.json", "ipgen/sparse", "ipgen/parallel"),
     ),
     Step("finn_builds.flow.convert:step_convert_to_hw"),
     Step(
@@ -61,6 +61,10 @@ STEPS: tuple[Step, ...] = (
             "report/ooc_synth_and_timing.json",
             "report/out_of_context_vivado.log",
         ),
+    ),
+    Step(
+        "finn_builds.flow.make_ip:step_make_ip_package",
+        outputs=("ip", "ip.zip", "report/ip.json"),
     ),
     Step("finn_builds.flow.deliver:step_make_driver", outputs=("driver",)),
     Step(

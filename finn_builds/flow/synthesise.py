@@ -63,7 +63,7 @@ def step_out_of_context_synthesis(
             by_vivado = vivado.synthesise(
                 hardware.design,
                 stitched,
-                cfg.board_spec.part,
+                cfg.target.part,
                 cfg.clock_ns,
                 cfg.scratch / "vivado",
                 log=cfg.out / VIVADO_LOG,
@@ -115,7 +115,7 @@ def _with_yosys(
 ) -> Synthesised:
     """Return what Yosys found, and check the netlist it made."""
     design = hardware.design
-    family = cfg.board_spec.family
+    family = cfg.target.family
     cfg.progress(0, len(design.stages), "yosys")
     netlists = synthesise_design(
         design,
