@@ -188,6 +188,13 @@ class QuantMLP(nn.Module):
                 norm.freeze(x)
             x = act(norm(x))
 
+    def same_ranges(self, other: QuantMLP) -> bool:
+        """Return whether both models quantise features in the same ranges, scales apart."""
+        mine, theirs = self.ranges.state_dict(), other.ranges.state_dict()
+        return mine.keys() == theirs.keys() and all(
+            map(torch.equal, mine.values(), theirs.values())
+        )
+
     def prunable(self) -> list[bool]:
         """Return for each Linear layer whether its weights can be pruned (not bipolar)."""
         return [bits != 1 for bits in self.config.weight_widths]

@@ -92,7 +92,7 @@ class TableEdges(qnn.QuantEmbedding):
         parametrize.register_parametrization(self, "weight", Lines(knots, codes), unsafe=True)
 
     @property
-    def points(self) -> Tensor:
+    def learnt(self) -> Tensor:
         """The points of all lines (n_out, n_in, k), zero where the edge is pruned."""
         points: Tensor = self.parametrizations.weight[0](  # type: ignore[union-attr,index]
             self.parametrizations.weight.original  # type: ignore[union-attr]

@@ -138,6 +138,7 @@ class _State:
             and self.job.frames.target is other.job.frames.target
             and self.job.model.config.input_bits == other.job.model.config.input_bits
             and (self.in_scale is None or torch.equal(self.in_scale, other.in_scale))
+            and self.job.model.same_ranges(other.job.model)
         )
 
     def same_batches(self, other: _State) -> bool:
@@ -154,7 +155,9 @@ class _Run:
             twins = (other for other in self.states[:index] if state.same_frames(other))
             twin = next(twins, None)
             # Inputs are not trained: they are quantised here, once.
-            state.x = state.job.model.input_quant(state.job.frames.x) if twin is None else twin.x
+            state.x = (
+                state.job.model.quantised_inputs(state.job.frames.x) if twin is None else twin.x
+            )
         self.settings = jobs[0].settings
         self.temperature = temperature
         self.batch, self.steps = steps_of(self.settings, len(jobs[0].frames))
