@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from brevitas_models.errors import UserError
 from brevitas_models.model.config import MLPConfig
-from brevitas_models.model.layers import FoldedLinear, MaskedLinear, Norm
 from brevitas_models.model.inputs import InputRanges
+from brevitas_models.model.layers import FoldedLinear, MaskedLinear, Norm
 from brevitas_models.model.quantizers import (
     act_quantizer,
     fit_range,

@@ -33,13 +33,14 @@ class Member:
         State at the end of the round before; None for the first round.
     arrays : tuple of int
         Which of the task's arrays are its features and targets to learn from, features and targets
-        to judge by, and features and true classes of the test set.
+        to judge by, features and true classes of the test set, and, if there is a teacher, its
+        probabilities of the test set.
     """
 
     point: str
     recipe: Recipe
     before: State | None
-    arrays: tuple[int, int, int, int, int, int]
+    arrays: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,10 @@ def _train(task: Task, members: tuple[Member, ...], tensors: Mapping[int, Tensor
     )
     outcomes = []
     for member, result in zip(members, results, strict=True):
-        x, truth = (tensors[index] for index in member.arrays[4:])
+        x, truth, *teacher = (tensors[index] for index in member.arrays[4:])
         model = result.model(member.recipe.network)
-        figures = metrics.measure(model, x, truth.numpy(), task.class_names)
+        asked = teacher[0].numpy() if teacher else None
+        figures = metrics.measure(model, x, truth.numpy(), task.class_names, asked)
         result = dataclasses.replace(result, figures=figures)
         outcomes.append(Outcome(member.point, task.round, result))
     return outcomes

@@ -51,6 +51,16 @@ def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> li
                 f"{_percent(figures['agreement'])}",
             ),
         ]
+    if "soft_regret" in figures:
+        gap, error = figures["teacher_overconfidence"], figures["teacher_overconfidence_error"]
+        found.append(
+            (
+                "soft regret",
+                f"{100 * figures['soft_regret']:.2f} ± {100 * figures['soft_regret_error']:.2f} "
+                f"points; the teacher's confidence is {100 * gap:+.1f} ± {100 * error:.1f} points "
+                f"off its accuracy",
+            )
+        )
     layers = [
         f"{figures[f'neural_efficiency_{index}']:.3f}"
         for index in range(1, len(model.config.layers))

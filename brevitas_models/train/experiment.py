@@ -128,11 +128,21 @@ class Experiment:
         return metrics.probabilities(rules.evaluate(model, torch.from_numpy(x)).numpy())
 
     def answers(self, model: QuantMLP) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return the true classes of the test set, the model's and the teacher's, each (n,)."""
+        """Return the test set's true classes, the model's, and the teacher's probabilities.
+
+        The first two are (n,), the last is (n, n_classes), None without a teacher.
+        """
         x = self.data.scaler.transform(self.data.x_test)
         own = rules.evaluate(model, torch.from_numpy(x)).argmax(dim=1).numpy()
-        asked = self._teacher_logits(x).argmax(axis=1) if self.teacher is not None else None
-        return self.data.y_test, own, asked
+        return self.data.y_test, own, self.opinion()
+
+    def opinion(self) -> np.ndarray | None:
+        """Return the teacher's probabilities (n, n_classes) of the test set, if there is one."""
+        if self.teacher is None:
+            return None
+        return metrics.probabilities(
+            self._teacher_logits(self.data.scaler.transform(self.data.x_test))
+        )
 
 
 def run(

@@ -91,7 +91,7 @@ class Passes:
     def _looked_up(
         self, layer: int, x: Tensor, scale: Tensor | None, grid: Tensor | None, gain: Tensor | None
     ) -> tuple[Tensor, tuple[Any, ...]]:
-        """Sums of table entries."""
+        """Add the table entries of each neuron."""
         start, stop = self._span([layer])
         codes = x if scale is not None or grid is None else torch.round(x / grid)
         z, saved = self.net.tables[layer].forward(self.weight[:, start:stop], codes)
