@@ -239,11 +239,12 @@ def study(words: Sequence[str], prog: str) -> None:
 
 
 def _hooks() -> Hooks:
+    from brevitas_models.pruning import Luts
     from brevitas_models.train.hooks import Hooks
     from deploy.tables import read_table
     from finn_builds import api
 
-    return Hooks(api.layer_luts, api.build_row, api.check_board, read_table)
+    return Hooks(Luts(layers=api.layer_luts), api.build_row, api.check_board, read_table)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str], str], None]] = {

@@ -179,6 +179,11 @@ class MLPConfig(Section):
         return min(self.table_knots, 2 ** self.input_widths[layer])
 
     @property
+    def signed_acts(self) -> bool:
+        """Whether the codes of hidden activations are signed; those of features always are."""
+        return self.activation == "hardtanh"
+
+    @property
     def act_widths(self) -> tuple[int, ...]:
         """Activation bits of each hidden layer, input side first."""
         return _spread(self.act_bits, self._count - 1)

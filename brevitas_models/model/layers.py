@@ -56,6 +56,10 @@ class MaskedLinear(qnn.QuantLinear):
         """What is trained of the edges: the float weight (n_out, n_in), zero where pruned."""
         return self.weight
 
+    def sizes(self) -> Tensor:
+        """Return the magnitude of each weight, (n_out, n_in): what edges are ranked by."""
+        return self.weight.detach().abs()
+
     def set_mask(self, mask: Tensor) -> None:
         """Prune the weights where `mask`, bool (n_out, n_in), is false, and only those."""
         self.mask.copy_(mask)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from brevitas_models import metrics
-from brevitas_models.pruning import LayerLuts
+from brevitas_models.pruning import RULES, Luts
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rounds import RoundResult, State, Trainee, train_round
 from brevitas_models.train.rules import Frames
@@ -51,7 +51,7 @@ class Task:
     round: int
     class_names: tuple[str, ...]
     compiled: Compiled
-    layer_luts: LayerLuts | None = None
+    luts: Luts = RULES
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _train(task: Task, members: tuple[Member, ...], tensors: Mapping[int, Tensor
         task.round,
         [member.before for member in members],
         compiled=task.compiled,
-        layer_luts=task.layer_luts,
+        luts=task.luts,
     )
     outcomes = []
     for member, result in zip(members, results, strict=True):

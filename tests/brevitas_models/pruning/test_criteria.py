@@ -136,7 +136,7 @@ def test_hardware_prefers_cheap_weights() -> None:
     weights = [torch.tensor([[0.50, 0.55, 0.1]])]
     kept = [torch.tensor([[True, True, False]])]
     # As integers 8 (one digit) and 11 (three): the larger weight costs more than it is worth.
-    scores = criteria.hardware_scores(weights, kept, [torch.tensor([[8.0, 11.0, 0.0]])], [2.0])
+    scores = criteria.hardware_scores(weights, kept, [torch.tensor([[2.0, 6.0, 2.0]])])
     smaller = 0.25 / (0.25 + 0.3025)
     torch.testing.assert_close(scores[0], torch.tensor([[smaller / 2, 1 / 6, -1.0]]))
 
@@ -205,5 +205,5 @@ def test_float_and_wide_networks_have_no_logic(widths: dict[str, int]) -> None:
 
 def test_an_estimate_needs_something_that_estimates() -> None:
     settings = PruningSettings(criterion="hardware", schedule="one_shot", cost="estimate")
-    with pytest.raises(UserError, match=r"pass one as Hooks\.layer_luts, or choose digits"):
+    with pytest.raises(UserError, match=r"pass one as Hooks\.luts, or choose digits"):
         pruning.masks_for(network(), 0.5, settings)
