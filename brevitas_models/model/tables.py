@@ -110,7 +110,7 @@ class TableEdges(qnn.QuantEmbedding):
 
     def sizes(self) -> Tensor:
         """Return how much each edge moves its neuron: deviation over all codes (n_out, n_in)."""
-        tables = self.tables(self.quantized(self.weight))
+        tables = self.tables(self.quantized(self.weight).detach())
         return tables.std(2, correction=0)
 
     def tables(self, rows: Tensor) -> Tensor:

