@@ -17,14 +17,9 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """Standardises features: ``(x - mean) / scale``, in float32.
+    """Standardises features: ``(x - mean) / scale``, in float32."""
 
-    Attributes
-    ----------
-    mean, scale : (n_features,) float32
-        In the units of the raw features; `scale` is positive.
-    """
-
+    # shape (n_features,): in the units of the raw features; `scale` is positive
     mean: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]
 

@@ -26,11 +26,7 @@ def split(table: TableLike, seed: int) -> Dataset:
       tested on, and the rest is shuffled and split 70 : 10 : 20, the same in every class.
 
     The scaler is the one recorded with the data, else it is fitted on the training rows alone.
-
-    Raises
-    ------
-    UserError
-        A class has too few rows to be split.
+    Raises UserError if a class has too few rows to be split.
     """
     rng = np.random.default_rng(seed)
     notes: list[str]

@@ -51,10 +51,8 @@ class StudyData:
     def of(self, point: Point) -> tuple[int, ...]:
         """Return which arrays are a point's, as `work.Member.arrays`.
 
-        Raises
-        ------
-        UserError
-            If the network does not fit the data or the teacher, or the teacher is missing.
+        Raises UserError if the network does not fit the data or the teacher, or the teacher is
+        missing.
         """
         settings = point.recipe
         if self.teacher is not None and settings.distillation is None:

@@ -82,8 +82,8 @@ class BuildConfig:
         "--input-quant TYPE",
         None,
         "quantise the input of a model that has no input quantiser, e.g. to INT8",
-        expected="INT2 to INT8 or UINT1 to UINT8",
-        pattern="^(INT[2-8]|UINT[1-8])$",
+        expected="INT2 to INT24 or UINT1 to UINT24",
+        pattern="^(INT([2-9]|1[0-9]|2[0-4])|UINT([1-9]|1[0-9]|2[0-4]))$",
     )
     input_scale: float | None = what(
         "--input-scale STEP",
@@ -91,6 +91,12 @@ class BuildConfig:
         "step of that quantiser",
         unset="from the range of the data",
         gt=0,
+    )
+    host_input: bool = what(
+        "--host-input",
+        False,
+        "leave everything in front of the first layer to the host, also where the input is "
+        "quantised by a power of two",
     )
     synth_clk_period_ns: float | None = size(
         "--clock-ns NS",

@@ -85,11 +85,8 @@ def step_apply_folding_config(
 ) -> FoldedLayers:
     """Apply a folding file in FINN's format, after checking every entry.
 
-    Raises
-    ------
-    UserError
-        When the file names a node that is not there or has no folding, or gives a PE or SIMD
-        that does not divide the layer.
+    Raises UserError when the file names a node that is not there or has no folding, or gives a PE
+    or SIMD that does not divide the layer.
     """
     if cfg.folding_config_file is None:
         return folded

@@ -14,7 +14,6 @@ from finn_builds.ingest import (
     calibrate_scale,
     load_model,
     model_info,
-    network_of,
     split_host,
     tidy,
 )
@@ -26,7 +25,7 @@ from finn_builds.verify.streamlined import Answers, Streamlined, Vectors
 
 
 def step_tidy_up(cfg: BuildConfig) -> Tidied:
-    """Bring the model into one plain form, refusing what is not a quantised MLP.
+    """Read the model, compute its constants and fix its shapes.
 
     The result, ``model.onnx``, is the reference that all later forms are compared with.
     """
@@ -34,33 +33,31 @@ def step_tidy_up(cfg: BuildConfig) -> Tidied:
 
 
 def step_qonnx_to_finn(tidied: Tidied, cfg: BuildConfig) -> HostSplit:
-    """Separate what runs on the host, ``host_model.json``, from the integer core between."""
+    """Separate what runs on the host, ``host_model.json``, from the integers between.
+
+    Scales, biases and normalisation become exact integer operations.
+    """
     quant = None
     if cfg.input_quant is not None:
         scale = cfg.input_scale if cfg.input_scale is not None else _scale_from_data(tidied, cfg)
         quant = InputQuant(cfg.input_quant, scale)
-    return split_host(tidied.model, input_quant=quant)
+    return split_host(tidied.model, quant, host_input=cfg.host_input)
 
 
 def step_streamline(tidied: Tidied, split: HostSplit, cfg: BuildConfig) -> Streamlined:
-    """Push scales, biases and normalisation into exact integer operations, and check the result.
+    """Compare the integer network with the QONNX model.
 
     Frames and expected integers of every later comparison are made here, and where there are
-    labelled data, the network's answers to them.
-
-    Raises
-    ------
-    VerificationError
-        When the integer network differs from the QONNX model on any verification frame.
+    labelled data, the network's answers to them. Raises VerificationError when the integer network
+    differs from the QONNX model on any verification frame.
     """
-    cfg.progress(0, 3, "thresholds")
-    network = network_of(split)
+    network = split.network
     whole = network.with_head(head_of(split.host)) if cfg.top1 else network
-    cfg.progress(1, 3, "data")
+    cfg.progress(0, 2, "data")
     data = labelled_data(split.host, tidied, cfg)
     frames = verification_frames(split.host, data, count=cfg.verify_frames, seed=cfg.verify_seed)
-    cfg.progress(2, 3, "comparing with the QONNX model")
-    reference = Reference(tidied.model, input_quant=split.input_quant)
+    cfg.progress(1, 2, "comparing with the QONNX model")
+    reference = Reference(tidied.model, split)
     expected = reference.run(frames.x)
     check_equal(expected, network.execute(frames.x), "the streamlined network")
     if whole.head is not None:
@@ -104,11 +101,11 @@ def _scale_from_data(tidied: Tidied, cfg: BuildConfig) -> float:
     """Return the input quantizer's scale from the range of the data at the first layer."""
     assert cfg.input_quant is not None
     # Any step will do to learn what the host computes before the quantizer.
-    probe = split_host(tidied.model, input_quant=InputQuant(cfg.input_quant, 1)).host
-    data = labelled_data(probe, tidied, cfg)
+    probe = split_host(tidied.model, InputQuant(cfg.input_quant, 1), host_input=cfg.host_input)
+    data = labelled_data(probe.host, tidied, cfg)
     if data is None:
         raise UserError(
             f"--input-quant {cfg.input_quant} needs the step of the quantizer: give it with "
             "--input-scale, or give --data to find it from the range of the data"
         )
-    return calibrate_scale(Reference(tidied.model).run_front(data.x), cfg.input_quant)
+    return calibrate_scale(Reference(tidied.model, probe).run_front(data.x), cfg.input_quant)

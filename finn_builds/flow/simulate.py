@@ -43,12 +43,8 @@ def step_measure_rtlsim_performance(
 ) -> Simulated:
     """Verify the stitched design: free-running, with random stalls and with long back-pressure.
 
-    One frame alone is run too; it shows where the latency goes.
-
-    Raises
-    ------
-    VerificationError
-        On one mismatch, a broken stream rule or a hang.
+    One frame alone is run too; it shows where the latency goes. Raises VerificationError on one
+    mismatch, a broken stream rule or a hang.
     """
     vectors = streamlined.vectors
     runs = _simulate(hardware, cfg, vectors.x)
@@ -127,18 +123,9 @@ def _simulate(hardware: Hardware, cfg: BuildConfig, x: np.ndarray) -> dict[str, 
 
 
 def performance(run: Run, alone: Run, design: Design, clock_ns: float) -> Performance:
-    """Return latency, interval and throughput of a free run.
+    """Return latency, interval and throughput of a run in which neither end ever paused.
 
-    Parameters
-    ----------
-    run : Run
-        All frames, neither source nor sink ever pausing.
-    alone : Run
-        One frame through the empty design: when its beats pass each stream.
-    design : Design
-        What was run.
-    clock_ns : float
-        Clock period in ns.
+    `alone` is one frame through the empty design: when its beats pass each stream.
     """
     return Performance(
         cycles=run.cycles,

@@ -110,20 +110,10 @@ def yosys_report(
 ) -> Synthesised:
     """Return the figures of a design that Yosys has mapped node by node.
 
-    Parameters
-    ----------
-    netlists : mapping of str to Netlist or NotSynthesised
-        By node, in the order of the design.
-    delays : Family
-        For the estimate of the critical path.
-    first_layers : mapping of str to int
-        Nodes whose cells are counted by layer, with the number of their first one, from 0.
-
-    Returns
-    -------
-    Synthesised
-        A node that was not synthesised says why alone; then so does the whole, with what the
-        others sum up to.
+    The netlists come in the order of the design, `delays` for the estimate of the critical path.
+    `first_layers` are nodes whose cells are counted by layer, with the number of their first one,
+    from 0. A node that was not synthesised says why alone; then so does the whole, with what the
+    others sum up to.
     """
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
     blocks = {}
@@ -139,7 +129,9 @@ def yosys_report(
                 for k in sorted(parts, key=lambda k: (k is None, k))
             }
         blocks[name] = replace(_figures(found, delays), layers=layers)
-    if len(known) == len(netlists):
+    if len(known) == len(netlists) == 1:
+        top = replace(*blocks.values(), layers=None)
+    elif len(known) == len(netlists):
         top = _figures(chain(list(known.values())), delays)
     else:
         missing = ", ".join(name for name in netlists if name not in known)

@@ -23,49 +23,25 @@ MAX_CURVES = 10
 
 @dataclass(frozen=True)
 class Roc:
-    """One class against all others.
+    """One class against all others."""
 
-    Attributes
-    ----------
-    name : str
-        The class.
-    auc : float
-        Area under the curve.
-    signal, background : ndarray of float64, shape (n,)
-        Efficiencies along the curve.
-    """
-
-    name: str
-    auc: float
+    name: str  # the class
+    auc: float  # area under the curve
+    # shape (n,): efficiencies along the curve
     signal: Drawn = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     background: Drawn = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The network's answers on labelled data.
-
-    Attributes
-    ----------
-    names : tuple of str
-    confusion : tuple of tuple of int, n by n
-        Frames by true class (rows) and found class (columns).
-    rocs : tuple of Roc
-        Empty where the model gives no scores.
-    scores : str
-        What the curves are drawn over.
-    frames : int
-    source : str
-        Where the data come from.
-    surrogate : bool
-    """
+    """The network's answers on labelled data."""
 
     names: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    rocs: tuple[Roc, ...]
-    scores: str
+    confusion: tuple[tuple[int, ...], ...]  # frames by true class (rows) and found class (columns)
+    rocs: tuple[Roc, ...]  # empty where the model gives no scores
+    scores: str  # what the curves are drawn over
     frames: int
-    source: str
+    source: str  # where the data come from
     surrogate: bool
 
 

@@ -173,10 +173,7 @@ def _sweep(trash: Path) -> None:
 def check_relative(output: str) -> None:
     """Refuse a path that is not strictly below the build folder.
 
-    Raises
-    ------
-    ValueError
-        The path is absolute, empty or climbs out of the folder.
+    Raises ValueError if the path is absolute, empty or climbs out of the folder.
     """
     parts = PurePosixPath(output).parts
     if not parts or output.startswith("/") or ".." in parts:
@@ -186,10 +183,7 @@ def check_relative(output: str) -> None:
 def claim(out: Path) -> list[Path]:
     """Make the build folder and return the folders that had to be made, the innermost first.
 
-    Raises
-    ------
-    UserError
-        The folder holds something that is not a build, or can't be made.
+    Raises UserError if the folder holds something that is not a build, or can't be made.
     """
     created = [path for path in (out, *out.parents) if not path.exists()]
     with disk_errors(out):
@@ -242,14 +236,8 @@ def adopt_next(folder: Path, outputs: Iterable[str]) -> None:
     """Put the finished next build in the place of the last one; files of no step stay.
 
     Ended in the middle, it is done to its end by the next run: the last build counts as incomplete
-    from the first moment on, and the next one is there until all of it has moved.
-
-    Parameters
-    ----------
-    folder
-        The build folder.
-    outputs
-        What the steps own. What the last build's record names goes as well.
+    from the first moment on, and the next one is there until all of it has moved. `outputs` is what
+    the steps own; what the last build's record names goes as well.
     """
     work = folder / NEXT
     if not (work / _MOVING).exists():

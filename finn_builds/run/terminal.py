@@ -59,13 +59,7 @@ def show_error(message: object, stream: TextIO) -> None:
 
 
 def summary_table(summary: Mapping[str, Any]) -> str:
-    """Return the short table of a build's figures.
-
-    Parameters
-    ----------
-    summary
-        ``BuildResult.summary``; figures that are absent or None are left out.
-    """
+    """Return the short table of ``BuildResult.summary``; what is absent or None is left out."""
     rows = [(name, text) for name, text in _rows(summary) if text]
     width = max((len(name) for name, _ in rows), default=0)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)

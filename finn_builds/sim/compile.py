@@ -40,31 +40,18 @@ _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class SimDesign:
-    """One top module with an input and an output stream.
+    """One top module with an input and an output stream."""
 
-    Attributes
-    ----------
-    name
-        Identifier by which the shared object offers the design.
-    sources
-        Verilog and SystemVerilog files, packages first.
-    top
-        Top module: ports `ap_clk`, `ap_rst_n`, `s_axis_0_*` and `m_axis_0_*`.
-    in_width, out_width
-        Bits of TDATA, multiples of 8.
-    links
-        Internal streams to watch, in the order that the data take: wires `<link>_tvalid` and
-        `<link>_tready` of the top module, marked `verilator public_flat_rd`.
-    params
-        Values for parameters of the top module.
-    """
-
-    name: str
-    sources: Sequence[Path]
-    top: str
+    name: str  # identifier by which the shared object offers the design
+    sources: Sequence[Path]  # Verilog and SystemVerilog files, packages first
+    top: str  # top module: ports `ap_clk`, `ap_rst_n`, `s_axis_0_*` and `m_axis_0_*`
+    # Bits of TDATA, multiples of 8
     in_width: int
     out_width: int
+    # Internal streams to watch, in the order that the data take: wires `<link>_tvalid` and
+    # `<link>_tready` of the top module, marked `verilator public_flat_rd`
     links: Sequence[str] = ()
+    # Values for parameters of the top module
     params: Mapping[str, int | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -33,26 +33,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class CompareShape:
-    """How a comparison with a selected bound is made.
+    """How a comparison with a selected bound is made."""
 
-    Attributes
-    ----------
-    kind : str
-        ``table``: a function of all its bits. ``chain``: the bits that select go to every position
-        of a carry chain. ``six`` (six-input LUTs): so do five of them, beside one bit of the
-        number. ``bounds``: the bound comes from tables.
-    skip : int
-        Low bits in which no bound differs from 0; they do not matter.
-    per : int
-        Bits of the number at a position of the chain.
-    positions : int
-        Of the chain; 0 for a table.
-    """
-
+    # ``table``: a function of all its bits. ``chain``: the bits that select go to every position of
+    # a carry chain. ``six`` (six-input LUTs): so do five of them, beside one bit of the number.
+    # ``bounds``: the bound comes from tables.
     kind: str
-    skip: int
-    per: int
-    positions: int
+    skip: int  # low bits in which no bound differs from 0; they do not matter
+    per: int  # bits of the number at a position of the chain
+    positions: int  # of the chain; 0 for a table
     luts: int
 
 

@@ -22,13 +22,11 @@ _OWN = {"LabelSelect_rtl": ("top1.sv",)}
 def _generated(stage: Stage) -> dict[str, str]:
     """Return the files generated for one node."""
     assert stage.code_dir is not None
-    memory = f"{stage.name}_memblock.dat"
-    files = {}
-    for path in sorted(stage.code_dir.iterdir()):
-        if path.suffix in (".v", ".sv", ".dat"):
-            text = path.read_text().replace(f"{path.parent}/memblock.dat", f"./{memory}")
-            files[memory if path.name == "memblock.dat" else path.name] = text
-    return files
+    return {
+        path.name: path.read_text()
+        for path in sorted(stage.code_dir.iterdir())
+        if path.suffix in (".v", ".sv", ".dat")
+    }
 
 
 def design_files(

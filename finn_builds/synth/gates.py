@@ -51,12 +51,9 @@ class NotSimulated(Exception):
 
 
 class GateSimulator:
-    """The gates of a netlist, with a state for every lane.
+    """The gates of a flat netlist, with a state for every lane.
 
-    Parameters
-    ----------
-    netlist : Netlist
-        Flat; one clock, on whose rising edge every flip-flop works.
+    There is one clock, on whose rising edge every flip-flop works.
 
     Raises
     ------

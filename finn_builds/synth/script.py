@@ -60,6 +60,17 @@ endmodule
 _NO_SHIFT_REGISTERS = "setattr -set keep 1 a:shreg_extract=no %ci1 t:$_*DFF* %i"
 
 _XILINX = "synth_xilinx -top {top} -family {family} -flatten -noiopad -noclkbuf"
+#: What comes before the label ``fine`` for sparse nodes, instead of Yosys' own passes. Those look
+#: for memories, DSP blocks and state machines, and read the libraries of these, which takes longer
+#: than the rest; a sparse node has none of them, and the same cells come out.
+_SPARSE = (
+    "read_verilog -lib -specify +/xilinx/cells_sim.v",
+    "hierarchy -check -top {top}",
+    "flatten",
+    "opt_clean",
+    "opt",
+    "alumacc",
+)
 #: Yosys' own way maps ECP5 by abc9, which hands on wrong netlists of some designs with CCU2C cells
 #: (seen with 0.70: another netlist in every third run); this is its way before that.
 ECP5_COMMANDS = (
@@ -75,15 +86,28 @@ def options(family: str) -> list[str]:
     """Return the commands that decide the figures, for the report."""
     if family == "ecp5":
         return [_READ, *(command.format(top="<node>") for command in ECP5_COMMANDS)]
-    return [_READ, _XILINX.format(top="<node>", family=family), "wide selectors as $shiftx"]
+    sparse = "; ".join(_SPARSE).format(top="<node>")
+    return [
+        _READ,
+        _XILINX.format(top="<node>", family=family),
+        "wide selectors as $shiftx",
+        f"sparse nodes up to the label fine: {sparse}",
+    ]
 
 
 def synthesis_script(
-    sources: Sequence[str], modules: Sequence[str], top: str, top_file: str, family: str
+    sources: Sequence[str],
+    modules: Sequence[str],
+    top: str,
+    top_file: str,
+    family: str,
+    *,
+    sparse: bool = False,
 ) -> str:
     """Return the script that maps some modules, each for itself, and writes the netlists.
 
-    Nothing is moved across the borders of `modules`; `top` instantiates them all.
+    Nothing is moved across the borders of `modules`; `top` instantiates them all. With `sparse`
+    all of them are sparse nodes.
     """
     tops = " ".join(f"--top {module}" for module in modules)
     # DSP blocks of other vendors are not ECP5's: FINN's units have a behavioural form for those.
@@ -97,18 +121,18 @@ def synthesis_script(
         lines += [command.format(top=top) for command in ECP5_COMMANDS]
     else:
         command = _XILINX.format(top=top, family=family)
+        if sparse:
+            lines += [line.format(top=top) for line in _SPARSE]
+        else:
+            lines += [
+                f"{command} -run begin:fine",
+                f"techmap -map {SELECT_FILE}",
+                "opt_expr",
+                "clean",
+            ]
         lines += [
-            f"{command} -run begin:fine",
-            f"techmap -map {SELECT_FILE}",
-            "opt_expr",
-            "clean",
             f"{command} -run fine:map_ffs",
             _NO_SHIFT_REGISTERS,
             f"{command} -run map_ffs:",
         ]
     return "\n".join([*lines, f"write_json {NETLIST}"]) + "\n"
-
-
-def verilog_script(sources: Sequence[str], top: str, command: str) -> str:
-    """Return the script that maps plain Verilog with one given synthesis command."""
-    return f"read_verilog {' '.join(sources)}\n{command.format(top=top)}\nwrite_json {NETLIST}\n"

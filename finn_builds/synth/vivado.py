@@ -75,10 +75,7 @@ def synthesise(
 def figures(design: Design, written: Mapping[str, str], clock_ns: float) -> Synthesised:
     """Return what Vivado's reports say.
 
-    Raises
-    ------
-    ReportError
-        A report is not as Vivado writes it, or lacks a node.
+    Raises ReportError if a report is not as Vivado writes it, or lacks a node.
     """
     instances = reports.hierarchy(written[HIERARCHY])
     slack = reports.timing(written[TIMING])["WNS"]

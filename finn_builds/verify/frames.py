@@ -10,6 +10,7 @@ import numpy as np
 from deploy.host_model import HostModel
 from deploy.tables import read_table
 from finn_builds.errors import UserError
+from finn_builds.network.types import step_of
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ def load_labelled(path: Path, host: HostModel, *, standardise: bool) -> Labelled
             f"the model takes {n_in} features, but {data.name} ({data.source}) has {x.shape[1]}; "
             "give --data with the features the model was trained on"
         )
-    outputs = max(2, host.n_out)
+    outputs = max(2, host.n_scores)
     if data.y.max(initial=0) >= outputs:
         raise UserError(
-            f"the data have labels up to {data.y.max()}, but the model has {host.n_out} "
+            f"the data have labels up to {data.y.max()}, but the model has {host.n_scores} "
             "outputs; give --data with the classes the model was trained on"
         )
     return LabelledData(x.reshape(len(x), *host.input_shape), data.y, data.source, data.surrogate)
@@ -90,33 +91,27 @@ def verification_frames(
     return Frames(x, source, data.x, data.y)
 
 
-def input_levels(host: HostModel) -> tuple[int, int, int]:
-    """Return the smallest and largest input integer and the step between the legal ones."""
-    codes = host.to_dict()["codes"]
-    step = 2 if host.input_datatype == "BIPOLAR" else 1
-    return int(codes["min"]), int(codes["max"]), step
+def input_box(host: HostModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the smallest and the largest input integers and the steps between legal ones, (n,)."""
+    sizes = [part.n for part in host.inputs]
+    steps = [step_of(part.datatype) for part in host.inputs]
+    low, high = ([getattr(part, end) for part in host.inputs] for end in ("low", "high"))
+    box = [np.repeat(np.array(values, dtype=np.int64), sizes) for values in (low, high, steps)]
+    return box[0], box[1], box[2]
 
 
 def random_frames(host: HostModel, count: int, rng: np.random.Generator) -> np.ndarray:
     """Return frames of independent uniform integers, shape (count, n_in)."""
-    low, high, step = input_levels(host)
+    low, high, step = input_box(host)
     return low + step * rng.integers(0, (high - low) // step + 1, size=(count, host.n_in))
 
 
 def corner_frames(host: HostModel) -> np.ndarray:
     """Return frames of extreme values: all low, all high, alternating, and one of each alone."""
-    low, high, _ = input_levels(host)
+    low, high, _ = input_box(host)
     n_in = host.n_in
     alternating = np.where(np.arange(n_in) % 2, low, high)
-    one_high = np.full((n_in, n_in), low)
-    np.fill_diagonal(one_high, high)
-    one_low = low + high - one_high
-    blocks = [
-        np.full((1, n_in), low),
-        np.full((1, n_in), high),
-        alternating[None],
-        (low + high - alternating)[None],
-        one_high,
-        one_low,
-    ]
-    return np.concatenate(blocks).astype(np.int64)
+    one_high = np.where(np.eye(n_in, dtype=bool), high, low)
+    ends = low + high
+    blocks = [low[None], high[None], alternating[None], (ends - alternating)[None]]
+    return np.concatenate([*blocks, one_high, ends - one_high]).astype(np.int64)

@@ -17,20 +17,20 @@ from finn_builds.verify.frames import (
     random_frames,
     verification_frames,
 )
+from tests.host_descriptions import described
 
 
 def host(datatype="INT4", low=-7, high=7, n=3, classes=("a", "b")) -> HostModel:
     return HostModel(
-        {
-            "version": 1,
-            "input": {"name": "x", "shape": [n], "n": n, "datatype": datatype},
-            "before": [],
-            "codes": {"scale": 0.5, "divisor": 1, "zero_point": 0, "min": low, "max": high},
-            "output": {"name": "y", "n": len(classes), "datatype": "INT8", "kind": "logits"},
-            "after": [],
-            "feature_names": [],
-            "class_names": list(classes),
-        }
+        described(
+            {"name": "x", "shape": [n], "n": n, "datatype": datatype},
+            [],
+            {"scale": 0.5, "divisor": 1, "zero_point": 0, "min": low, "max": high},
+            {"name": "y", "n": len(classes), "datatype": "INT8", "kind": "logits"},
+            [],
+            feature_names=[],
+            class_names=list(classes),
+        )
     )
 
 

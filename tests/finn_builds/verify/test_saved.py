@@ -132,7 +132,7 @@ def test_labelled_data_are_answered_by_the_network(tmp_path, top1):
     tidied = step_tidy_up(cfg)
     split = step_qonnx_to_finn(tidied, cfg)
     done = step_streamline(tidied, split, cfg)
-    reference = Reference(tidied.model, input_quant=split.input_quant)
+    reference = Reference(tidied.model, split)
     integers = reference.run(done.vectors.x)
     assert done.vectors.x.shape == (100, 4)
     assert (done.network.head is not None) == top1
