@@ -305,6 +305,23 @@ class HostInput:
         with np.errstate(invalid="ignore", over="ignore"):
             return np.rint(self.front(x) / scale)
 
+    def saturated(self, x: np.ndarray) -> np.ndarray:
+        """Return which values quantisers cut off, bool, for (frames, size) of the model's input.
+
+        Beyond half a step outside of what a quantiser on the host can represent.
+        """
+        y = self.front(x, 0)
+        lost = ~np.isfinite(y)
+        with np.errstate(all="ignore"):
+            for op in self._before.ops:
+                if op["op"] == "quant" and not (op["signed"] and op["bits"] == 1):
+                    low, high = level_range(op["bits"], op["signed"], op["narrow"])
+                    levels = y / op["scale"] + op["zero_point"]
+                    cut = (levels < low - 0.5) | (levels > high + 0.5)
+                    lost = lost | cut if lost.shape == cut.shape else cut
+                y = evaluate(op, y)
+        return lost
+
     def shifted(self, codes: np.ndarray) -> np.ndarray:
         """Return integers of the model as those that the accelerator takes."""
         return codes.astype(np.int64) // self._codes["divisor"] + self._codes["zero_point"]
@@ -451,6 +468,11 @@ class HostModel:
         return np.concatenate(
             [self._integers(part, raw[part.name]) for part in self.inputs], axis=1
         )
+
+    def saturated(self, x: "np.ndarray | dict[str, np.ndarray]") -> np.ndarray:
+        """Return which values of raw frames a quantiser cuts off, bool (frames, values)."""
+        raw = self._by_name(x)
+        return np.concatenate([part.saturated(raw[part.name]) for part in self.inputs], axis=1)
 
     def after(self, y: np.ndarray) -> "np.ndarray | dict[str, np.ndarray]":
         """Return the network's output for integers (frames, n_out) from the accelerator.

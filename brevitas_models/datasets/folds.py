@@ -51,4 +51,5 @@ def with_test_frames(data: Dataset) -> Dataset:
         x_train=np.concatenate([data.x_train, data.x_test]),
         y_train=np.concatenate([data.y_train, data.y_test]),
         source=f"{data.source}; test frames trained on too",
+        split=None if data.split is None else {**data.split, "test": ""},
     )

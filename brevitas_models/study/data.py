@@ -33,7 +33,11 @@ class StudyData:
     ) -> None:
         chosen = study.base.data
         self.data = datasets.load(
-            chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=read_table
+            chosen.dataset,
+            source=chosen.source,
+            seed=chosen.seed,
+            read_table=read_table,
+            classes=chosen.classes,
         )
         ways = study.base.distillation or DistillationSettings()
         self.teacher = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None

@@ -147,9 +147,17 @@ class BuildConfig:
     data: Text | None = check(
         "--data NAME|FILE",
         None,
-        "data to verify with: the name of a data set, or an .npz or .csv file",
+        "data to verify with: the name of a data set, or a file (.npz, .npy, .csv, .tsv, .txt) of "
+        "features alone, or with classes or targets",
         unset="the data set of a model of the zoo, else random inputs",
         expected="the name of a data set or the path of a file",
+    )
+    classes: Text | None = check(
+        "--classes A,B,...",
+        None,
+        "the classes of the data in the order of the model's outputs",
+        unset="the model's own names, else the order of the numbers or of the alphabet",
+        expected="names, separated by commas",
     )
     standardise: bool = check(
         "--standardise",
@@ -205,6 +213,7 @@ class BuildConfig:
         given.fpga_part = board.part
         given.model = find_model(given.model)
         given.data = find_data(given.data)
+        _check_class_names(given.class_names)
         given.folding_config_file = find_folding(given.folding_config_file)
         inputs = (given.model_file, given.data, given.folding_config_file)
         given.output_dir = find_output_dir(given.output_dir or given.default_out, inputs)
@@ -235,6 +244,13 @@ class BuildConfig:
         """The model's name as it is used in names of files and folders."""
         stem = Path(self.model).stem if is_path(self.model) else self.model
         return re.sub(r"[^\w.-]+", "_", stem).strip(".") or "model"
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The classes of the data in the order of the model's outputs, or None."""
+        if self.classes is None:
+            return None
+        return tuple(name.strip() for name in self.classes.split(","))
 
     @property
     def default_out(self) -> Path:
@@ -366,6 +382,15 @@ RUN_FIELDS = frozenset({"output_dir", *(item.name for item in OPTIONS if item.gr
 
 #: All that may differ between two builds.
 KEY_FIELDS = frozenset(item.name for item in OPTIONS) - RUN_FIELDS
+
+
+def _check_class_names(names: tuple[str, ...] | None) -> None:
+    for name in names or ():
+        if not name or names is None or names.count(name) > 1:
+            fault = f"the name {name!r} twice" if name else "an empty name"
+            raise UserError(
+                f"classes (--classes): expected different names, separated by commas, found {fault}"
+            )
 
 
 class _View(BuildConfig):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from deploy.host_model import HostModel
 from finn_builds.config.build import BuildConfig
 from finn_builds.config.inputs import data_file, data_names
@@ -18,9 +20,11 @@ from finn_builds.ingest import (
     tidy,
 )
 from finn_builds.ingest.top1 import head_of
-from finn_builds.verify.accuracy import Accuracy, share_right
+from finn_builds.verify.accuracy import Accuracy, Quality, share_right, target_error
+from finn_builds.verify.data import GivenData, load_data, outputs_of
 from finn_builds.verify.exactness import check_equal
-from finn_builds.verify.frames import LabelledData, load_labelled, verification_frames
+from finn_builds.verify.findings import findings_of
+from finn_builds.verify.frames import verification_frames
 from finn_builds.verify.streamlined import Answers, Streamlined, Vectors
 
 
@@ -54,7 +58,7 @@ def step_streamline(tidied: Tidied, split: HostSplit, cfg: BuildConfig) -> Strea
     network = split.network
     whole = network.with_head(head_of(split.host)) if cfg.top1 else network
     cfg.progress(0, 2, "data")
-    data = labelled_data(split.host, tidied, cfg)
+    data = given_data(split.host, tidied, cfg)
     frames = verification_frames(split.host, data, count=cfg.verify_frames, seed=cfg.verify_seed)
     cfg.progress(1, 2, "comparing with the QONNX model")
     reference = Reference(tidied.model, split)
@@ -71,30 +75,51 @@ def step_streamline(tidied: Tidied, split: HostSplit, cfg: BuildConfig) -> Strea
         frames.labels,
     )
     if data is None:
-        return Streamlined(whole, vectors, None, None)
+        return Streamlined(whole, vectors, None, None, findings_of(network, split.host, None))
     integers = network.execute(split.host.before(data.x))
+    quality = _quality(tidied, split, data, integers)
+    findings = findings_of(network, split.host, data, integers, quality)
+    answers = None
+    if data.y is not None:
+        answers = Answers(integers, data.y, data.source, data.surrogate)
+    return Streamlined(whole, vectors, answers, quality, findings)
+
+
+def _quality(
+    tidied: Tidied, split: HostSplit, data: GivenData, integers: np.ndarray
+) -> Quality | None:
+    """Compare the network's answers to data with what is known of them."""
+    if data.targets is not None:
+        outputs = outputs_of(split.host, integers)
+        return target_error(outputs, data.targets, data.source, surrogate=data.surrogate)
+    if data.y is None:
+        return None
     share, error = share_right(split.host.classify(integers), data.y)
     original = None
     if split.input_quant is not None:
         original = share_right(Reference(tidied.model).classify(data.x), data.y)[0]
-    return Streamlined(
-        whole,
-        vectors,
-        Answers(integers, data.y, data.source, data.surrogate),
-        Accuracy(share, error, len(data.y), data.source, data.surrogate, original),
-    )
+    classes = data.classes or None
+    return Accuracy(share, error, len(data.y), data.source, data.surrogate, original, classes)
 
 
-def labelled_data(host: HostModel, tidied: Tidied, cfg: BuildConfig) -> LabelledData | None:
+def given_data(host: HostModel, tidied: Tidied, cfg: BuildConfig) -> GivenData | None:
     """Return the data the user named, or those the model says it was trained on, or None.
 
     A model trained on somebody's file names that file, which need not be at hand; only data sets
     that come with the project are looked up by such a name.
     """
-    name = cfg.data or model_info(tidied.model).get("dataset")
+    info = model_info(tidied.model)
+    name = cfg.data or info.get("dataset")
     if name is None or (cfg.data is None and name not in data_names()):
         return None
-    return load_labelled(data_file(name), host, standardise=cfg.standardise)
+    return load_data(
+        data_file(name),
+        host,
+        standardise=cfg.standardise,
+        classes=cfg.class_names,
+        split=info.get("split"),
+        shipped=name in data_names(),
+    )
 
 
 def _scale_from_data(tidied: Tidied, cfg: BuildConfig) -> float:
@@ -102,7 +127,7 @@ def _scale_from_data(tidied: Tidied, cfg: BuildConfig) -> float:
     assert cfg.input_quant is not None
     # Any step will do to learn what the host computes before the quantizer.
     probe = split_host(tidied.model, InputQuant(cfg.input_quant, 1), host_input=cfg.host_input)
-    data = labelled_data(probe.host, tidied, cfg)
+    data = given_data(probe.host, tidied, cfg)
     if data is None:
         raise UserError(
             f"--input-quant {cfg.input_quant} needs the step of the quantizer: give it with "

@@ -128,7 +128,8 @@ def performance(run: Run, alone: Run, design: Design, clock_ns: float) -> Perfor
     `alone` is one frame through the empty design: when its beats pass each stream.
     """
     return Performance(
-        cycles=run.cycles,
+        # To the last output: the simulation goes on for a while, to see that nothing follows.
+        cycles=int(run.end.max()) + 1,
         frames=len(run.y),
         clock_ns=clock_ns,
         frame_bytes=(design.input.frame_bytes, design.output.frame_bytes),

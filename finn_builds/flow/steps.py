@@ -10,14 +10,17 @@ STEPS: tuple[Step, ...] = (
     Step("finn_builds.flow.ingest:step_qonnx_to_finn", outputs=("host_model.json",)),
     Step(
         "finn_builds.flow.ingest:step_streamline",
-        outputs=("report/accuracy.json", "verification_frames.npz"),
+        outputs=("report/accuracy.json", "report/findings.json", "verification_frames.npz"),
     ),
     Step(
         "finn_builds.flow.choose_style:step_choose_style",
         outputs=("report/style.json", "ipgen/sparse"),
     ),
     Step("finn_builds.flow.convert:step_convert_to_hw"),
-    Step("finn_builds.flow.convert:step_specialize_layers"),
+    Step(
+        "finn_builds.flow.convert:step_specialize_layers",
+        outputs=("template_specialize_layers_config.json",),
+    ),
     Step(
         "finn_builds.flow.fold:step_target_fps_parallelization",
         outputs=("auto_folding_config.json",),
@@ -30,6 +33,7 @@ STEPS: tuple[Step, ...] = (
             "report/estimate_layer_cycles.json",
             "report/estimate_layer_resources.json",
             "report/estimate_network_performance.json",
+            "report/estimate_layer_config_alternatives.json",
         ),
     ),
     Step("finn_builds.flow.generate:step_hw_codegen", outputs=("ipgen/nodes",)),
@@ -52,7 +56,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.synthesise:step_out_of_context_synthesis",
-        outputs=("report/synth_resources.json",),
+        outputs=("report/synth_resources.json", "report/ooc_synth_and_timing.json"),
     ),
     Step("finn_builds.flow.deliver:step_make_driver", outputs=("driver",)),
     Step(

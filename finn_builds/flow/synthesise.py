@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import STITCHED_DIR
+from finn_builds.files import STITCHED_DIR, write_json
 from finn_builds.sparse.family import Family, family_named
 from finn_builds.stitch.blocks import SPARSE, Hardware
 from finn_builds.stitch.sources import stitched_sources
@@ -51,7 +51,7 @@ def step_out_of_context_synthesis(
     design = hardware.design
     folder = cfg.out / STITCHED_DIR
     names = stitched_sources(folder) + sorted(path.name for path in folder.glob("*.dat"))
-    stitched = {name: (folder / name).read_text() for name in names}
+    stitched = {name: (folder / name).read_text(encoding="utf-8") for name in names}
     estimated = hardware.resources()
     board = cfg.board_spec
     if tool == "vivado":
@@ -75,11 +75,36 @@ def step_out_of_context_synthesis(
             cfg.progress(1, 1, "comparing the netlist with the model")
             gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
             found = replace(found, top=replace(found.top, gate_level=gates))
+    slowest = max(hardware.cycles().values())
+    timing = ooc_timing(found, cfg.clock_ns, slowest)
+    if timing is not None:
+        write_json(cfg.out / "report/ooc_synth_and_timing.json", timing)
     return Synthesised(
         replace(found.top, estimate=estimated["total"]),
         {name: replace(one, estimate=estimated[name]) for name, one in found.blocks.items()},
         found.tool,
     )
+
+
+def ooc_timing(
+    found: Synthesised, clock_ns: float, max_cycles: int
+) -> dict[str, int | float | str] | None:
+    """Return what FINN's ``ooc_synth_and_timing.json`` holds; None if there are no figures.
+
+    FINN's are after place and route. These are not, which ``kind`` says.
+    """
+    path = found.top.critical_path_ns
+    if found.top.why is not None or path is None:
+        return None
+    fmax = 1000 / path
+    return {
+        **found.top.counts,
+        "clk_period_ns": clock_ns,
+        "WNS": round(clock_ns - path, 3),
+        "fmax_mhz": fmax,
+        "estimated_throughput_fps": 1e6 * fmax / max_cycles,
+        "kind": f"{found.tool.name} {found.tool.version}, {found.tool.stage}; timing estimated",
+    }
 
 
 def _check_gates(

@@ -14,7 +14,8 @@ import numpy as np
 from pydantic import Field
 
 from finn_builds.report.design import Drawn, Layer, Node, Passage, Stream, Synthesis, Use
-from finn_builds.verify.accuracy import Accuracy
+from finn_builds.verify.accuracy import Accuracy, TargetError
+from finn_builds.verify.findings import Findings
 from finn_builds.verify.simulated import Performance, Verification
 
 #: Classes of which a plot shows the curves; of more, those with the smallest areas.
@@ -84,6 +85,10 @@ class BuildReport:
     streams: tuple[Stream, ...]
     classes: Classes | None
     origin: Origin
+    target_error: TargetError | None = None
+    """How far the outputs are from targets, where the data hold such."""
+    findings: Findings = field(default_factory=Findings)
+    """What is odd about the network and the data."""
     steps: Annotated[tuple[tuple[str, float], ...], Field(exclude=True)] = ()
     """Name and time of each, in s."""
 
@@ -116,7 +121,8 @@ class BuildReport:
     @property
     def surrogate(self) -> bool:
         """The accuracy was measured on data that are not real."""
-        return self.accuracy is not None and self.accuracy.surrogate
+        quality = self.accuracy or self.target_error
+        return quality is not None and quality.surrogate
 
 
 def _joined(names: Iterable[str]) -> str:

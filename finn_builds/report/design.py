@@ -61,6 +61,8 @@ class Layer:
     # Least, mean (rounded) and most weights of a neuron that are not zero
     fan_in: tuple[int, int, int]
     idle_neurons: int  # neurons without any weight but zero
+    # Neurons whose output no input of the network can change
+    constant_neurons: int
     style: str  # ``folded`` or ``sparse``
     folding: tuple[int, int] | None  # PE and SIMD of a folded layer
     node: str  # the hardware node that computes it

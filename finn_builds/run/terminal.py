@@ -38,6 +38,7 @@ def show_summary(summary: Mapping[str, Any], stream: TextIO) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     styles = {
+        "warning": "yellow",
         "data": "yellow" if summary.get("accuracy_surrogate") else "",
         "verified": "bold red" if summary.get("mismatches") else "green",
     }
@@ -71,6 +72,11 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if accuracy:
         accuracy += _text(" ± {:.1%}", get("accuracy_standard_error"))
         accuracy += _text(" on {:,} frames", get("accuracy_frames"))
+    error = _text("{:.4g}", get("rmse"))
+    if error:
+        error += _text(" on {:,} frames", get("accuracy_frames"))
+        error += _text("; {:.4g} for the best constant answer", get("rmse_of_constant"))
+    saturated = get("saturated_inputs")
     verified = _text("{:,} frames", get("frames_verified"))
     if verified:
         verified += _text(", {:,} mismatches", get("mismatches"))
@@ -82,9 +88,13 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     synthesised = _resources(get("synthesised"), get("device"))
     path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
     return [
+        *(("warning", text) for text in get("warnings") or ()),
         ("accuracy", accuracy),
+        ("RMSE", error),
         # The whole of it is on the page; what matters here stands before the first semicolon.
         ("data", _text("{}", get("accuracy_source")).partition(";")[0]),
+        ("classes", _text("{}", get("classes"))),
+        ("saturated", _text("{:.1%} of the input values", saturated if saturated else None)),
         ("unquantised", _text("{:.1%} with float inputs", get("accuracy_without_input_quantizer"))),
         ("verified", verified),
         ("latency", latency),

@@ -79,7 +79,7 @@ def synthesise_design(
             why = _why(result, command.cwd / LOG, limit, len(group))
             found.update((stage.name, NotSynthesised(why)) for stage in group)
             continue
-        modules = json.loads((command.cwd / NETLIST).read_text())["modules"]
+        modules = json.loads((command.cwd / NETLIST).read_text(encoding="utf-8"))["modules"]
         found.update((stage.name, from_json(modules[module_of(stage)])) for stage in group)
     return {stage.name: found[stage.name] for stage in design.stages}
 
@@ -123,7 +123,7 @@ def prepare(
     }
     folder.mkdir(parents=True)
     for name, text in written.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     argv = [*tools.yosys_command(), "-q", "-l", LOG, "-s", "synthesis.ys"]
     return tools.Command(argv, folder, folder / "output.log", limit)
 

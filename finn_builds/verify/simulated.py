@@ -69,7 +69,7 @@ class OneFrame:
 class Performance:
     """Latency and interval of a free run, in cycles; times follow from the clock asked for."""
 
-    cycles: int
+    cycles: int  # from the first input to the last output
     frames: int
     clock_ns: float
     frame_bytes: tuple[int, int]  # at the input and at the output

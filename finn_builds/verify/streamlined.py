@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from finn_builds.files import ACCURACY_FILE, VECTORS_FILE, checkpoint_path, read_json, write_json
+from finn_builds.files import (
+    ACCURACY_FILE,
+    FINDINGS_FILE,
+    VECTORS_FILE,
+    checkpoint_path,
+    read_json,
+    read_record,
+    write_json,
+    write_record,
+)
 from finn_builds.network import IntegerNetwork
-from finn_builds.verify.accuracy import Accuracy
+from finn_builds.verify.accuracy import Quality, quality_of
+from finn_builds.verify.findings import Findings
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +37,7 @@ class Vectors:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What the network gives for labelled data."""
+    """What the network gives for frames of known classes."""
 
     integers: np.ndarray  # int64 (frames, n_out), in front of a choice of the class
     labels: np.ndarray
@@ -39,35 +49,37 @@ class Answers:
 class Streamlined:
     """The integer network of a build, equal to the QONNX model on all frames.
 
-    There are no answers and no accuracy where there are no labelled data.
+    There are no answers where the classes of the data are not known, and no quality where nothing
+    is known of what the network should give.
     """
 
     network: IntegerNetwork
     vectors: Vectors
     answers: Answers | None
-    accuracy: Accuracy | None
+    quality: Quality | None
+    findings: Findings = field(default_factory=Findings)
 
     def save(self, out: Path, step: str) -> None:
-        """Write network, frames, answers and accuracy."""
+        """Write network, frames, answers, quality and findings."""
         self.network.save(checkpoint_path(out, step, ".npz"))
         _save(out / VECTORS_FILE, self.vectors)
         answers = checkpoint_path(out, step, ".answers.npz")
         answers.unlink(missing_ok=True)
         if self.answers is not None:
             _save(answers, self.answers)
-        accuracy = None if self.accuracy is None else self.accuracy.as_json()
-        write_json(out / ACCURACY_FILE, accuracy)
+        write_json(out / ACCURACY_FILE, None if self.quality is None else self.quality.as_json())
+        write_record(out / FINDINGS_FILE, self.findings)
 
     @classmethod
     def load(cls, out: Path, step: str) -> Streamlined:
         """Read what `save` wrote."""
         answers = checkpoint_path(out, step, ".answers.npz")
-        accuracy = read_json(out / ACCURACY_FILE)
         return cls(
             IntegerNetwork.load(checkpoint_path(out, step, ".npz")),
             Vectors(**_load(out / VECTORS_FILE)),
             Answers(**_load(answers)) if answers.is_file() else None,
-            None if accuracy is None else Accuracy(**accuracy),
+            quality_of(read_json(out / ACCURACY_FILE)),
+            read_record(out / FINDINGS_FILE, Findings),
         )
 
 
