@@ -69,9 +69,7 @@ def test_without_a_float_network_there_is_nothing_to_compare_with() -> None:
 def test_soft_regret_is_shown_where_there_was_a_teacher() -> None:
     assert "regret" not in summary.page([row()])
     taught = [
-        row(
-            seed=seed, fold=fold, frames=frames, soft_regret=-0.01 * (1 + fold), soft_regret_error=e
-        )
+        row(seed=seed, fold=fold, frames=frames, soft_regret=mean, soft_regret_error=error)
         for seed in (0, 1)
         for fold, frames, mean, error in ((0, 100, -0.01, 0.003), (1, 300, -0.02, 0.002))
     ]
