@@ -3,7 +3,7 @@
 A neuron adds one table entry for each of its inputs. While training a table is a broken line over
 the codes, so that entries of rare codes follow from those of their neighbours; entries are
 quantised one by one. In hardware an edge then is a few look-up tables, whatever its shape. The form
-is that of Kolmogorov-Arnold networks on look-up tables: Hoang, Gupta and Harris, "KANELE" (2026),
+is that of Kolmogorov-Arnold networks on look-up tables: Hoang, Gupta and Harris, "KANELE" (2025),
 arXiv 2512.12850.
 """
 
@@ -148,12 +148,10 @@ class TableEdges(qnn.QuantEmbedding):
     def forward(self, x: Tensor, in_scale: Tensor) -> Tensor:
         """Return the pre-activation (n, n_out) of a quantised input (n, n_in) of this scale, ()."""
         if self.training:
-            total: Tensor = _Lookup.apply(
-                x / in_scale, self.quantized(self.weight), self.lowest, self.codes
-            )
-            return total if self.bias is None else total + self.bias
+            return self.with_batch_statistics(x, in_scale)
         rows, scale, offset = self.integers(in_scale)
-        total = F.embedding_bag(self.index(torch.round(x / in_scale)), rows, mode="sum") * scale
+        index = self.index(torch.round(x / in_scale))
+        total = F.embedding_bag(index, rows, mode="sum") * scale
         return total if offset is None else total + offset
 
     def with_batch_statistics(self, x: Tensor, in_scale: Tensor) -> Tensor:
