@@ -23,6 +23,11 @@ from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train.settings import TrainingSettings
 
 
+# Part of a budget of LUTs that pruning goes down to: entries of tables go on growing afterwards, and
+# an edge that has to go late is missed most.
+HEADROOM = 0.97
+
+
 @dataclass(frozen=True)
 class Frames:
     """Inputs and what the model is to answer.
@@ -126,9 +131,12 @@ def prune_to_budget(
     if now < settings.start:
         return
     passed = (now - settings.start) / (settings.end - settings.start)
-    # The share of what is too much that has gone, as the share of weights of other schedules.
-    excess = max(full - settings.lut_budget, 0.0)
-    budget = full - pruning.cubic_share(passed, 1.0) * excess
+    if passed > 1.0:
+        budget = float(settings.lut_budget)
+    else:
+        # The share of what is too much that has gone, as the share of weights of other schedules.
+        excess = max(full - HEADROOM * settings.lut_budget, 0.0)
+        budget = full - pruning.cubic_share(passed, 1.0) * excess
     model.set_masks(pruning.masks_in_budget(model, budget, edge_luts))
 
 

@@ -284,7 +284,15 @@ def test_errors_are_those_of_training() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++, not found")
-@pytest.mark.parametrize("network", [{}, {"fold_batch_norm": True}], ids=str)
+@pytest.mark.parametrize(
+    "network",
+    [
+        {},
+        {"fold_batch_norm": True},
+        {"edges": "tables", "weight_bits": 6, "act_bits": 4, "input_bits": 5, "table_knots": 9},
+    ],
+    ids=str,
+)
 def test_compiled_training_agrees(network: dict[str, Any]) -> None:
     def jobs() -> list[Job]:
         settings = [
