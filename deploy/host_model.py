@@ -351,6 +351,11 @@ class HostOutput:
         self.take = None if held.get("take") is None else np.asarray(held["take"], dtype=np.int64)
         self._after = _Known(held["after"])
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The names of what the host does to the integers."""
+        return tuple(op["op"] for op in self._after.ops)
+
     def values(self, y: np.ndarray) -> np.ndarray:
         """Return the output, float32 (frames, n), for all integers of the accelerator."""
         z = self._after(self._taken(y))

@@ -30,7 +30,14 @@ from finn_builds.config import fingerprint as fp
 from finn_builds.config import inputs as files
 from finn_builds.config.boards import Board, board_path, load_board
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
-from finn_builds.config.inputs import find_data, find_folding, find_model, find_output_dir, is_path
+from finn_builds.config.inputs import (
+    existing_file,
+    find_data,
+    find_folding,
+    find_model,
+    find_output_dir,
+    is_path,
+)
 from finn_builds.config.options import fault, option, options_of
 from finn_builds.errors import UserError
 from finn_builds.tools.programs import require
@@ -159,6 +166,12 @@ class BuildConfig:
         unset="the model's own names, else the order of the numbers or of the alphabet",
         expected="names, separated by commas",
     )
+    golden: str | Path | None = check(
+        "--golden FILE",
+        None,
+        "expected integers from elsewhere, .npz or .csv, compared with the network and the RTL",
+        expected="a path",
+    )
     standardise: bool = check(
         "--standardise",
         False,
@@ -215,7 +228,9 @@ class BuildConfig:
         given.data = find_data(given.data)
         _check_class_names(given.class_names)
         given.folding_config_file = find_folding(given.folding_config_file)
-        inputs = (given.model_file, given.data, given.folding_config_file)
+        if given.golden is not None:
+            given.golden = existing_file("expected integers", given.golden)
+        inputs = (given.model_file, given.data, given.folding_config_file, given.golden)
         given.output_dir = find_output_dir(given.output_dir or given.default_out, inputs)
         given._check_tools()
         return given

@@ -9,8 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from finn_builds.config.build import BuildConfig
+from finn_builds.errors import UserError
 from finn_builds.folded.folding import fastest, fits
+from finn_builds.folded.limits import MAX_BITS, MAX_SUM, why_not_folded
 from finn_builds.folded.shapes import layer_to_fold
+from finn_builds.network import Layer
 from finn_builds.sparse.compiler import LayerCost
 from finn_builds.sparse.estimate import layer_costs, lower_bounds
 from finn_builds.stitch.blocks import SPARSE, Resources
@@ -22,11 +25,14 @@ from finn_builds.verify.streamlined import Streamlined
 def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
     """Choose the style of every layer, and make each run of sparse ones one pipeline of logic.
 
-    Raises UserError when neither style nor any mixture fits the board, with ``style`` ``auto``.
+    Raises UserError when neither style nor any mixture fits the board, with ``style`` ``auto``, or
+    a layer can't be folded, with ``folded``.
     """
     layers = streamlined.network.layers()
     every: tuple[Style, ...] = tuple("folded" for _ in layers)
+    unfoldable = [why_not_folded(layer) for layer in layers]
     if cfg.style == "folded":
+        _check_foldable(layers, unfoldable)
         return with_styles(streamlined, every, "asked for with --style folded", cfg)
     budget = cfg.board_spec.budget
     every = tuple("sparse" for _ in layers)
@@ -46,8 +52,21 @@ def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
         if fits(_logic(whole), budget):
             return whole
         shutil.rmtree(cfg.out / CODE_DIR)
-    to_fold = [layer_to_fold(layer, part) for layer in layers]
-    must = [f for f, least in zip(to_fold, bounds, strict=True) if least > budget["LUT"]]
+    to_fold = [
+        layer_to_fold(layer, part) if why is None else None
+        for layer, why in zip(layers, unfoldable, strict=True)
+    ]
+    must = []
+    for layer, folded, why, least in zip(layers, to_fold, unfoldable, bounds, strict=True):
+        if least <= budget["LUT"]:
+            continue
+        if folded is None:
+            raise UserError(
+                f"layer {layer.name} fits the board in neither style: as sparse logic it takes at "
+                f"least {least:,} LUTs of {budget['LUT']:,.0f}, and it can't be folded, because "
+                f"{why}; choose a larger board, fewer bits or a smaller layer"
+            )
+        must.append(folded)
     if must:
         fastest(must, budget)  # says at once where not even these fit
     costs = layer_costs(
@@ -60,6 +79,17 @@ def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
     )
     choice = choose(to_fold, costs, budget)
     return with_styles(streamlined, choice.styles, reason(choice, budget), cfg, costs)
+
+
+def _check_foldable(layers: Sequence[Layer], unfoldable: Sequence[str | None]) -> None:
+    """Raise UserError with every layer that can't be folded and why, if there is one."""
+    named = [f"{layer.name}: {why}" for layer, why in zip(layers, unfoldable, strict=True) if why]
+    if named:
+        raise UserError(
+            "--style folded: expected layers of one matrix with its activation, of weights and "
+            f"activations of at most {MAX_BITS} bits and sums of at most {MAX_SUM:,}, found "
+            f"{'; '.join(named)}. These can only be sparse: build with --style sparse or auto"
+        )
 
 
 def _logic(styles: Styles) -> Resources:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from deploy.host_model import HostModel
@@ -20,12 +22,14 @@ from finn_builds.ingest import (
     tidy,
 )
 from finn_builds.ingest.top1 import head_of
+from finn_builds.network import IntegerNetwork
 from finn_builds.verify.accuracy import Accuracy, Quality, share_right, target_error
 from finn_builds.verify.data import GivenData, load_data, outputs_of
 from finn_builds.verify.exactness import check_equal
 from finn_builds.verify.findings import findings_of
 from finn_builds.verify.frames import verification_frames
-from finn_builds.verify.streamlined import Answers, Streamlined, Vectors
+from finn_builds.verify.golden import compare_golden, read_golden
+from finn_builds.verify.streamlined import Answers, GoldenFrames, Streamlined, Vectors
 
 
 def step_tidy_up(cfg: BuildConfig) -> Tidied:
@@ -53,7 +57,7 @@ def step_streamline(tidied: Tidied, split: HostSplit, cfg: BuildConfig) -> Strea
 
     Frames and expected integers of every later comparison are made here, and where there are
     labelled data, the network's answers to them. Raises VerificationError when the integer network
-    differs from the QONNX model on any verification frame.
+    differs from the QONNX model on any verification frame, or from the user's expected integers.
     """
     network = split.network
     whole = network.with_head(head_of(split.host)) if cfg.top1 else network
@@ -74,15 +78,26 @@ def step_streamline(tidied: Tidied, split: HostSplit, cfg: BuildConfig) -> Strea
         frames.features,
         frames.labels,
     )
+    golden = _golden(whole, split, cfg)
     if data is None:
-        return Streamlined(whole, vectors, None, None, findings_of(network, split.host, None))
+        findings = findings_of(network, split.host, None)
+        return Streamlined(whole, vectors, None, None, findings, golden)
     integers = network.execute(split.host.before(data.x))
     quality = _quality(tidied, split, data, integers)
     findings = findings_of(network, split.host, data, integers, quality)
     answers = None
     if data.y is not None:
         answers = Answers(integers, data.y, data.source, data.surrogate)
-    return Streamlined(whole, vectors, answers, quality, findings)
+    return Streamlined(whole, vectors, answers, quality, findings, golden)
+
+
+def _golden(whole: IntegerNetwork, split: HostSplit, cfg: BuildConfig) -> GoldenFrames | None:
+    """Compare the network with the expected integers that the user has, if he has any."""
+    if cfg.golden is None:
+        return None
+    golden = read_golden(Path(cfg.golden), split.host)
+    result = compare_golden(golden, split.host, split.network.execute(golden.x))
+    return GoldenFrames(golden.x, whole.execute(golden.x), result)
 
 
 def _quality(

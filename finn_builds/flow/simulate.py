@@ -47,7 +47,10 @@ def step_measure_rtlsim_performance(
     mismatch, a broken stream rule or a hang.
     """
     vectors = streamlined.vectors
-    runs = _simulate(hardware, cfg, vectors.x)
+    golden = streamlined.golden
+    runs = _simulate(hardware, cfg, vectors.x, None if golden is None else golden.x)
+    if golden is not None:
+        check_equal(golden.y, runs.pop("golden").y, "the stitched RTL (frames of --golden)")
     for name, run in runs.items():
         what = f"the stitched RTL ({name.replace('_', ' ')})"
         check_equal(vectors.y[: len(run.y)], run.y, what)
@@ -66,12 +69,15 @@ def step_measure_rtlsim_performance(
         runs=done,
         float32_disagreements=vectors.float32_disagreements,
         seed=cfg.verify_seed,
+        golden=None if golden is None else golden.result,
     )
     free, alone = runs["free_running"], runs["one_frame"]
     return Simulated(verification, performance(free, alone, hardware.design, stitched.clock_ns))
 
 
-def _simulate(hardware: Hardware, cfg: BuildConfig, x: np.ndarray) -> dict[str, Run]:
+def _simulate(
+    hardware: Hardware, cfg: BuildConfig, x: np.ndarray, golden: np.ndarray | None
+) -> dict[str, Run]:
     """Compile the stitched folder as it lies there and run the frames through it."""
     stitched = cfg.out / STITCHED_DIR
     cycles = list(hardware.cycles().values())
@@ -112,9 +118,13 @@ def _simulate(hardware: Hardware, cfg: BuildConfig, x: np.ndarray) -> dict[str, 
             idle_limit=idle,
             drain=drain,
         )
+        found = {}
+        if golden is not None:
+            found["golden"] = accelerator.run(golden, idle_limit=idle, drain=drain)
     finally:
         accelerator.close()
     return {
+        **found,
         "free_running": free,
         "random_stalls": stalled,
         "long_back_pressure": blocked,

@@ -61,7 +61,7 @@ class HostSplit:
         """Write the host's part as ``host_model.json``, the rest as checkpoints."""
         write_json(out / HOST_FILE, self.description)
         self.network.save(checkpoint_path(out, step, ".npz"))
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         headers: dict[str, Any] = {
             "input_quant": None if self.input_quant is None else asdict(self.input_quant),
             "inserted": list(self.inserted),
@@ -185,7 +185,8 @@ def _results(
     for symbol in symbols:
         for v, i in zip(symbol.vectors.tolist(), symbol.index.tolist(), strict=True):
             elements.setdefault(v, set()).add(i)
-    results, moved = [], {}
+    results: list[int] = []
+    moved: dict[tuple[int, int], tuple[int, int]] = {}
     for v, places in elements.items():
         index = np.array(sorted(places))
         size = walk.net.tensors[v].size
@@ -223,8 +224,10 @@ def _output_link(symbol: Symbol, at: np.ndarray) -> Link:
 
 def _link(mark: Step, at: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> Link:
     places = np.arange(len(at)) if mark.places is None else mark.places
-    doubles = (np.array([float(v) for v in part]) for part in (scale, offset))
-    return Link(mark.tensor, tuple(mark.attrs["shape"]), places, at, *doubles)
+    varies = np.array([bool(v) for v in scale])  # a fill is no integer's value
+    doubles = (np.array([float(v) for v in part[varies]]) for part in (scale, offset))
+    shape = tuple(mark.attrs["shape"])
+    return Link(mark.tensor, shape, places[varies], at[varies], *doubles)
 
 
 def _described_input(b: Boundary, graph: Graph) -> dict[str, Any]:

@@ -172,7 +172,8 @@ class Walk:
         if op in FINAL:
             return [self._final(node)]
         if op == "ReduceSumSquare":
-            squared = self._joined("Mul", *[self.symbols[node.dynamic[0]]] * 2, str(node))
+            symbol = self.symbols[node.dynamic[0]]
+            squared = self._joined("Mul", symbol, symbol, str(node))
             return [self._matrix(replace(node, op="ReduceSum"), squared)]
         if op == "Pow" and not several and (np.asarray(node.constant(1)) == 2).all():
             symbol = self.symbols[node.dynamic[0]]
@@ -272,7 +273,11 @@ class Walk:
         index = symbol.last_quantizer
         assert index is not None
         kept, moved = kept_and_moved(symbol.steps, index, symbol.size)
-        codes = quantised_codes(symbol.steps, index, kept, symbol.size)
+        try:
+            codes = quantised_codes(symbol.steps, index, kept, symbol.size)
+        except UserError:  # what follows leaves the quantizer's multiples: it stays in the network
+            kept = _after_marks(symbol.steps, index + 1)
+            codes, moved = Codes.of(symbol.steps[index]), symbol.steps[kept:]
         return self._boundary(symbol, symbol.steps[:kept], codes, moved, None)
 
     def _boundary(
@@ -493,12 +498,27 @@ class Walk:
             if symbol.size != 1:
                 raise UserError(f"{node} looks up along axis {axis}; supported is axis 0")
         table = table.reshape(len(table), -1) if table.ndim > 1 else table[:, None]
-        symbol = self._integers(symbol, str(node))
-        return self._looked_up(symbol, table, node)
+        return self._looked_up(self._on_codes(symbol, str(node)), table, node)
+
+    def _on_codes(self, symbol: Symbol, where: str) -> Symbol:
+        """Return a symbol on the codes of its last quantizer, what follows left as steps."""
+        index = symbol.last_quantizer
+        if index is None:
+            few = not symbol.raw and self._codes(symbol) <= TABLE_CODES
+            return symbol if few else self._integers(symbol, where)
+        kept = _after_marks(symbol.steps, index + 1)
+        quantised = replace(symbol, steps=symbol.steps[:kept])
+        done = self._taken_in(quantised) if symbol.raw else self._integers(quantised, where)
+        return done.then(*symbol.steps[kept:])
+
+    def _codes(self, symbol: Symbol) -> int:
+        """Return how many different integers an element takes at most."""
+        low, high = self.net.ranges(symbol.vectors, symbol.index)
+        return int((high - low).max()) + 1
 
     def _looked_up(self, symbol: Symbol, table: np.ndarray, node: GraphNode) -> Symbol:
         low, high = self.net.ranges(symbol.vectors, symbol.index)
-        count = int((high - low).max()) + 1
+        count = self._codes(symbol)
         if count > TABLE_CODES:
             raise UserError(
                 f"{node} looks up by {count:,} different numbers; supported are {TABLE_CODES:,}: "
@@ -561,7 +581,14 @@ class Walk:
     def _joined(self, op: str, left: Symbol, right: Symbol, where: str) -> Symbol:
         lines = [line_of(s.steps, s.size) for s in (left, right)]
         exact = all(line is not None for line in lines) and not left.raw
-        if left.same_elements(right) and op in _JOINED and not (exact and op in _EXACT):
+        several = left.same_elements(right) and op in _JOINED and not (exact and op in _EXACT)
+        # Of many codes no table can be made: better join the integers, where there are any.
+        apart = not left.raw and self._codes(left) > TABLE_CODES
+        apart &= all(
+            line is not None or symbol.last_quantizer is not None
+            for line, symbol in zip(lines, (left, right), strict=True)
+        )
+        if several and not apart:
             branches = (left.steps, right.steps)
             step = Step("Joined", _node_name(where), (), {"by": op}, branches=branches)
             return Symbol(left.shape, left.vectors, left.index, (step,), left.raw)
@@ -697,9 +724,7 @@ class Walk:
             body = self._settle_raw(body, f"output '{name}'")
         index = body.last_quantizer
         if index is not None and line_of(body.steps, body.size) is None:
-            kept = index + 1
-            while kept < len(body.steps) and body.steps[kept].op == "Mark":
-                kept += 1
+            kept = _after_marks(body.steps, index + 1)
             done = self._integers(replace(body, steps=body.steps[:kept]), f"output '{name}'")
             body = done.then(*body.steps[kept:])
         return body.then(*symbol.steps[end:])
@@ -747,6 +772,13 @@ class Walk:
 def _mark(tensor: str, shape: tuple[int, ...]) -> Step:
     """Return a step that does nothing but say which of the model's tensors is reached."""
     return Step("Mark", "", attrs={"shape": shape}, tensor=tensor)
+
+
+def _after_marks(steps: Sequence[Step], index: int) -> int:
+    """Return the place of the first step from `index` on that is not a mark."""
+    while index < len(steps) and steps[index].op == "Mark":
+        index += 1
+    return index
 
 
 def _last_mark(steps: Sequence[Step]) -> Step:

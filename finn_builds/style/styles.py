@@ -16,6 +16,7 @@ from finn_builds.folded.convert import widened
 from finn_builds.network import IntegerNetwork, Layer
 from finn_builds.network.types import bits_of, weight_datatype
 from finn_builds.sparse.compiler import CompiledNetwork, LayerCost, compile_network
+from finn_builds.sparse.lower import stream_datatype
 from finn_builds.sparse.stages import layer_stages
 from finn_builds.stitch.blocks import SPARSE, Block, Hardware, Resources
 from finn_builds.stitch.design import Stage
@@ -37,7 +38,7 @@ class StyledLayer:
     a lower bound alone.
     """
 
-    layer: str  # name of its accumulators
+    layer: str  # its name
     style: Style
     as_sparse: dict[str, Any] | None = None  # None where that was not asked
 
@@ -129,7 +130,7 @@ def sparse_node(
     """
     every = network.layers()
     at_start, at_end = first == 0, first + len(layers) == len(every)
-    into, end = layers[0].input.datatype, layers[-1].output.datatype
+    into, end = stream_datatype(layers[0].inputs), stream_datatype(layers[-1].outputs)
     compiled = compile_network(
         network.part(layers),
         name,
@@ -158,8 +159,9 @@ def _block(compiled: CompiledNetwork, layers: Sequence[Layer], first: int, folde
     cost = compiled.cost()
     into = StreamFormat(compiled.in_datatype, layers[0].n_in, 1)
     out = StreamFormat(compiled.out_datatype, layers[-1].n_out, 1)
-    nonzero = sum(int(np.count_nonzero(layer.linear.weights)) for layer in layers)
-    weight_bits = max(2, *(bits_of(weight_datatype(layer.linear.weights)) for layer in layers))
+    weights = [linear.weights for layer in layers for linear in layer.linears]
+    nonzero = sum(int(np.count_nonzero(matrix)) for matrix in weights)
+    weight_bits = max([2, *(bits_of(weight_datatype(matrix)) for matrix in weights)])
     widths = sorted((into.bits, weight_bits))
     return Block(
         Stage(

@@ -15,6 +15,7 @@ from finn_builds.files import (
     write_json,
     write_record,
 )
+from finn_builds.verify.golden import GoldenResult
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Verification:
     runs: dict[str, SimulatedRun]  # by what the run was
     float32_disagreements: int  # frames in which a float32 run of the model gives other integers
     seed: int
+    golden: GoldenResult | None = None  # the user's expected integers, of network and RTL
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from finn_builds.files import (
 from finn_builds.network import IntegerNetwork
 from finn_builds.verify.accuracy import Quality, quality_of
 from finn_builds.verify.findings import Findings
+from finn_builds.verify.golden import GoldenResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,15 @@ class Answers:
 
 
 @dataclass(frozen=True, eq=False)
+class GoldenFrames:
+    """Frames for which the user has expected integers, which the network gives."""
+
+    x: np.ndarray  # int64 (frames, n_in)
+    y: np.ndarray  # int64 (frames, n_out)
+    result: GoldenResult
+
+
+@dataclass(frozen=True, eq=False)
 class Streamlined:
     """The integer network of a build, equal to the QONNX model on all frames.
 
@@ -58,15 +70,28 @@ class Streamlined:
     answers: Answers | None
     quality: Quality | None
     findings: Findings = field(default_factory=Findings)
+    golden: GoldenFrames | None = None
 
     def save(self, out: Path, step: str) -> None:
         """Write network, frames, answers, quality and findings."""
         self.network.save(checkpoint_path(out, step, ".npz"))
         _save(out / VECTORS_FILE, self.vectors)
         answers = checkpoint_path(out, step, ".answers.npz")
-        answers.unlink(missing_ok=True)
+        golden = checkpoint_path(out, step, ".golden.npz")
+        for optional in (answers, golden):
+            optional.unlink(missing_ok=True)
         if self.answers is not None:
             _save(answers, self.answers)
+        if self.golden is not None:
+            result = json.dumps(dataclasses.asdict(self.golden.result))
+            with golden.open("wb") as file:
+                np.savez_compressed(
+                    file,
+                    allow_pickle=False,
+                    x=self.golden.x,
+                    y=self.golden.y,
+                    result=np.array(result),
+                )
         write_json(out / ACCURACY_FILE, None if self.quality is None else self.quality.as_json())
         write_record(out / FINDINGS_FILE, self.findings)
 
@@ -80,7 +105,17 @@ class Streamlined:
             Answers(**_load(answers)) if answers.is_file() else None,
             quality_of(read_json(out / ACCURACY_FILE)),
             read_record(out / FINDINGS_FILE, Findings),
+            _golden(checkpoint_path(out, step, ".golden.npz")),
         )
+
+
+def _golden(path: Path) -> GoldenFrames | None:
+    if not path.is_file():
+        return None
+    held = _load(path)
+    result = json.loads(held["result"])
+    result["outputs"] = tuple(result["outputs"])
+    return GoldenFrames(held["x"], held["y"], GoldenResult(**result))
 
 
 def _save(path: Path, held: object) -> None:

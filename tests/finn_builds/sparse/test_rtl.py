@@ -15,7 +15,8 @@ from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.cells import cell_files
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.family import ECP5, XC7, XCUP, Family
-from finn_builds.sparse.lower import Options
+from finn_builds.sparse.options import Options
+from tests.finn_builds.network.networks import random_graph, random_inputs
 from tests.finn_builds.sparse.sparse_networks import (
     on_stream,
     pack,
@@ -24,14 +25,19 @@ from tests.finn_builds.sparse.sparse_networks import (
 )
 
 SEEDS = range(200)
+#: Graphs of up to 12 operations of every kind and width, with forks, joins, inputs and outputs.
+GRAPHS = range(1000, 1060)
 FAMILIES = ("xc7", "xc7", "xcup", "ecp5")
 
 
 @cache
 def _compiled(seed: int) -> tuple[IntegerNetwork, CompiledNetwork]:
     rng = np.random.default_rng(seed)
-    network = random_network(rng, most=int(rng.choice((4, 8, 24))))
-    clock = float(rng.choice((6.0, 12.0, 50.0)))
+    if seed in GRAPHS:
+        network, clocks = random_graph(seed), (12.0, 20.0, 50.0)
+    else:
+        network, clocks = random_network(rng, most=int(rng.choice((4, 8, 24)))), (6.0, 12.0, 50.0)
+    clock = float(rng.choice(clocks))
     options = Options(restarts=int(seed % 10 == 0))
     family = FAMILIES[seed % 4]
     clock *= 1.5 if family == "ecp5" else 1.0  # its LUTs are slower and see less at once
@@ -59,26 +65,25 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return all networks of this file in one Verilator build."""
     folder = tmp_path_factory.mktemp("sparse")
     designs = []
-    for seed in SEEDS:
-        network, compiled = _compiled(seed)
+    for seed in (*SEEDS, *GRAPHS):
+        _, compiled = _compiled(seed)
         designs.append(
             SimDesign(
                 compiled.name,
                 _write(compiled.files(), folder / compiled.name),
                 compiled.name,
-                padded(network.input.size * compiled.in_width),
-                padded(network.output.size * compiled.out_width),
+                padded(compiled.combinational.n_in * compiled.in_width),
+                padded(len(compiled.combinational.outputs) * compiled.out_width),
             )
         )
     return compile_designs(designs, build_dir=folder / "build")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [*SEEDS, *GRAPHS])
 def test_verilator(library: Path, tmp_path: Path, seed: int) -> None:
     network, compiled = _compiled(seed)
-    rng = np.random.default_rng([seed, 1])
-    x = random_frames(rng, network, 400)
+    x = random_inputs(network, 400, seed)
     beats, expected = _beats(network, compiled, x)
     with Simulator(library, tmp_path, design=compiled.name, randomise=seed) as simulator:
         free = simulator.run(beats, len(beats), drain=50)

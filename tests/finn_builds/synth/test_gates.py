@@ -12,7 +12,7 @@ from finn_builds import tools
 from finn_builds.errors import VerificationError
 from finn_builds.network import IntegerNetwork
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
-from finn_builds.sparse.lower import Options
+from finn_builds.sparse.options import Options
 from finn_builds.stitch.design import Design, Stage
 from finn_builds.stitch.streams import StreamFormat
 from finn_builds.synth.gate_stream import run_words
