@@ -22,9 +22,8 @@ from brevitas_models.pruning import EdgeLuts
 from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train.settings import TrainingSettings
 
-
-# Part of a budget of LUTs that pruning goes down to: entries of tables go on growing afterwards, and
-# an edge that has to go late is missed most.
+# Part of a budget of LUTs that pruning goes down to: entries of tables go on growing afterwards,
+# and an edge that has to go late is missed most.
 HEADROOM = 0.97
 
 
