@@ -24,6 +24,7 @@ from brevitas_models.pruning.prices import (
     table_luts,
 )
 from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, neuron_masks
+from brevitas_models.pruning.saliency import saliencies
 from brevitas_models.pruning.settings import PruningSettings
 
 
@@ -105,11 +106,12 @@ def _layer_magnitudes(weight: Tensor) -> Tensor:
 
 @torch.no_grad()
 def masks_in_budget(
-    model: QuantMLP, budget: float, edge_luts: EdgeLuts | None = None
+    model: QuantMLP, budget: float, features: Tensor, edge_luts: EdgeLuts | None = None
 ) -> list[Tensor]:
     """Return masks with which the edges of a model cost at most `budget` LUTs, see `edge_prices`.
 
-    Edges go in the order of the criterion ``hardware``; the pruned stay pruned.
+    Those of the least `saliencies` on `features`, standardised (n, n_in), for each LUT go first;
+    the pruned stay pruned.
     """
     if not all(model.prunable()):
         raise UserError(
@@ -117,9 +119,13 @@ def masks_in_budget(
             "weight_bits of 2 or more in every layer, or pruning.share"
         )
     prices = edge_prices(model, edge_luts)
-    costs = [price.clamp_min(1.0) for price in prices]
-    sizes = [layer.sizes() for layer in model.linears]
-    return masks_within(hardware_scores(sizes, model.masks(), costs), prices, budget)
+    scores = [
+        torch.where(mask, size / price.clamp_min(1.0), -1.0)
+        for mask, size, price in zip(
+            model.masks(), saliencies(model, features), prices, strict=True
+        )
+    ]
+    return masks_within(scores, prices, budget)
 
 
 def _costs(model: QuantMLP, cost: str, layer_luts: LayerLuts | None) -> list[Tensor]:

@@ -43,7 +43,7 @@ class PruningSettings(Section):
     cost: Literal["digits", "estimate"] = "digits"
     # LUTs that all edges may cost in the end, in the place of `share`, for the schedule
     # ``gradual``: from `start` to `end` what they may cost falls from what they cost at the start
-    # to this, edges go in the order of the criterion ``hardware``, and from there on the network
+    # to this, edges of the least `saliencies` for a LUT go first, and from there on the network
     # stays within it. Prices are those of `prices.edge_prices`, or the build's where training is
     # given its function.
     lut_budget: int | None = Field(None, ge=1, strict=True)

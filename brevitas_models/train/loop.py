@@ -269,7 +269,8 @@ class _Run:
             return
         if not state.full_luts:
             state.full_luts = pruning.total_luts(pruning.edge_prices(model, self.edge_luts))
-        rules.prune_to_budget(model, now, settings, state.full_luts, self.edge_luts)
+        frames = state.job.frames.x
+        rules.prune_to_budget(model, now, settings, state.full_luts, frames, self.edge_luts)
 
     def _judge(
         self, state: _State, epoch: int, train_loss: float, rate: float, seconds: float

@@ -117,6 +117,7 @@ def prune_to_budget(
     now: float,
     settings: PruningSettings,
     full: float,
+    features: Tensor,
     edge_luts: EdgeLuts | None = None,
 ) -> None:
     """Prune a model to what its edges may cost when the part `now`, 0..1, of all steps is made.
@@ -125,6 +126,8 @@ def prune_to_budget(
     ----------
     full : float
         LUTs that they cost before anything was pruned.
+    features : Tensor
+        Standardised training features (n, n_in), to measure by what edges do.
     """
     assert settings.lut_budget is not None
     if now < settings.start:
@@ -136,7 +139,7 @@ def prune_to_budget(
         # The share of what is too much that has gone, as the share of weights of other schedules.
         excess = max(full - HEADROOM * settings.lut_budget, 0.0)
         budget = full - pruning.cubic_share(passed, 1.0) * excess
-    model.set_masks(pruning.masks_in_budget(model, budget, edge_luts))
+    model.set_masks(pruning.masks_in_budget(model, budget, features, edge_luts))
 
 
 def loss_of(logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:

@@ -17,6 +17,10 @@ def network(**settings: object) -> QuantMLP:
     return QuantMLP(MLPConfig.from_dict(base | {"input_bits": 6} | settings))
 
 
+def frames() -> torch.Tensor:
+    return torch.randn(1000, 6, generator=torch.Generator().manual_seed(1))
+
+
 def test_a_table_costs_what_differs_among_its_entries() -> None:
     tables = np.array([[5] * 32, [5] * 31 + [6], [-8, 7] * 16])
     assert prices.entry_bits(tables).tolist() == [0, 1, 4]
@@ -56,7 +60,7 @@ def test_a_budget_is_met_and_nothing_comes_back() -> None:
     full = pruning.total_luts(pruning.edge_prices(model))
     before = model.masks()
     for budget in (0.8 * full, 0.5 * full, 0.1 * full):
-        model.set_masks(pruning.masks_in_budget(model, budget))
+        model.set_masks(pruning.masks_in_budget(model, budget, frames()))
         left = pruning.total_luts(pruning.edge_prices(model))
         assert 0.3 * budget < left <= budget
         assert not any((new & ~old).any() for new, old in zip(model.masks(), before, strict=True))
@@ -80,4 +84,4 @@ def test_dear_edges_go_first_among_equals() -> None:
 def test_bipolar_weights_have_no_budget() -> None:
     model = network(edges="weights", weight_bits=[1, 4])
     with pytest.raises(UserError, match="lut_budget: 1-bit weights"):
-        pruning.masks_in_budget(model, 10.0)
+        pruning.masks_in_budget(model, 10.0, frames())
