@@ -39,11 +39,11 @@ def mix_in_space(
     """
     known = space.free(scaler.inverse(pool))
     mean, deviation = known.mean(0), np.maximum(known.std(0), 1e-12)
-    inner = [
+    inner, outer = (
         ((space.free(scaler.inverse(x)) - mean) / deviation).astype(np.float32)
         for x in (centres, pool)
-    ]
-    mixed = mix_neighbours(*inner, samples, rng=rng, **ways)
+    )
+    mixed = mix_neighbours(inner, outer, samples, rng=rng, **ways)
     x = scaler.transform(space.raw(mixed * deviation + mean))
     low, high = pool.min(0), pool.max(0)
     more = _BEYOND * (high - low)
