@@ -54,6 +54,23 @@ def test_share_is_met_and_grows(criterion: str, scope: str) -> None:
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
+def test_tables_are_pruned_as_weights_are(criterion: str) -> None:
+    kinds = ["tables", "weights", "tables"]
+    model = network(edges=kinds, weight_bits=5, act_bits=4, input_bits=5)
+    for share in (0.3, 0.6):
+        found = masks(model, share, criterion)
+        assert pruning.pruned_share(found) == pytest.approx(share, abs=0.06)
+        before, sizes = model.masks(), [layer.sizes().detach() for layer in model.linears]
+        assert not any((new & ~old).any() for new, old in zip(found, before, strict=True))
+        model.set_masks(found)
+        for layer, mask, size in zip(model.linears, found, sizes, strict=True):
+            assert not layer.learnt[~mask].any()
+            if criterion == "magnitude" and not mask.all():
+                kept = torch.cat([s[m] for s, m in zip(sizes, found, strict=True)])
+                assert size[~mask].max() <= kept.min()
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
 def test_scope_makes_a_difference(criterion: str) -> None:
     model = network()
     with torch.no_grad():
