@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploy.package import CONTENTS as PACKAGE_CONTENTS
+from finn_builds.files import NETLIST_WAVEFORM_FILE, WAVEFORM_FILE
 from finn_builds.run.pipeline import Step
 
 STEPS: tuple[Step, ...] = (
@@ -50,13 +51,18 @@ STEPS: tuple[Step, ...] = (
         outputs=(
             "report/verification.json",
             "report/rtlsim_performance.json",
+            WAVEFORM_FILE,
             "trace.vcd",
             "trace.fst",
         ),
     ),
     Step(
         "finn_builds.flow.synthesise:step_out_of_context_synthesis",
-        outputs=("report/synth_resources.json", "report/ooc_synth_and_timing.json"),
+        outputs=(
+            "report/synth_resources.json",
+            "report/ooc_synth_and_timing.json",
+            NETLIST_WAVEFORM_FILE,
+        ),
     ),
     Step("finn_builds.flow.deliver:step_make_driver", outputs=("driver",)),
     Step(

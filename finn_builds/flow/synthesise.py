@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import STITCHED_DIR, write_json
+from finn_builds.files import NETLIST_WAVEFORM_FILE, STITCHED_DIR, write_json
 from finn_builds.sparse.family import Family, family_named
 from finn_builds.stitch.blocks import SPARSE, Hardware
 from finn_builds.stitch.sources import stitched_sources
-from finn_builds.style.styles import Styles
+from finn_builds.style.styles import compile_block
 from finn_builds.synth import vivado
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist, by_layer, chain
@@ -25,7 +25,7 @@ from finn_builds.verify.streamlined import Streamlined
 
 
 def step_out_of_context_synthesis(
-    streamlined: Streamlined, styles: Styles, hardware: Hardware, cfg: BuildConfig
+    streamlined: Streamlined, hardware: Hardware, cfg: BuildConfig
 ) -> Synthesised | None:
     """Write ``report/synth_resources.json``: Vivado's figures where it is installed, else Yosys'.
 
@@ -73,7 +73,7 @@ def step_out_of_context_synthesis(
         found = yosys_report(netlists, family_named(board.family), first_layers)
         if found.top.why is None:
             cfg.progress(1, 1, "comparing the netlist with the model")
-            gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
+            gates = _check_gates(streamlined, hardware, netlists, cfg)
             found = replace(found, top=replace(found.top, gate_level=gates))
     slowest = max(hardware.cycles().values())
     timing = ooc_timing(found, cfg.clock_ns, slowest)
@@ -109,22 +109,28 @@ def ooc_timing(
 
 def _check_gates(
     streamlined: Streamlined,
-    styles: Styles,
     hardware: Hardware,
     netlists: Mapping[str, Netlist | NotSynthesised],
-    seed: int,
+    cfg: BuildConfig,
 ) -> GateLevel:
-    layers = streamlined.network.layers()
-    sparse = {}
-    for node in styles.nodes:
-        block = node.block
-        members = layers[block.layers[0] - 1 : block.layers[-1]]
-        sparse[block.name] = (streamlined.network.part(members), block.input, block.output)
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
     vectors = streamlined.vectors
-    latency = sum(hardware.cycles().values())
     return check_gates(
-        hardware.design, known, sparse, vectors.x, vectors.y, latency=latency, seed=seed
+        streamlined.network,
+        hardware.blocks,
+        known,
+        vectors.x,
+        vectors.y,
+        latency=sum(hardware.cycles().values()),
+        seed=cfg.verify_seed,
+        recompile=lambda block: compile_block(
+            streamlined.network,
+            block,
+            family=cfg.board_spec.family,
+            clock_ns=cfg.clock_ns,
+            latency=cfg.latency_cycles,
+        ),
+        waveform=cfg.out / NETLIST_WAVEFORM_FILE,
     )
 
 

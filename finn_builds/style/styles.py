@@ -125,21 +125,10 @@ def sparse_node(
 ) -> tuple[SparseNode, tuple[LayerCost, ...]]:
     """Compile neighbouring layers into one pipeline and write its Verilog into the build folder.
 
-    The layers begin with number `first` of the network, from 0; a `latency` of None pipelines them
-    as the clock demands. Returned too is what each layer takes in the pipeline.
+    Arguments are as for `compile_layers`. Returned too is what each layer takes in the pipeline.
     """
-    every = network.layers()
-    at_start, at_end = first == 0, first + len(layers) == len(every)
-    into, end = stream_datatype(layers[0].inputs), stream_datatype(layers[-1].outputs)
-    compiled = compile_network(
-        network.part(layers),
-        name,
-        family=family,
-        clock_ns=None if latency else clock_ns,
-        latency=latency,
-        # A folded neighbour, and the choice of the class, take and give types of two bits or more.
-        in_datatype=into if at_start else widened(into),
-        out_datatype=end if at_end and network.head is None else widened(end),
+    compiled = compile_layers(
+        network, layers, first, name, family=family, clock_ns=clock_ns, latency=latency
     )
     folder = out / CODE_DIR / name
     folder.mkdir(parents=True)
@@ -153,6 +142,47 @@ def sparse_node(
         stage_ns <= clock_ns + CLOCK_SLACK_NS,
     )
     return node, compiled.layer_costs()
+
+
+def compile_layers(
+    network: IntegerNetwork,
+    layers: Sequence[Layer],
+    first: int,
+    name: str,
+    *,
+    family: str,
+    clock_ns: float,
+    latency: int | None,
+) -> CompiledNetwork:
+    """Compile neighbouring layers into one pipeline; equal arguments give equal text.
+
+    The layers begin with number `first` of the network, from 0; a `latency` of None pipelines them
+    as the clock demands.
+    """
+    every = network.layers()
+    at_start, at_end = first == 0, first + len(layers) == len(every)
+    into, end = stream_datatype(layers[0].inputs), stream_datatype(layers[-1].outputs)
+    return compile_network(
+        network.part(layers),
+        name,
+        family=family,
+        clock_ns=None if latency else clock_ns,
+        latency=latency,
+        # A folded neighbour, and the choice of the class, take and give types of two bits or more.
+        in_datatype=into if at_start else widened(into),
+        out_datatype=end if at_end and network.head is None else widened(end),
+    )
+
+
+def compile_block(
+    network: IntegerNetwork, block: Block, *, family: str, clock_ns: float, latency: int | None
+) -> CompiledNetwork:
+    """Compile the layers of a sparse block as they were for the block."""
+    first = block.layers[0] - 1
+    layers = network.layers()[first : block.layers[-1]]
+    return compile_layers(
+        network, layers, first, block.name, family=family, clock_ns=clock_ns, latency=latency
+    )
 
 
 def _block(compiled: CompiledNetwork, layers: Sequence[Layer], first: int, folder: Path) -> Block:

@@ -17,7 +17,7 @@ from finn_builds.sparse.share import SharedSums, alkaid_sums, greedy_sums, plain
 from finn_builds.sparse.solve import Search, shared_forms
 from finn_builds.sparse.thresholds import clip_shape, count_passed
 from finn_builds.sparse.truth import bit_column, shrink_to
-from tests.finn_builds.sparse.interpret import evaluate_nodes
+from finn_builds.sparse.interpret import evaluate_nodes
 
 
 @given(st.integers(-(2**40), 2**40))
