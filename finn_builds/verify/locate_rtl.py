@@ -134,11 +134,11 @@ class RtlLocator:
                 continue
             if block.kind == SPARSE:
                 inside = self._inside(waves, block, index, expected[index], frame, samples)
-                return inside or finding
+                if inside is not None:
+                    return inside
             taken = Handshakes.of(waves, link, _RESET).taken
             at = taken[min(frame * block.output.beats, len(taken) - 1)] if taken else 0
-            net = f"the stream {link}, from {expected[index].tensors[0].name}"
-            return replace(finding, net=net, when=_when(at))
+            return replace(finding, net=f"the block's output, {link}", when=_when(at))
         raise AssertionError("the output differs, but no stream")
 
     def _inside(
