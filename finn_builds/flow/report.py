@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from deploy.host_model import HostModel
@@ -11,6 +12,7 @@ from finn_builds.ingest import HostSplit, Tidied, model_info
 from finn_builds.report import origin
 from finn_builds.report.content import BuildReport, Classes, Origin
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
+from finn_builds.report.on_board import on_board
 from finn_builds.report.page import build_page
 from finn_builds.report.summary import Summary
 from finn_builds.report.traffic import passages_of, streams_of
@@ -46,12 +48,14 @@ def step_summary(
             "warnings": list(streamlined.findings.warnings),
             "saturated_inputs": streamlined.findings.saturated_inputs,
             "frames_verified": verification.frames,
+            "golden_frames": verification.golden and verification.golden.frames,
             "mismatches": verification.mismatches,
             "latency_cycles": performance.latency_cycles,
             "latency_ns": performance.latency_ns,
             "interval_cycles": performance.interval_cycles,
             "fps": performance.fps,
             "timing_kind": performance.kind,
+            "board_throughput": asdict(on_board(performance, board.dma_width)),
             "resources": {**hardware.resources()["total"], "kind": "estimated"},
             **_synthesised(synthesised),
             **_placed(placed),
@@ -163,6 +167,7 @@ def step_report(
             trained=origin.training_note(model_info(tidied.model)),
             date=origin.now(),
         ),
+        on_board=on_board(performance, board.dma_width),
         target_error=quality if isinstance(quality, TargetError) else None,
         findings=streamlined.findings,
         steps=tuple((name, done.seconds) for name, done in State.load(cfg.out).steps.items()),

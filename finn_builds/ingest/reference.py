@@ -71,6 +71,11 @@ class Reference:
         flat = {name: found[name].reshape(len(found[name]), -1) for name in self._graph.outputs}
         return flat if len(flat) > 1 else flat[self._graph.outputs[0]]
 
+    def tensors(self, x: np.ndarray | Values) -> Values:
+        """Return every tensor that depends on the input, for raw frames, in float32, by name."""
+        names = [name for node in self._graph.nodes for name in node.outputs]
+        return dict(self._execute(self._raw(x), names, np.float32))
+
     def classify(self, x: np.ndarray | Values) -> np.ndarray:
         """Return the class of each raw frame, by the complete model in float32; int64, (frames,).
 

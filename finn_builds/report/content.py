@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from finn_builds.report.design import Drawn, Layer, Node, Passage, Stream, Synthesis, Use
+from finn_builds.report.on_board import OnBoard
 from finn_builds.verify.accuracy import Accuracy, TargetError
 from finn_builds.verify.findings import Findings
 from finn_builds.verify.simulated import Performance, Verification
@@ -85,6 +86,8 @@ class BuildReport:
     streams: tuple[Stream, ...]
     classes: Classes | None
     origin: Origin
+    on_board: OnBoard
+    """Throughput and latency behind the board's DMAs."""
     target_error: TargetError | None = None
     """How far the outputs are from targets, where the data hold such."""
     findings: Findings = field(default_factory=Findings)

@@ -81,10 +81,19 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if verified:
         verified += _text(", {:,} mismatches", get("mismatches"))
         verified += _text("; mapped netlist: {:,} frames", get("netlist_frames_verified") or None)
+        verified += _text("; expected integers of --golden: {:,} frames", get("golden_frames"))
     latency = _text("{:,} cycles", get("latency_cycles"))
     if latency:
         latency += _text(", {:,.0f} ns", get("latency_ns"))
         latency += _text(" at a clock of {:g} ns", get("clock_ns"))
+    board = get("board_throughput") or {}
+    throughput = _text("{:,.0f} frames/s", get("fps"))
+    if throughput and board:
+        latency += (
+            f"; through the board's DMAs about {board['added_latency_cycles']} cycles and twice "
+            "the memory's latency more"
+        )
+        throughput += f"; on the board at most {board['fps']:,.0f}, set by {board['limit']}"
     synthesised = _resources(get("synthesised"), get("device"))
     path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
     return [
@@ -99,7 +108,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("verified", verified),
         ("latency", latency),
         ("interval", _interval(get("interval_cycles"))),
-        ("throughput", _text("{:,.0f} frames/s", get("fps"))),
+        ("throughput", throughput),
         ("synthesised", synthesised or _text("{}", get("not_synthesised"))),
         ("longest path", path),
         ("estimated", _resources(get("resources"), get("device"))),
