@@ -30,11 +30,11 @@ class Boundary:
     tensors: tuple[Tensor, ...]
     values: IntArray  # (frames, n)
 
-    def element(self, at: int) -> str:
-        """Return the words for an element of the stream."""
+    def element(self, at: int) -> tuple[str, int]:
+        """Return tensor and number of an element of the stream."""
         for tensor in self.tensors:
             if at < tensor.size:
-                return f"tensor '{tensor.name}', element {at}"
+                return tensor.name, at
             at -= tensor.size
         raise IndexError(at)
 
@@ -86,6 +86,8 @@ def in_pipeline(
 ) -> tuple[Difference, int] | None:
     """Return the first net of a sparse block that differs, and the edge at which it does.
 
+    None if none does, or the block never took the frame.
+
     Parameters
     ----------
     handshakes
@@ -95,6 +97,8 @@ def in_pipeline(
     scope
         In front of the names of the datapath's nets.
     """
+    if frame >= len(handshakes.taken):
+        return None
     # The pipeline moves at each edge at which the input is ready.
     begin = handshakes.ready.index(handshakes.taken[frame])
     moves = handshakes.ready[begin:]
@@ -113,43 +117,55 @@ def probes_of(
     return Probes(recompile(block), part_of(network, block), np.concatenate([x, samples]))
 
 
+def edge_of(waves: Waves, stream: str, reset: str, beat: int) -> int:
+    """Return the edge at which a beat passes a stream, the last that did if it never came."""
+    taken = Handshakes.of(waves, stream, reset).taken
+    return taken[min(beat, len(taken) - 1)] if taken else 0
+
+
 @dataclass(frozen=True)
 class Finding:
-    """Where a frame first goes wrong, in words that follow "the first that differs is"."""
+    """Where a frame first goes wrong."""
 
-    what: str  # the tensor and its element
+    element: tuple[str, int] | None  # tensor and number; None: a net of no tensor's own
     block: str
-    expected: int | str
-    found: int | str
-    net: str = ""  # where the difference begins, with its values
-    when: str = ""
+    expected: int
+    found: int | None  # None: nothing came
+    net: str = ""  # where the difference begins
+    edge: int = 0  # of the clock, in the waveform
 
 
-def in_words(finding: Finding, frame: int, waveform: Path, remark: str = "") -> str:
-    """Return one sentence or two for the user."""
-    net = f", beginning with {finding.net}" if finding.net else ""
+def in_words(
+    finding: Finding, network: IntegerNetwork, frame: int, waveform: Path, remark: str = ""
+) -> str:
+    """Return two sentences for the user."""
+    what = "none by itself"
+    if finding.element is not None:
+        tensor, element = finding.element
+        origin = next((n.origin for n in network.nodes if n.output.name == tensor), "")
+        what = f"'{tensor}'{f' (of {origin})' if origin else ''}, element {element}"
+    found = "nothing" if finding.found is None else finding.found
     return (
-        f"The first tensor that differs in frame {frame} is {finding.what} (in {finding.block}): "
-        f"expected {finding.expected}, found {finding.found}{net}{remark}. See it with "
-        f"`gtkwave {waveform}`{finding.when}"
+        f"The first tensor that differs in frame {frame} is {what}, in {finding.block}: expected "
+        f"{finding.expected}, found {found}, beginning with {finding.net}{remark}. See it with "
+        f"`gtkwave {waveform}`, at time {2 * finding.edge + 1}"
     )
 
 
-def finding_of(difference: Difference, block: str, path: str, when: str) -> Finding:
-    """Return the words for a net that differs."""
+def finding_of(difference: Difference, block: str, path: str, edge: int) -> Finding:
+    """Return the finding for a net that differs at an edge of the clock."""
     net = f"net {path} (expected {difference.values[0]}, found {difference.values[1]})"
     if difference.element is None or difference.integers is None:
-        return Finding("none by itself, but a net", block, *difference.values, net, when)
-    what = f"tensor '{difference.element.tensor}', element {difference.element.index}"
-    return Finding(what, block, *difference.integers, net, when)
+        return Finding(None, block, *difference.values, net, edge)
+    element = difference.element.tensor, difference.element.index
+    return Finding(element, block, *difference.integers, net, edge)
 
 
 def compare_boundary(expected: Boundary, frame: int, found: IntArray, block: str) -> Finding | None:
     """Return the first element of a stream's frame that differs, if any; `found` may be short."""
-    missing = "nothing: the block gave no such beat"
     for at, value in enumerate(expected.values[frame].tolist()):
         if at >= len(found):
-            return Finding(expected.element(at), block, value, missing)
+            return Finding(expected.element(at), block, value, None)
         if int(found[at]) != value:
             return Finding(expected.element(at), block, value, int(found[at]))
     return None

@@ -22,6 +22,7 @@ from finn_builds.verify.locate import (
     Recompile,
     boundaries,
     compare_boundary,
+    edge_of,
     finding_of,
     in_pipeline,
     in_words,
@@ -94,6 +95,8 @@ class GateLocator:
                 frame = int(wrong[0])
                 finding = compare_boundary(out, frame, found[frame], block.name)
                 assert finding is not None
+                at = edge_of(recorder.waves, "m_axis_0", "ap_rst_n", frame * block.output.beats)
+                finding = replace(finding, net="the block's output, m_axis_0", edge=at)
                 if block.kind == SPARSE:
                     probes = probes_of(self.recompile, self.network, block, into.values, samples)
                     handshakes = Handshakes.of(recorder.waves, "s_axis_0", "ap_rst_n")
@@ -101,10 +104,9 @@ class GateLocator:
                     if inside is not None:
                         difference, edge = inside
                         net = f"core.{difference.net}"
-                        when = f", at time {2 * edge + 1}"
-                        finding = finding_of(difference, block.name, net, when)
+                        finding = finding_of(difference, block.name, net, edge)
                 self.waveform.parent.mkdir(parents=True, exist_ok=True)
                 recorder.waves.write(self.waveform, recorder.widths)
-                remark = ", only under back-pressure" if pattern else ""
-                return in_words(finding, first + frame, self.waveform, remark)
+                remark = ", only with stalls" if pattern else ""
+                return in_words(finding, self.network, first + frame, self.waveform, remark)
         return None

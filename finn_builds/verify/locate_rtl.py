@@ -28,6 +28,7 @@ from finn_builds.verify.locate import (
     Recompile,
     boundaries,
     compare_boundary,
+    edge_of,
     finding_of,
     in_pipeline,
     in_words,
@@ -89,8 +90,11 @@ class RtlLocator:
             return "The frame is right when it is sent again: it depends on what was sent before"
         waves = read_vcd(self.waveform, f"{TOP}.ap_clk")
         finding = self._finding(waves, replay, x[:SAMPLES])
-        remark = ", only under back-pressure" if how.get("stall_out") and replay.how else ""
-        return in_words(finding, replay.first + replay.wrong, self.waveform, remark)
+        remark = ""
+        if replay.how:
+            sink = not replay.how.get("stall_in")
+            remark = ", only under back-pressure" if sink else ", only with stalls"
+        return in_words(finding, self.network, replay.first + replay.wrong, self.waveform, remark)
 
     def _replayed(
         self,
@@ -116,6 +120,8 @@ class RtlLocator:
         """Yield first frame, the one after the last, and stalls of what is worth a try."""
         near = max(0, frame - BEFORE), min(frames, frame + 1 + AFTER)
         yield *near, {}
+        if "stall_out" in how:
+            yield *near, {**how, "stall_in": 0.0}
         if how:
             yield *near, how
         if frame < _WHOLE_RUN:
@@ -136,9 +142,8 @@ class RtlLocator:
                 inside = self._inside(waves, block, index, expected[index], frame, samples)
                 if inside is not None:
                     return inside
-            taken = Handshakes.of(waves, link, _RESET).taken
-            at = taken[min(frame * block.output.beats, len(taken) - 1)] if taken else 0
-            return replace(finding, net=f"the block's output, {link}", when=_when(at))
+            at = edge_of(waves, link, _RESET, frame * block.output.beats)
+            return replace(finding, net=f"the block's output, {link}", edge=at)
         raise AssertionError("the output differs, but no stream")
 
     def _inside(
@@ -160,7 +165,7 @@ class RtlLocator:
         if found is None:
             return None
         difference, edge = found
-        return finding_of(difference, block.name, f"{scope}{difference.net}", _when(edge))
+        return finding_of(difference, block.name, f"{scope}{difference.net}", edge)
 
 
 def frame_on(waves: Waves, link: str, form: StreamFormat, frame: int) -> IntArray:
@@ -173,8 +178,3 @@ def frame_on(waves: Waves, link: str, form: StreamFormat, frame: int) -> IntArra
         return np.zeros(0, np.int64)
     whole = StreamFormat(form.datatype, form.elements, len(taken))
     return whole.from_beats(beats.reshape(-1, size))[0].astype(np.int64)
-
-
-def _when(edge: int) -> str:
-    """Return when an edge of the clock is, in the time of the simulator's waveform."""
-    return f", at time {2 * edge + 1}"

@@ -244,7 +244,7 @@ def test_the_first_tensor_that_differs_is_named(
     message = locator(item, waveform)(x, y, int(frames[0]), STALLS if fault.stalls else {})
 
     found = re.search(
-        r"frame (\d+) is tensor '(\w+)', element (\d+) \(in (\w+)\): expected (-?\d+), "
+        r"frame (\d+) is '(\w+)', element (\d+), in (\w+): expected (-?\d+), "
         r"found (-?\d+), beginning with (.*)\. See it with `gtkwave (\S+)`, at time (\d+)",
         message,
     )
