@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from finn_builds.config.build import BuildConfig
+from finn_builds.errors import VerificationError
+from finn_builds.flow.simulate import step_measure_rtlsim_performance
 from finn_builds.network import IntegerNetwork, Linear, Lookup, Requantise, Tensor, chain
 from finn_builds.network.ops import Thresholds
 from finn_builds.sim.accelerator import Accelerator
@@ -19,8 +22,9 @@ from finn_builds.stitch.design import TOP
 from finn_builds.stitch.sources import stitched_sources
 from finn_builds.style.styles import compile_block
 from finn_builds.verify.exactness import mismatching_frames
+from finn_builds.verify.locate import Finding, in_words
 from finn_builds.verify.locate_rtl import RtlLocator
-from tests.finn_builds.flow.networks import Built, small_network, stitch
+from tests.finn_builds.flow.networks import Built, small_network, stitch, view_of
 from tests.finn_builds.network.networks import random_inputs
 
 STALLS = {"stall_in": 0.3, "stall_out": 0.3, "seed": 5}
@@ -267,3 +271,39 @@ def test_what_does_not_recur_is_said(broken: dict[str, Broken], tmp_path: Path) 
     waveform = tmp_path / "mismatch.vcd"
     assert "depends on what was sent before" in locator(item, waveform)(x, y, 7, STALLS)
     assert not waveform.exists()
+
+
+@pytest.mark.slow
+def test_a_build_fails_with_the_tensor_and_leaves_the_waveform(tmp_path: Path) -> None:
+    out = tmp_path / "build"
+    built = stitch("sparse", tabled_network(), out, style="sparse")
+    fault = FAULTS["a table's entries"]
+    core = built.folder / CORE
+    core.write_text(substituted(fault.pattern, fault.new, core.read_text()))
+    asked = BuildConfig(board="Pynq-Z1", model="digits", output_dir=out, style="sparse")
+    cfg = view_of(asked.validate())
+    with pytest.raises(VerificationError) as raised:
+        step_measure_rtlsim_performance(built.streamlined, built.hardware, built.stitched, cfg)
+    waveform = out / "report" / "mismatch.vcd"
+    assert re.search(
+        r"the stitched RTL \(free running\) differs from the QONNX model in \d+ of 40 frames; the "
+        r"first is frame \d+: .* The first tensor that differs in frame \d+ is 'shapes', element 2, "
+        rf"in SparseMVAU_rtl_0: .* `gtkwave {waveform}`",
+        str(raised.value),
+    ), raised.value
+    assert waveform.is_file()
+    assert [path.name for path in waveform.parent.iterdir() if path.suffix == ".vcd"] == [
+        "mismatch.vcd"
+    ]
+
+
+def test_the_node_of_the_model_is_named() -> None:
+    whole = tabled_network()
+    nodes = tuple(replace(n, origin=f"MatMul '{n.output.name}'") for n in whole.nodes)
+    network = IntegerNetwork(whole.inputs, nodes, whole.outputs)
+    finding = Finding(("codes0", 3), "SparseMVAU_rtl_0", 5, None, "net a.b", 7)
+    assert in_words(finding, network, 12, Path("report/mismatch.vcd")) == (
+        "The first tensor that differs in frame 12 is 'codes0' (of MatMul 'codes0'), element 3, in "
+        "SparseMVAU_rtl_0: expected 5, found nothing, beginning with net a.b. See it with `gtkwave "
+        "report/mismatch.vcd`, at time 15"
+    )
