@@ -62,13 +62,14 @@ STEPS: tuple[Step, ...] = (
             "report/synth_resources.json",
             "report/ooc_synth_and_timing.json",
             NETLIST_WAVEFORM_FILE,
+            "report/out_of_context_vivado.log",
         ),
     ),
     Step("finn_builds.flow.deliver:step_make_driver", outputs=("driver",)),
     Step(
         "finn_builds.flow.deliver:step_make_zynq_project",
         # Not the whole folder: what Vivado has made beside them stays.
-        outputs=("vivado/build.tcl", "vivado/README.md", "vivado/sources"),
+        outputs=("vivado/build.tcl", "vivado/README.md", "vivado/sources", "vivado.zip"),
     ),
     Step(
         "finn_builds.flow.deliver:step_synthesize_bitfile",
@@ -76,6 +77,7 @@ STEPS: tuple[Step, ...] = (
             "bitfile",
             "report/post_synth_resources.json",
             "report/post_route_timing.rpt",
+            "report/vivado",
             "report/vivado.log",
         ),
     ),
