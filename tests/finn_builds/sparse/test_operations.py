@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-from finn_builds.sparse.interpret import evaluate
 
 from finn_builds.network import (
     Affine,
@@ -29,6 +28,7 @@ from finn_builds.network.types import BIPOLAR
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.family import ECP5, FAMILIES, XC7, Family
+from finn_builds.sparse.interpret import evaluate
 from finn_builds.sparse.lower import lower, stream_datatype
 from finn_builds.sparse.options import Options
 from tests.finn_builds.network.networks import random_graph, random_inputs

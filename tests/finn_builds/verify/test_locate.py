@@ -287,8 +287,8 @@ def test_a_build_fails_with_the_tensor_and_leaves_the_waveform(tmp_path: Path) -
     waveform = out / "report" / "mismatch.vcd"
     assert re.search(
         r"the stitched RTL \(free running\) differs from the QONNX model in \d+ of 40 frames; the "
-        r"first is frame \d+: .* The first tensor that differs in frame \d+ is 'shapes', element 2, "
-        rf"in SparseMVAU_rtl_0: .* `gtkwave {waveform}`",
+        r"first is frame \d+: .* The first tensor that differs in frame \d+ is 'shapes', "
+        rf"element 2, in SparseMVAU_rtl_0: .* `gtkwave {waveform}`",
         str(raised.value),
     ), raised.value
     assert waveform.is_file()
