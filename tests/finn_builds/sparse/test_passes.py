@@ -15,6 +15,7 @@ from finn_builds.network import Requantise, Tensor, Thresholds, chain
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.family import ECP5, XC7, Family
 from finn_builds.sparse.graph import Builder
+from finn_builds.sparse.interpret import evaluate, evaluate_nodes
 from finn_builds.sparse.lower import lower
 from finn_builds.sparse.lutnet import MUX_LEVELS, LutNet, lut_count, lut_net, table_luts
 from finn_builds.sparse.refine import Weigher, refine
@@ -23,7 +24,6 @@ from finn_builds.sparse.solve import Search, shared_forms
 from finn_builds.sparse.thresholds import best_plan, clip_shape, count_passed
 from finn_builds.sparse.truth import bit_column, shrink_to
 from finn_builds.sparse.uniform import MAX_DIGITS, fitted
-from tests.finn_builds.sparse.interpret import evaluate, evaluate_nodes
 
 
 @given(st.integers(-(2**40), 2**40))
