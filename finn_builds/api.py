@@ -110,7 +110,7 @@ def layer_luts(model: Path, family: str = "xc7") -> list[int]:
     Registers for a pipeline are not counted, nor what layers share with each other.
     """
     from finn_builds.sparse.cost import estimate
-    from finn_builds.sparse.family import family_named
+    from finn_builds.sparse.families import family_named
     from finn_builds.sparse.lower import lower
 
     network, target = _network(model), family_named(family)

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from finn_builds.config.build import BuildConfig
 from finn_builds.files import STITCHED_DIR
-from finn_builds.sparse.family import Family, family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.family import Family
 from finn_builds.stitch.blocks import SPARSE, Hardware
 from finn_builds.stitch.sources import stitched_sources
 from finn_builds.style.styles import Styles
@@ -60,20 +61,21 @@ def step_out_of_context_synthesis(
             design, stitched, board.part, cfg.clock_ns, cfg.scratch / "vivado"
         )
     else:
+        family = family_named(board.family)
         cfg.progress(0, len(design.stages), "yosys")
         netlists = synthesise_design(
             design,
             stitched,
             {name: node["LUT"] for name, node in estimated.items()},
-            board.family,
+            family,
             cfg.scratch,
             progress=lambda done, total: cfg.progress(done, total, "yosys"),
         )
         first_layers = {b.name: b.layers[0] - 1 for b in hardware.blocks if b.kind == SPARSE}
-        found = yosys_report(netlists, family_named(board.family), first_layers)
+        found = yosys_report(netlists, family, first_layers)
         if found.top.why is None:
             cfg.progress(1, 1, "comparing the netlist with the model")
-            gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
+            gates = _check_gates(streamlined, styles, hardware, netlists, family, cfg.verify_seed)
             found = replace(found, top=replace(found.top, gate_level=gates))
     return Synthesised(
         replace(found.top, estimate=estimated["total"]),
@@ -87,6 +89,7 @@ def _check_gates(
     styles: Styles,
     hardware: Hardware,
     netlists: Mapping[str, Netlist | NotSynthesised],
+    family: Family,
     seed: int,
 ) -> GateLevel:
     layers = streamlined.network.layers()
@@ -99,7 +102,14 @@ def _check_gates(
     vectors = streamlined.vectors
     latency = sum(hardware.cycles().values())
     return check_gates(
-        hardware.design, known, sparse, vectors.x, vectors.y, latency=latency, seed=seed
+        hardware.design,
+        known,
+        sparse,
+        vectors.x,
+        vectors.y,
+        family.kinds,
+        latency=latency,
+        seed=seed,
     )
 
 
@@ -135,7 +145,9 @@ def yosys_report(
         if name in first_layers:
             parts = by_layer(found)
             layers = {
-                "stream" if k is None else str(first_layers[name] + k): resources(parts[k])
+                "stream" if k is None else str(first_layers[name] + k): resources(
+                    parts[k], delays.kinds
+                )
                 for k in sorted(parts, key=lambda k: (k is None, k))
             }
         blocks[name] = replace(_figures(found, delays), layers=layers)
@@ -145,12 +157,12 @@ def yosys_report(
         missing = ", ".join(name for name in netlists if name not in known)
         sums: Counter[str] = Counter()
         for found in known.values():
-            sums.update(resources(found))
+            sums.update(resources(found, delays.kinds))
         top = Figures(why=f"not synthesised: {missing}", others=dict(sums))
     tool = Tool(
         name="Yosys",
         version=version(),
-        options=options(delays.name),
+        options=options(delays),
         stage="every node out of context, the whole joined from the nodes; not placed",
         critical_path=SOURCE,
     )
@@ -159,4 +171,4 @@ def yosys_report(
 
 def _figures(netlist: Netlist, delays: Family) -> Figures:
     path = longest_path(netlist, delays)
-    return Figures({**resources(netlist)}, path.depth, path.ns)
+    return Figures({**resources(netlist, delays.kinds)}, path.depth, path.ns)

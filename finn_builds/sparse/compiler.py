@@ -9,7 +9,8 @@ from finn_builds.network import IntegerNetwork
 from finn_builds.network.types import bits_of
 from finn_builds.sparse.cost import Cost, estimate
 from finn_builds.sparse.emit import emit_core
-from finn_builds.sparse.family import Family, family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Graph
 from finn_builds.sparse.lower import Options, lower
 from finn_builds.sparse.schedule import Pipeline, pipeline
@@ -124,7 +125,7 @@ def compile_network(
     name : str
         Prefix of the emitted modules; a Verilog identifier.
     family : str
-        `xc7`, `xcup` or `ecp5`.
+        The name of one in `families`.
     clock_ns : float, optional
         Clock period to pipeline for.
     latency : int, optional

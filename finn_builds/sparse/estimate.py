@@ -12,7 +12,8 @@ from finn_builds.network.ops import IntArray
 from finn_builds.network.types import bits_of, step_of
 from finn_builds.sparse.compiler import LayerCost
 from finn_builds.sparse.cost import estimate
-from finn_builds.sparse.family import Family, family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.lower import MAX_NEURON_BITS, Options, lower
 from finn_builds.sparse.schedule import clocks
 from finn_builds.sparse.solve import is_searched

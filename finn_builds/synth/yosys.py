@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finn_builds import tools
+from finn_builds.sparse.family import Family
 from finn_builds.stitch.design import Design, Stage
 from finn_builds.stitch.sources import source_names
 from finn_builds.synth.netlist import Netlist, from_json
@@ -50,7 +51,7 @@ def synthesise_design(
     design: Design,
     stitched: Mapping[str, str],
     weights: Mapping[str, float],
-    family: str,
+    family: Family,
     work_dir: Path,
     *,
     limit: float = LIMIT_SECONDS,
@@ -105,7 +106,7 @@ def _groups(stages: Sequence[Stage], weights: Mapping[str, float]) -> list[list[
 def prepare(
     files: Mapping[str, str],
     ports: Mapping[str, Sequence[tuple[str, str, int]]],
-    family: str,
+    family: Family,
     folder: Path,
     limit: float,
 ) -> tools.Command:

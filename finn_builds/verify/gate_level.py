@@ -9,10 +9,10 @@ import numpy as np
 from finn_builds.errors import VerificationError
 from finn_builds.network import IntegerNetwork
 from finn_builds.network.types import step_of
+from finn_builds.sparse.device import Kind, NotSimulated
 from finn_builds.stitch.design import Design
 from finn_builds.stitch.streams import StreamFormat
 from finn_builds.synth.gate_stream import GateRun, run_words
-from finn_builds.synth.gates import NotSimulated
 from finn_builds.synth.netlist import Netlist, chain
 from finn_builds.synth.report import GateLevel
 from finn_builds.verify.exactness import check_equal
@@ -29,6 +29,7 @@ def check_gates(
     sparse: Mapping[str, tuple[IntegerNetwork, StreamFormat, StreamFormat]],
     x: np.ndarray,
     y: np.ndarray,
+    known: Mapping[str, Kind],
     *,
     latency: int,
     seed: int,
@@ -37,19 +38,20 @@ def check_gates(
 
     DSP blocks and memories are not simulated at gate level. Of a design that has them the sparse
     nodes, each given with what it stands for and its streams, are compared one by one with random
-    frames. `netlists` are those of every node in the design's order, `latency` the clocks that a
-    frame may take at most. Returned are ``frames`` compared of the whole design, ``mismatches``,
-    and where the whole could not be simulated ``why``, and the frames of each sparse node under
-    ``nodes``. Raises VerificationError on one mismatch, or where words went missing.
+    frames. `netlists` are those of every node in the design's order, `known` says what their cells
+    compute, `latency` is the clocks that a frame may take at most. Returned are ``frames`` compared
+    of the whole design, ``mismatches``, and where the whole could not be simulated ``why``, and the
+    frames of each sparse node under ``nodes``. Raises VerificationError on one mismatch, or where
+    words went missing.
     """
     idle = 2 * latency + PATIENCE
     try:
         whole = chain(list(netlists.values()))
-        run = _run(whole, x, design.input, design.output, seed=seed, idle=idle)
+        run = _run(whole, x, design.input, design.output, known, seed=seed, idle=idle)
     except NotSimulated as reason:
         rng = np.random.default_rng(seed)
         nodes = {
-            name: _check_node(name, netlists[name], *sparse[name], rng=rng, idle=idle)
+            name: _check_node(name, netlists[name], *sparse[name], known, rng=rng, idle=idle)
             for name in netlists
             if name in sparse
         }
@@ -64,6 +66,7 @@ def _check_node(
     network: IntegerNetwork,
     into: StreamFormat,
     out: StreamFormat,
+    known: Mapping[str, Kind],
     *,
     rng: np.random.Generator,
     idle: int,
@@ -74,7 +77,7 @@ def _check_node(
     size = (NODE_FRAMES, source.size)
     x = source.low + step * rng.integers(0, (source.high - source.low) // step + 1, size)
     try:
-        run = _run(netlist, x, into, out, seed=int(rng.integers(1 << 31)), idle=idle)
+        run = _run(netlist, x, into, out, known, seed=int(rng.integers(1 << 31)), idle=idle)
     except NotSimulated:
         return 0
     _check_run(run, network.execute(x), out, f"the netlist of {name} after synthesis")
@@ -82,11 +85,18 @@ def _check_node(
 
 
 def _run(
-    netlist: Netlist, x: np.ndarray, into: StreamFormat, out: StreamFormat, *, seed: int, idle: int
+    netlist: Netlist,
+    x: np.ndarray,
+    into: StreamFormat,
+    out: StreamFormat,
+    known: Mapping[str, Kind],
+    *,
+    seed: int,
+    idle: int,
 ) -> GateRun:
     beats = (into.beats, out.beats)
     words = into.to_beats(x)
-    return run_words(netlist, words, beats, out.width // 8, seed=seed, idle_limit=idle)
+    return run_words(netlist, words, beats, out.width // 8, known, seed=seed, idle_limit=idle)
 
 
 def _check_run(run: GateRun, expected: np.ndarray, out: StreamFormat, what: str) -> None:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finn_builds.sparse.family import ECP5, XC7, Family
+from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.xc7 import XC7
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder
 from finn_builds.sparse.interpret import evaluate_nodes
 from finn_builds.sparse.lutnet import MUX_LEVELS, LutNet, lut_count, lut_net, table_luts
