@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from finn_builds.sparse.device import Kind, Primitive
+from finn_builds.sparse.routing import Router
 
 if TYPE_CHECKING:
     from finn_builds.sparse.bits import BitWriter
@@ -183,3 +184,10 @@ class Family(ABC):
     @abstractmethod
     def kinds(self) -> Mapping[str, Kind]:
         """What each kind of cell in a mapped netlist counts as, and what it computes."""
+
+    # Place and route.
+
+    @property
+    def router(self) -> Router | None:
+        """The open place and route for the family, where there is one."""
+        return None

@@ -11,7 +11,7 @@ SELECT_FILE = "select_map.v"
 
 #: How Yosys' slang frontend reads FINN's and this project's SystemVerilog. One thread, because
 #: WebAssembly has no more; checks and delays are for simulation.
-_READ = (
+READ = (
     "read_slang --threads 1 --allow-use-before-declare --ignore-timing --ignore-assertions "
     "--empty-blackboxes"
 )
@@ -61,7 +61,7 @@ endmodule
 
 def options(family: Family) -> list[str]:
     """Return the commands that decide the figures, for the report."""
-    return [_READ, *family.options]
+    return [READ, *family.options]
 
 
 def synthesis_script(
@@ -74,7 +74,7 @@ def synthesis_script(
     tops = " ".join(f"--top {module}" for module in modules)
     defines = " ".join(f"-D {macro}" for macro in ("FINN_SIMULATION", *family.defines))
     lines = [
-        f"{_READ} {defines} {tops} {' '.join(sources)}",
+        f"{READ} {defines} {tops} {' '.join(sources)}",
         f"read_verilog {top_file}",
         *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in modules),
         *family.synthesis(top, SELECT_FILE),

