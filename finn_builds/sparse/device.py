@@ -13,8 +13,12 @@ from typing import Any, TypeAlias
 #: Bit `index` of a pin.
 Pin: TypeAlias = tuple[str, int]
 
-#: The parameters of a cell as Yosys writes them: numbers are strings of bits.
+#: The parameters of a cell as Yosys writes them: numbers are strings of bits. Under `CONNECTED`
+#: are the names of its input pins at which there is a net.
 Parameters: TypeAlias = Mapping[str, Any]
+
+
+CONNECTED = "(connected)"
 
 
 class NotSimulated(Exception):
@@ -68,6 +72,7 @@ class Carry:
 
     starts: tuple[Pin, ...]
     positions: tuple[Position, ...]
+    open_start: str = "0"  # what comes in where nothing is connected
 
 
 @dataclass(frozen=True)
@@ -118,12 +123,15 @@ class Kind:
         ``memory`` or ``shifter`` (LUTs that are written at the clock and read at once).
     carry_pins : tuple of str
         Of a carry cell: the pins at which a carry comes in.
+    open : str
+        What a pin of a function reads where nothing is connected.
     """
 
     units: tuple[tuple[str, int], ...]
     meaning: Meaning | None = None
     role: str = "lut"
     carry_pins: tuple[str, ...] = ()
+    open: str = "0"
 
 
 @dataclass(frozen=True)

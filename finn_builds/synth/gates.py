@@ -15,6 +15,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
 from finn_builds.sparse.device import (
+    CONNECTED,
     Carry,
     FlipFlop,
     Function,
@@ -64,25 +65,32 @@ class GateSimulator:
         for cell in netlist.cells:
             meaning = known[cell.kind].meaning
             assert meaning is not None
-            model = meaning(cell.parameters)
+            model = meaning(
+                {**cell.parameters, CONNECTED: {p for p, b in cell.inputs.items() if b}}
+            )
             if isinstance(model, FlipFlop):
                 self._flops.append(_FlipFlop(cell, model))
                 self._values[self._flops[-1].q] = self.ones if model.initial else 0
             else:
-                gates.append(_Ordered(cell.name, *self._gate(cell, model)))
+                gates += self._gates_of(cell, model, known[cell.kind].open)
         self._gates = _in_order(gates)
 
-    def _gate(self, cell: Cell, model: Model) -> tuple[Gate, list[Bit], list[Bit]]:
-        """Return a combinational gate, the nets that it reads, and those that it drives."""
+    def _gates_of(self, cell: Cell, model: Model, unconnected: Bit) -> list[_Ordered]:
+        """Return the gates of a cell, an output each: one may lead to an input of another."""
         match model:
             case Logic():
-                return _look_up(cell, model)
+                return [
+                    _look_up(cell, pin, function, unconnected)
+                    for pin, function in model.outputs
+                    if cell.outputs.get(pin[0])
+                ]
             case Carry():
-                return _propagate(cell, model)
+                return [_propagate(cell, model, unconnected)]
             case Shifter():
                 shifter = _Shifter(cell, model, self.ones)
                 self._shifters.append(shifter)
-                return shifter.read, list(shifter.address), [shifter.q, *shifter.last]
+                driven = [shifter.q, *shifter.last]
+                return [_Ordered(cell.name, shifter.read, list(shifter.address), driven)]
             case _:
                 raise AssertionError(model)
 
@@ -165,33 +173,38 @@ Gate = Callable[[dict[Bit, int], int], None]
 Plan = tuple[tuple[int, int, int], ...]
 
 
-def _reading(cell: Cell, function: Function) -> tuple[list[Bit], Plan]:
+class _Ordered(NamedTuple):
+    """A gate with the nets that it reads and drives."""
+
+    name: str
+    gate: Gate
+    read: list[Bit]
+    driven: list[Bit]
+
+
+def _reading(cell: Cell, function: Function, unconnected: Bit) -> tuple[list[Bit], Plan]:
     """Return the nets of a function and the multiplexers that compute it."""
-    nets = [_bit(cell.inputs, pin, "0") for pin in function.pins]
+    nets = [_bit(cell.inputs, pin, unconnected) for pin in function.pins]
     return nets, _plan(function.table, len(nets))
 
 
-def _look_up(cell: Cell, model: Logic) -> tuple[Gate, list[Bit], list[Bit]]:
-    outputs = [
-        (_bit(cell.outputs, pin, "0"), *_reading(cell, function))
-        for pin, function in model.outputs
-        if cell.outputs.get(pin[0])
-    ]
+def _look_up(cell: Cell, pin: Pin, function: Function, unconnected: Bit) -> _Ordered:
+    out = _bit(cell.outputs, pin, "0")
+    nets, plan = _reading(cell, function, unconnected)
 
     def look_up(values: dict[Bit, int], ones: int) -> None:
-        for out, nets, plan in outputs:
-            values[out] = _follow(plan, [values.get(bit, 0) for bit in nets], ones)
+        values[out] = _follow(plan, [values.get(bit, 0) for bit in nets], ones)
 
-    return look_up, [b for _, nets, _ in outputs for b in nets], [out for out, _, _ in outputs]
+    return _Ordered(cell.name, look_up, nets, [out])
 
 
-def _propagate(cell: Cell, model: Carry) -> tuple[Gate, list[Bit], list[Bit]]:
+def _propagate(cell: Cell, model: Carry, unconnected: Bit) -> _Ordered:
     """Return the gate of a carry cell: sums and carries along its positions."""
-    starts = [_bit(cell.inputs, pin, "0") for pin in model.starts]
+    starts = [_bit(cell.inputs, pin, model.open_start) for pin in model.starts]
     positions = [
         (
-            _reading(cell, p.through),
-            _reading(cell, p.own),
+            _reading(cell, p.through, unconnected),
+            _reading(cell, p.own, unconnected),
             [b for b in (_bit(cell.outputs, p.sum, ""),) if b != ""],
             [b for b in (_bit(cell.outputs, p.carry, ""),) if b != ""],
             p.summed,
@@ -214,7 +227,7 @@ def _propagate(cell: Cell, model: Carry) -> tuple[Gate, list[Bit], list[Bit]]:
 
     read = [b for (nets, _), (others, _), _, _, _ in positions for b in (*nets, *others)]
     driven = [b for _, _, sums, carries, _ in positions for b in (*sums, *carries)]
-    return propagate, [*starts, *read], driven
+    return _Ordered(cell.name, propagate, [*starts, *read], driven)
 
 
 def _follow(plan: Plan, inputs: Sequence[int], ones: int) -> int:
@@ -253,15 +266,6 @@ def _plan(table: int, n: int) -> Plan:
     if last != len(steps) + 1:  # a constant: choose it whatever the variable
         steps.append((0, last, last))
     return tuple(steps)
-
-
-class _Ordered(NamedTuple):
-    """A gate with the nets that it reads and drives."""
-
-    name: str
-    gate: Gate
-    read: list[Bit]
-    driven: list[Bit]
 
 
 def _in_order(gates: Sequence[_Ordered]) -> list[Gate]:

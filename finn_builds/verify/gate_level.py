@@ -47,7 +47,8 @@ def check_gates(
     idle = 2 * latency + PATIENCE
     try:
         whole = chain(list(netlists.values()))
-        run = _run(whole, x, design.input, design.output, known, seed=seed, idle=idle)
+        what = "the netlist after synthesis"
+        return check_whole(whole, design, x, y, known, latency=latency, seed=seed, what=what)
     except NotSimulated as reason:
         rng = np.random.default_rng(seed)
         nodes = {
@@ -56,7 +57,31 @@ def check_gates(
             if name in sparse
         }
         return GateLevel(0, 0, why=str(reason), nodes=nodes)
-    _check_run(run, y, design.output, "the netlist after synthesis")
+
+
+def check_whole(
+    netlist: Netlist,
+    design: Design,
+    x: np.ndarray,
+    y: np.ndarray,
+    known: Mapping[str, Kind],
+    *,
+    latency: int,
+    seed: int,
+    what: str,
+) -> GateLevel:
+    """Compare a netlist of the whole design, called `what`, with the reference as `check_gates`.
+
+    Raises
+    ------
+    NotSimulated
+        It has cells that are not simulated at gate level.
+    VerificationError
+        A frame differs, or words went missing.
+    """
+    idle = 2 * latency + PATIENCE
+    run = _run(netlist, x, design.input, design.output, known, seed=seed, idle=idle)
+    _check_run(run, y, design.output, what)
     return GateLevel(len(x), 0, run.lanes, run.clocks)
 
 

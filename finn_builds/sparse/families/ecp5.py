@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -24,10 +24,12 @@ from finn_builds.sparse.cells import CellText, lut_cells, mux_cells
 from finn_builds.sparse.chain import Chain
 from finn_builds.sparse.compares import bounds_table
 from finn_builds.sparse.device import (
+    CONNECTED,
     Carry,
     FlipFlop,
     Function,
     Kind,
+    Logic,
     NotSimulated,
     Parameters,
     Position,
@@ -192,10 +194,9 @@ class Ecp5(Family):
         """Cells as Yosys maps to them, and as nextpnr writes them after placement."""
         return KINDS
 
-
     @property
     def router(self) -> Router:
-        """nextpnr with the delays of Project Trellis."""
+        """Nextpnr with the delays of Project Trellis."""
         return Trellis()
 
 
@@ -231,7 +232,7 @@ class Trellis(Router):
 
     def constraints(self, pins: Mapping[str, str], standard: str, mhz_in: float) -> str:
         """Return a .lpf file."""
-        lines = [f"FREQUENCY PORT \"clk_in\" {mhz_in:g} MHZ;"]
+        lines = [f'FREQUENCY PORT "clk_in" {mhz_in:g} MHZ;']
         for port, pin in pins.items():
             lines.append(f'LOCATE COMP "{port}" SITE "{pin}";')
             lines.append(f'IOBUF PORT "{port}" IO_TYPE={standard};')
@@ -366,6 +367,34 @@ def _two_positions(parameters: Parameters) -> Carry:
     )
 
 
+def _placed(parameters: Parameters) -> Logic | Carry:
+    """Return half a slice as nextpnr places it: a LUT or a position of a chain, and a multiplexer.
+
+    OFX chooses by M between this half's LUT and the other's (F1), or between two such
+    multiplexers (FXA, FXB). What is not connected reads 1.
+    """
+    init = number(parameters, "INITVAL")
+    mode = setting(parameters, "MODE", "LOGIC")
+    if mode == "CCU2":
+        one = _position(init, "", "F", "FCO")
+        return Carry(
+            (("FCI", 0),),
+            (replace(one, summed=setting(parameters, "CCU2_INJECT1", "NO") == "NO"),),
+            "x",
+        )
+    if mode != "LOGIC":
+        raise NotSimulated(f"cells TRELLIS_COMB of mode {mode} are not simulated")
+    pins = tuple((pin, 0) for pin in "ABCD")
+    chosen = Function(0b11001010, (("FXA", 0), ("FXB", 0), ("M", 0)))
+    if "F1" in parameters[CONNECTED]:
+        table = sum(
+            ((address >> 4 if address >> 5 else init >> (address & 15)) & 1) << address
+            for address in range(64)
+        )
+        chosen = Function(table, (*pins, ("F1", 0), ("M", 0)))
+    return Logic(((("F", 0), Function(init, pins)), (("OFX", 0), chosen)))
+
+
 def _flip_flop(parameters: Parameters) -> FlipFlop:
     """Return a TRELLIS_FF whose reset is synchronous and above its enable."""
     modes = {name: setting(parameters, name, known[0]) for name, known in _MODES.items()}
@@ -403,6 +432,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "ALU54B": Kind((("DSP", 1),), role="clocked"),
         "DP16KD": Kind((("BRAM_18K", 1),), role="clocked"),
         "PDPW16KD": Kind((("BRAM_18K", 1),), role="clocked"),
+        "TRELLIS_COMB": Kind((("LUT_logic", 1),), _placed, open="1"),
     }
 )
 

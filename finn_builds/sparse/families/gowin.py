@@ -222,7 +222,7 @@ class Gowin(Family):
 
     @property
     def router(self) -> Router:
-        """nextpnr with the device data of Project Apicula."""
+        """Nextpnr with the device data of Project Apicula."""
         return Apicula()
 
 
@@ -314,9 +314,7 @@ def _device(part: str) -> str:
     for start in _DEVICES:
         if part.startswith(start):
             return start
-    raise UserError(
-        f"part {part}: expected one that begins with {', '.join(_DEVICES)}; correct it"
-    )
+    raise UserError(f"part {part}: expected one that begins with {', '.join(_DEVICES)}; correct it")
 
 
 _PLL = """\
