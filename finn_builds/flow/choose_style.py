@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from finn_builds.config.build import BuildConfig
+from finn_builds.config.open_boards import OpenBoard
+from finn_builds.errors import UserError
 from finn_builds.folded.folding import fastest, fits
 from finn_builds.folded.shapes import layer_to_fold
 from finn_builds.sparse.compiler import LayerCost
@@ -29,10 +31,17 @@ def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
     """
     layers = streamlined.network.layers()
     every: tuple[Style, ...] = tuple("folded" for _ in layers)
+    if cfg.style == "folded" and isinstance(cfg.board_spec, OpenBoard):
+        raise UserError(
+            f"--style folded: FINN's units are for Xilinx devices, and {cfg.board} carries "
+            f"{cfg.board_spec.part}; choose sparse, or another board"
+        )
     if cfg.style == "folded":
         return with_styles(streamlined, every, "asked for with --style folded", cfg)
     budget = cfg.board_spec.budget
     every = tuple("sparse" for _ in layers)
+    if isinstance(cfg.board_spec, OpenBoard):
+        return _on_open_board(streamlined, every, cfg)
     if cfg.style == "sparse":
         why = "asked for with --style sparse"
         styles = with_styles(streamlined, every, why, cfg)
@@ -56,13 +65,29 @@ def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
     costs = layer_costs(
         network,
         family,
-        None if cfg.latency_cycles else cfg.clock_ns,
+        None if cfg.latency_cycles else cfg.planned_ns,
         cfg.latency_cycles,
         budget["LUT"],
         cfg.progress,
     )
     choice = choose(to_fold, costs, budget)
     return with_styles(streamlined, choice.styles, reason(choice, budget), cfg, costs)
+
+
+def _on_open_board(streamlined: Streamlined, every: tuple[Style, ...], cfg: BuildConfig) -> Styles:
+    """Return sparse layers, which are all that open boards take: FINN's units are Xilinx's."""
+    board = cfg.board_spec
+    asked = "asked for with --style sparse" if cfg.style == "sparse" else ""
+    why = asked or "sparse: folded layers are for Xilinx devices"
+    styles = with_styles(streamlined, every, why, cfg)
+    if not asked and not fits(_logic(styles), board.budget):
+        found = _logic(styles).LUT
+        raise UserError(
+            f"{board.name}: expected at most {board.budget['LUT']:,.0f} LUTs (70 % of the device), "
+            f"found {found:,.0f} estimated for sparse layers, and folded ones are for Xilinx "
+            "devices; choose a larger board, a smaller model, or --style sparse to try it"
+        )
+    return styles
 
 
 def _logic(styles: Styles) -> Resources:
@@ -106,7 +131,7 @@ def with_styles(
             f"{SPARSE}_{index}",
             cfg.out,
             family=cfg.board_spec.family,
-            clock_ns=cfg.clock_ns,
+            clock_ns=cfg.planned_ns,
             latency=cfg.latency_cycles,
         )
         nodes.append(node)

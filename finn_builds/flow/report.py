@@ -14,6 +14,7 @@ from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_o
 from finn_builds.report.page import build_page
 from finn_builds.report.summary import Summary
 from finn_builds.report.traffic import passages_of, streams_of
+from finn_builds.route.report import Routed
 from finn_builds.run.state import State
 from finn_builds.stitch.blocks import Hardware
 from finn_builds.style.styles import Styles
@@ -30,6 +31,7 @@ def step_summary(
     simulated: Simulated,
     synthesised: Synthesised | None,
     placed: Placed | None,
+    routed: Routed | None,
     cfg: BuildConfig,
 ) -> Summary:
     """Gather the headline figures of a build, each said to be measured or estimated."""
@@ -58,6 +60,7 @@ def step_summary(
             "resources": {**hardware.resources()["total"], "kind": "estimated"},
             **_synthesised(synthesised),
             **_placed(placed),
+            **_routed(routed, cfg.bitfile),
             "budget": board.budget,
             "device": board.resources.model_dump(),
             "out_dir": str(cfg.output_dir),
@@ -108,6 +111,29 @@ def _placed(found: Placed | None) -> dict[str, Any]:
     return {"bitfile": said, "timing_met": found.timing_met}
 
 
+def _routed(found: Routed | None, bitfile: bool) -> dict[str, Any]:
+    """Return what place and route with nextpnr reached, and its bitstream if asked for."""
+    if found is None:
+        return {"routed": None}
+    said: dict[str, Any] = {
+        "routed": {
+            "mhz": found.routed_mhz,
+            "asked_mhz": found.asked_mhz,
+            "made_mhz": found.made_mhz,
+            "met": found.met,
+            "cells": {
+                kind: {"used": used.used, "available": used.available}
+                for kind, used in found.cells.items()
+            },
+            "frames_verified": found.gate_level.frames,
+            "kind": f"routed by {found.tool} {found.version}: {found.timing}",
+        }
+    }
+    if bitfile:
+        said |= {"bitfile": "bitfile, loaded with bitfile/flash.sh", "timing_met": found.met}
+    return said
+
+
 def step_report(
     tidied: Tidied,
     split: HostSplit,
@@ -116,6 +142,7 @@ def step_report(
     hardware: Hardware,
     simulated: Simulated,
     synthesised: Synthesised | None,
+    routed: Routed | None,
     cfg: BuildConfig,
 ) -> None:
     """Write the page of the build and its figures."""
@@ -134,6 +161,7 @@ def step_report(
         performance=performance,
         uses=uses_of(nodes, synthesised, board.resources),
         synthesis=synthesis_of(synthesised),
+        routed=routed,
         layers=layers_of(streamlined.network, hardware, styles),
         nodes=nodes,
         passages=passages_of(hardware, performance.one_frame),

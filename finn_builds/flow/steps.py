@@ -66,6 +66,10 @@ STEPS: tuple[Step, ...] = (
         outputs=("report/synth_resources.json",),
     ),
     Step(
+        "finn_builds.flow.route:step_place_and_route",
+        outputs=("report/route.json", "route"),
+    ),
+    Step(
         "finn_builds.flow.deliver:step_make_driver",
         outputs=("driver",),
     ),

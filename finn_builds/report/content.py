@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from finn_builds.report.design import Drawn, Layer, Node, Passage, Stream, Synthesis, Use
+from finn_builds.route.report import Routed
 from finn_builds.verify.accuracy import Accuracy
 from finn_builds.verify.simulated import Performance, Verification
 
@@ -102,6 +103,7 @@ class BuildReport:
     performance: Performance
     uses: tuple[Use, ...]
     synthesis: Synthesis | None
+    routed: Routed | None
     layers: tuple[Layer, ...]
     nodes: tuple[Node, ...]
     passages: tuple[Passage, ...]

@@ -53,8 +53,8 @@ class Router(ABC):
         """Return the Yosys commands for a whole device, with its pins."""
 
     @abstractmethod
-    def constraints(self, pins: Mapping[str, str], standard: str, mhz_in: float) -> str:
-        """Return the text that binds ports to pins; ``clk_in`` is the clock."""
+    def constraints(self, pins: Mapping[str, tuple[str, str]], mhz_in: float) -> str:
+        """Return the text that binds ports to (pin, I/O standard); ``clk_in`` is the clock."""
 
     @abstractmethod
     def route(self, part: str, seed: int, mhz: float) -> Call:

@@ -230,10 +230,10 @@ class Trellis(Router):
         """Return the commands of a part: nextpnr puts in the buffers of pins."""
         return [command.format(top=top) for command in COMMANDS]
 
-    def constraints(self, pins: Mapping[str, str], standard: str, mhz_in: float) -> str:
+    def constraints(self, pins: Mapping[str, tuple[str, str]], mhz_in: float) -> str:
         """Return a .lpf file."""
         lines = [f'FREQUENCY PORT "clk_in" {mhz_in:g} MHZ;']
-        for port, pin in pins.items():
+        for port, (pin, standard) in pins.items():
             lines.append(f'LOCATE COMP "{port}" SITE "{pin}";')
             lines.append(f'IOBUF PORT "{port}" IO_TYPE={standard};')
         return "\n".join(lines) + "\n"

@@ -265,10 +265,10 @@ class Apicula(Router):
         """Return `synth_gowin` with buffers at the pins."""
         return [f"synth_gowin -top {top}"]
 
-    def constraints(self, pins: Mapping[str, str], standard: str, mhz_in: float) -> str:
+    def constraints(self, pins: Mapping[str, tuple[str, str]], mhz_in: float) -> str:
         """Return a .cst file."""
         lines = []
-        for port, pin in pins.items():
+        for port, (pin, standard) in pins.items():
             lines.append(f'IO_LOC "{port}" {pin};')
             lines.append(f'IO_PORT "{port}" IO_TYPE={standard};')
         return "\n".join(lines) + "\n"
