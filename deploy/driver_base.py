@@ -14,10 +14,12 @@ from pynq import Clocks, Overlay, allocate
 
 if __package__:  # in the project's checkout
     from deploy.host_model import HostModel
+    from deploy.inference import Inference
     from deploy.registers import DriverError, Shell
     from deploy.stream_forms import StreamForms
 else:  # beside this file, as on the board
     from host_model import HostModel
+    from inference import Inference
     from registers import DriverError, Shell
     from stream_forms import StreamForms
 
@@ -28,7 +30,7 @@ CLOCK_TRIES = 100
 ERROR_POLL_S = 1e-3  # after this time a run is also checked for errors on the bus
 
 
-class FINNExampleOverlay(StreamForms, Overlay):
+class FINNExampleOverlay(StreamForms, Inference, Overlay):
     """One accelerator with its DMAs, on the platform ``zynq-iodma``.
 
     The ``.hwh`` lies beside the bitfile. `io_shape_dict` is FINN's description of the two streams:
@@ -169,35 +171,6 @@ class FINNExampleOverlay(StreamForms, Overlay):
             self.execute_on_buffers(batch_size=len(part))
             self.copy_output_data_from_device(out[first : first + len(part)])
         return self.unfold_output(self.unpack_output(out))
-
-    def run(self, features: np.ndarray) -> np.ndarray:
-        """Return the network's output, float32 (frames, n_out), for raw features."""
-        host = self._host()
-        if self.top1:
-            raise DriverError(
-                "this accelerator gives only the class: use classify(), or build without --top1"
-            )
-        return host.after(self._integers(features).reshape(-1, host.n_out))
-
-    def classify(self, features: np.ndarray) -> np.ndarray:
-        """Return the class of each frame, int64 (frames,), for raw features."""
-        return self.classes(self._integers(features))
-
-    def classes(self, integers: np.ndarray) -> np.ndarray:
-        """Return the class of each frame, int64 (frames,), from the accelerator's integers."""
-        if self.top1:
-            return integers.reshape(len(integers)).astype(np.int64)
-        host = self._host()
-        return host.classify(integers.reshape(-1, host.n_out))
-
-    def _integers(self, features: np.ndarray) -> np.ndarray:
-        integers = self._host().before(features)
-        return self.execute(integers.reshape(len(integers), *self.ishape_normal()[1:]))
-
-    def _host(self) -> HostModel:
-        if self.host_model is None:
-            raise DriverError("this overlay was made without a host model: use execute()")
-        return self.host_model
 
     # State of the board
 

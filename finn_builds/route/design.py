@@ -47,6 +47,7 @@ def device_files(
         *router.synthesis(BOARD_TOP),
         f"setattr -mod -unset keep_hierarchy {TOP}",
         "flatten",
+        *router.pads,
         "opt_clean",
         f"write_json {NETLIST}",
     ]

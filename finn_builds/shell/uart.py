@@ -97,8 +97,15 @@ def uart_sources() -> list[Path]:
     return [meter, *(folder / "uart" / name for name in names)]
 
 
-def uart_files(spec: UartSpec) -> dict[str, str]:
-    """Return the generated modules of a shell with its accelerator, `{file name: Verilog}`."""
+def uart_files(spec: UartSpec, *, most_clocks: int | None = None) -> dict[str, str]:
+    """Return the generated modules of a shell with its accelerator, `{file name: Verilog}`.
+
+    `most_clocks` limits what the shell waits for a byte and for a run: a simulation is slow.
+    """
+    idle = round(_IDLE_SECONDS * spec.mhz * 1e6)
+    run = round(_RUN_SECONDS * spec.mhz * 1e6)
+    if most_clocks is not None:
+        idle, run = min(idle, most_clocks), min(run, most_clocks)
     parts = {
         "in_high": 8 * spec.in_bytes - 1,
         "out_high": 8 * spec.out_bytes - 1,
@@ -112,8 +119,8 @@ def uart_files(spec: UartSpec) -> dict[str, str]:
         "OUT_BEATS": spec.out_beats,
         "FRAMES": spec.frames,
         "CLOCKS": spec.clocks,
-        "IDLE_CLOCKS": round(_IDLE_SECONDS * spec.mhz * 1e6),
-        "RUN_CLOCKS": round(_RUN_SECONDS * spec.mhz * 1e6),
+        "IDLE_CLOCKS": idle,
+        "RUN_CLOCKS": run,
         "TRACKED": spec.tracked,
     }
     given = ", ".join(f".{name}({value})" for name, value in settings.items())

@@ -52,6 +52,11 @@ class Router(ABC):
     def synthesis(self, top: str) -> list[str]:
         """Return the Yosys commands for a whole device, with its pins."""
 
+    @property
+    def pads(self) -> Sequence[str]:
+        """Yosys commands on the flat device that put buffers at its pins, if nextpnr does not."""
+        return ()
+
     @abstractmethod
     def constraints(self, pins: Mapping[str, tuple[str, str]], mhz_in: float) -> str:
         """Return the text that binds ports to (pin, I/O standard); ``clk_in`` is the clock."""

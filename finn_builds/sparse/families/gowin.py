@@ -262,8 +262,13 @@ class Apicula(Router):
         return Pll(text, out)
 
     def synthesis(self, top: str) -> list[str]:
-        """Return `synth_gowin` with buffers at the pins."""
-        return [f"synth_gowin -top {top}"]
+        """Return `synth_gowin`, without the buffers that it would put at every module's ports."""
+        return [f"synth_gowin -top {top} -noiopads"]
+
+    @property
+    def pads(self) -> Sequence[str]:
+        """Buffers at the pins of the device."""
+        return ("iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O",)
 
     def constraints(self, pins: Mapping[str, tuple[str, str]], mhz_in: float) -> str:
         """Return a .cst file."""
