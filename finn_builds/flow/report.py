@@ -6,6 +6,7 @@ from typing import Any
 
 from deploy.host_model import HostModel
 from finn_builds.config.build import BuildConfig
+from finn_builds.config.open_boards import OpenBoard
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
 from finn_builds.report import origin
@@ -69,7 +70,8 @@ def step_summary(
                 "stitched_ip",
                 "report",
                 "deploy.zip",
-                "vivado",
+                *(["route"] if routed else []),
+                *([] if isinstance(board, OpenBoard) else ["vivado"]),
                 "host_model.json",
                 "accelerator.json",
                 "model.onnx",

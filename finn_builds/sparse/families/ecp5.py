@@ -217,7 +217,7 @@ class Trellis(Router):
             for times in range(1, 81):
                 out = mhz_in * times / divide
                 after = int(600 // out) if out else 0
-                if out > mhz * (1 + 1e-6) or not 1 <= after <= 128 or not 400 <= out * after <= 800:
+                if out > mhz * (1 + 1e-4) or not 1 <= after <= 128 or not 400 <= out * after <= 800:
                     continue
                 if best is None or out > best[0] + 1e-9:
                     best = (out, divide, times, after)

@@ -248,7 +248,7 @@ class Apicula(Router):
                     for after in (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
                     if slowest <= out * after <= 1200
                 ]
-                if out > mhz * (1 + 1e-6) or not afters:
+                if out > mhz * (1 + 1e-4) or not afters:
                     continue
                 if best is None or out > best[0] + 1e-9:
                     best = (out, divide, times, afters[0])

@@ -220,7 +220,7 @@ def test_memories_are_read_through_and_written_at_the_clock():
 
 def test_a_loop_is_an_error():
     with pytest.raises(RuntimeError, match="loop through"):
-        longest_path(Netlist((lut("a", 1, 2), lut("b", 2, 1))), ECP5)
+        longest_path(Netlist((lut("a", 1, 2), lut("b", 2, 1))), XC7)
 
 
 def test_nothing_has_no_path():
