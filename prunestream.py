@@ -8,11 +8,15 @@ standard library is imported until a command runs.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,6 +27,20 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parent
 _TRAINING = ("train", "study")  # what needs torch
 _OWN = ("board_configs", "brevitas_models", "deploy", "finn_builds", "prunestream")
+
+
+#: A disk that is full or can't be written, a path that it can't hold: for the user to change.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG)
+#: Characters of a path that a message shows.
+_SHOWN = 100
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal has asked the process to end: it cleans up as after Ctrl-C."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.signum = signum
 
 
 class _Parser(argparse.ArgumentParser):
@@ -146,6 +164,7 @@ def train(words: Sequence[str], prog: str) -> None:
     add("--model", required=True, metavar="NAME|FILE.yaml", help="a shipped model, or a recipe")
     add("--dataset", metavar="NAME|FILE", help="digits, jets, or a .npz or .csv file")
     add("--source", help="where the data come from: for jets openml, surrogate or a file")
+    add("--classes", metavar="A,B,...", help="the classes of the file in the model's order")
     add("--teacher", type=Path, metavar="MODEL.onnx", help="learn from this QONNX classifier")
     add("--folds", type=int, metavar="K", help="measure on all frames by K siblings")
     add("--epochs", type=int, metavar="N", help="most passes over the training frames")
@@ -175,9 +194,11 @@ def train(words: Sequence[str], prog: str) -> None:
     settings = recipe.load(recipe_file)
     if args.dataset is not None:
         # The source in the recipe is one of the recipe's own data set.
-        settings = settings.replace("data", dataset=args.dataset, source=args.source)
+        settings = settings.replace("data", dataset=args.dataset, source=args.source, classes=None)
     elif args.source is not None:
         settings = settings.replace("data", source=args.source)
+    if args.classes is not None:
+        settings = settings.replace("data", classes=[c.strip() for c in args.classes.split(",")])
     if args.folds is not None:
         settings = settings.replace("data", folds=args.folds)
     overrides = {key: getattr(args, key) for key in ("epochs", "batch_size", "seed")}
@@ -267,8 +288,9 @@ def main(argv: Sequence[str] | None = None, script: str | None = None) -> int:
     Returns
     -------
     int
-        0, 1 (a verification failed), 2 (a mistake of the user's), 130 (interrupted), or 141 (the
-        reader of the output has left).
+        0, 1 (a verification failed), 2 (a mistake of the user's, a disk that can't be written),
+        130 (interrupted), 129 or 143 (ended by SIGHUP or SIGTERM), or 141 (the reader of the output
+        has left).
     """
     if sys.version_info < (3, 11):
         found = ".".join(map(str, sys.version_info[:3]))
@@ -285,6 +307,29 @@ def main(argv: Sequence[str] | None = None, script: str | None = None) -> int:
         return 2
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end what runs as Ctrl-C does, so that it can clean up."""
+
+    def stop(signum: int, frame: object) -> NoReturn:
+        signal.signal(signum, signal.SIG_IGN)  # cleaning up has begun
+        raise _Stopped(signum)
+
+    signals = [signal.SIGTERM, signal.SIGHUP]
+    if threading.current_thread() is not threading.main_thread():
+        signals = []
+    # One that is ignored, as SIGHUP is after nohup, stays so.
+    old = {number: signal.getsignal(number) for number in signals}
+    old = {number: how for number, how in old.items() if how is not signal.SIG_IGN}
+    for number in old:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, how in old.items():
+            signal.signal(number, how)
+
+
 def _run(words: list[str], script: str | None) -> int:
     from brevitas_models.errors import UserError as TrainingError
     from finn_builds.errors import UserError, VerificationError
@@ -297,7 +342,7 @@ def _run(words: list[str], script: str | None) -> int:
         prog = f"prunestream {command}"
         if script is not None:
             prog = script if command in ("build", "train") else f"{script} {command}"
-        with warnings.catch_warnings():
+        with _stoppable(), warnings.catch_warnings():
             if command in _TRAINING:
                 # Those of torch and qonnx are about their own insides: nothing a user could act on.
                 warnings.simplefilter("ignore")
@@ -309,12 +354,27 @@ def _run(words: list[str], script: str | None) -> int:
     except TrainingError as error:
         show_error(" ".join(str(error).split()), sys.stderr)
         return error.exit_code
+    except _Stopped as stopped:
+        name = signal.Signals(stopped.signum).name
+        print(f"stopped by {name}: run the command again to go on from there", file=sys.stderr)
+        return 128 + stopped.signum
     except KeyboardInterrupt:
         print("interrupted: run the command again to go on from there", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as in "| head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        path = str(error.filename or "a file")
+        path = path if len(path) <= _SHOWN else f"...{path[-_SHOWN:]}"
+        show_error(
+            f"cannot write {path}: {error.strerror}; make room there and run the same command "
+            "again, or name another place",
+            sys.stderr,
+        )
+        return 2
     return 0
 
 

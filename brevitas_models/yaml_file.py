@@ -27,15 +27,8 @@ AnySection = TypeVar("AnySection", bound=Section)
 def load(path: Path, what: str, make: Callable[[object], Made]) -> Made:
     """Read a YAML file and make of it what it describes.
 
-    Parameters
-    ----------
-    make : callable
-        Checks what the file holds; its errors get the file's name.
-
-    Raises
-    ------
-    UserError
-        If the file can't be read or is no YAML, or what `make` raises.
+    `make` checks what the file holds; its errors get the file's name. Raises UserError too if the
+    file can't be read or is not YAML.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 """Run the accelerator of this package: classify features, or measure.
 
-    python driver.py --exec_mode execute --inputfile features.npy --outputfile classes.npy
+    python driver.py --exec_mode execute --inputfile features.csv --outputfile classes.npy
     python driver.py --exec_mode throughput_test --batchsize 1000
     python driver.py --exec_mode latency_test
 
@@ -21,15 +21,19 @@ from zipfile import BadZipFile
 import numpy as np
 
 if __package__:  # in the project's checkout
-    from deploy.host_model import HostModelError
+    from deploy.errors import UserError
+    from deploy.host_model import HostModel, HostModelError
     from deploy.measure import as_text, latency_test, summary, throughput_test
     from deploy.package import Package
     from deploy.registers import DriverError
+    from deploy.tables import SUFFIXES, Table, read_table
 else:  # beside this file, as on the board
-    from host_model import HostModelError
+    from errors import UserError
+    from host_model import HostModel, HostModelError
     from measure import as_text, latency_test, summary, throughput_test
     from package import Package
     from registers import DriverError
+    from tables import SUFFIXES, Table, read_table
 
 __all__ = ["main"]
 
@@ -63,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", type=int, default=0, help="index of the pynq device (default 0)")
     add("--bitfile", type=Path, help="default bitfile/finn-accel.bit")
     file: dict = {"type": Path, "metavar": "FILE"}
-    text = "features (frames, features), default %(default)s"
+    text = (
+        "features (frames, features), an array (.npy) or a table that may hold labels too (.csv, "
+        ".tsv, .txt, .npz), default %(default)s"
+    )
     add("--inputfile", **file, default=Path("input.npy"), help=text)
     text = "classes (frames,), default %(default)s"
     add("--outputfile", **file, default=Path("output.npy"), help=text)
@@ -82,7 +89,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(path: Path) -> np.ndarray:
+def _load(path: Path, host: HostModel) -> tuple[np.ndarray, Table | None]:
+    """Return the frames of a file, and the table that they are from if it is one."""
+    if path.suffix.lower() in SUFFIXES and path.suffix.lower() != ".npy":
+        table = read_table(
+            path,
+            feature_names=host.feature_names or None,
+            class_names=host.class_names or None,
+            n_features=int(np.prod(host.input_shape)),
+            n_outputs=host.n_scores,
+            labelled=False,
+            test_only=True,
+        )
+        return table.x, table
+    return _array(path), None
+
+
+def _array(path: Path) -> np.ndarray:
     expected = "expected an array saved with numpy.save: name one with --inputfile"
     try:
         data = np.load(path, allow_pickle=False)
@@ -115,16 +138,33 @@ def _writing(path: Path) -> Iterator[BinaryIO]:
             fresh.unlink(missing_ok=True)
 
 
-def _execute(overlay: object, data: np.ndarray, arguments: argparse.Namespace) -> None:
+def _execute(
+    overlay: object, data: np.ndarray, table: Table | None, arguments: argparse.Namespace
+) -> None:
     if arguments.integers:
         result = overlay.execute(data)
     elif arguments.scores:
         result = overlay.run(data)
     else:
         result = overlay.classify(data)
+    if not arguments.integers:
+        saturated = overlay.host_model.saturated(data).mean()
+        if saturated:
+            print(f"{saturated:.1%} of the input values lie outside the quantiser's range")
+    if table is not None and not arguments.integers:
+        _judge(result, table, scores=arguments.scores)
     with _writing(arguments.outputfile) as file:
         np.save(file, result)
     print(f"{len(result)} frames: {arguments.outputfile}")
+
+
+def _judge(result: np.ndarray, table: Table, *, scores: bool) -> None:
+    """Print how good the result is, if the file says what it should be."""
+    if table.y is not None and not scores:
+        print(f"accuracy {(result == table.y).mean():.1%}: {table.source}")
+    elif table.targets is not None and scores and table.targets.shape == result.shape:
+        rmse = np.sqrt(((result - table.targets) ** 2).mean())
+        print(f"RMSE {rmse:.4g}: {table.source}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -132,7 +172,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         package = Package(arguments.package)
-        data = _load(arguments.inputfile) if arguments.exec_mode == "execute" else None
+        data, table = None, None
+        if arguments.exec_mode == "execute":
+            data, table = _load(arguments.inputfile, package.host_model)
         overlay = package.open(
             bitfile=arguments.bitfile,
             platform=arguments.platform,
@@ -144,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             baud=arguments.baud,
         )
         if data is not None:
-            _execute(overlay, data, arguments)
+            _execute(overlay, data, table, arguments)
             return 0
         test = throughput_test if arguments.exec_mode == "throughput_test" else latency_test
         metrics = test(overlay, repeats=arguments.repeats, description=package.description)
@@ -156,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(summary(metrics))
         print(f"all figures {', '.join(map(str, texts))}")
         return 0
-    except (DriverError, HostModelError) as error:
+    except (DriverError, HostModelError, UserError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

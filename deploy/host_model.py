@@ -7,14 +7,17 @@ floating point and stays on the host. A build describes it in ``host_model.json`
 Arithmetic is float32, operation by operation in the order of the QONNX graph, so
 :meth:`HostModel.before` returns the integers of the graph itself. :func:`evaluate` is the only
 definition of every elementwise operation; it works in the precision of its argument.
+
+Inputs and outputs lie side by side on the accelerator's streams, in the order of the description.
 """
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 OUTPUT_KINDS = ("logits", "probabilities", "levels", "argmax")
 
@@ -105,20 +108,95 @@ def _bipolar(op: dict, x: np.ndarray) -> np.ndarray:
     return np.where(x >= 0, x.dtype.type(1), x.dtype.type(-1)) * op["scale"]
 
 
+def _softplus(op: dict, x: np.ndarray) -> np.ndarray:
+    return np.logaddexp(x, x.dtype.type(0))
+
+
+def _erf(op: dict, x: np.ndarray) -> np.ndarray:
+    return np.array([math.erf(v) for v in x.ravel()], dtype=x.dtype).reshape(x.shape)
+
+
+def _exponential(op: dict, x: np.ndarray) -> np.ndarray:
+    """Elu, Selu and Celu: ``gamma * (x if x > 0 else alpha * (exp(x / width) - 1))``."""
+    below = op["alpha"] * np.expm1(np.minimum(x, 0) / op["width"])
+    return np.where(x > 0, x, below).astype(x.dtype) * op["gamma"]
+
+
+def _thresholds(op: dict, x: np.ndarray) -> np.ndarray:
+    """MultiThreshold: the thresholds that each element has reached, scaled and moved."""
+    rows = op["rows"] if len(op["rows"]) == x.shape[1] else np.repeat(op["rows"], x.shape[1], 0)
+    counts = np.stack([(x[:, j, None] >= row).sum(axis=1) for j, row in enumerate(rows)], axis=1)
+    return counts.astype(x.dtype) * op["scale"] + op["value"]
+
+
+def _joined(op: dict, x: np.ndarray) -> np.ndarray:
+    """Two functions of the same elements, joined element by element."""
+    left, right = x, x
+    for inner in op["left"]:
+        left = evaluate(inner, left)
+    for inner in op["right"]:
+        right = evaluate(inner, right)
+    return np.asarray(_JOINED[op["by"]](left, right), dtype=x.dtype)
+
+
+def _switch(op: dict, x: np.ndarray) -> np.ndarray:
+    """Functions of some of the elements each."""
+    y = np.empty_like(x)
+    for columns, branch in zip(op["columns"], op["branches"], strict=True):
+        part = x[:, columns]
+        for inner in branch:
+            part = evaluate(inner, part)
+        y[:, columns] = part
+    return y
+
+
+_JOINED = {
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Div": np.divide,
+    "Max": np.maximum,
+    "Min": np.minimum,
+}
+
 _EVALUATE = {
     "add": lambda op, x: x + op["value"],
     "sub": lambda op, x: x - op["value"],
     "rsub": lambda op, x: op["value"] - x,
     "mul": lambda op, x: x * op["value"],
     "div": lambda op, x: x / op["value"],
+    "rdiv": lambda op, x: op["value"] / x,
     "relu": lambda op, x: np.maximum(x, x.dtype.type(0)),
+    "leaky": lambda op, x: np.where(x < 0, op["value"] * x, x),
+    "exponential": _exponential,
+    "softplus": _softplus,
+    "softsign": lambda op, x: x / (1 + np.abs(x)),
     "clip": _clip,
     "tanh": lambda op, x: np.tanh(x),
     "sigmoid": _sigmoid,
+    "erf": _erf,
     "sign": lambda op, x: np.sign(x),
     "round": lambda op, x: np.round(x),
     "floor": lambda op, x: np.floor(x),
     "ceil": lambda op, x: np.ceil(x),
+    "trunc": lambda op, x: np.trunc(x),
+    "abs": lambda op, x: np.abs(x),
+    "exp": lambda op, x: np.exp(x),
+    "log": lambda op, x: np.log(x),
+    "sqrt": lambda op, x: np.sqrt(x),
+    "sin": lambda op, x: np.sin(x),
+    "cos": lambda op, x: np.cos(x),
+    "atan": lambda op, x: np.arctan(x),
+    "pow": lambda op, x: np.power(x, op["value"]),
+    "ge": lambda op, x: (x >= op["value"]).astype(x.dtype),
+    "gt": lambda op, x: (x > op["value"]).astype(x.dtype),
+    "le": lambda op, x: (x <= op["value"]).astype(x.dtype),
+    "lt": lambda op, x: (x < op["value"]).astype(x.dtype),
+    "eq": lambda op, x: (x == op["value"]).astype(x.dtype),
+    "where": lambda op, x: np.where(x != 0, op["min"], op["max"]).astype(x.dtype),
+    "joined": _joined,
+    "switch": _switch,
+    "thresholds": _thresholds,
     "quant": _quant,
     "bipolar": _bipolar,
     "softmax": _softmax,
@@ -128,7 +206,12 @@ _EVALUATE = {
 # Operations that keep the order of a frame's outputs: the class does not depend on them.
 _ORDER_KEEPING = ("softmax", "log_softmax", "sigmoid")
 
-_CONSTANTS = ("value", "scale", "zero_point", "min", "max")
+_CONSTANTS = ("value", "scale", "zero_point", "min", "max", "alpha", "gamma", "width", "rows")
+
+
+def _inner(op: dict) -> list:
+    """Return the lists of operations within an operation."""
+    return [*(op[name] for name in ("left", "right") if name in op), *op.get("branches", [])]
 
 
 def evaluate(op: dict, x: np.ndarray) -> np.ndarray:
@@ -143,10 +226,153 @@ def evaluate(op: dict, x: np.ndarray) -> np.ndarray:
 
 def with_dtype(op: dict, dtype: type) -> dict:
     """Return an operation with its constants as arrays of a floating point type."""
-    return {
+    found = {
         k: np.asarray(v, dtype=dtype) if k in _CONSTANTS and v is not None else v
         for k, v in op.items()
     }
+    for name in ("left", "right"):
+        if name in found:
+            found[name] = [with_dtype(inner, dtype) for inner in found[name]]
+    if "branches" in found:
+        found["branches"] = [[with_dtype(o, dtype) for o in branch] for branch in op["branches"]]
+    return found
+
+
+class _Known:
+    """Operations of a description, ready to execute; HostModelError for one that is unknown."""
+
+    def __init__(self, ops: list) -> None:
+        self.ops = [with_dtype(op, np.float32) for op in ops]
+        unknown = [name for op in self.ops for name in _names(op) if name not in _EVALUATE]
+        if unknown:
+            raise _unknown(f"operation '{unknown[0]}'")
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):  # NaN and infinity are looked at where they matter
+            for op in self.ops:
+                x = evaluate(op, x)
+        return x
+
+
+def _names(op: dict) -> list:
+    inner = [name for branch in _inner(op) for o in branch for name in _names(o)]
+    return [op["op"], *inner]
+
+
+class HostInput:
+    """One part of the accelerator's input, and how it comes from an input of the model.
+
+    Attributes
+    ----------
+    name
+        The model's input that it is computed from.
+    shape
+        Of one frame of that input, without the batch.
+    n
+        Integers per frame.
+    datatype
+        QONNX name of the integers' type.
+    low, high
+        The smallest and the largest integer.
+    """
+
+    def __init__(self, held: dict) -> None:
+        codes = held["codes"]
+        self.name: str = held["name"]
+        self.shape: tuple[int, ...] = tuple(int(d) for d in held["shape"])
+        self.values: dict | None = held.get("values")
+        self.n = int(held["n"])
+        self.datatype: str = held["datatype"]
+        self.low, self.high = int(codes["min"]), int(codes["max"])
+        self._take = None if held.get("take") is None else np.asarray(held["take"], dtype=np.int64)
+        self._before = _Known(held["before"])
+        self._codes = codes
+
+    @property
+    def size(self) -> int:
+        """Values of one frame of the model's input."""
+        return math.prod(self.shape)
+
+    def front(self, x: np.ndarray, last: int | None = None) -> np.ndarray:
+        """Return the values after the operations (up to `last`), in float32."""
+        if self._take is not None:
+            x = x[:, self._take]
+        return x if last == 0 else _Known(self._before.ops[:last])(x)
+
+    def codes(self, x: np.ndarray) -> np.ndarray:
+        """Return the integers, in floating point, for (frames, size) of the model's input."""
+        scale = np.asarray(self._codes["scale"], dtype=np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.rint(self.front(x) / scale)
+
+    def saturated(self, x: np.ndarray) -> np.ndarray:
+        """Return which values quantisers cut off, bool, for (frames, size) of the model's input.
+
+        Beyond half a step outside of what a quantiser on the host can represent.
+        """
+        y = self.front(x, 0)
+        lost = ~np.isfinite(y)
+        with np.errstate(all="ignore"):
+            for op in self._before.ops:
+                if op["op"] == "quant" and not (op["signed"] and op["bits"] == 1):
+                    low, high = level_range(op["bits"], op["signed"], op["narrow"])
+                    levels = y / op["scale"] + op["zero_point"]
+                    cut = (levels < low - 0.5) | (levels > high + 0.5)
+                    lost = lost | cut if lost.shape == cut.shape else cut
+                y = evaluate(op, y)
+        return lost
+
+    def shifted(self, codes: np.ndarray) -> np.ndarray:
+        """Return integers of the model as those that the accelerator takes."""
+        return codes.astype(np.int64) // self._codes["divisor"] + self._codes["zero_point"]
+
+
+class HostOutput:
+    """One output of the model, and how it comes from the accelerator's integers.
+
+    Attributes
+    ----------
+    name
+        That of the model.
+    shape
+        Of one frame, without the batch.
+    kind
+        One of ``OUTPUT_KINDS``.
+    take
+        Places of its integers in all that the accelerator gives; None for all of them.
+    """
+
+    def __init__(self, held: dict) -> None:
+        self.name: str = held["name"]
+        self.kind: str = held["kind"]
+        self.shape: tuple[int, ...] = tuple(int(d) for d in held["shape"])
+        if self.kind not in OUTPUT_KINDS:
+            raise _unknown(f"output kind '{self.kind}'")
+        self.take = None if held.get("take") is None else np.asarray(held["take"], dtype=np.int64)
+        self._after = _Known(held["after"])
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The names of what the host does to the integers."""
+        return tuple(op["op"] for op in self._after.ops)
+
+    def values(self, y: np.ndarray) -> np.ndarray:
+        """Return the output, float32 (frames, n), for all integers of the accelerator."""
+        z = self._after(self._taken(y))
+        if self.kind == "argmax":
+            return z.argmax(axis=1).astype(np.float32)[:, None]
+        return z
+
+    def scores(self, y: np.ndarray) -> np.ndarray:
+        """Return the values whose largest is the class: those before a final softmax."""
+        ops = self._after.ops
+        while ops and ops[-1]["op"] in _ORDER_KEEPING:
+            ops = ops[:-1]
+        return _Known(ops)(self._taken(y))
+
+    def _taken(self, y: np.ndarray) -> np.ndarray:
+        y = y.astype(np.float32)
+        return y if self.take is None else y[:, self.take]
 
 
 class HostModel:
@@ -154,14 +380,12 @@ class HostModel:
 
     Attributes
     ----------
-    input_shape
-        Of one frame, without the batch.
+    inputs, outputs
+        Parts of the accelerator's input, and outputs of the model, in order.
     n_in, n_out
-        Integers per frame into and out of the accelerator.
+        Integers per frame into and out of the accelerator, all inputs and outputs side by side.
     input_datatype, output_datatype
-        QONNX names of the types of these integers, such as ``UINT4`` or ``INT20``.
-    kind
-        The kind of output of :meth:`after`: one of ``OUTPUT_KINDS``.
+        QONNX names of types that hold all these integers, such as ``UINT4`` or ``INT20``.
     feature_names, class_names
         Empty if the model file has none.
     """
@@ -174,30 +398,18 @@ class HostModel:
                     f"this host model has format version {version}; this code reads version "
                     f"{FORMAT_VERSION}: use the driver of the accelerator's own package"
                 )
-            into, out = description["input"], description["output"]
-            self.input_name: str = into["name"]
-            self.input_shape: tuple[int, ...] = tuple(int(d) for d in into["shape"])
-            self.input_values: dict | None = into.get("values")
-            self.input_datatype: str = into["datatype"]
-            self.n_in = int(into["n"])
-            self.output_name: str = out["name"]
-            self.output_datatype: str = out["datatype"]
-            self.n_out = int(out["n"])
-            self.kind: str = out["kind"]
-            self._codes: dict = description["codes"]
-            self._before = [with_dtype(op, np.float32) for op in description["before"]]
-            self._after = [with_dtype(op, np.float32) for op in description["after"]]
-            unknown = [op["op"] for op in self._before + self._after if op["op"] not in _EVALUATE]
+            self.inputs = tuple(HostInput(held) for held in description["inputs"])
+            self.outputs = tuple(HostOutput(held) for held in description["outputs"])
+            self.n_in = sum(part.n for part in self.inputs)
+            self.n_out = int(description["n_out"])
+            self.input_datatype: str = description["input_datatype"]
+            self.output_datatype: str = description["output_datatype"]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, HostModelError):
                 raise
             raise HostModelError(
                 f"this is not a host model description: {error!r}; give a build's host_model.json"
             ) from error
-        if unknown:
-            raise _unknown(f"operation '{unknown[0]}'")
-        if self.kind not in OUTPUT_KINDS:
-            raise _unknown(f"output kind '{self.kind}'")
         self.feature_names: tuple[str, ...] = tuple(description.get("feature_names") or ())
         self.class_names: tuple[str, ...] = tuple(description.get("class_names") or ())
         self._description = description
@@ -223,81 +435,145 @@ class HostModel:
         """Return the description this model was made from."""
         return self._description
 
-    def before(self, x: np.ndarray) -> np.ndarray:
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of one frame of each of the model's inputs, by name."""
+        return {part.name: part.shape for part in self.inputs}
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one frame: that of the only input, or all values side by side."""
+        shapes = list(self.input_shapes.values())
+        return shapes[0] if len(shapes) == 1 else (sum(math.prod(shape) for shape in shapes),)
+
+    @property
+    def main(self) -> HostOutput:
+        """The output that says the class: the first of several values, else the first."""
+        wide = [out for out in self.outputs if math.prod(out.shape) > 1 or out.kind == "argmax"]
+        return (wide or list(self.outputs))[0]
+
+    @property
+    def kind(self) -> str:
+        """The kind of the main output."""
+        return self.main.kind
+
+    @property
+    def n_scores(self) -> int:
+        """Values of the main output that the class is chosen from."""
+        return self.n_out if self.main.take is None else len(self.main.take)
+
+    def before(self, x: "np.ndarray | dict[str, np.ndarray]") -> np.ndarray:
         """Return the integers, int64 (frames, n_in), that the accelerator takes for raw frames.
 
-        `x` is (frames, *input_shape) or (frames, n_in) of any real type, taken as float32.
-        `HostModelError` if shape or type is wrong, or a value NaN or outside the input's type.
+        `x` is (frames, *shape) or (frames, values) of any real type, taken as float32; where the
+        model has several inputs, a dictionary of such arrays by name, or all values side by side.
+        `HostModelError` if a shape or type is wrong, or a value NaN or outside the input's type.
         """
-        y = self._front(x)
-        with np.errstate(invalid="ignore", over="ignore"):  # NaN is an error below
-            for op in self._before:
-                y = evaluate(op, y)
-            codes = np.rint(y / np.float32(self._codes["scale"]))
+        raw = self._by_name(x)
+        return np.concatenate(
+            [self._integers(part, raw[part.name]) for part in self.inputs], axis=1
+        )
+
+    def saturated(self, x: "np.ndarray | dict[str, np.ndarray]") -> np.ndarray:
+        """Return which values of raw frames a quantiser cuts off, bool (frames, values)."""
+        raw = self._by_name(x)
+        return np.concatenate([part.saturated(raw[part.name]) for part in self.inputs], axis=1)
+
+    def after(self, y: np.ndarray) -> "np.ndarray | dict[str, np.ndarray]":
+        """Return the network's output for integers (frames, n_out) from the accelerator.
+
+        float32 (frames, values), for the kind ``argmax`` (frames, 1); where the model has several
+        outputs, a dictionary of such arrays by name.
+        """
+        y = self._checked(y)
+        found = {out.name: out.values(y) for out in self.outputs}
+        return found if len(found) > 1 else found[self.outputs[0].name]
+
+    def classify(self, y: np.ndarray) -> np.ndarray:
+        """Return the class, int64 (frames,), from the accelerator's integers (frames, n_out).
+
+        The largest value of the main output is the class, the first of several equal ones. With a
+        single value the class is 1 where it is positive before a final sigmoid, else 0.
+        """
+        z = self.main.scores(self._checked(y))
+        if z.shape[1] == 1:
+            return (z[:, 0] > 0).astype(np.int64)
+        return z.argmax(axis=1).astype(np.int64)
+
+    def _by_name(self, x: "np.ndarray | dict[str, np.ndarray]") -> dict:
+        """Return each input of the model, checked, as float32 (frames, values)."""
+        shapes = self.input_shapes
+        if not isinstance(x, dict):
+            if len(shapes) == 1:
+                return {name: self._front(name, shape, x) for name, shape in shapes.items()}
+            sizes = [math.prod(shape) for shape in shapes.values()]
+            x = np.asarray(x)
+            if x.ndim != 2 or x.shape[1] != sum(sizes):
+                raise HostModelError(
+                    f"the model has {len(shapes)} inputs ({', '.join(shapes)}); expected a "
+                    f"dictionary of arrays, or {sum(sizes)} values side by side, found {x.shape}"
+                )
+            parts = np.split(x, np.cumsum(sizes)[:-1], axis=1)
+            x = dict(zip(shapes, parts, strict=True))
+        if set(x) != set(shapes):
+            raise HostModelError(
+                f"expected the inputs {', '.join(shapes)}, found {', '.join(map(str, x))}: give "
+                "an array for each"
+            )
+        found = {name: self._front(name, shape, x[name]) for name, shape in shapes.items()}
+        if len({len(values) for values in found.values()}) > 1:
+            counts = ", ".join(f"{name} {len(values)}" for name, values in found.items())
+            raise HostModelError(f"the inputs have different numbers of frames: {counts}")
+        return found
+
+    def _integers(self, part: HostInput, x: np.ndarray) -> np.ndarray:
+        codes = part.codes(x)
         if np.isnan(codes).any():
             row, column = np.argwhere(np.isnan(codes))[0]
             raise HostModelError(
                 f"frame {row}, feature {self._feature(column)} becomes NaN in front of the "
                 "accelerator: the model can't take its value, replace or drop it"
             )
-        return codes.astype(np.int64) // self._codes["divisor"] + self._codes["zero_point"]
+        return part.shifted(codes)
 
-    def after(self, y: np.ndarray) -> np.ndarray:
-        """Return the network's output for integers (frames, n_out) from the accelerator.
-
-        float32 (frames, n_out); for the kind ``argmax`` (frames, 1).
-        """
-        return self._back(y, for_class=False)
-
-    def classify(self, y: np.ndarray) -> np.ndarray:
-        """Return the class, int64 (frames,), from the accelerator's integers (frames, n_out).
-
-        The largest output is the class, the first of several equal ones. With a single output
-        the class is 1 where that output is positive before a final sigmoid, else 0.
-        """
-        z = self._back(y, for_class=True)
-        if self.n_out == 1:
-            return (z[:, 0] > 0).astype(np.int64)
-        return z.argmax(axis=1).astype(np.int64)
-
-    def _front(self, x: np.ndarray) -> np.ndarray:
-        x = np.asarray(x)
+    def _front(self, name: str, shape: tuple, x: np.ndarray) -> np.ndarray:
+        x, size = np.asarray(x), math.prod(shape)
         if x.dtype.kind not in "buif":
             raise HostModelError(
-                f"input '{self.input_name}' has dtype {x.dtype}; it must hold real "
-                "numbers: convert it"
+                f"input '{name}' has dtype {x.dtype}; it must hold real numbers: convert it"
             )
-        expected = ["(frames, " + ", ".join(str(d) for d in self.input_shape) + ")"]
-        if self.input_shape != (self.n_in,):
-            expected.append(f"(frames, {self.n_in})")
-        if x.ndim < 2 or x.shape[1:] not in ((self.n_in,), self.input_shape):
+        expected = ["(frames, " + ", ".join(str(d) for d in shape) + ")"]
+        if shape != (size,):
+            expected.append(f"(frames, {size})")
+        if x.ndim < 2 or x.shape[1:] not in ((size,), shape):
             raise HostModelError(
-                f"input '{self.input_name}' has shape {x.shape}; expected "
+                f"input '{name}' has shape {x.shape}; expected "
                 + " or ".join(expected)
                 + ": reshape it"
             )
         with np.errstate(over="ignore"):  # too large for float32: infinite, and saturates
-            x = x.reshape(len(x), self.n_in).astype(np.float32)
+            x = x.reshape(len(x), size).astype(np.float32)
         if np.isnan(x).any():
             row, column = np.argwhere(np.isnan(x))[0]
             raise HostModelError(
-                f"input '{self.input_name}' has a NaN in frame {row}, "
-                f"feature {self._feature(column)}: replace or drop it"
+                f"input '{name}' has a NaN in frame {row}, feature {self._feature(column)}: "
+                "replace or drop it"
             )
-        if self.input_values is not None:
-            self._check_values(x)
+        for part in self.inputs:
+            if part.name == name and part.values is not None:
+                self._check_values(name, part.values, x)
         return x
 
-    def _check_values(self, x: np.ndarray) -> None:
+    def _check_values(self, name: str, values: dict, x: np.ndarray) -> None:
         """Check that values are of the integer type that the model declares for its input."""
-        low, high = self.input_values["min"], self.input_values["max"]
+        low, high = values["min"], values["max"]
         bad = (x != np.rint(x)) | (x < low) | (x > high)
-        if self.input_values["datatype"] == "BIPOLAR":
+        if values["datatype"] == "BIPOLAR":
             bad |= x == 0
         if bad.any():
             row, column = np.argwhere(bad)[0]
             raise HostModelError(
-                f"input '{self.input_name}' takes {self.input_values['datatype']} values "
+                f"input '{name}' takes {values['datatype']} values "
                 f"({low} to {high}); frame {row}, feature {self._feature(column)} is "
                 f"{x[row, column]:g}: quantise the data to these values"
             )
@@ -307,7 +583,7 @@ class HostModel:
             return f"{column} ({self.feature_names[column]})"
         return str(column)
 
-    def _back(self, y: np.ndarray, *, for_class: bool) -> np.ndarray:
+    def _checked(self, y: np.ndarray) -> np.ndarray:
         y = np.asarray(y)
         if y.ndim != 2 or y.shape[1] != self.n_out:
             raise HostModelError(
@@ -318,13 +594,4 @@ class HostModel:
             raise HostModelError(
                 f"the accelerator's output must be integers; found dtype {y.dtype} with fractions"
             )
-        ops = self._after
-        if for_class:
-            while ops and ops[-1]["op"] in _ORDER_KEEPING:
-                ops = ops[:-1]
-        z = y.astype(np.float32)
-        for op in ops:
-            z = evaluate(op, z)
-        if self.kind == "argmax" and not for_class:
-            return z.argmax(axis=1).astype(np.float32)[:, None]
-        return z
+        return y

@@ -16,8 +16,9 @@ else:  # beside this file, as on the board
 __all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
 
 DRIVER_FILES = (
-    "driver.py", "driver_base.py", "driver_uart.py", "host_model.py", "inference.py", "measure.py",
-    "package.py", "packing.py", "registers.py", "serial_link.py", "stream_forms.py", "validate.py",
+    "driver.py", "driver_base.py", "driver_uart.py", "errors.py", "host_model.py", "inference.py",
+    "labels.py", "measure.py", "package.py", "packing.py", "registers.py", "serial_link.py",
+    "stream_forms.py", "tables.py", "text_tables.py", "validate.py",
 )  # fmt: skip
 DESCRIPTION = "overlay.json"
 README = "README.md"
@@ -40,8 +41,8 @@ _KEYS = (
 class Package:
     """One deployment package: the folder with ``overlay.json``, whose content is `description`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).resolve()
         path = self.folder / DESCRIPTION
         try:
             self.description = json.loads(path.read_text(encoding="utf-8"))

@@ -85,7 +85,9 @@ class StreamForms:
         """Reshape a batch of integers into beats; `DriverError` if they are not the input's."""
         data = np.asarray(ibuf_normal)
         expected = self.ishape_normal(ind)[1:]
-        if data.ndim < 2 or data.shape[1:] != expected or not len(data):
+        if data.ndim >= 1 and not len(data):
+            raise DriverError("input has no frames; expected one or more: give at least one")
+        if data.ndim < 2 or data.shape[1:] != expected:
             raise DriverError(
                 f"input has shape {data.shape}; expected (frames, *{expected}): reshape it"
             )

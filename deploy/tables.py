@@ -1,29 +1,31 @@
-"""Labelled data in a user's own file: NumPy's .npz, or text with comma-separated values (.csv).
+"""Data in a user's own file: NumPy's .npz and .npy, or text with separated values (.csv and so on).
 
 This is the one reader of such files: training, builds and boards read them with `read_table`.
 
 ``.npz``
     Either ``X`` (n, n_features) and ``y`` (n,), or ready-made splits ``x_train``, ``y_train``,
     ``x_test``, ``y_test`` and, if there is one, ``x_val``, ``y_val`` (capital X too). Labels are
-    class indices from 0, or names. May also hold ``classes``, ``feature_names`` (else ``x0``,
-    ``x1``, ...), ``scaler_mean`` with ``scaler_scale``, which then are the scaler, ``source`` (a
-    text that says where the data come from) and ``surrogate`` (True: made up, not real data).
-    Other arrays are ignored. Rows in messages count from 0, as in NumPy.
-``.csv``
-    Line 1 names the columns; the label is in the column ``label`` or ``class``, else ``y``, else in
-    the last one. Separated by commas, semicolons or tabs. Rows in messages are lines of the file,
-    the header being line 1.
+    class indices, names, one-hot rows or numbers that a network should give, see `labels`. May also
+    hold ``classes``, ``feature_names`` (else ``x0``, ``x1``, ...), ``scaler_mean`` with
+    ``scaler_scale``, which then are the scaler, ``source`` (a text that says where the data come
+    from) and ``surrogate`` (True: made up, not real data). Other arrays are ignored. Rows in
+    messages count from 0, as in NumPy.
+``.npy``
+    One array of features.
+``.csv``, ``.tsv``, ``.txt``
+    Line 1 names the columns; `text_tables` says which is the label. Separated by commas,
+    semicolons, tabs, bars or spaces, in UTF-8, UTF-16 or the encoding of Windows. Rows in messages
+    are lines of the file, the header being line 1.
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
 import hashlib
 import zipfile
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,26 +34,24 @@ import numpy as np
 
 if __package__:  # in the project's checkout
     from deploy.errors import UserError
+    from deploy.labels import Truth, Where, truth_of, unknown_label
+    from deploy.text_tables import TextFile, cannot_read, roles
 else:  # beside this file, as on the board
     from errors import UserError
+    from labels import Truth, Where, truth_of, unknown_label
+    from text_tables import TextFile, cannot_read, roles
 
-__all__ = ["Scaler", "Table", "read_table"]
+__all__ = ["SUFFIXES", "Scaler", "Table", "read_table"]
 
-SUFFIXES = (".npz", ".csv")
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
+SUFFIXES = (".npz", ".npy", *TEXT_SUFFIXES)
 SPLITS = ("train", "val", "test")
-MAX_CLASSES = 1024
-
-# What a column of labels is called; see also `_label_column`.
-_LABELS = ("label", "class")
 
 # What numpy.load lets through of its own, zipfile's and zlib's errors on a file that is not .npz.
 _UNREADABLE = (
     OSError, ValueError, EOFError, KeyError, MemoryError, RuntimeError, zipfile.BadZipFile,
     zlib.error,
 )  # fmt: skip
-
-Where = Callable[[int], str]
-"""Says where row i is in its file, for messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Scaler:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Checked, labelled rows of one file.
+    """Checked rows of one file.
 
     Attributes
     ----------
@@ -76,24 +76,53 @@ class Table:
         One sentence for people: what the file says of itself, else its name and checksum.
     x : (n, n_features) float32
         Raw, finite features.
-    y : (n,) int64
-        Index in `class_names`.
+    y : (n,) int64 or None
+        Index in `class_names`; None where there are targets, or features alone.
+    class_names : tuple of str
+        Empty if there are no classes.
+    class_order : str
+        What decides the order of the classes, for people.
+    targets : (n, n_targets) float32 or None
+        Numbers that a network should give.
     parts : tuple of 3 int or None
         Numbers of rows of training, validation and test set, which lie in `x` in that order;
         None if the file has no splits, or if only the rows to measure on were read.
     surrogate : bool
         The rows are made up from statistics: an accuracy on them says nothing about real data.
+    digest : str
+        SHA-256 of the file, or empty.
+    own_test_set : bool
+        Only the rows to measure on were read, and they are the test set of a file with splits.
     """
 
     name: str
     source: str
     x: np.ndarray
-    y: np.ndarray
+    y: np.ndarray | None
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
     scaler: Scaler | None = None
     parts: tuple[int, int, int] | None = None
     surrogate: bool = False
+    class_order: str = ""
+    targets: np.ndarray | None = None
+    target_names: tuple[str, ...] = ()
+    digest: str = ""
+    own_test_set: bool = False
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a model takes and gives, as far as it is known; see `read_table`."""
+
+    feature_names: tuple[str, ...] | None
+    class_names: tuple[str, ...] | None
+    class_order: str
+    n_features: int | None
+    n_outputs: int | None
+    targets: bool
+    labelled: bool
+    test_only: bool
 
 
 def read_table(
@@ -101,85 +130,94 @@ def read_table(
     *,
     feature_names: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
+    class_order: str = "as the model has them",
+    n_features: int | None = None,
+    n_outputs: int | None = None,
+    targets: bool = False,
+    labelled: bool = True,
     test_only: bool = False,
 ) -> Table:
-    """Read and check a user's ``.npz`` or ``.csv``; `UserError` names the row or column at fault.
+    """Read and check a user's file; `UserError` names the row or column at fault.
 
     Parameters
     ----------
     feature_names, class_names : sequence of str or None
         What a model expects, in its order; columns and labels are found by their names. Further
         columns are left out; a wanted class need not have a row. None: as in the file.
+    class_order : str
+        Where the order of `class_names` is from, for people.
+    n_features, n_outputs : int or None
+        Sizes of the model that the rows are for, if they are known.
+    targets : bool
+        Labels are numbers that a network should give, also if they look like classes.
+    labelled : bool
+        The file must hold labels; else it may hold features alone.
     test_only : bool
         Return only rows to measure on: the test set if the file has splits, which may then be all
         it holds, else every row in its own order.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UserError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}.")
-    digest = hashlib.sha256()
+        raise UserError(
+            f"{path}: expected a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
+        )
+    hasher = hashlib.sha256()
     try:
         with path.open("rb") as file:
             while piece := file.read(1 << 20):
-                digest.update(piece)
+                hasher.update(piece)
     except OSError as error:
-        raise _cannot_read(path, error) from None
+        raise cannot_read(path, error) from None
+    digest = hasher.hexdigest()
     # The name alone: the sentence is recorded with models that are passed on.
-    source = f"file {path.name} (SHA-256 {digest.hexdigest()[:12]})"
-    if suffix == ".csv":
-        table, where = _read_csv(path, source, feature_names, class_names)
-    else:
-        table, where = _read_npz(path, source, feature_names, class_names, test_only)
-    return _aligned(table, feature_names, class_names, where)
-
-
-def _cannot_read(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"{path}: can't be read ({error.strerror or error}); expected a readable file."
+    source = f"file {path.name} (SHA-256 {digest[:12]})"
+    wanted = _Wanted(
+        feature_names=None if feature_names is None else tuple(feature_names),
+        class_names=None if class_names is None else _check_names(class_names, None, "classes"),
+        class_order=class_order,
+        n_features=n_features,
+        n_outputs=n_outputs,
+        targets=targets,
+        labelled=labelled,
+        test_only=test_only,
     )
+    read = _read_text if suffix in TEXT_SUFFIXES else _read_numpy
+    table, where = read(path, source, wanted)
+    return replace(_aligned(table, wanted, where), digest=digest)
 
 
-def _aligned(
-    table: Table,
-    feature_names: Sequence[str] | None,
-    class_names: Sequence[str] | None,
-    where: Where,
-) -> Table:
+def _aligned(table: Table, wanted: _Wanted, where: Where) -> Table:
     """Return a table with its columns and labels in the wanted order, found by name."""
-    if feature_names is not None and tuple(feature_names) != table.feature_names:
-        take = _find_columns(table.feature_names, feature_names, table.source)
+    names, classes = wanted.feature_names, wanted.class_names
+    if names is not None and names != table.feature_names:
+        take = _find_columns(table.feature_names, names, table.source)
         scaler = table.scaler and Scaler(table.scaler.mean[take], table.scaler.scale[take])
-        table = replace(
-            table, x=table.x[:, take], feature_names=tuple(feature_names), scaler=scaler
-        )
-    if class_names is not None and tuple(class_names) != table.class_names:
-        new = {name: index for index, name in enumerate(class_names)}
+        table = replace(table, x=table.x[:, take], feature_names=names, scaler=scaler)
+    if classes is not None and table.y is not None and classes != table.class_names:
+        new = {name: index for index, name in enumerate(classes)}
         index = np.array([new.get(name, -1) for name in table.class_names])
         y = index[table.y].astype(np.int64)
         if (y < 0).any():
             row = int((y < 0).argmax())
-            raise _unknown_label(where(row), table.class_names[table.y[row]], class_names)
-        table = replace(table, y=y, class_names=tuple(class_names))
+            raise unknown_label(where(row), table.class_names[table.y[row]], classes)
+        table = replace(table, y=y, class_names=classes, class_order=wanted.class_order)
     return table
 
 
 # ---- .npz
 
 
-def _read_npz(
-    path: Path,
-    source: str,
-    feature_names: Sequence[str] | None,
-    class_names: Sequence[str] | None,
-    test_only: bool,
-) -> tuple[Table, Where]:
+def _read_numpy(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]:
     arrays = _arrays(path)
-    pairs = _pairs(arrays, path, test_only)
+    pairs = _pairs(arrays, path, wanted)
     keys = [x_key for x_key, _ in pairs]
+    for x_key in keys:
+        arrays[x_key] = _flat(arrays[x_key], wanted.n_features)
     xs = [arrays[x_key] for x_key in keys]
-    ys = [arrays[y_key] for _, y_key in pairs]
-    for (x_key, y_key), x, y in zip(pairs, xs, ys, strict=True):
-        _check_shapes(x, y, path, x_key, y_key)
+    ys = [arrays[y_key] for _, y_key in pairs if y_key in arrays]
+    for x_key, y_key in pairs:
+        x = arrays[x_key]
+        _check_shapes(x, arrays.get(y_key), path, x_key, y_key)
         if x.shape[1] != xs[0].shape[1]:
             raise UserError(
                 f"{path}: {x_key} has {x.shape[1]} features, {keys[0]} has {xs[0].shape[1]}; all "
@@ -193,34 +231,61 @@ def _read_npz(
 
     said = _single(arrays, "source", "U", "one text, or none", path)
     source = " ".join((said or "").split()) or source
-    names, note = _npz_features(arrays, xs[0].shape[1], path, feature_names)
+    names, note = _npz_features(arrays, xs[0].shape[1], path, wanted.feature_names)
     source += note
-    classes = class_names
+    classes, order = wanted.class_names, wanted.class_order
     if "classes" in arrays:
         classes = _check_names(list(arrays["classes"].ravel()), None, f"{path}, classes")
+        order = "as the file has them"
     scaler = _npz_scaler(arrays, names, path)
     if scaler is not None and "source" not in arrays:
         source += ", with the scaler recorded in it"
     # All splits are read even if only the last is wanted: together they say what classes exist.
-    y, classes = _check_labels(np.concatenate(ys), classes, where)
+    truth = Truth(None, None, ())
+    if ys:
+        truth = truth_of(
+            np.concatenate(ys),
+            where,
+            class_names=classes,
+            order=order,
+            n_outputs=wanted.n_outputs,
+            targets=wanted.targets,
+        )
     x = _check_features(np.concatenate(xs), names, where)
-    skipped = int(starts[-2]) if test_only else 0
+    skipped = int(starts[-2]) if wanted.test_only else 0
     parts: tuple[int, int, int] | None = None
-    if not test_only and keys != ["x"]:
+    if not wanted.test_only and keys != ["x"]:
         sizes = {key: len(rows) for key, rows in zip(keys, xs, strict=True)}
         parts = (sizes["x_train"], sizes.get("x_val", 0), sizes["x_test"])
     table = Table(
         name=path.stem,
         source=source,
         x=x[skipped:],
-        y=y[skipped:],
+        y=None if truth.y is None else truth.y[skipped:],
         feature_names=names,
-        class_names=classes,
         scaler=scaler,
         parts=parts,
         surrogate=bool(_single(arrays, "surrogate", "b", "True or False", path)),
+        targets=None if truth.targets is None else truth.targets[skipped:],
+        own_test_set=wanted.test_only and keys != ["x"],
+        **_names(truth),
     )
     return table, lambda row: where(skipped + row)
+
+
+def _names(truth: Truth) -> dict[str, Any]:
+    """Return the fields of a table that name classes or targets."""
+    return {
+        "class_names": () if truth.y is None else truth.names,
+        "class_order": truth.order,
+        "target_names": () if truth.targets is None else truth.names,
+    }
+
+
+def _flat(x: np.ndarray, n_features: int | None) -> np.ndarray:
+    """Return frames of several dimensions as rows, if a model takes as many numbers."""
+    fits = x.ndim > 2 and len(x) > 0 and n_features == x[0].size
+    return x.reshape(len(x), -1) if fits else x
 
 
 def _npz_features(
@@ -295,11 +360,13 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     known = {"x", "y", "classes", "feature_names", "scaler_mean", "scaler_scale"}
     known |= {"source", "surrogate"} | {f"{letter}_{part}" for letter in "xy" for part in SPLITS}
     what = ""
+    arrays: dict[str, np.ndarray] = {}
     try:
         loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise UserError(f"{path}: a single array; expected a .npz with X and y.")
-        arrays: dict[str, np.ndarray] = {}
+        if isinstance(loaded, np.ndarray):
+            if path.suffix.lower() == ".npz":
+                raise UserError(f"{path}: a single array; expected a .npz with X and y.")
+            return {"x": loaded}
         with loaded as file:
             for what in file.files:
                 key = what.casefold()
@@ -325,8 +392,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _pairs(arrays: Mapping[str, np.ndarray], path: Path, test_only: bool) -> list[tuple[str, str]]:
-    """Return the names of features and labels: of one table, or of the splits, test set last."""
+def _pairs(arrays: Mapping[str, np.ndarray], path: Path, wanted: _Wanted) -> list[tuple[str, str]]:
+    """Return the names of features and labels: of one table, or of the splits, test set last.
+
+    Unless labels must be there, either every part has them or none.
+    """
     split = [key for key in arrays if key.startswith(("x_", "y_"))]
     if not split:
         pairs = [("x", "y")]
@@ -336,14 +406,15 @@ def _pairs(arrays: Mapping[str, np.ndarray], path: Path, test_only: bool) -> lis
                 f"{path}: holds X or y and also {', '.join(split)}; give one table or ready-made "
                 f"splits, not both."
             )
-        needed = ("test",) if test_only else ("train", "test")
+        needed = ("test",) if wanted.test_only else ("train", "test")
         pairs = [
             (f"x_{part}", f"y_{part}")
             for part in SPLITS
             if part in needed or f"x_{part}" in arrays or f"y_{part}" in arrays
         ]
     missing = [key for pair in pairs for key in pair if key not in arrays]
-    if missing:
+    unlabelled = missing == [y_key for _, y_key in pairs]
+    if missing and (wanted.labelled or not unlabelled):
         raise UserError(
             f"{path}: {' and '.join(missing)} missing; found "
             f"{', '.join(arrays) or 'no known array'}. Expected X (n, n_features) and y (n,), or "
@@ -352,19 +423,19 @@ def _pairs(arrays: Mapping[str, np.ndarray], path: Path, test_only: bool) -> lis
     return pairs
 
 
-def _check_shapes(x: np.ndarray, y: np.ndarray, path: Path, x_key: str, y_key: str) -> None:
+def _check_shapes(x: np.ndarray, y: np.ndarray | None, path: Path, x_key: str, y_key: str) -> None:
     if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "fiub":
         raise UserError(
             f"{path}: {x_key} is {x.dtype} of shape {x.shape}; expected numbers of shape "
             f"(n, n_features)."
             + (" Flatten each frame with X.reshape(len(X), -1)." if x.ndim > 2 else "")
         )
-    if y.ndim != 1 or y.dtype.kind not in "fiubSU":
+    if y is not None and (y.ndim not in (1, 2) or y.dtype.kind not in "fiubSU" or 0 in y.shape[1:]):
         raise UserError(
             f"{path}: {y_key} is {y.dtype} of shape {y.shape}; expected class indices or names of "
-            f"shape (n,)." + (" Turn one-hot rows into y.argmax(axis=1)." if y.ndim == 2 else "")
+            f"shape (n,), or one-hot rows or targets of shape (n, n_outputs)."
         )
-    if len(x) != len(y):
+    if y is not None and len(x) != len(y):
         raise UserError(
             f"{path}: {x_key} has {len(x)} rows, {y_key} has {len(y)}; need as many. "
             "Give one label a row."
@@ -373,121 +444,96 @@ def _check_shapes(x: np.ndarray, y: np.ndarray, path: Path, x_key: str, y_key: s
         raise UserError(f"{path}: {x_key} holds no rows; give at least one.")
 
 
-# ---- .csv
+# ---- text
 
 
-def _read_csv(
-    path: Path,
-    source: str,
-    feature_names: Sequence[str] | None,
-    class_names: Sequence[str] | None,
-) -> tuple[Table, Where]:
-    rows = _csv_rows(path)
-    _, header = next(rows, (0, []))
-    if not header:
-        raise UserError(f"{path}: the file is empty; expected a header line and rows.")
-    if all(_is_number(field) for field in header):
-        raise UserError(
-            f"{path}, line 1: only numbers; expected the names of the columns, for example "
-            f"x0,x1,label."
-        )
-    names = _check_names([field.strip() for field in header], None, f"{path}, line 1")
-    if len(names) < 2:
-        raise UserError(
-            f"{path}, line 1: one column, {names[0]!r}; expected at least one feature and the "
-            f"label, separated by commas."
-        )
-    label = _label_column(names, path)
-    if names[label].casefold() not in (*_LABELS, "y"):
-        source += f", with the labels in its last column, {names[label]!r}"
-    features = tuple(name for column, name in enumerate(names) if column != label)
-    if feature_names is not None:
+def _read_text(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]:
+    file = TextFile(path)
+    layout = file.layout
+    if layout.header is not None:
+        nameless = layout.header[:1] == ("",)  # pandas' index, or an error below
+        _check_names(layout.header[nameless:], None, f"{path}, line 1")
+    names = file.names
+    if wanted.feature_names is not None and layout.header is not None:
         # Only these are read, so that a column of, say, comments does no harm.
-        _find_columns(features, feature_names, str(path))
-        features = tuple(feature_names)
-    columns = [names.index(name) for name in features]
+        _find_columns(names, wanted.feature_names, str(path))
+    found = roles(
+        file,
+        feature_names=wanted.feature_names,
+        n_features=wanted.n_features,
+        n_outputs=wanted.n_outputs,
+        required=wanted.labelled,
+    )
+    columns, labelled = found.features, found.labels
+    source += file.note + found.note
+    features = _check_names([names[c] for c in columns], None, f"{path}, line 1")
+    if layout.header is None:
+        features, note = _npz_features({}, len(columns), path, wanted.feature_names)
+        source += note
 
+    number = layout.number
     values, lines, labels = array("d"), array("q"), []
-    for line, row in rows:
-        if len(row) != len(names):
-            raise UserError(
-                f"{path}, line {line}: {len(row)} fields; expected {len(names)}, as in line 1."
-            )
+    for line, row in file.rows():
         try:
-            values.extend([float(row[column]) for column in columns])
+            values.extend([number(row[column]) for column in columns])
         except ValueError:
-            column = next(c for c in columns if not _is_number(row[c]))
-            found = f"{row[column]!r} is not a number" if row[column].strip() else "no value"
+            column = next(c for c in columns if not _is_number(row[c], number))
+            found_text = f"{row[column]!r} is not a number" if row[column].strip() else "no value"
             raise UserError(
-                f"{path}, line {line}, column {names[column]!r}: {found}; every feature must be a "
-                f"finite number. Fill in or remove such rows."
+                f"{path}, line {line}, column {names[column]!r}: {found_text}; every feature must "
+                f"be a finite number. Fill in or remove such rows."
             ) from None
         lines.append(line)
-        labels.append(row[label])
-    if not lines:
-        raise UserError(f"{path}: no rows after the header; expected at least one.")
+        labels.append([row[column] for column in labelled])
 
     def where(row: int) -> str:
         return f"{path}, line {lines[row]}"
 
     x = np.frombuffer(values, np.float64).reshape(len(lines), len(columns))
-    y, classes = _check_labels(
-        np.array(labels), class_names, lambda row: f"{where(row)}, column {names[label]!r}"
-    )
+    truth = Truth(None, None, ())
+    if labelled:
+        shown = [names[column] for column in labelled]
+        said = f"column {shown[0]!r}" if len(shown) == 1 else f"columns {shown[0]!r} and so on"
+        texts = np.array(labels)
+        if layout.decimal_comma and len(texts):
+            texts = np.char.replace(texts, ",", ".")
+        truth = truth_of(
+            texts,
+            lambda row: f"{where(row)}, {said}",
+            class_names=wanted.class_names,
+            order=wanted.class_order,
+            column_names=_without_prefix(shown),
+            n_outputs=wanted.n_outputs,
+            targets=wanted.targets,
+        )
     table = Table(
         name=path.stem,
         source=source,
         x=_check_features(x, features, where),
-        y=y,
+        y=truth.y,
         feature_names=features,
-        class_names=classes,
+        targets=truth.targets,
+        **_names(truth),
     )
     return table, where
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and fields of every line that is not blank."""
+def _without_prefix(names: Sequence[str]) -> list[str]:
+    """Return the names of several columns without the ``label_`` that they begin with."""
+    starts = {name.partition("_")[0].casefold() for name in names}
+    shared = len(names) > 1 and len(starts) == 1 and all("_" in name for name in names)
+    return [name.partition("_")[2] for name in names] if shared else list(names)
+
+
+def _is_number(text: str, number: Any) -> bool:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
-            delimiter = max(",;\t", key=header.count)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            for row in reader:
-                if any(field.strip() for field in row):
-                    yield reader.line_num, row
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
-        ) from None
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: not valid CSV ({error}).") from None
-    except OSError as error:
-        raise _cannot_read(path, error) from None
-
-
-def _label_column(names: Sequence[str], path: Path) -> int:
-    small = [name.casefold() for name in names]
-    marked = [column for column, name in enumerate(small) if name in _LABELS]
-    if len(marked) > 1:
-        raise UserError(
-            f"{path}, line 1: columns {names[marked[0]]!r} and {names[marked[1]]!r} both look like "
-            f"the label; keep one."
-        )
-    # `y` can also be a coordinate beside a column that is plainly the label.
-    marked = marked or [column for column, name in enumerate(small) if name == "y"]
-    return marked[0] if marked else len(names) - 1
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
+        number(text)
     except ValueError:
         return False
     return True
 
 
-# ---- names, features and labels of both
+# ---- names and features of both
 
 
 def _find_columns(found: Sequence[str], wanted: Sequence[str], what: str) -> list[int]:
@@ -531,91 +577,3 @@ def _check_features(x: np.ndarray, names: Sequence[str], where: Where) -> np.nda
             f"{f' ({others:,} more such values)' if others else ''}."
         )
     return narrow
-
-
-def _check_labels(
-    values: np.ndarray, class_names: Sequence[str] | None, where: Where
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return labels as class indices, int64 (n,), with the names of the classes.
-
-    Integers (whole floats too) are indices counted from 0. Texts are names of classes; texts that
-    are all integers count as integers unless they are all among the given names. Without names
-    these are the texts in alphabetical order, or "0", "1", ... up to the largest integer.
-    """
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
-    if values.dtype.kind == "U":
-        texts = np.char.strip(values)
-        distinct, first, inverse = np.unique(texts, return_index=True, return_inverse=True)
-        if "" in distinct:
-            row = int(first[list(distinct).index("")])
-            raise UserError(f"{where(row)}: the label is empty; give every row a label.")
-        if class_names is None or not set(distinct) <= set(class_names):
-            numbers = _whole_numbers(distinct)
-            if numbers is None:
-                return _named(distinct, first, inverse, class_names, where)
-            return _indices(numbers[inverse], class_names, where)
-        index = np.array([list(class_names).index(text) for text in distinct], np.int64)
-        return index[inverse], tuple(class_names)
-    wide = values.astype(np.float64)
-    whole = np.isfinite(wide) & (wide == np.floor(wide)) & (np.abs(wide) < 2**53)
-    if not whole.all():
-        row = int((~whole).argmax())
-        raise UserError(
-            f"{where(row)}: the label is {values[row]}; labels are class indices 0, 1, 2, ... or "
-            f"names of classes."
-        )
-    return _indices(values.astype(np.int64), class_names, where)
-
-
-def _whole_numbers(texts: np.ndarray) -> np.ndarray | None:
-    try:
-        values = np.array([float(text) for text in texts])
-    except ValueError:
-        return None
-    small = np.isfinite(values) & (np.abs(values) < 2**53)
-    if not small.all() or (values != np.floor(values)).any():
-        return None
-    return values.astype(np.int64)
-
-
-def _named(
-    distinct: np.ndarray,
-    first: np.ndarray,
-    inverse: np.ndarray,
-    class_names: Sequence[str] | None,
-    where: Where,
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Take texts as the names of classes; `class_names`, if given, does not hold them all."""
-    if class_names is not None:
-        row = min(int(first[i]) for i, text in enumerate(distinct) if text not in class_names)
-        raise _unknown_label(where(row), str(distinct[inverse[row]]), class_names)
-    if len(distinct) > MAX_CLASSES:
-        raise UserError(
-            f"{where(0)}: the label is {str(distinct[inverse[0]])!r}, one of {len(distinct):,} "
-            f"different ones; at most {MAX_CLASSES:,} classes are supported. Is this the column "
-            f"of the labels?"
-        )
-    return inverse.astype(np.int64), tuple(str(text) for text in distinct)
-
-
-def _unknown_label(place: str, label: str, class_names: Sequence[str]) -> UserError:
-    return UserError(f"{place}: the label is {label!r}; expected one of {', '.join(class_names)}.")
-
-
-def _indices(
-    y: np.ndarray, class_names: Sequence[str] | None, where: Where
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Check integers as indices of classes."""
-    limit = MAX_CLASSES if class_names is None else len(class_names)
-    wrong = (y < 0) | (y >= limit)
-    if wrong.any():
-        row = int(wrong.argmax())
-        named = "" if class_names is None else f", for {', '.join(class_names)}"
-        raise UserError(
-            f"{where(row)}: the label is {y[row]}; expected 0 to {limit - 1}{named}. Number the "
-            f"classes from 0, or give their names."
-        )
-    if class_names is None:
-        class_names = [str(index) for index in range(int(y.max()) + 1)]
-    return y, tuple(class_names)

@@ -67,7 +67,7 @@ class BuildResult:
 
         split: HostSplit = result_of(self.out, HostSplit)
         tidied: Tidied = result_of(self.out, Tidied)
-        return Reference(tidied.model, input_quant=split.input_quant)
+        return Reference(tidied.model, split)
 
     @property
     def network(self) -> IntegerNetwork:
@@ -113,24 +113,6 @@ def _shorter_plan(config: BuildConfig, cfg: BuildConfig, result: RunResult) -> f
         return None
     planned = round(cfg.planned_ns * routed.routed_mhz / routed.made_mhz, 2)
     return planned if planned < cfg.planned_ns else None
-
-
-@dataclass(frozen=True)
-class LogicEstimate:
-    """Estimated cost of a network of sparse layers."""
-
-    luts: int
-    flip_flops: int
-    latency: int  # clocks from a frame to its result
-
-
-def logic_estimate(model: Path, family: str = "xc7", clock_ns: float = 10.0) -> LogicEstimate:
-    """Return what a QONNX model costs in the sparse style, pipelined for a clock period in ns."""
-    from finn_builds.sparse.compiler import compile_network
-
-    compiled = compile_network(_network(model), "estimate", family=family, clock_ns=clock_ns)
-    cost = compiled.cost()
-    return LogicEstimate(int(cost.luts), int(cost.flip_flops), compiled.latency)
 
 
 def layer_luts(model: Path, family: str = "xc7") -> list[int]:
@@ -193,6 +175,6 @@ def build_row(model: Path, board: str, synth: str, frames: int) -> dict[str, Any
 
 
 def _network(model: Path) -> IntegerNetwork:
-    from finn_builds.ingest import load_model, network_of, split_host, tidy
+    from finn_builds.ingest import load_model, split_host, tidy
 
-    return network_of(split_host(tidy(load_model(model))))
+    return split_host(tidy(load_model(model))).network

@@ -33,3 +33,9 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip("no ../shared/data here: the public models and real jets are not at hand")
     return path
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """Return the folder of small models and data as people bring them."""
+    return REPO / "tests" / "cases"

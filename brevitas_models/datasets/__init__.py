@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +27,7 @@ def load(
     cache_dir: Path | None = None,
     data_dir: Path | None = None,
     read_table: ReadTable | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Dataset:
     """Load, check and split a data set.
 
@@ -42,6 +44,8 @@ def load(
         Where downloads are kept; None: ``.cache/prunestream`` in the user's home.
     data_dir : Path or None
         Folder of the ``zenodo`` files.
+    classes : sequence of str or None
+        The classes of a file in the order that the model gives them; None: as in the file.
     read_table : ReadTable or None
         Reads users' files, for example ``deploy.tables.read_table``; only files need it.
 
@@ -59,6 +63,11 @@ def load(
         raise UserError(
             f"{name}: a source or data folder can only be chosen for jets; leave it out."
         )
+    if classes is not None and name in NAMES:
+        raise UserError(
+            f"{name}: has an order of classes of its own; expected classes with a file only. Leave "
+            f"them out."
+        )
     table: TableLike
     if name == "digits":
         table = digits.table()
@@ -68,7 +77,11 @@ def load(
             source, seed=seed, cache_dir=cache_dir, data_dir=data_dir, read_table=reader
         )
     elif Path(name).suffix:
-        table = reader(Path(name))
+        table = (
+            reader(Path(name))
+            if classes is None
+            else reader(Path(name), class_names=classes, class_order="as --classes gives them")
+        )
     else:
         near = difflib.get_close_matches(name, NAMES, n=1)
         raise UserError(

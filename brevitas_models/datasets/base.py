@@ -17,14 +17,9 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """Standardises features: ``(x - mean) / scale``, in float32.
+    """Standardises features: ``(x - mean) / scale``, in float32."""
 
-    Attributes
-    ----------
-    mean, scale : (n_features,) float32
-        In the units of the raw features; `scale` is positive.
-    """
-
+    # shape (n_features,): in the units of the raw features; `scale` is positive
     mean: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]
 
@@ -79,6 +74,10 @@ class Dataset:
         In the order of the columns, and of the label indices.
     scaler : Scaler
         Recorded with the data, else fitted on the training frames.
+    class_order : str
+        What decides the order of the classes of a user's file, for people.
+    split : dict or None
+        Which rows of a user's file are the test set: see `splitting.test_rows`.
     """
 
     name: str
@@ -93,6 +92,8 @@ class Dataset:
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
     scaler: Scaler
+    class_order: str = ""
+    split: dict[str, str | int] | None = None
 
     @property
     def n_features(self) -> int:

@@ -13,26 +13,10 @@ from brevitas_models.errors import UserError
 def fold(data: Dataset, index: int, folds: int) -> Dataset:
     """Return all frames of a data set, split so that the part `index` of `folds` is the test set.
 
-    Parameters
-    ----------
-    data : Dataset
-        Its own split does not matter.
-    index : int
-        0 .. folds - 1.
-    folds : int
-        Number of parts of about equal size, at least 2.
-
-    Returns
-    -------
-    Dataset
-        A tenth of the frames outside the part is the validation set. A scaler that was fitted on
-        the training set is fitted again, so that it has not seen the test set either; one that came
-        with the data stays.
-
-    Raises
-    ------
-    UserError
-        If there are fewer frames than would give every part some.
+    The parts, at least 2, are of about equal size; the data set's own split does not matter. A
+    tenth of the frames outside the part is the validation set. A scaler that was fitted on the
+    training set is fitted again, so that it has not seen the test set either; one that came with
+    the data stays. Raises UserError if there are fewer frames than would give every part some.
     """
     x = np.concatenate([data.x_train, data.x_val, data.x_test])
     y = np.concatenate([data.y_train, data.y_val, data.y_test])
@@ -67,4 +51,5 @@ def with_test_frames(data: Dataset) -> Dataset:
         x_train=np.concatenate([data.x_train, data.x_test]),
         y_train=np.concatenate([data.y_train, data.y_test]),
         source=f"{data.source}; test frames trained on too",
+        split=None if data.split is None else {**data.split, "test": ""},
     )

@@ -38,10 +38,7 @@ CLASSES = ("g", "q", "t", "w", "z")
 def find_columns(found: Sequence[str], wanted: Sequence[str], what: str) -> list[int]:
     """Return the position of each wanted name among those found in a download.
 
-    Raises
-    ------
-    UserError
-        Names are missing: all of them, and what was found, are named.
+    Raises UserError if names are missing: all of them, and what was found, are named.
     """
     missing = [name for name in wanted if name not in found]
     if missing:
@@ -55,10 +52,8 @@ def find_columns(found: Sequence[str], wanted: Sequence[str], what: str) -> list
 def finite(x: npt.NDArray, where: Callable[[int], str]) -> Features:
     """Return raw features (n, 16) as float32; `where` says where row i is, for the message.
 
-    Raises
-    ------
-    UserError
-        A value is NaN, infinite or too large for float32: its row and column are named.
+    Raises UserError if a value is NaN, infinite or too large for float32: its row and column are
+    named.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = np.ascontiguousarray(x, dtype=np.float32)

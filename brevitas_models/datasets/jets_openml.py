@@ -42,10 +42,7 @@ def for_builds(cache_dir: Path) -> Path:
 def table(cache_dir: Path) -> Table:
     """Return the jets of OpenML, downloaded at the first call.
 
-    Raises
-    ------
-    UserError
-        They can't be downloaded or kept, or are not what is expected.
+    Raises UserError if they can't be downloaded or kept, or are not what is expected.
     """
     path = cached(cache_dir)
     if not path.is_file():

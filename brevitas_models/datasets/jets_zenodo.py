@@ -22,12 +22,8 @@ PATTERN = "jetImage_7_*p_*.h5"
 def table(folder: Path) -> Table:
     """Return the jets of all files in a folder and the folders in it, in the order of their names.
 
-    The record's division into `train` and `val` is not kept: all are split again.
-
-    Raises
-    ------
-    UserError
-        There are no such files, or one can't be read or is not of that layout.
+    The record's division into `train` and `val` is not kept: all are split again. Raises UserError
+    if there are no such files, or one can't be read or is not of that layout.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected one with {PATTERN}, check the path.")

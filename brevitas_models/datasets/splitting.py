@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +15,7 @@ from brevitas_models.errors import UserError
 
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
+MOST_RECORDED = 1 << 20  # rows of a file; of a random fifth of them, about 100 kB
 
 Rows = npt.NDArray[np.intp]
 
@@ -26,23 +29,25 @@ def split(table: TableLike, seed: int) -> Dataset:
       tested on, and the rest is shuffled and split 70 : 10 : 20, the same in every class.
 
     The scaler is the one recorded with the data, else it is fitted on the training rows alone.
-
-    Raises
-    ------
-    UserError
-        A class has too few rows to be split.
+    Raises UserError if a class has too few rows to be split, or the rows have no classes.
     """
+    y = table.y
+    if y is None:
+        raise UserError(
+            f"{table.source}: the labels are numbers with fractions; expected classes. Give each "
+            f"row a class."
+        )
     rng = np.random.default_rng(seed)
     notes: list[str]
     if table.parts is not None:
-        train, val, test, notes = _own_parts(table, rng)
+        train, val, test, notes = _own_parts(table, y, rng)
     else:
         notes = []
-        kept = np.flatnonzero(~duplicates(table.x, table.y))
-        if len(kept) < len(table.y):
-            notes.append(f"{len(table.y) - len(kept):,} exact duplicate rows dropped")
-        _require_rows(table, table.y[kept], 3, "one each to train, validate and test on")
-        parts = stratified(table.y[kept], (VALIDATION_SHARE, TEST_SHARE), rng)
+        kept = np.flatnonzero(~duplicates(table.x, y))
+        if len(kept) < len(y):
+            notes.append(f"{len(y) - len(kept):,} exact duplicate rows dropped")
+        _require_rows(table, y[kept], 3, "one each to train, validate and test on")
+        parts = stratified(y[kept], (VALIDATION_SHARE, TEST_SHARE), rng)
         train, val, test = (kept[part] for part in parts)
         notes.append(f"split {len(train):,} : {len(val):,} : {len(test):,} by seed {seed}")
     recorded = table.scaler
@@ -52,15 +57,38 @@ def split(table: TableLike, seed: int) -> Dataset:
         source="; ".join([table.source, *notes]),
         surrogate=table.surrogate,
         x_train=table.x[train],
-        y_train=table.y[train],
+        y_train=y[train],
         x_val=table.x[val],
-        y_val=table.y[val],
+        y_val=y[val],
         x_test=table.x[test],
-        y_test=table.y[test],
+        y_test=y[test],
         feature_names=table.feature_names,
         class_names=table.class_names,
         scaler=scaler,
+        class_order=table.class_order,
+        split=test_rows(table, test) if table.parts is None else None,
     )
+
+
+def test_rows(table: TableLike, test: Rows) -> dict[str, str | int] | None:
+    """Return which rows of a user's file are the test set, as a model records it.
+
+    A build that gets the same file measures on these rows alone.
+
+    Returns
+    -------
+    dict or None
+        ``sha256`` of the file, its number of ``rows``, and ``test``: one bit a row, those of eight
+        rows in a byte from the highest on, deflated, in base 64. None if the rows are not those of
+        a file, or too many to be recorded with a model.
+    """
+    rows = len(table.x)
+    if not table.digest or rows > MOST_RECORDED:
+        return None
+    mask = np.zeros(rows, bool)
+    mask[test] = True
+    packed = base64.b64encode(zlib.compress(np.packbits(mask).tobytes(), 9)).decode()
+    return {"sha256": table.digest, "rows": rows, "test": packed}
 
 
 def stratified(y: Labels, shares: Sequence[float], rng: np.random.Generator) -> tuple[Rows, ...]:
@@ -104,17 +132,19 @@ def _keys(x: Features) -> npt.NDArray[np.void]:
     return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
 
 
-def _own_parts(table: TableLike, rng: np.random.Generator) -> tuple[Rows, Rows, Rows, list[str]]:
+def _own_parts(
+    table: TableLike, y: Labels, rng: np.random.Generator
+) -> tuple[Rows, Rows, Rows, list[str]]:
     assert table.parts is not None
     n_train, n_val, n_test = table.parts
-    train, val, test = np.split(np.arange(len(table.y)), np.cumsum([n_train, n_val]))
+    train, val, test = np.split(np.arange(len(y)), np.cumsum([n_train, n_val]))
     notes = []
     if not n_val:
-        _require_rows(table, table.y[train], 2, "one each to train and validate on")
-        left, taken = stratified(table.y[train], (VALIDATION_SHARE,), rng)
+        _require_rows(table, y[train], 2, "one each to train and validate on")
+        left, taken = stratified(y[train], (VALIDATION_SHARE,), rng)
         train, val = train[left], train[taken]
         notes.append(f"validation set of {len(val):,} rows taken from the training rows")
-    _require_rows(table, table.y[train], 1, "one to train on")
+    _require_rows(table, y[train], 1, "one to train on")
     known = _keys(table.x[np.concatenate([train, val])])
     seen = int(np.isin(_keys(table.x[test]), known).sum())
     if seen:

@@ -31,44 +31,26 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Copula:
-    """Statistics of a labelled table with C classes, F features, of which U differ, L quantiles.
-
-    Attributes
-    ----------
-    feature_names, class_names : (F,), (C,) str
-    shares : (C,) float32
-        Part of the rows that each class has; the sum is 1.
-    column_of : (F,) int64
-        Which of the U columns below is feature f. Two features that are always equal (d2_b1_mmdt
-        and d2_a1_b1_mmdt are) share one.
-    integer : (U,) bool
-        The feature has whole values only.
-    correlations : (C, U, U) float32
-        Positive definite, ones on the diagonal: of the normal scores within a class.
-    levels : (L,) float32
-        Ascending probabilities of the quantiles, between 0 and 1.
-    quantiles : (C, U, L) float32
-        In the features' units.
-    low, high : (U,) float32
-        Where values drawn beyond the outermost quantiles are cut off.
-    scaler_mean, scaler_scale : (F,) float32
-    origin : () str
-        What the statistics are of, a sentence.
-    """
+    """Statistics of a labelled table with C classes, F features, of which U differ, L quantiles."""
 
     feature_names: npt.NDArray[np.str_]
     class_names: npt.NDArray[np.str_]
-    shares: Floats
+    shares: Floats  # shape (C,): part of the rows that each class has; the sum is 1
+    # shape (F,): which of the U columns below is feature f. Two features that are always equal
+    # (d2_b1_mmdt and d2_a1_b1_mmdt are) share one.
     column_of: npt.NDArray[np.int64]
-    integer: npt.NDArray[np.bool_]
+    integer: npt.NDArray[np.bool_]  # the feature has whole values only
+    # shape (C, U, U): positive definite, ones on the diagonal: of the normal scores within a class
     correlations: Floats
-    levels: Floats
-    quantiles: Floats
+    levels: Floats  # shape (L,): ascending probabilities of the quantiles, between 0 and 1
+    quantiles: Floats  # shape (C, U, L): in the features' units
+    # shape (U,): where values drawn beyond the outermost quantiles are cut off
     low: Floats
     high: Floats
+    # shape (F,)
     scaler_mean: Floats
     scaler_scale: Floats
-    origin: npt.NDArray[np.str_]
+    origin: npt.NDArray[np.str_]  # what the statistics are of, a sentence
 
     @classmethod
     def read(cls, path: Path = STATISTICS) -> Copula:

@@ -24,24 +24,36 @@ class Table:
         As in `Dataset`.
     x : (n, n_features) float32
         Raw, finite features.
-    y : (n,) int64
-        Index in `class_names`.
+    y : (n,) int64 or None
+        Index in `class_names`; None where there are targets instead.
     scaler : Scaler or None
         The one recorded with the data.
     parts : tuple of 3 int or None
         Numbers of rows of training, validation and test set, which lie in `x` in that order;
         None if the data come without splits.
+    class_order : str
+        What decides the order of the classes of a user's file, for people.
+    targets : (n, n_targets) float32 or None
+        Numbers that a network should give, of a file that holds no classes.
+    target_names : tuple of str
+        Of the columns of `targets`.
+    digest : str
+        SHA-256 of the user's file, or empty.
     """
 
     name: str
     source: str
     x: Features
-    y: Labels
+    y: Labels | None
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
     scaler: Scaler | None = None
     parts: tuple[int, int, int] | None = None
     surrogate: bool = False
+    class_order: str = ""
+    targets: Features | None = None
+    target_names: tuple[str, ...] = ()
+    digest: str = ""
 
 
 class ScalerLike(Protocol):
@@ -63,7 +75,7 @@ class TableLike(Protocol):
     @property
     def x(self) -> Features: ...
     @property
-    def y(self) -> Labels: ...
+    def y(self) -> Labels | None: ...
     @property
     def feature_names(self) -> tuple[str, ...]: ...
     @property
@@ -74,6 +86,14 @@ class TableLike(Protocol):
     def parts(self) -> tuple[int, int, int] | None: ...
     @property
     def surrogate(self) -> bool: ...
+    @property
+    def class_order(self) -> str: ...
+    @property
+    def targets(self) -> Features | None: ...
+    @property
+    def target_names(self) -> tuple[str, ...]: ...
+    @property
+    def digest(self) -> str: ...
 
 
 class ReadTable(Protocol):
@@ -85,6 +105,7 @@ class ReadTable(Protocol):
         *,
         feature_names: Sequence[str] | None = None,
         class_names: Sequence[str] | None = None,
+        class_order: str = "",
     ) -> TableLike:
         """Return the rows of a file, columns and labels in a wanted order if one is given."""
         ...

@@ -29,13 +29,8 @@ def network_bops(
 ) -> float:
     """Return the bit operations of a network on one frame.
 
-    Parameters
-    ----------
-    masks : sequence of Tensor
-        Of each layer, bool (n_out, n_in): false where pruned.
-    input_bits : int or None
-        Bits of the features. None: those of the network's input quantiser. Hawks et al. (2021)
-        take 32, their inputs being float.
+    The masks, bool (n_out, n_in) of each layer, are false where pruned. `input_bits` of None are
+    those of the network's input quantiser; Hawks et al. (2021) take 32, their inputs being float.
     """
     widths = (config.input_bits if input_bits is None else input_bits, *config.act_widths)
     return sum(

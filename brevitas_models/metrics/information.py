@@ -42,14 +42,9 @@ def layer_efficiency(preactivation: npt.ArrayLike) -> float:
 def neural_efficiency(model: QuantMLP, x: Tensor) -> list[float]:
     """Return the efficiency of each layer, input side first, the layer of classes included.
 
-    Parameters
-    ----------
-    model : QuantMLP
-        Left in evaluation mode. What is looked at is the output of BatchNorm, or of the Linear
-        layer where there is none or it is folded in.
-    x : Tensor
-        Standardised features (n, n_in). Figures of different n can't be compared, since no entropy
-        is above log2 n.
+    What is looked at is the output of BatchNorm, or of the Linear layer where there is none or it
+    is folded in. With standardised features `x` (n, n_in), figures of different n can't be
+    compared, since no entropy is above log2 n. The model is left in evaluation mode.
     """
     model.eval()
     x = model.input_quant(x)

@@ -41,16 +41,9 @@ def score_figures(
 ) -> dict[str, float]:
     """Return how well the classes are separated.
 
-    Parameters
-    ----------
-    truth : int array (n,)
-    scores : float array (n, n_classes)
-
-    Returns
-    -------
-    dict
-        ``auc`` and ``background_efficiency`` (at a signal efficiency of 50 %): means over the
-        classes that have frames; ``auc_<class>`` and ``background_efficiency_<class>``.
+    That is, of true classes (n,) and scores (n, n_classes): ``auc`` and ``background_efficiency``
+    (at a signal efficiency of 50 %), means over the classes that have frames; ``auc_<class>`` and
+    ``background_efficiency_<class>``.
     """
     figures: dict[str, float] = {}
     for name, values in (
@@ -69,17 +62,10 @@ def score_figures(
 def cost_figures(model: QuantMLP, x: Tensor, auc: float) -> dict[str, float]:
     """Return what a model costs and how much of itself it uses.
 
-    Parameters
-    ----------
-    x : Tensor
-        Standardised features (n, n_in) to count the states of its neurons on.
-
-    Returns
-    -------
-    dict
-        ``bops`` with the width of the input quantiser and ``bops_32bit_input`` as Hawks et al.
-        (2021) count; ``remaining_weights``; ``weight_bits``; ``neural_efficiency`` of the network
-        and, counted from 1, of each layer (``neural_efficiency_1`` ...); ``aiq``.
+    That is ``bops`` with the width of the input quantiser and ``bops_32bit_input`` as Hawks et al.
+    (2021) count; ``remaining_weights``; ``weight_bits``; ``neural_efficiency`` of the network and,
+    counted from 1, of each layer (``neural_efficiency_1`` ...); ``aiq``. The states of the neurons
+    are counted on `x`, standardised features (n, n_in).
     """
     masks = model.masks()
     layers = neural_efficiency(model, x)

@@ -18,17 +18,9 @@ def probabilities(logits: npt.ArrayLike) -> Floats:
 def roc_auc(truth: Labels, scores: Floats) -> Floats:
     """Return the area under the ROC curve of each class against the rest.
 
-    Parameters
-    ----------
-    truth : int array (n,)
-        True classes.
-    scores : float array (n, n_classes)
-        The larger, the more the frame looks like that class; finite.
-
-    Returns
-    -------
-    float array (n_classes,)
-        0.5 is chance. NaN for a class of which there are no frames, or nothing else.
+    From the true classes (n,) and finite scores (n, n_classes), the larger, the more the frame
+    looks like that class. An area, of (n_classes,), of 0.5 is chance; NaN stands for a class of
+    which there are no frames, or nothing else.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -43,17 +35,8 @@ def background_efficiency(truth: Labels, scores: Floats, signal: float = 0.5) ->
 
     The false-positive rate where the true-positive rate is `signal`, interpolated linearly between
     the two points of the ROC curve around it: Hawks et al., "Ps and Qs" (2021), arXiv 2102.11289,
-    section 3.3 (there at 0.5).
-
-    Parameters
-    ----------
-    signal : float
-        Wanted true-positive rate, 0 < signal <= 1.
-
-    Returns
-    -------
-    float array (n_classes,)
-        The smaller the better; NaN as of `roc_auc`.
+    section 3.3 (there at 0.5), with 0 < signal <= 1. The smaller the better; arrays, and
+    NaN, are as of `roc_auc`.
     """
     from sklearn.metrics import roc_curve
 

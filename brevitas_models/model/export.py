@@ -39,6 +39,7 @@ from brevitas_models.model.quant_mlp import QuantMLP, activation
 from brevitas_models.model.quantizers import unit_act_quantizer, unit_weight_quantizer
 
 METADATA_KEY = "prunestream"
+METADATA_OF_A_FILE = "split"  # only where the data are a user's file
 METADATA = ("model", "dataset", "source", "surrogate", "feature_names", "class_names", "metrics")
 INPUT_NAME = "features"
 OUTPUT_NAME = "logits"
@@ -54,7 +55,8 @@ def export_qonnx(model: QuantMLP, info: Mapping[str, Any], path: str | Path) -> 
         have been fixed with `QuantMLP.freeze_statistics`.
     info : mapping
         As in a checkpoint: `scaler` ({"mean", "scale"}, n_in numbers each) goes into the graph,
-        and what `METADATA` names goes as JSON into the metadata property ``prunestream``.
+        and what `METADATA` names (and ``split``, if there is one) goes as JSON into the metadata
+        property ``prunestream``.
     path : path
         File to write, ``.onnx``; its folder must exist.
 
@@ -118,6 +120,8 @@ def _trace(deployed: nn.Module, frame: Tensor, path: str) -> None:
 
 def _metadata(info: Mapping[str, Any]) -> str:
     content = {key: plain(info[key], key) for key in METADATA}
+    if info.get(METADATA_OF_A_FILE) is not None:
+        content[METADATA_OF_A_FILE] = plain(info[METADATA_OF_A_FILE], METADATA_OF_A_FILE)
     # JSON has no NaN or infinity: a metric that could not be computed is null.
     content["metrics"] = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value

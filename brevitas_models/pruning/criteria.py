@@ -30,21 +30,9 @@ def masks_for(
 ) -> list[Tensor]:
     """Return the masks with which a share of a model's weights is pruned.
 
-    A pruned weight stays pruned as long as `share` never falls.
-
-    Parameters
-    ----------
-    share : float
-        Share of all prunable weights, 0..1.
-    seed : int
-        Of the criterion ``random``.
-    layer_luts : callable or None
-        Needed for the cost ``estimate``.
-
-    Returns
-    -------
-    list of Tensor
-        A mask for each layer, bool (n_out, n_in): false where pruned.
+    The masks, bool (n_out, n_in) of each layer, are false where pruned. `share`, 0..1, is that of
+    all prunable weights; a pruned weight stays pruned as long as it never falls. `seed` is that of
+    the criterion ``random``; the cost ``estimate`` needs `layer_luts`.
     """
     weights = [linear.weight for linear in model.linears]
     prunable = model.prunable()

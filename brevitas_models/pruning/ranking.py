@@ -41,28 +41,11 @@ def masks_of_scores(
 ) -> list[Tensor]:
     """Return masks that prune the weights with the smallest scores.
 
-    Of equal scores the first in memory goes first.
-
-    Parameters
-    ----------
-    scores : sequence of Tensor
-        A score for each weight of each layer, any shape.
-    share : float
-        Share of all weights to prune, 0..1; the number is rounded to the nearest.
-    scope : {"global", "per_layer"}
-        Rank all layers together, or prune the same share of each.
-    prunable : sequence of bool, optional
-        Layers to take part; the others are neither ranked nor counted. Default: all.
-
-    Returns
-    -------
-    list of Tensor
-        A mask for each layer, bool, of its weights' shape: false where pruned.
-
-    Raises
-    ------
-    UserError
-        If no layer can be pruned.
+    Of equal scores the first in memory goes first. The masks have the shapes of the scores, one for
+    each weight of each layer, and are false where pruned. The number of weights that `share`, 0..1,
+    comes to is rounded to the nearest. `scope` is ``global``, which ranks all layers together, or
+    ``per_layer``: the same share of each. Layers that are not `prunable` are neither ranked nor
+    counted. Raises UserError if no layer can be pruned.
     """
     chosen = [True] * len(scores) if prunable is None else list(prunable)
     taking_part = [layer.flatten() for layer, part in zip(scores, chosen, strict=True) if part]
@@ -89,22 +72,10 @@ def neuron_masks(weights: Sequence[Tensor], share: float, scope: str = "global")
     Neurons go in the order of the mean magnitude of the weights that come into them (the L1 norm
     of Li et al., "Pruning Filters for Efficient ConvNets" (2017), arXiv 1608.08710, section 3.1,
     divided by their number so that layers can be compared). As many go as bring the share of pruned
-    weights nearest to what is wanted; inputs and classes stay.
-
-    Parameters
-    ----------
-    weights : sequence of Tensor
-        Float weights (n_out, n_in) of each layer, input side first, pruned ones zero.
-    share : float
-        Share of all weights to prune, 0..1.
-    scope : {"global", "per_layer"}
-        Rank the neurons of all hidden layers together, or take the same share, `share`, of the
-        neurons of each (rounded to the nearest), which may prune more weights than `share`.
-
-    Raises
-    ------
-    UserError
-        If there is no hidden layer.
+    weights nearest to `share`, 0..1; inputs and classes stay. The float weights (n_out, n_in) come
+    input side first, pruned ones zero. The `scope` ``global`` ranks the neurons of all hidden
+    layers together; ``per_layer`` takes the share `share` of the neurons of each (rounded to the
+    nearest), which may prune more weights. Raises UserError if there is no hidden layer.
     """
     if share > 0 and len(weights) < 2:
         raise UserError(

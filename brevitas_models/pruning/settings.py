@@ -12,46 +12,33 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class PruningSettings(Section):
-    """When how many weights are pruned, and which.
+    """When how many weights are pruned, and which."""
 
-    Attributes
-    ----------
-    schedule : str
-        ``gradual``: one training, in which the pruned share rises from 0 to `share` between two
-        points; what is left of the training is for the surviving weights. ``one_shot``: a training
-        with all weights, then one with the share `share` pruned. ``fine_tuning``: a training for
-        each of `shares`, each of which goes on from the best weights of the one before.
-        ``lottery_ticket``: the same, but surviving weights, and all else that is trained, go back
-        to their initial values before each training (Frankle and Carbin, arXiv 1803.03635).
-    share : float
-        Share of all weights that is zero in the end, 0 <= share < 1.
-    shares : tuple of float or None
-        Shares pruned before each training of ``fine_tuning`` and ``lottery_ticket``, rising, in
-        the place of `share`. None: those of the twelve of Hawks et al. 2021
-        (`pruning.PAPER_SHARES`) that are below `share`, and `share`; where that is 0, all twelve.
-    start, end : float
-        Parts of all steps of a ``gradual`` training where the share starts to rise and where it is
-        reached, 0 <= start < end <= 1.
-    criterion : str
-        What goes first: ``magnitude``: the smallest weights; ``random``: any (a control);
-        ``neurons``: whole hidden neurons, those with the smallest mean weight; ``hardware``: the
-        weights with the least magnitude, as seen by their layer, per LUT that is saved without
-        them.
-    scope : str
-        ``global``: all layers are ranked together; ``per_layer``: each loses the same share.
-    cost : str
-        What ``hardware`` takes a weight to cost. ``digits``: the non-zero signed digits of the
-        quantised weight, times the bits of the layer's input; ``estimate``: the digits, times what
-        one costs in this layer by the build's own estimate, computed again before each training.
-    """
-
+    # ``gradual``: one training, in which the pruned share rises from 0 to `share` between two
+    # points; what is left of the training is for the surviving weights. ``one_shot``: a training
+    # with all weights, then one with the share `share` pruned. ``fine_tuning``: a training for each
+    # of `shares`, each of which goes on from the best weights of the one before.
+    # ``lottery_ticket``: the same, but surviving weights, and all else that is trained, go back to
+    # their initial values before each training (Frankle and Carbin, arXiv 1803.03635).
     schedule: Literal["gradual", "one_shot", "fine_tuning", "lottery_ticket"] = "gradual"
-    share: Share = 0.0
+    share: Share = 0.0  # share of all weights that is zero in the end, 0 <= share < 1
+    # Shares pruned before each training of ``fine_tuning`` and ``lottery_ticket``, rising, in the
+    # place of `share`. None: those of the twelve of Hawks et al. 2021 (`pruning.PAPER_SHARES`) that
+    # are below `share`, and `share`; where that is 0, all twelve.
     shares: tuple[Share, ...] | None = Field(None, min_length=1)
+    # Parts of all steps of a ``gradual`` training where the share starts to rise and where it is
+    # reached, 0 <= start < end <= 1
     start: float = Field(0.1, ge=0, lt=1)
     end: float = Field(0.6, gt=0, le=1)
+    # What goes first: ``magnitude``: the smallest weights; ``random``: any (a control);
+    # ``neurons``: whole hidden neurons, those with the smallest mean weight; ``hardware``: the
+    # weights with the least magnitude, as seen by their layer, per LUT that is saved without them
     criterion: Literal["magnitude", "random", "neurons", "hardware"] = "magnitude"
+    # ``global``: all layers are ranked together; ``per_layer``: each loses the same share
     scope: Literal["global", "per_layer"] = "global"
+    # What ``hardware`` takes a weight to cost. ``digits``: the non-zero signed digits of the
+    # quantised weight, times the bits of the layer's input; ``estimate``: the digits, times what
+    # one costs in this layer by the build's own estimate, computed again before each training.
     cost: Literal["digits", "estimate"] = "digits"
 
     @model_validator(mode="after")

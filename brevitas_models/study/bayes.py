@@ -18,13 +18,7 @@ from brevitas_models.study.config import Bayes
 def suggest(
     settings: Bayes, history: Sequence[tuple[tuple[int, ...], float | None]]
 ) -> tuple[int, ...]:
-    """Return the layer sizes to try next.
-
-    Parameters
-    ----------
-    history : sequence of (sizes, loss)
-        Trials so far; a loss of None: it failed.
-    """
+    """Return the layer sizes to try next, after trials of (sizes, loss); one of None has failed."""
     names = [f"fc{index}" for index in range(1, len(settings.sizes) + 1)]
     ranges: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.IntDistribution(low, high)

@@ -17,32 +17,18 @@ Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
 class Grid(Section):
-    """Trainings to make: every combination of the values given.
+    """Trainings to make: every combination of the values given."""
 
-    Attributes
-    ----------
-    bits : tuple of int
-        Width of weights and activations: 1 to 16, or 32 for float. A network with 32 bits has no
-        input quantiser either.
-    schedule, criterion : tuple of str
-        As in a recipe's pruning.
-    batch_norm : tuple of str or bool
-        As in a recipe's network.
-    l1 : tuple of float
-        As in a recipe's training.
-    random_labels : tuple of float
-        As in a recipe's data.
-    seed : tuple of int
-        Of initial weights and order of frames.
-    """
-
+    # Width of weights and activations: 1 to 16, or 32 for float. A network with 32 bits has no
+    # input quantiser either.
     bits: tuple[Width, ...] = Field((), min_length=0)
+    # As in a recipe's pruning
     schedule: tuple[str, ...] = ()
     criterion: tuple[str, ...] = ()
-    batch_norm: tuple[str | bool, ...] = ()
-    l1: tuple[float, ...] = ()
-    random_labels: tuple[float, ...] = ()
-    seed: tuple[int, ...] = ()
+    batch_norm: tuple[str | bool, ...] = ()  # as in a recipe's network
+    l1: tuple[float, ...] = ()  # as in a recipe's training
+    random_labels: tuple[float, ...] = ()  # as in a recipe's data
+    seed: tuple[int, ...] = ()  # of initial weights and order of frames
 
 
 class Bayes(Section):
@@ -50,27 +36,16 @@ class Bayes(Section):
 
     Hawks et al. (2021), section 3.3: fc1 in 8..128, fc2 and fc3 in 4..64, 20 trials of 25 epochs,
     least validation loss, no pruning; the best sizes are trained again in full.
-
-    Attributes
-    ----------
-    bits : tuple of int
-        A search for each width.
-    epochs : int
-        Of a trial.
-    startup : int
-        Trials with random sizes, before there is something to learn from.
-    sizes : tuple of (int, int)
-        Smallest and largest size of each hidden layer.
-    seed : int
-        Of the search and of its trainings.
     """
 
-    bits: tuple[Width, ...] = Field((32,), min_length=1)
+    bits: tuple[Width, ...] = Field((32,), min_length=1)  # a search for each width
     trials: int = Field(20, ge=1)
-    epochs: int = Field(25, ge=1)
+    epochs: int = Field(25, ge=1)  # of a trial
+    # Trials with random sizes, before there is something to learn from
     startup: int = Field(5, ge=1)
+    # Smallest and largest size of each hidden layer
     sizes: tuple[Range, ...] = ((8, 128), (4, 64), (4, 64))
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)  # of the search and of its trainings
 
     @model_validator(mode="after")
     def _in_order(self) -> Bayes:
@@ -81,59 +56,35 @@ class Bayes(Section):
 
 
 class Hardware(Section):
-    """Which rows are built with ``--with-hardware``, and how.
-
-    Attributes
-    ----------
-    frames : int
-        Verified in simulation; a build takes three or more.
-    synth : str
-        As in a build: ``yosys`` counts LUTs and FFs; ``none`` takes the build's estimate of LUTs,
-        and there is none of FFs.
-    shares : tuple of float or None
-        Rows with these shares pruned; None: all that can be built.
-    seeds, folds : tuple of int or None
-        Rows of these seeds and folds; None: all.
-    """
+    """Which rows are built with ``--with-hardware``, and how."""
 
     board: str = "Pynq-Z1"
-    frames: int = Field(1000, ge=3)
+    frames: int = Field(1000, ge=3)  # verified in simulation; a build takes three or more
+    # As in a build: ``yosys`` counts LUTs and FFs; ``none`` takes the build's estimate of LUTs, and
+    # there is none of FFs
     synth: Literal["none", "yosys"] = "yosys"
+    # Rows with these shares pruned; None: all that can be built
     shares: tuple[float, ...] | None = None
+    # Rows of these seeds and folds; None: all
     seeds: tuple[int, ...] | None = None
     folds: tuple[int, ...] | None = None
 
 
 class Compute(Section):
-    """How the trainings are made; changes results in the last bits at most.
+    """How the trainings are made; changes results in the last bits at most."""
 
-    Attributes
-    ----------
-    width : int
-        Networks of one kind that are trained side by side.
-    compiled : bool or "auto"
-        Let torch compile the steps; ``auto``: those of rounds long enough for it to pay, where
-        there is g++.
-    attempts : int
-        How often a training that fails is tried.
-    """
-
-    width: int = Field(2, ge=1)
+    width: int = Field(2, ge=1)  # networks of one kind that are trained side by side
+    # Let torch compile the steps; ``auto``: those of rounds long enough for it to pay, where there
+    # is g++
     compiled: bool | Literal["auto"] = "auto"
-    attempts: int = Field(2, ge=1)
+    attempts: int = Field(2, ge=1)  # how often a training that fails is tried
 
 
 class Study(Section):
-    """The settings of a study.
-
-    Attributes
-    ----------
-    base : Recipe
-        What all trainings have in common; it needs no name.
-    """
+    """The settings of a study."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
-    base: Recipe
+    base: Recipe  # what all trainings have in common; it needs no name
     grids: tuple[Grid, ...] = ()
     bayes: Bayes | None = None
     hardware: Hardware = Hardware()

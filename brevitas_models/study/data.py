@@ -33,7 +33,11 @@ class StudyData:
     ) -> None:
         chosen = study.base.data
         self.data = datasets.load(
-            chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=read_table
+            chosen.dataset,
+            source=chosen.source,
+            seed=chosen.seed,
+            read_table=read_table,
+            classes=chosen.classes,
         )
         ways = study.base.distillation or DistillationSettings()
         self.teacher = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
@@ -51,10 +55,8 @@ class StudyData:
     def of(self, point: Point) -> tuple[int, int, int, int, int, int]:
         """Return which arrays are a point's, as `work.Member.arrays`.
 
-        Raises
-        ------
-        UserError
-            If the network does not fit the data or the teacher, or the teacher is missing.
+        Raises UserError if the network does not fit the data or the teacher, or the teacher is
+        missing.
         """
         settings = point.recipe
         if self.teacher is not None and settings.distillation is None:

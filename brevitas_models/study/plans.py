@@ -30,21 +30,15 @@ class Step:
 
 @dataclass
 class Progress:
-    """What the plans look at.
-
-    Attributes
-    ----------
-    failed : dict of str to int
-        How often each point has failed in this run.
-    suggested : dict
-        Layer sizes that searches were given so far.
-    """
+    """What the plans look at."""
 
     store: Store
     frames: StudyData
     attempts: int
     layer_luts: LayerLuts | None = None
+    # How often each point has failed in this run
     failed: dict[str, int] = field(default_factory=dict)
+    # Layer sizes that searches were given so far
     suggested: dict[Hashable, tuple[int, ...]] = field(default_factory=dict)
 
     def suggest(self, settings: Bayes, bits: int, history: History) -> tuple[int, ...]:

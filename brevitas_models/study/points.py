@@ -27,20 +27,11 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Point:
-    """One training through all its rounds.
+    """One training through all its rounds."""
 
-    Attributes
-    ----------
-    recipe : Recipe
-        `data.folds` is that of the study; the point is one of them.
-    fold : int
-        From 0.
-    kind : str
-        ``grid``, ``bayes_trial`` or ``bayes``: the best sizes of a search, trained in full.
-    """
-
-    recipe: Recipe
-    fold: int = 0
+    recipe: Recipe  # `data.folds` is that of the study; the point is one of them
+    fold: int = 0  # from 0
+    # ``grid``, ``bayes_trial`` or ``bayes``: the best sizes of a search, trained in full
     kind: str = "grid"
     trial: int | None = None
 

@@ -30,10 +30,7 @@ class Pool:
     def map(self, tasks: Sequence[Task]) -> Iterator[list[Outcome]]:
         """Run tasks; give what each returns as soon as it does, in any order.
 
-        Raises
-        ------
-        Lost
-            If workers died more often than is retried.
+        Raises Lost if workers died more often than is retried.
         """
         parallel = joblib.Parallel(n_jobs=self._processes, return_as="generator_unordered")
         jobs = (joblib.delayed(_run)(*self._parts(task)) for task in tasks)
@@ -57,24 +54,10 @@ def _run(task: Task, needed: list[int], *arrays: np.ndarray) -> list[Outcome]:
 
 @contextmanager
 def where(processes: int | None, dask: str | None) -> Iterator[int]:
-    """Choose where `Pool` works.
+    """Choose where `Pool` works, and yield the number of processes to give it.
 
-    Parameters
-    ----------
-    processes : int or None
-        None: one for each core.
-    dask : str or None
-        Address of a Dask scheduler.
-
-    Yields
-    ------
-    int
-        Number of processes to give `Pool`.
-
-    Raises
-    ------
-    UserError
-        If there is no scheduler at the address.
+    That is by default one for each core; `dask` is the address of a Dask scheduler. Raises
+    UserError if there is none at the address.
     """
     if dask is None:
         count = processes or len(os.sched_getaffinity(0))

@@ -15,24 +15,15 @@ _MEANS = ("share", "auc", "background_efficiency", "neural_efficiency", "bops", 
 
 @dataclass(frozen=True)
 class Pooled:
-    """Rows of seeds and folds of one network, taken together.
-
-    Attributes
-    ----------
-    figures : dict
-        Means over the rows, each weighed by its test frames.
-    accuracy, error : float
-        Share of the tested frames that are right, and its standard error: sqrt(p (1 - p) / n) for
-        n different frames. Seeds are tested on the same frames and do not count as more.
-    frames : int
-        Different frames tested.
-    """
+    """Rows of seeds and folds of one network, taken together."""
 
     name: dict[str, object]
-    figures: dict[str, float]
+    figures: dict[str, float]  # means over the rows, each weighed by its test frames
+    # Share of the tested frames that are right, and its standard error: sqrt(p (1 - p) / n) for n
+    # different frames. Seeds are tested on the same frames and do not count as more.
     accuracy: float
     error: float
-    frames: int
+    frames: int  # different frames tested
     rows: int
 
 

@@ -36,10 +36,7 @@ def columns(result: RoundResult) -> Row:
 def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows as CSV, all or nothing; columns in the order in which rows bring them up.
 
-    Raises
-    ------
-    ValueError
-        If two rows are of the same round of the same point.
+    Raises ValueError if two rows are of the same round of the same point.
     """
     names = [(row["point"], row["round"]) for row in rows]
     if len(set(names)) != len(names):
@@ -55,10 +52,7 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def read(path: Path) -> list[Row]:
     """Read a table; numbers are floats, what is empty is None.
 
-    Raises
-    ------
-    UserError
-        If there is no such file.
+    Raises UserError if there is no such file.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:

@@ -25,20 +25,13 @@ from brevitas_models.train.stacked.compiling import Compiled
 
 @dataclass(frozen=True)
 class Member:
-    """One point in a `Task`.
-
-    Attributes
-    ----------
-    before : dict of str to Tensor or None
-        State at the end of the round before; None for the first round.
-    arrays : tuple of int
-        Which of the task's arrays are its features and targets to learn from, features and targets
-        to judge by, and features and true classes of the test set.
-    """
+    """One point in a `Task`."""
 
     point: str
     recipe: Recipe
-    before: State | None
+    before: State | None  # state at the end of the round before; None for the first round
+    # Which of the task's arrays are its features and targets to learn from, features and targets to
+    # judge by, and features and true classes of the test set
     arrays: tuple[int, int, int, int, int, int]
 
 
@@ -64,13 +57,10 @@ class Outcome:
 
 
 def run(task: Task, arrays: Mapping[int, np.ndarray]) -> list[Outcome]:
-    """Train a round of some points.
+    """Train a round of some points; return the outcome of each.
 
-    Returns
-    -------
-    list of Outcome
-        One for each member. Where training them together fails, each is tried alone, so that
-        one that can't be trained does not take the others with it.
+    Where training them together fails, each is tried alone, so that one that can't be trained does
+    not take the others with it.
     """
     with warnings.catch_warnings():
         # Those of torch and Brevitas are about their own insides: nothing a user could act on.

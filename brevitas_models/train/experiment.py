@@ -170,9 +170,15 @@ def run(
     outputs.check(out, recipe.name)
     chosen = recipe.data
     data = datasets.load(
-        chosen.dataset, source=chosen.source, seed=chosen.seed, read_table=hooks.read_table
+        chosen.dataset,
+        source=chosen.source,
+        seed=chosen.seed,
+        read_table=hooks.read_table,
+        classes=chosen.classes,
     )
     reporter.note(f"data: {data.source}")
+    if data.class_order:
+        reporter.note(f"classes {data.class_order}: {', '.join(data.class_names)}")
     ways = recipe.distillation or DistillationSettings()
     asked = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
     if asked is not None and recipe.distillation is None:

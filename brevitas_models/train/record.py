@@ -54,6 +54,7 @@ def checkpoint_info(
         "surrogate": data.surrogate,
         "feature_names": data.feature_names,
         "class_names": data.class_names,
+        "split": data.split,
         "scaler": {"mean": data.scaler.mean, "scale": data.scaler.scale},
         "metrics": {
             **figures,

@@ -18,6 +18,9 @@ class DataSettings(Section):
         Name of a built-in data set, or the path of a file.
     source : str or None
         Where a built-in data set comes from, if it has several sources.
+    classes : list of str or None
+        The classes of a file in the order of the network's outputs; null: in the file's own order,
+        which is the alphabetical one for names.
     seed : int
         Seed of the split into training, validation and test frames. It is apart from the seed of
         the training, so that models trained with several seeds see the same frames.
@@ -32,6 +35,7 @@ class DataSettings(Section):
 
     dataset: str = "digits"
     source: str | None = None
+    classes: tuple[str, ...] | None = None
     seed: int = Field(0, ge=0)
     folds: int = Field(1, ge=1)
     random_labels: float = Field(0.0, ge=0, le=1)

@@ -13,25 +13,16 @@ _RESPONSES = {"slverr": 2, "decerr": 3}
 
 @dataclass(frozen=True)
 class Conditions(MemoryTiming):
-    """How the simulated memory behaves.
-
-    Attributes
-    ----------
-    seed
-        Of all that is random.
-    read_error, write_error
-        Response, and the byte of the board's memory whose access gets it; None for every access.
-        The driver's input buffer begins at byte 0.
-    hang
-        Memory accepts nothing and never answers.
-    """
+    """How the simulated memory behaves."""
 
     latency: int = 30
     jitter: int = 10
-    seed: int = 0
+    seed: int = 0  # of all that is random
+    # Response, and the byte of the board's memory whose access gets it; None for every access. The
+    # driver's input buffer begins at byte 0.
     read_error: tuple[int, int | None] | None = None
     write_error: tuple[int, int | None] | None = None
-    hang: bool = False
+    hang: bool = False  # memory accepts nothing and never answers
 
     @classmethod
     def parse(cls, text: str) -> Conditions:

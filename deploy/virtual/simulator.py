@@ -33,18 +33,12 @@ class VirtualBoardError(Exception):
 
 @dataclass(frozen=True)
 class MemoryTiming:
-    """How the model of memory behaves.
+    """How the model of memory behaves."""
 
-    Attributes
-    ----------
-    latency, jitter
-        Cycles from a request to its first answer, and the most that are added at random.
-    ready, valid
-        Probability that memory accepts something in a cycle, and that it offers something.
-    """
-
+    # Cycles from a request to its first answer, and the most that are added at random
     latency: int = 10
     jitter: int = 0
+    # Probability that memory accepts something in a cycle, and that it offers something
     ready: float = 1.0
     valid: float = 1.0
 

@@ -30,7 +30,14 @@ from finn_builds.config import fingerprint as fp
 from finn_builds.config import inputs as files
 from finn_builds.config.boards import AnyBoard, board_path, load_board
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
-from finn_builds.config.inputs import find_data, find_folding, find_model, find_output_dir, is_path
+from finn_builds.config.inputs import (
+    existing_file,
+    find_data,
+    find_folding,
+    find_model,
+    find_output_dir,
+    is_path,
+)
 from finn_builds.config.open_boards import OpenBoard
 from finn_builds.config.options import fault, option, options_of
 from finn_builds.errors import UserError
@@ -83,8 +90,8 @@ class BuildConfig:
         "--input-quant TYPE",
         None,
         "quantise the input of a model that has no input quantiser, e.g. to INT8",
-        expected="INT2 to INT8 or UINT1 to UINT8",
-        pattern="^(INT[2-8]|UINT[1-8])$",
+        expected="INT2 to INT24 or UINT1 to UINT24",
+        pattern="^(INT([2-9]|1[0-9]|2[0-4])|UINT([1-9]|1[0-9]|2[0-4]))$",
     )
     input_scale: float | None = what(
         "--input-scale STEP",
@@ -92,6 +99,12 @@ class BuildConfig:
         "step of that quantiser",
         unset="from the range of the data",
         gt=0,
+    )
+    host_input: bool = what(
+        "--host-input",
+        False,
+        "leave everything in front of the first layer to the host, also where the input is "
+        "quantised by a power of two",
     )
     synth_clk_period_ns: float | None = size(
         "--clock-ns NS",
@@ -158,9 +171,23 @@ class BuildConfig:
     data: Text | None = check(
         "--data NAME|FILE",
         None,
-        "data to verify with: the name of a data set, or an .npz or .csv file",
+        "data to verify with: the name of a data set, or a file (.npz, .npy, .csv, .tsv, .txt) of "
+        "features alone, or with classes or targets",
         unset="the data set of a model of the zoo, else random inputs",
         expected="the name of a data set or the path of a file",
+    )
+    classes: Text | None = check(
+        "--classes A,B,...",
+        None,
+        "the classes of the data in the order of the model's outputs",
+        unset="the model's own names, else the order of the numbers or of the alphabet",
+        expected="names, separated by commas",
+    )
+    golden: str | Path | None = check(
+        "--golden FILE",
+        None,
+        "expected integers from elsewhere, .npz or .csv, compared with the network and the RTL",
+        expected="a path",
     )
     standardise: bool = check(
         "--standardise",
@@ -216,8 +243,11 @@ class BuildConfig:
         given.fpga_part = board.part
         given.model = find_model(given.model)
         given.data = find_data(given.data)
+        _check_class_names(given.class_names)
         given.folding_config_file = find_folding(given.folding_config_file)
-        inputs = (given.model_file, given.data, given.folding_config_file)
+        if given.golden is not None:
+            given.golden = existing_file("expected integers", given.golden)
+        inputs = (given.model_file, given.data, given.folding_config_file, given.golden)
         given.output_dir = find_output_dir(given.output_dir or given.default_out, inputs)
         given._check_tools()
         return given
@@ -251,6 +281,13 @@ class BuildConfig:
         """The model's name as it is used in names of files and folders."""
         stem = Path(self.model).stem if is_path(self.model) else self.model
         return re.sub(r"[^\w.-]+", "_", stem).strip(".") or "model"
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The classes of the data in the order of the model's outputs, or None."""
+        if self.classes is None:
+            return None
+        return tuple(name.strip() for name in self.classes.split(","))
 
     @property
     def default_out(self) -> Path:
@@ -388,6 +425,15 @@ RUN_FIELDS = frozenset({"output_dir", *(item.name for item in OPTIONS if item.gr
 
 #: All that may differ between two builds.
 KEY_FIELDS = frozenset(item.name for item in OPTIONS) - RUN_FIELDS
+
+
+def _check_class_names(names: tuple[str, ...] | None) -> None:
+    for name in names or ():
+        if not name or names is None or names.count(name) > 1:
+            fault = f"the name {name!r} twice" if name else "an empty name"
+            raise UserError(
+                f"classes (--classes): expected different names, separated by commas, found {fault}"
+            )
 
 
 class _View(BuildConfig):

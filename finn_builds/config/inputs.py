@@ -75,7 +75,7 @@ def find_data(given: str | None) -> str | None:
     if not is_path(given):
         raise UserError(
             f"unknown data {given!r}: expected {', '.join(data_names())}, or the path "
-            "of a .npz or .csv file; give one of them"
+            "of a .npz, .npy, .csv, .tsv or .txt file; give one of them"
         )
     return str(existing_file("data", given))
 

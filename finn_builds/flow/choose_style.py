@@ -24,10 +24,7 @@ from finn_builds.verify.streamlined import Streamlined
 def step_choose_style(streamlined: Streamlined, cfg: BuildConfig) -> Styles:
     """Choose the style of every layer, and make each run of sparse ones one pipeline of logic.
 
-    Raises
-    ------
-    UserError
-        When neither style nor any mixture fits the board, with ``style`` ``auto``.
+    Raises UserError when neither style nor any mixture fits the board, with ``style`` ``auto``.
     """
     layers = streamlined.network.layers()
     every: tuple[Style, ...] = tuple("folded" for _ in layers)
@@ -103,17 +100,8 @@ def with_styles(
 ) -> Styles:
     """Compile the sparse runs of a choice.
 
-    Parameters
-    ----------
-    streamlined : Streamlined
-    styles : sequence of str
-        Of each layer.
-    why : str
-        Why it was chosen.
-    cfg : BuildConfig
-    alone : sequence of LayerCost
-        What each layer costs by itself, where that is known; else sparse ones say what they take
-        in their run.
+    `alone` is what each layer costs by itself, where that is known; else sparse ones say what they
+    take in their run.
     """
     layers = streamlined.network.layers()
     named = tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from finn_builds.config.build import BuildConfig
+from finn_builds.files import write_json
 from finn_builds.folded.convert import hardware_nodes, specialised
 from finn_builds.folded.finn_env import prepare_finn
 from finn_builds.folded.graph import FoldedLayers, FoldedRun, number_nodes
@@ -24,11 +25,18 @@ def step_convert_to_hw(streamlined: Streamlined, styles: Styles, cfg: BuildConfi
 
 
 def step_specialize_layers(folded: FoldedLayers, cfg: BuildConfig) -> FoldedLayers:
-    """Choose the RTL implementation of every node."""
+    """Choose the RTL implementation of every node.
+
+    Where layers are folded, ``template_specialize_layers_config.json`` says so in FINN's format.
+    """
     if not folded.runs:
         return folded
     prepare_finn(cfg.scratch)
     part = cfg.board_spec.part
     runs = tuple(replace(run, model=specialised(run.model, part)) for run in folded.runs)
     number_nodes(runs)
+    names = [node.name for run in runs for node in run.model.graph.node]
+    config: dict[str, object] = {"Defaults": {}}
+    config |= {name: {"preferred_impl_style": "rtl"} for name in names}
+    write_json(cfg.out / "template_specialize_layers_config.json", config)
     return replace(folded, runs=runs)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from finn_builds.config.build import BuildConfig
 from finn_builds.files import write_json
 from finn_builds.folded.finn_env import prepare_finn
-from finn_builds.folded.graph import FoldedLayers
+from finn_builds.folded.graph import FoldedLayers, config_alternatives
 from finn_builds.stitch.blocks import Hardware
 from finn_builds.style.hardware import hardware_of
 from finn_builds.style.styles import Styles
@@ -52,6 +52,11 @@ def step_generate_estimate_reports(
     write_json(report / "op_and_param_counts.json", op_and_param_counts(hardware))
     write_json(report / "estimate_layer_cycles.json", hardware.cycles())
     write_json(report / "estimate_layer_resources.json", hardware.resources())
+    if folded.runs:
+        write_json(
+            report / "estimate_layer_config_alternatives.json",
+            config_alternatives(folded.runs, cfg.board_spec.part),
+        )
     write_json(
         report / "estimate_network_performance.json", network_performance(hardware, cfg.clock_ns)
     )

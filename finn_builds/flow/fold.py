@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from finn_builds.verify.streamlined import Streamlined
 _FOLDING_ATTRIBUTES = {
     MVAU: {"PE": "MH", "SIMD": "MW"},
     THRESHOLDING: {"PE": "NumChannels"},
+    TOP1: {"PE": "Labels"},
 }
 
 
@@ -85,11 +87,10 @@ def step_apply_folding_config(
 ) -> FoldedLayers:
     """Apply a folding file in FINN's format, after checking every entry.
 
-    Raises
-    ------
-    UserError
-        When the file names a node that is not there or has no folding, or gives a PE or SIMD
-        that does not divide the layer.
+    ``Defaults`` hold for every node of the kinds they name that gives no value of its own, as in
+    FINN: ``{"PE": [2, ["MVAU_rtl"]], "SIMD": [1, "all"]}``. Raises UserError when the file names a
+    node that is not there or has no folding, gives an attribute that has no effect here, or a PE or
+    SIMD that does not divide the layer.
     """
     if cfg.folding_config_file is None:
         return folded
@@ -100,7 +101,20 @@ def step_apply_folding_config(
     hardware = hardware_of(streamlined.network, styles, folded, cfg.board_spec.part)
     names = [block.name for block in hardware.blocks]
     classes = streamlined.network.head
-    for name, values in read_json(path).items():
+    given = read_json(path)
+    defaults = _defaults(given.get("Defaults", {}), path)
+    for name, node in nodes.items():
+        own = given.get(name)
+        kept = (own if isinstance(own, dict) else {}).keys()
+        values = {
+            key: value
+            for key, value, kinds in defaults
+            if key not in kept
+            and node.op_type in kinds
+            and key in _FOLDING_ATTRIBUTES[node.op_type]
+        }
+        _set_folding(node, values, path)
+    for name, values in given.items():
         if name == "Defaults" or name.startswith("StreamingFIFO"):
             continue
         if name not in names:
@@ -114,6 +128,9 @@ def step_apply_folding_config(
                 f"{path}: {name} should map names to numbers, found {values!r}; write "
                 'e.g. {"PE": 2, "SIMD": 4}'
             )
+        kind = nodes[name].op_type if name in nodes else TOP1
+        if name in nodes or (classes is not None and name.startswith(TOP1)):
+            _check_known(name, values, kind, path)
         if name in nodes:
             _set_folding(nodes[name], values, path)
         elif classes is not None and name.startswith(TOP1):
@@ -128,8 +145,54 @@ def step_apply_folding_config(
     return folded
 
 
+def _defaults(given: object, path: Path) -> list[tuple[str, object, list[str]]]:
+    """Return attribute, value and kinds of nodes of every default, as FINN reads them.
+
+    An attribute maps to values, each followed by the kinds of nodes that get it, or by ``all``.
+    """
+    form = 'e.g. {"PE": [2, ["MVAU_rtl"]]} or {"SIMD": [1, "all"]}'
+    if not isinstance(given, dict):
+        raise UserError(
+            f"{path}: Defaults should map names to values, found {given!r}; write {form}"
+        )
+    found = []
+    used = sorted({name for names in _FOLDING_ATTRIBUTES.values() for name in names})
+    for name, held in given.items():
+        if name not in used:
+            raise UserError(
+                f"{path}: Defaults has {name!r}, which has no effect in this flow; expected "
+                f"{' or '.join(used)}: leave it out"
+            )
+        held = held if isinstance(held, list) else []
+        pairs = list(zip(held[::2], held[1::2], strict=False))
+        for value, kinds in pairs:
+            kinds = list(_FOLDING_ATTRIBUTES) if kinds == "all" else kinds
+            wrong = not isinstance(kinds, list) or any(k not in _FOLDING_ATTRIBUTES for k in kinds)
+            if not wrong:
+                found.append((name, value, kinds))
+        if not held or len(held) % 2 or len(pairs) != sum(one[0] == name for one in found):
+            raise UserError(
+                f"{path}: Defaults has {name} = {given[name]!r}; expected a value and the kinds of "
+                f"nodes that get it, of {', '.join(_FOLDING_ATTRIBUTES)}, or all: write {form}"
+            )
+    return found
+
+
+def _check_known(name: str, values: Mapping[str, object], kind: str, path: Path) -> None:
+    """Refuse attributes that have no effect: one that is misspelt would be among them."""
+    known = _FOLDING_ATTRIBUTES[kind]
+    for attribute in values:
+        if attribute not in known:
+            near = difflib.get_close_matches(attribute.upper(), known, n=1)
+            meant = f"; is {near[0]} meant?" if near else ""
+            raise UserError(
+                f"{path}: {name} has {attribute!r}, which has no effect in this flow; expected "
+                f"{' or '.join(known)}{meant or ': leave it out'}"
+            )
+
+
 def _set_folding(node: NodeProto, values: Mapping[str, object], path: Path) -> None:
-    """Check and set the folding attributes of one node; other attributes are left alone."""
+    """Check and set the folding attributes of one node."""
     op = getCustomOp(node)
     for name, extent in _FOLDING_ATTRIBUTES[node.op_type].items():
         if name in values:

@@ -21,6 +21,7 @@ from finn_builds.stitch.blocks import Hardware
 from finn_builds.style.styles import Styles
 from finn_builds.synth.counts import FIGURES
 from finn_builds.synth.report import Synthesised
+from finn_builds.verify.accuracy import Accuracy, Quality, TargetError
 from finn_builds.verify.simulated import Simulated
 from finn_builds.verify.streamlined import Answers, Streamlined
 from finn_builds.vivado.bitfile import Placed
@@ -36,7 +37,7 @@ def step_summary(
     cfg: BuildConfig,
 ) -> Summary:
     """Gather the headline figures of a build, each said to be measured or estimated."""
-    board, accuracy = cfg.board_spec, streamlined.accuracy
+    board = cfg.board_spec
     verification, performance = simulated.verification, simulated.performance
     return Summary(
         {
@@ -44,13 +45,9 @@ def step_summary(
             "board": board.name,
             "part": board.part,
             "clock_ns": cfg.clock_ns,
-            "accuracy": accuracy and accuracy.accuracy,
-            "accuracy_standard_error": accuracy and accuracy.standard_error,
-            "accuracy_without_input_quantizer": accuracy
-            and accuracy.accuracy_without_input_quantizer,
-            "accuracy_frames": accuracy and accuracy.frames,
-            "accuracy_source": accuracy and accuracy.source,
-            "accuracy_surrogate": accuracy and accuracy.surrogate,
+            **_quality(streamlined.quality),
+            "warnings": list(streamlined.findings.warnings),
+            "saturated_inputs": streamlined.findings.saturated_inputs,
             "frames_verified": verification.frames,
             "mismatches": verification.mismatches,
             "latency_cycles": performance.latency_cycles,
@@ -78,6 +75,24 @@ def step_summary(
             ],
         }
     )
+
+
+def _quality(found: Quality | None) -> dict[str, Any]:
+    """Return how good the network is, None for what is not known."""
+    accuracy = found if isinstance(found, Accuracy) else None
+    error = found if isinstance(found, TargetError) else None
+    return {
+        "accuracy": accuracy and accuracy.accuracy,
+        "accuracy_standard_error": accuracy and accuracy.standard_error,
+        "accuracy_without_input_quantizer": accuracy and accuracy.accuracy_without_input_quantizer,
+        "classes": accuracy and accuracy.classes,
+        "rmse": error and error.rmse,
+        "rmse_by_output": error and list(error.rmse_by_output),
+        "rmse_of_constant": error and error.rmse_of_constant,
+        "accuracy_frames": found and found.frames,
+        "accuracy_source": found and found.source,
+        "accuracy_surrogate": found and found.surrogate,
+    }
 
 
 def _synthesised(found: Synthesised | None) -> dict[str, Any]:
@@ -150,6 +165,7 @@ def step_report(
     """Write the page of the build and its figures."""
     cfg.progress(0, 3, "gathering")
     board, performance = cfg.board_spec, simulated.performance
+    quality = streamlined.quality
     nodes = nodes_of(hardware, styles, synthesised)
     report = BuildReport(
         model=cfg.model_name,
@@ -158,7 +174,7 @@ def step_report(
         style_asked=styles.asked,
         style_why=styles.why,
         top1=streamlined.network.head is not None,
-        accuracy=streamlined.accuracy,
+        accuracy=quality if isinstance(quality, Accuracy) else None,
         verification=simulated.verification,
         performance=performance,
         uses=uses_of(nodes, synthesised, board.resources),
@@ -177,6 +193,8 @@ def step_report(
             trained=origin.training_note(model_info(tidied.model)),
             date=origin.now(),
         ),
+        target_error=quality if isinstance(quality, TargetError) else None,
+        findings=streamlined.findings,
         steps=tuple((name, done.seconds) for name, done in State.load(cfg.out).steps.items()),
     )
     cfg.progress(1, 3, "drawing")

@@ -43,15 +43,14 @@ def step_measure_rtlsim_performance(
 ) -> Simulated:
     """Verify the stitched design: free-running, with random stalls and with long back-pressure.
 
-    One frame alone is run too; it shows where the latency goes.
-
-    Raises
-    ------
-    VerificationError
-        On one mismatch, a broken stream rule or a hang.
+    One frame alone is run too; it shows where the latency goes. Raises VerificationError on one
+    mismatch, a broken stream rule or a hang.
     """
     vectors = streamlined.vectors
-    runs = _simulate(hardware, cfg, vectors.x)
+    golden = streamlined.golden
+    runs = _simulate(hardware, cfg, vectors.x, None if golden is None else golden.x)
+    if golden is not None:
+        check_equal(golden.y, runs.pop("golden").y, "the stitched RTL (frames of --golden)")
     for name, run in runs.items():
         what = f"the stitched RTL ({name.replace('_', ' ')})"
         check_equal(vectors.y[: len(run.y)], run.y, what)
@@ -70,12 +69,15 @@ def step_measure_rtlsim_performance(
         runs=done,
         float32_disagreements=vectors.float32_disagreements,
         seed=cfg.verify_seed,
+        golden=None if golden is None else golden.result,
     )
     free, alone = runs["free_running"], runs["one_frame"]
     return Simulated(verification, performance(free, alone, hardware.design, stitched.clock_ns))
 
 
-def _simulate(hardware: Hardware, cfg: BuildConfig, x: np.ndarray) -> dict[str, Run]:
+def _simulate(
+    hardware: Hardware, cfg: BuildConfig, x: np.ndarray, golden: np.ndarray | None
+) -> dict[str, Run]:
     """Compile the stitched folder as it lies there and run the frames through it."""
     stitched = cfg.out / STITCHED_DIR
     cycles = list(hardware.cycles().values())
@@ -116,9 +118,13 @@ def _simulate(hardware: Hardware, cfg: BuildConfig, x: np.ndarray) -> dict[str, 
             idle_limit=idle,
             drain=drain,
         )
+        found = {}
+        if golden is not None:
+            found["golden"] = accelerator.run(golden, idle_limit=idle, drain=drain)
     finally:
         accelerator.close()
     return {
+        **found,
         "free_running": free,
         "random_stalls": stalled,
         "long_back_pressure": blocked,
@@ -127,21 +133,13 @@ def _simulate(hardware: Hardware, cfg: BuildConfig, x: np.ndarray) -> dict[str, 
 
 
 def performance(run: Run, alone: Run, design: Design, clock_ns: float) -> Performance:
-    """Return latency, interval and throughput of a free run.
+    """Return latency, interval and throughput of a run in which neither end ever paused.
 
-    Parameters
-    ----------
-    run : Run
-        All frames, neither source nor sink ever pausing.
-    alone : Run
-        One frame through the empty design: when its beats pass each stream.
-    design : Design
-        What was run.
-    clock_ns : float
-        Clock period in ns.
+    `alone` is one frame through the empty design: when its beats pass each stream.
     """
     return Performance(
-        cycles=run.cycles,
+        # To the last output: the simulation goes on for a while, to see that nothing follows.
+        cycles=int(run.end.max()) + 1,
         frames=len(run.y),
         clock_ns=clock_ns,
         frame_bytes=(design.input.frame_bytes, design.output.frame_bytes),

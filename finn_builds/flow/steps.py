@@ -7,27 +7,25 @@ from finn_builds.run.pipeline import Step
 
 STEPS: tuple[Step, ...] = (
     Step("finn_builds.flow.ingest:step_tidy_up", outputs=("model.onnx",)),
-    Step(
-        "finn_builds.flow.ingest:step_qonnx_to_finn",
-        outputs=("host_model.json",),
-    ),
+    Step("finn_builds.flow.ingest:step_qonnx_to_finn", outputs=("host_model.json",)),
     Step(
         "finn_builds.flow.ingest:step_streamline",
-        outputs=("report/accuracy.json", "verification_frames.npz"),
+        outputs=("report/accuracy.json", "report/findings.json", "verification_frames.npz"),
     ),
     Step(
         "finn_builds.flow.choose_style:step_choose_style",
         outputs=("report/style.json", "ipgen/sparse"),
     ),
     Step("finn_builds.flow.convert:step_convert_to_hw"),
-    Step("finn_builds.flow.convert:step_specialize_layers"),
+    Step(
+        "finn_builds.flow.convert:step_specialize_layers",
+        outputs=("template_specialize_layers_config.json",),
+    ),
     Step(
         "finn_builds.flow.fold:step_target_fps_parallelization",
         outputs=("auto_folding_config.json",),
     ),
-    Step(
-        "finn_builds.flow.fold:step_apply_folding_config",
-    ),
+    Step("finn_builds.flow.fold:step_apply_folding_config"),
     Step(
         "finn_builds.flow.estimate:step_generate_estimate_reports",
         outputs=(
@@ -35,18 +33,13 @@ STEPS: tuple[Step, ...] = (
             "report/estimate_layer_cycles.json",
             "report/estimate_layer_resources.json",
             "report/estimate_network_performance.json",
+            "report/estimate_layer_config_alternatives.json",
         ),
     ),
-    Step(
-        "finn_builds.flow.generate:step_hw_codegen",
-        outputs=("ipgen/nodes",),
-    ),
+    Step("finn_builds.flow.generate:step_hw_codegen", outputs=("ipgen/nodes",)),
     Step(
         "finn_builds.flow.stitch:step_set_fifo_depths",
-        outputs=(
-            "final_hw_config.json",
-            "report/estimate_layer_resources_final.json",
-        ),
+        outputs=("final_hw_config.json", "report/estimate_layer_resources_final.json"),
     ),
     Step(
         "finn_builds.flow.stitch:step_create_stitched_ip",
@@ -63,16 +56,13 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.synthesise:step_out_of_context_synthesis",
-        outputs=("report/synth_resources.json",),
+        outputs=("report/synth_resources.json", "report/ooc_synth_and_timing.json"),
     ),
     Step(
         "finn_builds.flow.route:step_place_and_route",
         outputs=("report/route.json", "route"),
     ),
-    Step(
-        "finn_builds.flow.deliver:step_make_driver",
-        outputs=("driver",),
-    ),
+    Step("finn_builds.flow.deliver:step_make_driver", outputs=("driver",)),
     Step(
         "finn_builds.flow.deliver:step_make_zynq_project",
         # Not the whole folder: what Vivado has made beside them stays.
@@ -91,12 +81,6 @@ STEPS: tuple[Step, ...] = (
         "finn_builds.flow.deliver:step_deployment_package",
         outputs=(*(f"deploy/{name}" for name in PACKAGE_CONTENTS), "deploy.zip"),
     ),
-    Step(
-        "finn_builds.flow.report:step_summary",
-        outputs=("report/summary.json",),
-    ),
-    Step(
-        "finn_builds.flow.report:step_report",
-        outputs=("report.html", "report/report.json"),
-    ),
+    Step("finn_builds.flow.report:step_summary", outputs=("report/summary.json",)),
+    Step("finn_builds.flow.report:step_report", outputs=("report.html", "report/report.json")),
 )

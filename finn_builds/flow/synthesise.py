@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import STITCHED_DIR
+from finn_builds.files import STITCHED_DIR, write_json
 from finn_builds.sparse.families import family_named
 from finn_builds.sparse.family import Family
 from finn_builds.stitch.blocks import SPARSE, Hardware
@@ -52,7 +52,7 @@ def step_out_of_context_synthesis(
     design = hardware.design
     folder = cfg.out / STITCHED_DIR
     names = stitched_sources(folder) + sorted(path.name for path in folder.glob("*.dat"))
-    stitched = {name: (folder / name).read_text() for name in names}
+    stitched = {name: (folder / name).read_text(encoding="utf-8") for name in names}
     estimated = hardware.resources()
     board = cfg.board_spec
     if tool == "vivado":
@@ -77,11 +77,36 @@ def step_out_of_context_synthesis(
             cfg.progress(1, 1, "comparing the netlist with the model")
             gates = _check_gates(streamlined, styles, hardware, netlists, family, cfg.verify_seed)
             found = replace(found, top=replace(found.top, gate_level=gates))
+    slowest = max(hardware.cycles().values())
+    timing = ooc_timing(found, cfg.clock_ns, slowest)
+    if timing is not None:
+        write_json(cfg.out / "report/ooc_synth_and_timing.json", timing)
     return Synthesised(
         replace(found.top, estimate=estimated["total"]),
         {name: replace(one, estimate=estimated[name]) for name, one in found.blocks.items()},
         found.tool,
     )
+
+
+def ooc_timing(
+    found: Synthesised, clock_ns: float, max_cycles: int
+) -> dict[str, int | float | str] | None:
+    """Return what FINN's ``ooc_synth_and_timing.json`` holds; None if there are no figures.
+
+    FINN's are after place and route. These are not, which ``kind`` says.
+    """
+    path = found.top.critical_path_ns
+    if found.top.why is not None or path is None:
+        return None
+    fmax = 1000 / path
+    return {
+        **found.top.counts,
+        "clk_period_ns": clock_ns,
+        "WNS": round(clock_ns - path, 3),
+        "fmax_mhz": fmax,
+        "estimated_throughput_fps": 1e6 * fmax / max_cycles,
+        "kind": f"{found.tool.name} {found.tool.version}, {found.tool.stage}; timing estimated",
+    }
 
 
 def _check_gates(
@@ -120,20 +145,10 @@ def yosys_report(
 ) -> Synthesised:
     """Return the figures of a design that Yosys has mapped node by node.
 
-    Parameters
-    ----------
-    netlists : mapping of str to Netlist or NotSynthesised
-        By node, in the order of the design.
-    delays : Family
-        For the estimate of the critical path.
-    first_layers : mapping of str to int
-        Nodes whose cells are counted by layer, with the number of their first one, from 0.
-
-    Returns
-    -------
-    Synthesised
-        A node that was not synthesised says why alone; then so does the whole, with what the
-        others sum up to.
+    The netlists come in the order of the design, `delays` for the estimate of the critical path.
+    `first_layers` are nodes whose cells are counted by layer, with the number of their first one,
+    from 0. A node that was not synthesised says why alone; then so does the whole, with what the
+    others sum up to.
     """
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
     blocks = {}
@@ -151,7 +166,9 @@ def yosys_report(
                 for k in sorted(parts, key=lambda k: (k is None, k))
             }
         blocks[name] = replace(_figures(found, delays), layers=layers)
-    if len(known) == len(netlists):
+    if len(known) == len(netlists) == 1:
+        top = replace(*blocks.values(), layers=None)
+    elif len(known) == len(netlists):
         top = _figures(chain(list(known.values())), delays)
     else:
         missing = ", ".join(name for name in netlists if name not in known)

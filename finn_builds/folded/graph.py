@@ -148,7 +148,9 @@ def generate(model: ModelWrapper, node: NodeProto, folder: Path, part: str, cloc
     if memory.exists():
         renamed = memory.rename(folder / f"{node.name}_memblock.dat")
         for path in (*folder.glob("*.v"), *folder.glob("*.sv")):
-            path.write_text(path.read_text().replace(str(memory), f"./{renamed.name}"))
+            path.write_text(
+                path.read_text(encoding="utf-8").replace(str(memory), f"./{renamed.name}")
+            )
     return str(op.get_nodeattr("gen_top_module"))
 
 
@@ -170,3 +172,19 @@ def _address_bits(op: HWCustomOp) -> int:
         fold = op.get_nodeattr("NumChannels") // pe
         return _clog2(fold) + _clog2(pe) + _clog2(op.get_nodeattr("numSteps")) + 2
     return 0
+
+
+def config_alternatives(
+    runs: Sequence[FoldedRun], part: str
+) -> dict[str, list[dict[str, int | float]]]:
+    """Return FINN's estimates of every node for each of its kinds of memory and multipliers.
+
+    In the order of FINN's ``estimate_layer_config_alternatives.json``; the first is the present one
+    or that of FINN's first choice, see FINN's ``res_estimation_complete``.
+    """
+    from finn.analysis.fpgadataflow.res_estimation import res_estimation_complete
+
+    found: dict[str, list[dict[str, int | float]]] = {}
+    for run in runs:
+        found |= res_estimation_complete(run.model, part)
+    return found

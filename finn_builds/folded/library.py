@@ -36,4 +36,4 @@ def library(kinds: Iterable[str]) -> dict[str, dict[str, str]]:
 
 def _text(relative: str) -> tuple[str, str]:
     path = rtllib() / relative
-    return path.name, fixed_source(path.name, path.read_text())
+    return path.name, fixed_source(path.name, path.read_text(encoding="utf-8"))

@@ -1,11 +1,11 @@
-"""From anybody's QONNX MLP to an exact integer network.
+"""From anybody's QONNX file to an exact integer network.
 
 The stages:
 
 1. :func:`load_model` reads the file and refuses what is not a QONNX file.
-2. :func:`tidy` brings it into one plain form and refuses what is not a quantised MLP.
-3. :func:`split_host` separates the floating point at both ends, which the host does.
-4. :func:`network_of` leaves exact integer operations.
+2. :func:`tidy` computes its constants and fixes its shapes.
+3. :func:`split_host` walks through it: the floating point at both ends is left to the host, and
+   what lies between becomes exact integer operations.
 
 :class:`Reference` executes the QONNX model itself, the truth every later form is compared with.
 """
@@ -14,7 +14,6 @@ from finn_builds.ingest.input_quant import InputQuant, calibrate_scale
 from finn_builds.ingest.load import load_model
 from finn_builds.ingest.reference import Reference
 from finn_builds.ingest.split import HostSplit, model_info, split_host
-from finn_builds.ingest.thresholds import network_of
 from finn_builds.ingest.tidy import Tidied, tidy
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "calibrate_scale",
     "load_model",
     "model_info",
-    "network_of",
     "split_host",
     "tidy",
 ]

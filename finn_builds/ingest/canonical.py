@@ -1,53 +1,72 @@
-"""Rewrite a chain of a model's own nodes into the few forms the build works on."""
+"""Elementwise nodes of a model as steps: constants flattened to the elements, few operators."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from finn_builds.errors import UserError
-from finn_builds.ingest.chain import Chain, QuantisedConstant, Step
-from finn_builds.ingest.constants import plain, quantizer_attrs, quantizer_constants
-from finn_builds.ingest.elementwise import ELEMENTWISE, FINAL, QUANTIZERS
-from finn_builds.ingest.reading import LAYERS, PASSED, RESHAPES
-from finn_builds.ingest.weights import check_weight
-from finn_builds.network.types import weight_datatype
+from finn_builds.ingest.constants import quantizer_attrs, quantizer_constants
+from finn_builds.ingest.elementwise import AFFINE, COMPARISONS, UNARY
+from finn_builds.ingest.steps import Step
+
+#: Nodes that are one elementwise function of one tensor, all other inputs constant.
+ELEMENTWISE = (
+    *AFFINE,
+    *UNARY,
+    *COMPARISONS,
+    "Equal",
+    "Quant",
+    "BipolarQuant",
+    "MultiThreshold",
+    "BatchNormalization",
+    "Clip",
+    "Min",
+    "Max",
+    "Where",
+    "Pow",
+    "Neg",
+    "Not",
+    "Reciprocal",
+    "LeakyRelu",
+    "PRelu",
+    "Elu",
+    "Selu",
+    "Celu",
+    "ThresholdedRelu",
+    "HardSigmoid",
+    "HardSwish",
+    "Mish",
+    "Gelu",
+    "Swish",
+    "Cast",
+    "Identity",
+    "Dropout",
+)
+
+_FLOATS = (1, 11)  # FLOAT, DOUBLE
+_INTEGERS = (2, 3, 4, 5, 6, 7, 12, 13)
+_BOOL = 9
 
 
-def canonical(chain: Chain) -> Chain:
-    """Return a checked chain in canonical form (see :mod:`.tidy`); errors name the node."""
-    steps: list[Step] = []
-    shape = chain.input_shape
-    if len(shape) > 2:
-        steps.append(Step("Flatten", "flatten_input", attrs={"axis": 1}))
-    for step in chain.steps:
-        new, shape = _rewrite(step, shape)
-        steps += [s for s in new if not _is_identity(s)]
-    if not any(s.op == "MatMul" for s in steps):
-        raise UserError(
-            "the model has no MatMul or Gemm layer; expected a quantised MLP: export the whole "
-            "network"
-        )
-    return replace(chain, steps=tuple(steps))
+def steps_of(step: Step, shape: tuple[int, ...]) -> list[Step]:
+    """Return an elementwise node on data of a shape (batch of 1 first) as steps.
 
-
-def _rewrite(step: Step, shape: tuple[int, ...]) -> tuple[list[Step], tuple[int, ...]]:
-    """Return a step in canonical form and the shape after it, batch of 1 first."""
-    if step.op in LAYERS:
-        return _layer(step, shape)
-    step = replace(step, constants=tuple(None if c is None else plain(c) for c in step.constants))
-    if step.op in PASSED:
-        return _passed(step), shape
-    if step.op in RESHAPES:
-        return [], _reshaped(step, shape)
-    if step.op in FINAL or step.op == "ArgMax":
-        return [_final(step, shape)], shape
+    Its constants are arrays as in the model. Steps that change nothing are left out. Raises
+    UserError with the node's name for constants that make no sense.
+    """
     _check_constants(step)
     if step.op == "BatchNormalization":
-        return [_batch_norm(step, shape)], shape
-    if step.op in QUANTIZERS:
-        return [_quantizer(step, shape)], shape
-    return [_shaped(s, shape) for s in _lowered(step)], shape
+        steps = [_batch_norm(step, shape)]
+    elif step.op in ("Quant", "BipolarQuant"):
+        steps = [_quantizer(step, shape)]
+    elif step.op == "MultiThreshold":
+        steps = _multi_threshold(step, shape)
+    else:
+        steps = [_shaped(s, shape) for s in _lowered(step)]
+    return [s for s in steps if not _is_identity(s)]
 
 
 def _check_constants(step: Step) -> None:
@@ -64,121 +83,6 @@ def _check_constants(step: Step) -> None:
         raise UserError(
             f"{step} divides by zero; expected another divisor: train or export the model again"
         )
-
-
-def _passed(step: Step) -> list[Step]:
-    if step.op == "Cast" and step.attrs["to"] != 1:
-        raise UserError(
-            f"{step} casts to another type than float32, the only one supported; export the model "
-            "without the cast"
-        )
-    training = step.op == "Dropout" and len(step.constants) > 1 and step.constants[1]
-    if training:
-        raise UserError(f"{step} is in training mode; export the model in evaluation mode")
-    return []
-
-
-def _reshaped(step: Step, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape after a reshape that keeps the batch; the frame's order never changes."""
-    if step.op == "Reshape":
-        asked = [int(d) for d in np.asarray(step.constants[0]).reshape(-1)]
-        asked = [shape[i] if d == 0 and i < len(shape) else d for i, d in enumerate(asked)]
-        new = np.empty(shape, dtype=bool).reshape(asked).shape
-    elif step.op == "Flatten":
-        axis = int(step.attrs.get("axis", 1)) % (len(shape) + 1)
-        new = (int(np.prod(shape[:axis])), int(np.prod(shape[axis:])))
-    else:
-        axes = step.attrs.get("axes", step.constants[0] if step.constants else None)
-        axes = None if axes is None else tuple(int(a) for a in np.asarray(axes).reshape(-1))
-        squeeze = step.op == "Squeeze"
-        if squeeze and axes is None:
-            axes = tuple(i for i, d in enumerate(shape) if d == 1 and i)
-        empty = np.empty(shape, dtype=bool)
-        new = (np.squeeze(empty, axes) if squeeze else np.expand_dims(empty, axes)).shape
-    if len(new) < 2 or new[0] != 1:
-        raise UserError(
-            f"{step} moves data between frames: it turns {shape} into {new}; expected the batch to "
-            "stay the first dimension: keep it in the model's reshape"
-        )
-    return new
-
-
-def _features(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape[1:]))
-
-
-def _layer(step: Step, shape: tuple[int, ...]) -> tuple[list[Step], tuple[int, ...]]:
-    """Return a MatMul or Gemm as MatMul, scale, and what a Gemm adds."""
-    if step.position != 0:
-        raise UserError(
-            f"{step} has the activations as its input {step.position}; supported is activations "
-            "first, weights second: transpose both in the model"
-        )
-    weight = step.constants[0]
-    if not isinstance(weight, QuantisedConstant):
-        raise UserError(
-            f"{step} has float weights; supported are weights after a Quant or BipolarQuant of 1 "
-            "to 8 bits: train the layer quantised"
-        )
-    attrs = step.attrs
-    if attrs.get("transA"):
-        raise UserError(
-            f"{step} transposes its activations (transA), which is not supported; export the layer "
-            "as a plain Linear or MatMul"
-        )
-    if attrs.get("transB"):
-        weight = weight.transposed()
-    n = _features(shape)
-    if weight.integers.ndim != 2 or any(d != 1 for d in shape[:-1]) or shape[-1] != n:
-        raise UserError(
-            f"{step} multiplies {shape} by {weight.integers.shape}; supported is one row of "
-            "features by a matrix: flatten the features before the layer"
-        )
-    if weight.integers.shape[0] != n:
-        raise UserError(
-            f"{step} has weights for {weight.integers.shape[0]} inputs; its input has {n}: the "
-            "model contradicts itself, export it again"
-        )
-    integers, scale = check_weight(step, weight)
-    new_shape = (*shape[:-1], integers.shape[1])
-    steps = [
-        Step(
-            "MatMul",
-            step.name,
-            (integers.astype(np.float32),),
-            weight_datatype=weight_datatype(integers),
-        ),
-        Step("Mul", f"{step.name}_weight_scale", (np.asarray(scale, dtype=np.float32),)),
-    ]
-    if step.op == "Gemm":
-        alpha, beta = (np.float32(attrs.get(k, 1.0)) for k in ("alpha", "beta"))
-        steps.append(Step("Mul", f"{step.name}_alpha", (alpha,)))
-        if len(step.constants) > 1 and step.constants[1] is not None:
-            bias = np.asarray(plain(step.constants[1]), dtype=np.float32) * beta
-            if not np.isfinite(bias).all():
-                raise UserError(
-                    f"{step} has a bias that is not finite; expected numbers: train or export the "
-                    "model again"
-                )
-            steps.append(_shaped(Step("Add", f"{step.name}_bias", (bias,)), new_shape))
-    return steps, new_shape
-
-
-def _final(step: Step, shape: tuple[int, ...]) -> Step:
-    axis = int(step.attrs.get("axis", 0 if step.op == "ArgMax" else -1))
-    if shape[axis % len(shape)] != _features(shape):
-        raise UserError(
-            f"{step} works along axis {axis}; supported is the axis of the features: set axis to "
-            "-1 in the model"
-        )
-    if step.op == "ArgMax":
-        if step.attrs.get("select_last_index"):
-            raise UserError(
-                f"{step} takes the last of equal outputs; supported is the first: export it with "
-                "select_last_index 0"
-            )
-        return Step("ArgMax", step.name, attrs={"axis": 1, "keepdims": 1})
-    return Step(step.op, step.name, attrs={"axis": 1})
 
 
 def _flat(step: Step, constant: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -201,7 +105,8 @@ def _shaped(step: Step, shape: tuple[int, ...]) -> Step:
         None if c is None else _flat(step, np.asarray(c, dtype=np.float32), shape)
         for c in step.constants
     )
-    return replace(step, constants=constants)
+    branches = tuple(tuple(_shaped(s, shape) for s in branch) for branch in step.branches)
+    return replace(step, constants=constants, branches=branches)
 
 
 def _batch_norm(step: Step, shape: tuple[int, ...]) -> Step:
@@ -209,7 +114,7 @@ def _batch_norm(step: Step, shape: tuple[int, ...]) -> Step:
         raise UserError(f"{step} is in training mode; export the model in evaluation mode")
     # Channels are dimension 1, whatever follows them.
     per_channel = (-1, *(1 for _ in shape[2:]))
-    n = _features(shape)
+    n = int(np.prod(shape[1:]))
     constants = []
     for constant in step.constants:
         if np.size(constant) not in (1, shape[1]):
@@ -226,6 +131,28 @@ def _batch_norm(step: Step, shape: tuple[int, ...]) -> Step:
             "train or export the model again"
         )
     return replace(step, constants=tuple(constants), attrs={"epsilon": epsilon})
+
+
+def _multi_threshold(step: Step, shape: tuple[int, ...]) -> list[Step]:
+    """Return FINN's MultiThreshold: thresholds by channel, then its scale and bias."""
+    rows = np.asarray(step.constants[0], dtype=np.float64)
+    if step.attrs.get("data_layout", "NCHW") in ("NHWC", "NWC"):
+        channels = np.broadcast_to(np.arange(shape[-1]), shape)
+    else:
+        per = (1, -1, *(1 for _ in shape[2:])) if len(shape) > 1 else (-1,)
+        channels = np.broadcast_to(np.arange(shape[min(1, len(shape) - 1)]).reshape(per), shape)
+    if rows.ndim != 2 or len(rows) not in (1, int(channels.max()) + 1):
+        raise UserError(
+            f"{step} has thresholds of shape {rows.shape}; expected one row, or one per channel "
+            f"of {shape}: export the model again"
+        )
+    rows = np.sort(rows if len(rows) > 1 else np.repeat(rows, channels.max() + 1, axis=0), axis=1)
+    scale, bias = (float(step.attrs.get(k, d)) for k, d in (("out_scale", 1), ("out_bias", 0)))
+    return [
+        replace(step, constants=(rows[channels.reshape(-1)],), attrs={}),
+        Step("Mul", step.name, (np.float32(scale),)),
+        Step("Add", step.name, (np.float32(bias),)),
+    ]
 
 
 def _quantizer(step: Step, shape: tuple[int, ...]) -> Step:
@@ -265,40 +192,94 @@ def _quantizer(step: Step, shape: tuple[int, ...]) -> Step:
 
 def _lowered(step: Step) -> Iterator[Step]:
     """Yield an elementwise step in terms of fewer operators."""
-    if step.op == "Div" and step.position == 1:
-        raise UserError(
-            f"{step} divides a constant by the data, which is not supported; leave the division "
-            "out of the model"
-        )
-    if step.op == "Neg":
-        yield Step("Mul", step.name, (np.float32(-1),))
-    elif step.op == "HardSigmoid":
-        alpha = np.float32(step.attrs.get("alpha", 0.2))
-        if alpha <= 0:
-            raise UserError(
-                f"{step} has alpha {alpha:g}; supported is a positive slope: use another activation"
+    name, attrs, constants = step.name, step.attrs, step.constants
+
+    def own(op: str, *values: float, **more: float) -> Step:
+        return Step(op, name, tuple(np.float32(v) for v in values), {"node_op": step.op, **more})
+
+    def joined(left: list[Step], right: list[Step]) -> Step:
+        attrs = {"node_op": step.op, "by": "Mul"}
+        return Step("Joined", name, (), attrs, branches=(tuple(left), tuple(right)))
+
+    match step.op:
+        case "Identity":
+            return
+        case "Dropout":
+            if len(constants) > 1 and constants[1]:
+                raise UserError(f"{step} is in training mode; export the model in evaluation mode")
+        case "Cast":
+            yield from _cast(step)
+        case "Neg":
+            yield own("Mul", -1)
+        case "Not":
+            yield Step("Sub", name, (np.float32(1),), position=1)
+        case "Reciprocal":
+            yield Step("Div", name, (np.float32(1),), position=1)
+        case "HardSigmoid":
+            yield from _hard_sigmoid(own, attrs.get("alpha", 0.2), attrs.get("beta", 0.5))
+        case "HardSwish":
+            yield joined([], list(_hard_sigmoid(own, 1 / 6, 0.5)))
+        case "Mish":
+            yield joined([], [own("Softplus"), own("Tanh")])
+        case "Swish":
+            yield joined([], [own("Mul", attrs.get("alpha", 1.0)), own("Sigmoid")])
+        case "Gelu" if attrs.get("approximate", "none") == "tanh":
+            cubic = [joined([], [joined([], []), own("Mul", 0.044715), own("Add", 1)])]
+            inner = [*cubic, own("Mul", np.sqrt(2 / np.pi)), own("Tanh")]
+            yield joined([own("Mul", 0.5)], [*inner, own("Add", 1)])
+        case "Gelu":
+            inner = [own("Mul", np.sqrt(0.5)), own("Erf"), own("Add", 1), own("Mul", 0.5)]
+            yield joined([], inner)
+        case "ThresholdedRelu":
+            yield joined([], [own("Greater", attrs.get("alpha", 1.0))])
+        case "LeakyRelu":
+            yield own("LeakyRelu", attrs.get("alpha", 0.01))
+        case "PRelu":
+            yield Step("LeakyRelu", name, constants, {"node_op": "PRelu"})
+        case "Elu":
+            yield own("Elu", alpha=attrs.get("alpha", 1.0), width=1.0, gamma=1.0)
+        case "Selu":
+            alpha, gamma = attrs.get("alpha", 1.6732632), attrs.get("gamma", 1.0507010)
+            yield own("Selu", alpha=alpha, width=1.0, gamma=gamma)
+        case "Celu":
+            alpha = attrs.get("alpha", 1.0)
+            yield own("Celu", alpha=alpha, width=alpha, gamma=1.0)
+        case "Clip":
+            bounds = list(constants) + [None] * (2 - len(constants))
+            low, high = (
+                np.float32(attrs[k]) if k in attrs else c
+                for k, c in zip(("min", "max"), bounds, strict=True)
             )
-        yield Step("Mul", f"{step.name}_alpha", (alpha,))
-        yield Step("Add", f"{step.name}_beta", (np.float32(step.attrs.get("beta", 0.5)),))
-        yield Step("Clip", step.name, (np.float32(0), np.float32(1)))
-    elif step.op == "Clip":
-        bounds = list(step.constants) + [None] * (2 - len(step.constants))
-        low, high = (
-            np.float32(step.attrs[k]) if k in step.attrs else c
-            for k, c in zip(("min", "max"), bounds, strict=True)
+            # An infinite bound is none, and JSON has no infinity.
+            low, high = (None if b is None or np.isinf(b).all() else b for b in (low, high))
+            yield Step("Clip", name, (low, high))
+        case "Min" | "Max":
+            for constant in constants:
+                yield Step(step.op, name, (constant,))
+        case "Add" | "Mul":
+            yield Step(step.op, name, constants)
+        case _:
+            yield Step(step.op, name, constants, position=step.position)
+
+
+def _hard_sigmoid(own: Callable[..., Step], alpha: float, beta: float) -> Iterator[Step]:
+    yield own("Mul", alpha)
+    yield own("Add", beta)
+    yield own("Clip", 0, 1)
+
+
+def _cast(step: Step) -> Iterator[Step]:
+    to = int(step.attrs["to"])
+    if to in _INTEGERS:
+        yield Step("Trunc", step.name, attrs={"node_op": "Cast"})
+    elif to == _BOOL:
+        yield Step("Equal", step.name, (np.float32(0),), {"node_op": "Cast"})
+        yield Step("Sub", step.name, (np.float32(1),), position=1)
+    elif to not in _FLOATS:
+        raise UserError(
+            f"{step} casts to a type of less precision than float32, which is not supported; "
+            "export the model without the cast"
         )
-        # An infinite bound is none, and JSON has no infinity.
-        low, high = (None if b is None or np.isinf(b).all() else b for b in (low, high))
-        yield Step("Clip", step.name, (low, high))
-    elif step.op in ("Min", "Max"):
-        for i, constant in enumerate(step.constants):
-            yield Step(step.op, step.name if not i else f"{step.name}_{i}", (constant,))
-    elif step.op in ("Add", "Mul"):
-        yield Step(step.op, step.name, step.constants)
-    elif step.op in ELEMENTWISE:
-        yield Step(step.op, step.name, step.constants, position=step.position)
-    else:
-        raise AssertionError(f"{step} has passed the checks but has no canonical form")
 
 
 def _is_identity(step: Step) -> bool:

@@ -10,9 +10,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from deploy.host_model import ROUNDING
 from finn_builds.errors import UserError
-from finn_builds.ingest.chain import Constant, QuantisedConstant, annotation, describe, node_attrs
-from finn_builds.ingest.elementwise import QUANTIZERS
+from finn_builds.ingest.steps import Constant, QuantisedConstant, annotation, describe, node_attrs
 from finn_builds.ingest.weights import bipolar_constant, quantise_constant
+from finn_builds.ingest.wiring import WIRING, executed
 
 
 def all_constants(model: ModelWrapper) -> dict[str, Constant]:
@@ -21,6 +21,7 @@ def all_constants(model: ModelWrapper) -> dict[str, Constant]:
     Nodes come in topological order, all constants folded but for those behind quantizers.
     """
     constants: dict[str, Constant] = {}
+    opset = model.get_opset_imports()[""]
     for tensor in model.graph.initializer:
         array = np.asarray(numpy_helper.to_array(tensor))
         datatype = annotation(model, tensor.name)
@@ -32,7 +33,7 @@ def all_constants(model: ModelWrapper) -> dict[str, Constant]:
             constants[tensor.name] = array
     for node in model.graph.node:
         if node.input and all(x in constants for x in node.input if x):
-            result = _computed(node, [constants[x] for x in node.input if x])
+            result = _computed(node, [constants[x] for x in node.input if x], opset)
             if result is not None:
                 constants[node.output[0]] = result
     return constants
@@ -43,11 +44,11 @@ def plain(constant: Constant) -> np.ndarray:
     return constant.value() if isinstance(constant, QuantisedConstant) else constant
 
 
-def _computed(node: NodeProto, inputs: list[Constant]) -> Constant | None:
+def _computed(node: NodeProto, inputs: list[Constant], opset: int) -> Constant | None:
     """Return what a node makes of constants, or ``None`` for nodes that are not followed."""
     where = describe(node)
     attrs = node_attrs(node)
-    if node.op_type in QUANTIZERS and not np.isfinite(plain(inputs[0])).all():
+    if node.op_type in ("Quant", "BipolarQuant") and not np.isfinite(plain(inputs[0])).all():
         raise UserError(
             f"{where} quantises a constant that holds NaN or infinity; expected numbers: train or "
             "export the model again"
@@ -59,11 +60,9 @@ def _computed(node: NodeProto, inputs: list[Constant]) -> Constant | None:
     if node.op_type == "BipolarQuant":
         value, scale = (plain(c) for c in inputs)
         return bipolar_constant(value, scale)
-    if node.op_type == "Transpose":
-        constant, perm = inputs[0], attrs.get("perm")
-        if isinstance(constant, QuantisedConstant):
-            return constant.transposed(perm)
-        return constant.transpose(perm)
+    if node.op_type in WIRING and isinstance(inputs[0], QuantisedConstant):
+        others = [plain(c) for c in inputs[1:]]
+        return inputs[0].rearranged(lambda array: executed(node, [array, *others], opset)[0])
     if node.op_type == "Identity":
         return inputs[0]
     return _masked(inputs) if node.op_type == "Mul" else None

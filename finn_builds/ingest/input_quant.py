@@ -1,23 +1,22 @@
 """A quantizer for a network whose input has none."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from qonnx.core.datatype import DataType
 
 from deploy.host_model import level_range
 from finn_builds.errors import UserError
-from finn_builds.ingest.chain import Chain, Step
-from finn_builds.ingest.sections import input_lattice, sections
+from finn_builds.ingest.steps import Step
 
-NAMES = "BIPOLAR, UINT1 to UINT8 and INT2 to INT8"
+NAMES = "BIPOLAR, UINT1 to UINT24 and INT2 to INT24"
 
 
 @dataclass(frozen=True)
 class InputQuant:
     """A quantizer to put before the first layer."""
 
-    datatype: str  # QONNX name: BIPOLAR, UINT1 to UINT8, INT2 to INT8
+    datatype: str  # QONNX name: BIPOLAR, UINT1 to UINT24, INT2 to INT24
     scale: float  # what one integer is worth, in units of the first layer's input
 
     def __post_init__(self) -> None:
@@ -45,22 +44,11 @@ def parse_datatype(name: str) -> tuple[int, bool]:
     except (KeyError, ValueError, AttributeError, AssertionError):
         datatype = None
     known = datatype is not None and datatype.is_integer() and datatype.name != "TERNARY"
-    if not known or not 1 <= datatype.bitwidth() <= 8 or datatype.name == "INT1":
+    if not known or not 1 <= datatype.bitwidth() <= 24 or datatype.name == "INT1":
         raise UserError(
             f"the input datatype is '{name}'; supported are {NAMES}; choose one of them"
         )
     return datatype.bitwidth(), datatype.signed()
-
-
-def insert(chain: Chain, quant: InputQuant) -> Chain:
-    """Return a tidied chain, its input not quantised, with a quantizer before its first MatMul."""
-    parts = sections(chain)
-    if input_lattice(chain, parts) is not None:
-        raise UserError(
-            "the model quantises its input itself; leave out --input-quant and --input-scale"
-        )
-    first = chain.steps.index(parts.layers[0].matmul)
-    return replace(chain, steps=(*chain.steps[:first], quant.step(), *chain.steps[first:]))
 
 
 def calibrate_scale(x: np.ndarray, datatype: str) -> float:

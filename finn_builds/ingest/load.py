@@ -7,10 +7,10 @@ from google.protobuf.message import DecodeError
 from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.errors import UserError
-from finn_builds.ingest.chain import fix_domains
 from finn_builds.ingest.external_data import external_tensors
+from finn_builds.ingest.steps import fix_domains
 
-QUANTIZERS = ("Quant", "IntQuant", "BipolarQuant")
+QUANTIZERS = ("Quant", "IntQuant", "BipolarQuant", "MultiThreshold")
 
 
 def load_model(path: Path) -> ModelWrapper:

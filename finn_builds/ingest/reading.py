@@ -1,37 +1,154 @@
-"""From any ONNX graph to a chain of its own nodes, with every structural check."""
+"""The nodes of a tidied model that depend on its inputs, in order, with their constants."""
 
-from collections import defaultdict
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from onnx import NodeProto, TensorProto
 from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.errors import UserError
-from finn_builds.ingest.chain import (
-    Chain,
-    Constant,
-    Step,
-    annotation,
-    describe,
-    metadata,
-    node_attrs,
-)
-from finn_builds.ingest.constants import all_constants
-from finn_builds.ingest.elementwise import ELEMENTWISE, FINAL
+from finn_builds.ingest.constants import all_constants, plain
+from finn_builds.ingest.steps import Constant, Step, annotation, metadata, node_attrs
 
-RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
-PASSED = ("Identity", "Dropout", "Cast")
-LAYERS = ("MatMul", "Gemm")
-SUPPORTED = (*LAYERS, *ELEMENTWISE, "Neg", "HardSigmoid", *RESHAPES, *PASSED, *FINAL, "ArgMax")
-
-_MLP = (
-    "supported is a chain of MatMul or Gemm layers with quantised weights, BatchNormalization, "
-    "activation functions and quantizers"
-)
+#: Element types of an input that are integers already.
+_INTEGER_TYPES = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.UINT16)
+#: Nodes that broadcast their data and constants against each other.
+_BROADCASTING = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "PRelu", "Where", "Equal")
+_COMPARING = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 
 
-def dynamic_nodes(model: ModelWrapper, start: str) -> list[NodeProto]:
-    """Return the nodes whose values depend on the input's values, in order, up to the output.
+@dataclass(frozen=True, eq=False)
+class GraphNode:
+    """A node, its inputs by name."""
+
+    proto: NodeProto
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    dynamic: tuple[str, ...]  # inputs that depend on the model's inputs, in order
+    constants: Mapping[str, Constant]
+    attrs: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"node '{self.name}' ({self.op})"
+
+    def constant(self, position: int) -> np.ndarray:
+        """Return the value of a constant input; UserError if it is absent or not constant."""
+        if position >= len(self.inputs) or self.inputs[position] not in self.constants:
+            raise UserError(
+                f"{self} has an input {position} that is not a constant; expected a fixed value: "
+                "export the model with it fixed"
+            )
+        return plain(self.constants[self.inputs[position]])
+
+    def value(self, name: str) -> np.ndarray:
+        """Return the value of a constant by its name."""
+        return self.constant(self.inputs.index(name))
+
+    def as_step(self, data: str) -> Step:
+        """Return an elementwise node as a step on one of its inputs, constants as they are."""
+        position = self.inputs.index(data)
+        others = [x for i, x in enumerate(self.inputs) if i != position]
+        constants = tuple(plain(self.constants[x]) if x else None for x in others)
+        return Step(self.op, self.name, constants, self.attrs, position)
+
+    def broadcast(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the result for data of a shape."""
+        if self.op not in (*_BROADCASTING, *_COMPARING):
+            return shape
+        others = [plain(self.constants[x]).shape for x in self.inputs if x in self.constants]
+        try:
+            return np.broadcast_shapes(shape, *others)
+        except ValueError:
+            return shape  # the step says what does not fit
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """An input of the model that some node reads."""
+
+    name: str
+    shape: tuple[int, ...]  # batch of 1 first
+    datatype: str | None  # QONNX name, where the model says that it is integers
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """An output of the model."""
+
+    name: str
+    is_constant: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """What a walk through a model needs."""
+
+    inputs: tuple[ModelInput, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[GraphNode, ...]
+    constants: Mapping[str, Constant]
+    opset: int
+    metadata: Mapping[str, str]
+    readers: Mapping[str, int]  # nodes and outputs that read a tensor
+
+    @property
+    def used(self) -> set[str]:
+        """Tensors that something reads."""
+        return set(self.readers)
+
+
+def read(model: ModelWrapper) -> Graph:
+    """Return the graph of a tidied model; UserError for inputs of other types."""
+    constants = all_constants(model)
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    nodes = []
+    known = {value.name for value in inputs}
+    for proto in dynamic_nodes(model, known):
+        names = tuple(proto.input)
+        dynamic = tuple(x for x in names if x in known)
+        known |= set(proto.output)
+        unknown = [x for x in names if x and x not in known and x not in constants]
+        if unknown:
+            raise UserError(
+                f"node '{proto.name}' ({proto.op_type}) takes '{unknown[0]}', a constant that is "
+                "changed after its quantizer; supported there are moving its elements and a mask "
+                "of zeros and ones: quantise after any other change"
+            )
+        nodes.append(
+            GraphNode(
+                proto,
+                proto.op_type,
+                proto.name,
+                names,
+                tuple(proto.output),
+                dynamic,
+                constants,
+                node_attrs(proto),
+            )
+        )
+    outputs = tuple(value.name for value in model.graph.output)
+    readers = Counter(x for node in nodes for x in node.dynamic)
+    readers.update(outputs)
+    return Graph(
+        tuple(ModelInput(value.name, _shape(value), _datatype(model, value)) for value in inputs),
+        outputs,
+        tuple(nodes),
+        constants,
+        model.get_opset_imports()[""],
+        metadata(model),
+        readers,
+    )
+
+
+def dynamic_nodes(model: ModelWrapper, inputs: set[str]) -> list[NodeProto]:
+    """Return the nodes whose values depend on the inputs' values and lead to an output, in order.
 
     A Shape node depends on the shape alone, so it ends the dependency.
     """
@@ -41,7 +158,7 @@ def dynamic_nodes(model: ModelWrapper, start: str) -> list[NodeProto]:
         if needed & set(node.output):
             needed |= set(node.input)
             live.append(node)
-    reached = {start}
+    reached = set(inputs)
     result = []
     for node in reversed(live):
         if node.op_type != "Shape" and reached & set(node.input):
@@ -50,92 +167,18 @@ def dynamic_nodes(model: ModelWrapper, start: str) -> list[NodeProto]:
     return result
 
 
-def check_operators(nodes: list[NodeProto]) -> None:
-    """Raise UserError for the first node whose operator an MLP does not have."""
-    for node in nodes:
-        if node.op_type not in SUPPORTED:
-            raise UserError(
-                f"{describe(node)} is not supported: {_MLP}. Train and export the network without "
-                "it"
-            )
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
 
 
-def _input_datatype(model: ModelWrapper, into: Any) -> str | None:
-    declared = annotation(model, into.name)
-    element = into.type.tensor_type.elem_type
+def _datatype(model: ModelWrapper, value: Any) -> str | None:
+    declared = annotation(model, value.name)
+    element = value.type.tensor_type.elem_type
     if declared or element == TensorProto.FLOAT:
         return declared
-    if element in (TensorProto.INT8, TensorProto.UINT8):
-        return TensorProto.DataType.Name(element)
+    if element in _INTEGER_TYPES:
+        return str(TensorProto.DataType.Name(element))
     raise UserError(
-        f"input '{into.name}' has element type {TensorProto.DataType.Name(element)}; supported "
-        "are FLOAT, INT8 and UINT8: export the model with float32 inputs"
-    )
-
-
-def read_checked(model: ModelWrapper, batch_first: tuple[int, ...]) -> Chain:
-    """Return a model as a chain of its nodes; where the graph is none, the error names the node.
-
-    Its constants are folded but for those behind quantizers, its nodes named and in topological
-    order, its input of shape `batch_first`.
-    """
-    constants = all_constants(model)
-    into = next(i for i in model.graph.input if i.name not in constants)
-    out = model.graph.output[0]
-    nodes = dynamic_nodes(model, into.name)
-    consumers: dict[str, list[NodeProto]] = defaultdict(list)
-    for node in nodes:
-        for x in node.input:
-            consumers[x].append(node)
-    dynamic = {into.name, *(x for n in nodes for x in n.output)}
-    steps = []
-    current, producer = into.name, "the input"
-    while current != out.name or consumers[current]:
-        users = consumers[current]
-        if not users:
-            raise UserError(
-                f"output '{out.name}' does not depend on input '{into.name}'; expected a chain "
-                "from one to the other: export the model again"
-            )
-        if len(users) > 1 or current == out.name:
-            names = ", ".join(f"'{n.name}' ({n.op_type})" for n in users)
-            also = " and by the model's output" if current == out.name else ""
-            raise UserError(
-                f"the graph branches: the result of {producer} is used by {names}{also}; {_MLP}. "
-                "Train a network without branches"
-            )
-        node = users[0]
-        steps.append(_step(node, current, constants, dynamic))
-        current, producer = node.output[0], describe(node)
-    return Chain(
-        into.name,
-        batch_first,
-        _input_datatype(model, into),
-        out.name,
-        tuple(steps),
-        metadata(model),
-    )
-
-
-def _step(node: NodeProto, current: str, constants: dict[str, Constant], dynamic: set[str]) -> Step:
-    position = list(node.input).index(current)
-    others = [x for i, x in enumerate(node.input) if i != position]
-    unknown = [x for x in others if x and x not in constants]
-    if unknown and unknown[0] not in dynamic:
-        raise UserError(
-            f"{describe(node)} takes '{unknown[0]}', a constant that is changed after its "
-            "quantizer; supported there are Transpose and a mask of zeros and ones: quantise "
-            "after any other change"
-        )
-    if unknown:
-        raise UserError(
-            f"{describe(node)} joins two results of the network ('{current}' and "
-            f"'{unknown[0]}'): {_MLP}"
-        )
-    return Step(
-        op=node.op_type,
-        name=node.name,
-        constants=tuple(constants[x] if x else None for x in others),
-        attrs=node_attrs(node),
-        position=position,
+        f"input '{value.name}' has element type {TensorProto.DataType.Name(element)}; supported "
+        "are FLOAT, INT8, UINT8, INT16 and UINT16: export the model with float32 inputs"
     )

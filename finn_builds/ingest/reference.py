@@ -1,59 +1,54 @@
-"""The QONNX model itself, executed by qonnx: the truth that every later form is compared with."""
+"""The QONNX model itself, executed: the truth that every later form is compared with."""
 
-from dataclasses import replace
+from __future__ import annotations
+
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto
+from onnx import TensorProto
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.core.onnx_exec import execute_node
+from qonnx.custom_op.general.bipolar_quant import binary_quant
 from qonnx.custom_op.general.intquant import int_quant
+from qonnx.custom_op.general.multithreshold import multithreshold
 
-from finn_builds.ingest.chain import Chain, Step, node_attrs, read_plain, write_chain
+from finn_builds.ingest.constants import plain
 from finn_builds.ingest.elementwise import FINAL, evaluate_steps
-from finn_builds.ingest.input_quant import InputQuant, insert
-from finn_builds.ingest.lattice import Lattice
-from finn_builds.ingest.sections import final_lattice, hidden_lattice, input_lattice, sections
-from finn_builds.ingest.split import require_input
-
-BATCH = "frames"
+from finn_builds.ingest.reading import Graph, GraphNode, read
+from finn_builds.ingest.split import HostSplit, Link
+from finn_builds.ingest.steps import Constant, QuantisedConstant
+from finn_builds.ingest.wiring import executed
 
 # Final operators that leave the order of the outputs alone.
 ORDER_KEEPING = (*FINAL, "Sigmoid")
+
+Values = dict[str, np.ndarray]
 
 
 class Reference:
     """Executes a tidied QONNX model, in double precision and in float32.
 
-    Nothing that builds the integer network is used to execute it: onnxruntime does the standard
-    nodes through qonnx, and qonnx's own function the Quant nodes, on the floating point values that
-    the integers stand for. The double run decides. A float32 run may differ from it where a value
-    lies within float32's rounding of a quantizer's tie; :meth:`float32_disagreements` counts the
-    frames. In the double run a BatchNormalization is the four operations of its definition in the
-    ONNX standard, so that an input equal to the mean gives exactly the bias.
+    Nothing that builds the integer network is used to execute it: onnx's own reference
+    implementation does the standard nodes, and qonnx's functions the quantizers, on the floating
+    point values that the integers stand for. The double run decides. A float32 run may differ from
+    it where a value lies within float32's rounding of a quantizer's tie;
+    :meth:`float32_disagreements` counts the frames. In the double run a BatchNormalization is the
+    four operations of its definition in the ONNX standard, so that an input equal to the mean gives
+    exactly the bias, and weights are whole multiples of their scale.
 
-    A model whose input is not quantised can be run in floating point without an `input_quant`.
+    Without a `split` the model runs in floating point only.
     """
 
-    def __init__(self, model: ModelWrapper, *, input_quant: InputQuant | None = None) -> None:
-        chain = read_plain(model)
-        if input_quant is not None:
-            chain = insert(chain, input_quant)
-        parts = sections(chain)
-        self._chain, self._parts = chain, parts
-        self._into = input_lattice(chain, parts)
-        self._models: dict[type, ModelWrapper] = {
-            np.float32: write_chain(chain, dtype=np.float32, batch=BATCH),
-            np.float64: write_chain(_in_double(chain), dtype=np.float64, batch=BATCH),
-        }
+    def __init__(self, model: ModelWrapper, split: HostSplit | None = None) -> None:
+        self._graph, self._split = read(model), split
+        self._together: bool | None = None  # whether all frames go through a node at once
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """Return the integers the QONNX model gives for integers, in double precision.
 
-        Integer codes of the quantised input, (frames, n_in), give int64 (frames, n_out):
-        accumulators of the last layer, or the integers of the quantizer the network ends in, as
-        :func:`.split_host` has it. Raises UserError if the model's input is not quantised,
-        ValueError if its own tensor is further than 1e-3 from the integers' lattice.
+        Integer codes of the quantised inputs, (frames, n_in), give int64 (frames, n_out), all
+        inputs and outputs side by side as in the network of the split. ValueError if a tensor of
+        the model is further than 1e-3 from the integers' lattice.
         """
         values = self._output_values(x, np.float64)
         codes = np.rint(values)
@@ -67,118 +62,212 @@ class Reference:
         in_single = np.rint(self._output_values(x, np.float32)).astype(np.int64)
         return int((in_single != self.run(x)).any(axis=1).sum())
 
-    def run_float(self, x: np.ndarray) -> np.ndarray:
-        """Return the output of the complete model for raw frames, in float32 as it is."""
-        return self._execute(np.float32, self._raw(x), 0, len(self._chain.steps))
+    def run_float(self, x: np.ndarray | Values) -> np.ndarray | Values:
+        """Return the output of the complete model for raw frames, in float32 as it is.
 
-    def classify(self, x: np.ndarray) -> np.ndarray:
+        (frames, values) for one output, a dictionary of them by name for several.
+        """
+        found = self._execute(self._raw(x), self._graph.outputs, np.float32)
+        flat = {name: found[name].reshape(len(found[name]), -1) for name in self._graph.outputs}
+        return flat if len(flat) > 1 else flat[self._graph.outputs[0]]
+
+    def classify(self, x: np.ndarray | Values) -> np.ndarray:
         """Return the class of each raw frame, by the complete model in float32; int64, (frames,).
 
         The rule is that of ``deploy.host_model.HostModel.classify``: the first of the largest
-        outputs before a final softmax or sigmoid; of a single output, whether it is positive.
+        values of the main output before a final softmax or sigmoid; of a single value, whether it
+        is positive.
         """
-        steps = self._chain.steps
-        end = len(steps)
-        while steps[end - 1].op in ORDER_KEEPING:
-            end -= 1
-        y = self._execute(np.float32, self._raw(x), 0, end)
-        if steps[-1].op == "ArgMax":
+        made = {name: node for node in self._graph.nodes for name in node.outputs}
+        ends = []
+        for name in self._graph.outputs:
+            while name in made and made[name].op in ORDER_KEEPING:
+                name = made[name].dynamic[0]
+            ends.append(name)
+        found = self._execute(self._raw(x), ends, np.float32)
+        chosen = [n for n in ends if n in made and made[n].op in ("ArgMax", "TopK")]
+        wide = [n for n in ends if found[n][0].size > 1]
+        main = next(n for n in ends if n in chosen or n in wide or not (chosen or wide))
+        y = found[main].reshape(len(found[main]), -1)
+        if main in chosen and y.shape[1] == 1:
             return y[:, 0].astype(np.int64)
         if y.shape[1] == 1:
             return (y[:, 0] > 0).astype(np.int64)
         return y.argmax(axis=1).astype(np.int64)
 
-    def run_front(self, x: np.ndarray) -> np.ndarray:
-        """Return what reaches the first layer (or an inserted input quantizer), in float32."""
-        names = [s.name for s in self._chain.steps]
-        stop = names.index(self._parts.layers[0].matmul.name)
-        return self._execute(np.float32, self._raw(x), 0, stop)
+    def run_front(self, x: np.ndarray | Values) -> np.ndarray:
+        """Return what reaches the input quantizer that the split puts in, in float32."""
+        assert self._split is not None
+        links = [link for link in self._split.inputs if link.tensor in self._split.inserted]
+        names = [link.tensor for link in links]
+        found = self._execute(self._raw(x), names, np.float32, quantise=False)
+        parts = [_flat(found[link.tensor])[:, link.places] for link in links]
+        return np.concatenate(parts, axis=1)
 
-    def _raw(self, x: np.ndarray) -> np.ndarray:
-        x = np.asarray(x, dtype=np.float32)
-        return x.reshape(len(x), *self._chain.input_shape[1:])
+    def _raw(self, x: np.ndarray | Values) -> Values:
+        inputs = self._graph.inputs
+        if not isinstance(x, dict):
+            sizes = [int(np.prod(i.shape)) for i in inputs]
+            parts = np.split(np.asarray(x).reshape(len(x), -1), np.cumsum(sizes)[:-1], axis=1)
+            x = {i.name: part for i, part in zip(inputs, parts, strict=True)}
+        return {
+            i.name: np.asarray(x[i.name], dtype=np.float32).reshape(-1, *i.shape[1:])
+            for i in inputs
+        }
 
     def _output_values(self, x: np.ndarray, dtype: type) -> np.ndarray:
-        """Return the model's last integer tensor in units of its lattice, in floating point."""
-        into = require_input(self._chain, self._parts, self._into)
-        steps = list(self._chain.steps)
-        flatten = sum(s.op == "Flatten" for s in steps)
-        begin = flatten + len(into.kept)
-        scale = dtype(into.scale)
-        values = (np.asarray(x).astype(dtype) - into.zero_point) * into.divisor * scale
-        last = self._parts.layers[-1]
-        end = steps.index(last.matmul) + 1
-        final = final_lattice(self._parts)
-        if final is not None:
-            y = self._execute(dtype, values, begin, end + len(final.kept))
-            return _to_codes(final, y)
-        y = self._execute(dtype, values, begin, end)
-        count = len(self._parts.layers)
-        lattice = into if count == 1 else hidden_lattice(self._parts, count - 2)
-        unit = np.array([[float(lattice.scale) * lattice.divisor]])
-        unit = evaluate_steps(lattice.moved, unit)[0, 0]
-        sums = last.matmul.constants[0].astype(np.float64).sum(axis=0)
-        return y.astype(np.float64) / unit + lattice.zero_point * sums
+        """Return the network's outputs, all side by side, in floating point."""
+        assert self._split is not None
+        x = np.asarray(x)
+        feeds = {link.tensor: _values(link, x, dtype) for link in self._split.inputs}
+        names = [link.tensor for link in self._split.outputs]
+        found = self._execute(feeds, names, dtype)
+        n_out = self._split.host.n_out
+        y = np.zeros((len(x), n_out))
+        for link in self._split.outputs:
+            values = _flat(found[link.tensor])[:, link.places].astype(np.float64)
+            y[:, link.at] = (values - link.offset) / link.scale
+        return y
 
-    def _execute(self, dtype: type, x: np.ndarray, begin: int, end: int) -> np.ndarray:
-        """Return the tensor after step `end` of the chain with `x` put in before step `begin`."""
-        model = self._models[dtype]
-        graph = model.graph
-        opset = model.get_opset_imports()
-        # BatchNormalization is several nodes in double: steps are found by the nodes' names.
-        begin, end = (self._node_index(graph.node, i) for i in (begin, end))
-        context: dict[str, Any] = {t.name: model.get_initializer(t.name) for t in graph.initializer}
-        context[""] = None
-        current = x
-        for node in list(graph.node)[begin:end]:
-            source = next(name for name in node.input if name not in context)
-            context[source] = current
-            if node.op_type == "Quant":
-                current = _quant(node, current, context, dtype)
-            else:
-                # qonnx wants a buffer of the right shape to be there.
-                shape = (len(x), *(model.get_tensor_shape(node.output[0]) or [])[1:])
-                context[node.output[0]] = np.empty(shape, dtype=dtype)
-                execute_node(node, context, graph, opset.get(node.domain, 1))
-                current = context.pop(node.output[0])
-            del context[source]
-        return current
-
-    def _node_index(self, nodes: Any, index: int) -> int:
-        if index >= len(self._chain.steps):
-            return len(nodes)
-        name = self._chain.steps[index].name
-        return next(i for i, n in enumerate(nodes) if n.name == name)
-
-
-def _quant(node: NodeProto, x: np.ndarray, context: dict[str, Any], dtype: type) -> np.ndarray:
-    """Return qonnx's Quant in the precision of its input (the operator's node casts to float32)."""
-    scale, zero_point, bits = (context[name] for name in node.input[1:])
-    attrs = node_attrs(node)
-    y = int_quant(
-        x, scale, zero_point, bits, attrs["signed"], attrs["narrow"], attrs["rounding_mode"]
-    )
-    return np.asarray(y, dtype=dtype)
-
-
-def _to_codes(lattice: Lattice, values: np.ndarray) -> np.ndarray:
-    levels = values.astype(np.float64) / lattice.scale.astype(np.float64)
-    return levels / lattice.divisor + lattice.zero_point
-
-
-def _in_double(chain: Chain) -> Chain:
-    """Return a chain with each BatchNormalization as its definition, constants in double."""
-    steps: list[Step] = []
-    for step in chain.steps:
-        if step.op != "BatchNormalization":
-            steps.append(step)
-            continue
-        gamma, beta, mean, var = (np.asarray(c, dtype=np.float64) for c in step.constants)
-        std = np.sqrt(var + np.float64(np.float32(step.attrs["epsilon"])))
-        steps += [
-            Step("Sub", step.name, (mean,)),
-            Step("Div", f"{step.name}_std", (std,)),
-            Step("Mul", f"{step.name}_gamma", (gamma,)),
-            Step("Add", f"{step.name}_beta", (beta,)),
+    def _execute(
+        self,
+        feeds: Values,
+        names: list[str] | tuple[str, ...],
+        dtype: type,
+        *,
+        quantise: bool = True,
+    ) -> Values:
+        """Return tensors of the model for given ones, all with frames first."""
+        count = len(next(iter(feeds.values())))
+        if self._together is None and count > 1:
+            few = {name: x[:2] for name, x in feeds.items()}
+            self._together = self._agree(few, names, dtype, quantise)
+        if self._together or count <= 1:
+            return self._through(feeds, names, dtype, quantise)
+        alone = [
+            self._through({n: x[i : i + 1] for n, x in feeds.items()}, names, dtype, quantise)
+            for i in range(count)
         ]
-    return replace(chain, steps=tuple(steps))
+        return {name: np.concatenate([_row(frame[name]) for frame in alone]) for name in names}
+
+    def _agree(
+        self, feeds: Values, names: list[str] | tuple[str, ...], dtype: type, quantise: bool
+    ) -> bool:
+        """Return whether frames side by side give what each gives alone."""
+        try:
+            both = self._through(feeds, names, dtype, quantise)
+        except Exception:  # noqa: BLE001: whatever a node makes of a batch it was not written for
+            return False
+        for i in range(2):
+            one = self._through({n: x[i : i + 1] for n, x in feeds.items()}, names, dtype, quantise)
+            for name in names:
+                if len(both[name]) != 2 or both[name][i].size != one[name].size:
+                    return False
+                if not np.allclose(both[name][i].ravel(), one[name].ravel(), equal_nan=True):
+                    return False
+        return True
+
+    def _through(
+        self, feeds: Values, names: list[str] | tuple[str, ...], dtype: type, quantise: bool
+    ) -> Values:
+        known = {n: self._quantised(n, x) if quantise else x for n, x in feeds.items()}
+        for node in _needed(self._graph, set(known), set(names)):
+            inputs = [
+                known[x] if x in known else _constant(self._graph.constants, x, dtype)
+                for x in node.inputs
+            ]
+            found = _computed(node, inputs, dtype, self._graph.opset)
+            for name, value in zip(node.outputs, found, strict=False):
+                known.setdefault(name, self._quantised(name, value) if quantise else value)
+        return {name: known[name] for name in names}
+
+    def _quantised(self, name: str, value: np.ndarray) -> np.ndarray:
+        """Return a tensor after the input quantizer, if that is put on it."""
+        split = self._split
+        if split is None or split.input_quant is None or name not in split.inserted:
+            return value
+        quantised = evaluate_steps([split.input_quant.step()], _flat(value))
+        return quantised.reshape(value.shape)
+
+
+def _row(x: np.ndarray) -> np.ndarray:
+    """Return the tensor of one frame with the frame first, as the models lose it at times."""
+    return x.reshape(1, *(x.shape[1:] if x.ndim and x.shape[0] == 1 else x.shape))
+
+
+def _flat(x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), int(np.prod(x.shape[1:], dtype=np.int64)))
+
+
+def _values(link: Link, x: np.ndarray, dtype: type) -> np.ndarray:
+    """Return the model's tensor for the network's integers; elements nobody reads are 0."""
+    flat = np.zeros((len(x), int(np.prod(link.shape))), dtype=dtype)
+    # In double first: the offset is whole units of the scale.
+    flat[:, link.places] = (x[:, link.at] * link.scale + link.offset).astype(dtype)
+    return flat.reshape(len(x), *link.shape[1:])
+
+
+def _needed(graph: Graph, known: set[str], wanted: set[str]) -> list[GraphNode]:
+    """Return the nodes on the way from known tensors to wanted ones, in order."""
+    missing, found = wanted - known, []
+    for node in reversed(graph.nodes):
+        if missing & set(node.outputs):
+            found.append(node)
+            missing = (missing - set(node.outputs)) | (set(node.dynamic) - known)
+    return found[::-1]
+
+
+def _constant(constants: Mapping[str, Constant], name: str, dtype: type) -> np.ndarray | None:
+    if not name:
+        return None
+    constant = constants[name]
+    if isinstance(constant, QuantisedConstant):
+        if dtype is np.float64:
+            return constant.integers * constant.scale.astype(np.float64)
+        return constant.value()
+    array = plain(constant)
+    return array.astype(dtype) if array.dtype.kind == "f" else array
+
+
+def _computed(node: GraphNode, inputs: list[Any], dtype: type, opset: int) -> list[np.ndarray]:
+    """Return a node's outputs in the precision of its inputs."""
+    attrs = node.attrs
+    match node.op:
+        case "Quant":
+            signed, narrow = int(attrs.get("signed", 1)), int(attrs.get("narrow", 1))
+            mode = str(attrs.get("rounding_mode", "ROUND"))
+            mode = "DOWN" if mode.upper() == "ROUND_TO_ZERO" else mode
+            return [np.asarray(int_quant(*inputs, signed, narrow, mode), dtype=dtype)]
+        case "BipolarQuant":
+            return [np.asarray(binary_quant(*inputs), dtype=dtype)]
+        case "MultiThreshold":
+            scale, bias = attrs.get("out_scale", 1.0), attrs.get("out_bias", 0.0)
+            return [np.asarray(_multithreshold(*inputs, attrs) * scale + bias, dtype=dtype)]
+        case "BatchNormalization":
+            return [_batch_norm(*inputs, dtype(np.float32(attrs.get("epsilon", 1e-5))))]
+        case "Cast" if attrs["to"] in (TensorProto.FLOAT, TensorProto.DOUBLE):
+            return [inputs[0].astype(dtype)]
+        case "Identity" | "Dropout":
+            return [inputs[0]]
+        case _:
+            with np.errstate(all="ignore"):
+                return [_same_kind(y, dtype) for y in executed(node.proto, inputs, opset)]
+
+
+def _batch_norm(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, epsilon: Any) -> np.ndarray:
+    wide = (1, -1, *(1 for _ in x.shape[2:]))
+    gamma, beta, mean, var = (c.reshape(wide) for c in (gamma, beta, mean, var))
+    if x.dtype == np.float64:
+        return np.asarray((x - mean) / np.sqrt(var + epsilon) * gamma + beta)
+    factor = gamma / np.sqrt(var + epsilon)  # as runtimes fold it
+    return np.asarray(x * factor + (beta - mean * factor))
+
+
+def _same_kind(y: np.ndarray, dtype: type) -> np.ndarray:
+    return y.astype(dtype) if y.dtype.kind == "f" else y
+
+
+def _multithreshold(x: np.ndarray, rows: np.ndarray, attrs: Mapping[str, Any]) -> np.ndarray:
+    last = attrs.get("data_layout", "NCHW") in ("NHWC", "NWC") and x.ndim > 2
+    y = multithreshold(np.moveaxis(x, -1, 1) if last else x, rows)
+    return np.moveaxis(y, 1, -1) if last else y

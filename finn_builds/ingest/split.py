@@ -1,9 +1,10 @@
-"""Move the floating point at both ends of a network to the host."""
+"""A model in two parts: the integer network, and what the host computes before and after it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,35 +16,41 @@ from qonnx.core.modelwrapper import ModelWrapper
 from deploy.host_model import FORMAT_VERSION, HostModel
 from finn_builds.errors import UserError
 from finn_builds.files import HOST_FILE, checkpoint_path, read_json, write_json
-from finn_builds.ingest.accumulators import accumulator_datatype
-from finn_builds.ingest.chain import Chain, Step, read_plain, write_chain
 from finn_builds.ingest.elementwise import operations
-from finn_builds.ingest.input_quant import InputQuant, insert
-from finn_builds.ingest.lattice import Lattice
-from finn_builds.ingest.sections import (
-    Sections,
-    final_lattice,
-    hidden_lattice,
-    input_lattice,
-    sections,
-)
+from finn_builds.ingest.input_quant import InputQuant
+from finn_builds.ingest.reading import Graph, read
+from finn_builds.ingest.steps import Step
+from finn_builds.ingest.symbol import Symbol, line_of
+from finn_builds.ingest.walk import Boundary, Walk
+from finn_builds.network import IntegerNetwork, Linear
+from finn_builds.network.types import common_datatype
 
-#: Metadata of the core's checkpoint: the quantiser in front of it, as JSON.
-INPUT_QUANT = "input_quant"
+#: Metadata of a model: what ``train.py`` wrote about it, as JSON.
 MODEL_INFO = "prunestream"
 
 
 @dataclass(frozen=True, eq=False)
+class Link:
+    """Where integers of the network are values of the model: ``scale * integer + offset``."""
+
+    tensor: str  # of the model
+    shape: tuple[int, ...]  # of that tensor, batch of 1 first
+    places: np.ndarray  # (n,): the elements, in the tensor as a vector
+    at: np.ndarray  # (n,): the integers, in all inputs or all outputs side by side
+    scale: np.ndarray  # float64 (n,)
+    offset: np.ndarray  # float64 (n,)
+
+
+@dataclass(frozen=True, eq=False)
 class HostSplit:
-    """A model in two parts: what the host computes, and the core of integers between.
+    """The integer network of a model, the host's part, and how both lie in the model."""
 
-    The core has the input ``global_in`` (1, n_in) and the output ``global_out`` (1, n_out),
-    annotated as integers; each of its MatMuls multiplies integers by integers.
-    """
-
-    core: Chain
+    network: IntegerNetwork
     description: dict[str, Any]  # the host's part, for HostModel
-    input_quant: InputQuant | None  # put in front of the model's first layer
+    inputs: tuple[Link, ...]
+    outputs: tuple[Link, ...]
+    input_quant: InputQuant | None  # put on the tensors `inserted` of the model
+    inserted: tuple[str, ...]
 
     @cached_property
     def host(self) -> HostModel:
@@ -51,125 +58,240 @@ class HostSplit:
         return HostModel.from_dict(self.description)
 
     def save(self, out: Path, step: str) -> None:
-        """Write the host's part as ``host_model.json`` and the core as a checkpoint."""
-        quant = None if self.input_quant is None else asdict(self.input_quant)
-        core = replace(self.core, metadata={INPUT_QUANT: json.dumps(quant)})
-        write_chain(core).save(str(checkpoint_path(out, step)))
+        """Write the host's part as ``host_model.json``, the rest as checkpoints."""
         write_json(out / HOST_FILE, self.description)
+        self.network.save(checkpoint_path(out, step, ".npz"))
+        arrays = {}
+        headers: dict[str, Any] = {
+            "input_quant": None if self.input_quant is None else asdict(self.input_quant),
+            "inserted": list(self.inserted),
+        }
+        for side in ("inputs", "outputs"):
+            links: tuple[Link, ...] = getattr(self, side)
+            headers[side] = [{"tensor": link.tensor, "shape": list(link.shape)} for link in links]
+            for k, link in enumerate(links):
+                arrays |= {f"{side}.{k}.{name}": getattr(link, name) for name in _ARRAYS}
+        with checkpoint_path(out, step, ".links.npz").open("wb") as file:
+            np.savez_compressed(
+                file, allow_pickle=False, header=np.array(json.dumps(headers)), **arrays
+            )
 
     @classmethod
     def load(cls, out: Path, step: str) -> HostSplit:
         """Read what `save` wrote."""
-        core = read_plain(ModelWrapper(str(checkpoint_path(out, step))))
-        quant = json.loads(core.metadata[INPUT_QUANT])
-        core = replace(core, metadata={})
-        return cls(core, read_json(out / HOST_FILE), None if quant is None else InputQuant(**quant))
+        with np.load(checkpoint_path(out, step, ".links.npz"), allow_pickle=False) as file:
+            held = {name: file[name] for name in file.files}
+        header = json.loads(str(held["header"]))
 
+        def links(side: str) -> tuple[Link, ...]:
+            return tuple(
+                Link(
+                    item["tensor"],
+                    tuple(item["shape"]),
+                    **{name: held[f"{side}.{k}.{name}"] for name in _ARRAYS},
+                )
+                for k, item in enumerate(header[side])
+            )
 
-def split_host(model: ModelWrapper, input_quant: InputQuant | None = None) -> HostSplit:
-    """Separate the integer core of a tidied model from what the host does before and after it.
-
-    The core takes the integers that stand for the quantised input. It gives the accumulators of the
-    last layer, or, where the network ends in a quantizer of up to 8 bits, that quantizer's
-    integers. Raises UserError if the input is not quantised and no quantizer is given, or is and
-    one is given.
-    """
-    chain = read_plain(model)
-    if input_quant is not None:
-        chain = insert(chain, input_quant)
-    parts = sections(chain)
-    into = require_input(chain, parts, input_lattice(chain, parts))
-    steps: list[Step] = []
-    lattice = into
-    after: list[Step] = []
-    for i, layer in enumerate(parts.layers):
-        weights = layer.matmul.constants[0].astype(np.int64)
-        sums = accumulator_datatype(layer.matmul, weights, lattice.datatype)
-        steps.append(replace(layer.matmul, datatype=sums))
-        values = lattice.from_codes(f"{layer.matmul.name}_input", weights)
-        last = i == len(parts.layers) - 1
-        quantised = final_lattice(parts) if last else hidden_lattice(parts, i)
-        if quantised is None:
-            after = [*values, *layer.tail]
-            break
-        steps += [*values, *quantised.kept, *quantised.to_codes(f"{layer.matmul.name}_output")]
-        lattice = quantised
-        after = quantised.from_codes("output", None)
-    n_in = parts.layers[0].matmul.constants[0].shape[0]
-    core = Chain("global_in", (1, n_in), into.datatype, "global_out", tuple(steps), {})
-    return HostSplit(core, _describe(chain, parts, into, core, after), input_quant)
-
-
-def require_input(chain: Chain, parts: Sections, lattice: Lattice | None) -> Lattice:
-    """Return the lattice of the input, or raise UserError where there is none."""
-    if lattice is None:
-        raise UserError(
-            f"input '{chain.input_name}' reaches {parts.layers[0].matmul} without a quantizer; "
-            "pass --input-quant INT8 to insert one, with --input-scale or with data to find its "
-            "range from"
+        quant = header["input_quant"]
+        return cls(
+            IntegerNetwork.load(checkpoint_path(out, step, ".npz")),
+            read_json(out / HOST_FILE),
+            links("inputs"),
+            links("outputs"),
+            None if quant is None else InputQuant(**quant),
+            tuple(header["inserted"]),
         )
-    return lattice
+
+
+_ARRAYS = ("places", "at", "scale", "offset")
+
+
+def split_host(
+    model: ModelWrapper, input_quant: InputQuant | None = None, *, host_input: bool = False
+) -> HostSplit:
+    """Separate the integers of a tidied model from what the host does before and after them.
+
+    The network takes the integers that stand for the quantised inputs. It gives the last integers
+    on the way to each output: those of a quantizer at its end, or accumulators. Where an input is
+    quantised by a power of two, elementwise operations after its first quantizer are the network's,
+    with `host_input` the host's. Raises UserError, naming everything, for what can't be built; and
+    if an input is not quantised and no quantizer is given, or one is given and none is needed.
+    """
+    graph = read(model)
+    walk = Walk(graph, input_quant, host_input)
+    walk.run()
+    outputs = walk.outputs(graph.outputs)
+    if input_quant is not None and not walk.inserted:
+        raise UserError(
+            "the model quantises its input itself; leave out --input-quant and --input-scale"
+        )
+    return _split(graph, walk, outputs)
+
+
+def _split(graph: Graph, walk: Walk, symbols: Sequence[Symbol]) -> HostSplit:
+    results, moved = _results(walk, symbols)
+    network, names = walk.net.finish(results)
+    known = {names[v]: v for v in walk.net.inputs}
+    boundaries = {b.vector: b for b in walk.boundaries}
+    used = [boundaries[known[tensor.name]] for tensor in network.inputs]
+    begins = dict(
+        zip(
+            network.outputs,
+            np.cumsum([0, *(network.tensor(n).size for n in network.outputs)]),
+            strict=False,
+        )
+    )
+    into, begin = [], 0
+    for b in used:
+        into.append(_input_link(b, walk, begin))
+        begin += len(b.take)
+    out, described = [], []
+    for name, symbol in zip(graph.outputs, symbols, strict=True):
+        at = np.array(
+            [
+                begins[names[moved[v, i][0]]] + moved[v, i][1]
+                for v, i in zip(symbol.vectors.tolist(), symbol.index.tolist(), strict=True)
+            ]
+        )
+        out.append(_output_link(symbol, at))
+        described.append(_described_output(name, symbol, at, network))
+    description = {
+        "version": FORMAT_VERSION,
+        "inputs": [_described_input(b, graph) for b in used],
+        "input_datatype": common_datatype([tensor.datatype for tensor in network.inputs]),
+        "outputs": described,
+        "output_datatype": common_datatype(
+            [network.tensor(name).datatype for name in network.outputs]
+        ),
+        "n_out": sum(network.tensor(name).size for name in network.outputs),
+        **_names(graph),
+    }
+    return HostSplit(
+        network,
+        description,
+        tuple(into),
+        tuple(out),
+        walk.input_quant,
+        tuple(sorted(walk.inserted)),
+    )
+
+
+def _results(
+    walk: Walk, symbols: Sequence[Symbol]
+) -> tuple[list[int], dict[tuple[int, int], tuple[int, int]]]:
+    """Return the vectors that the network gives, and where each element of the outputs is."""
+    elements: dict[int, set[int]] = {}
+    for symbol in symbols:
+        for v, i in zip(symbol.vectors.tolist(), symbol.index.tolist(), strict=True):
+            elements.setdefault(v, set()).add(i)
+    results, moved = [], {}
+    for v, places in elements.items():
+        index = np.array(sorted(places))
+        size = walk.net.tensors[v].size
+        result = v
+        if v in walk.net.inputs or len(index) < size:
+            ones = np.eye(len(index), dtype=np.int64)
+            result = walk.net.linear(np.full(len(index), v), index, ones, None, "an output")
+            moved |= {(v, int(i)): (result, k) for k, i in enumerate(index)}
+        else:
+            moved |= {(v, i): (v, i) for i in range(size)}
+        results.append(result)
+    return results, moved
+
+
+def _input_link(b: Boundary, walk: Walk, begin: int) -> Link:
+    n = len(b.take)
+    line = line_of(b.codes.to_values(), n)
+    assert line is not None
+    return _link(b.mark, np.arange(begin, begin + n), line.scale, line.offset)
+
+
+def _output_link(symbol: Symbol, at: np.ndarray) -> Link:
+    """Return the last tensor of the model that is an exact line of the network's integers."""
+    last, end = None, 0
+    for i, step in enumerate(symbol.steps):
+        if line_of(symbol.steps[: i + 1], symbol.size) is None:
+            break
+        if step.op == "Mark":
+            last, end = step, i
+    assert last is not None
+    line = line_of(symbol.steps[:end], symbol.size)
+    assert line is not None
+    return _link(last, at, line.scale, line.offset)
+
+
+def _link(mark: Step, at: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> Link:
+    places = np.arange(len(at)) if mark.places is None else mark.places
+    doubles = (np.array([float(v) for v in part]) for part in (scale, offset))
+    return Link(mark.tensor, tuple(mark.attrs["shape"]), places, at, *doubles)
+
+
+def _described_input(b: Boundary, graph: Graph) -> dict[str, Any]:
+    (model_input,) = (i for i in graph.inputs if i.name == b.source)
+    values = None
+    if b.datatype is not None:
+        kind = DataType[b.datatype]
+        values = {"datatype": kind.name, "min": int(kind.min()), "max": int(kind.max())}
+    n = len(b.take)
+    whole = n == int(np.prod(model_input.shape)) and (b.take == np.arange(n)).all()
+    return {
+        "name": b.source,
+        "shape": list(model_input.shape[1:]),
+        "n": n,
+        "take": None if whole else b.take.tolist(),
+        "datatype": b.codes.datatype,
+        "values": values,
+        "before": _json_operations(b.before),
+        "codes": {
+            "scale": _plain(b.codes.scale),
+            "divisor": b.codes.divisor,
+            "zero_point": b.codes.zero_point,
+            "min": b.codes.low,
+            "max": b.codes.high,
+        },
+    }
+
+
+def _described_output(
+    name: str, symbol: Symbol, at: np.ndarray, network: IntegerNetwork
+) -> dict[str, Any]:
+    steps = [step for step in symbol.steps if step.op != "Mark"]
+    argmax = bool(steps) and steps[-1].op == "ArgMax"
+    n_out = sum(network.tensor(out).size for out in network.outputs)
+    whole = len(at) == n_out and (at == np.arange(n_out)).all()
+    made = {node.output.name: node.op for node in network.nodes}
+    sums = any(isinstance(made[out], Linear) for out in network.outputs)
+    kind = "logits" if sums else "levels"
+    if argmax:
+        kind = "argmax"
+    elif steps and steps[-1].op in ("Softmax", "Sigmoid"):
+        kind = "probabilities"
+    return {
+        "name": name,
+        "shape": [1] if argmax else list(symbol.shape[1:]) or [1],
+        "take": None if whole else at.tolist(),
+        "kind": kind,
+        "after": _json_operations(steps[:-1] if argmax else steps),
+    }
 
 
 def _plain(value: Any) -> Any:
     """Return an operation's constant as JSON holds it; float32 values survive exactly."""
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
-def _json_operations(steps: list[Step] | tuple[Step, ...]) -> list[dict[str, Any]]:
-    return [
-        {k: _plain(v) for k, v in op.items()}
-        for step in steps
-        for op in operations(step, np.float32)
-    ]
+def _json_operations(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    return [_plain(op) for step in steps for op in operations(step, np.float32)]
 
 
-def _describe(
-    chain: Chain, parts: Sections, into: Lattice, core: Chain, after: list[Step]
-) -> dict[str, Any]:
-    argmax = bool(after) and after[-1].op == "ArgMax"
-    after = after[:-1] if argmax else after
-    info = _parsed(chain.metadata.get(MODEL_INFO))
-    values = None
-    if chain.input_datatype:
-        kind = DataType[chain.input_datatype]
-        values = {"datatype": kind.name, "min": int(kind.min()), "max": int(kind.max())}
-    return {
-        "version": FORMAT_VERSION,
-        "input": {
-            "name": chain.input_name,
-            "shape": list(chain.input_shape[1:]),
-            "n": core.input_shape[1],
-            "datatype": core.input_datatype,
-            "values": values,
-        },
-        "before": _json_operations(into.kept),
-        "codes": {
-            "scale": float(into.scale),
-            "divisor": into.divisor,
-            "zero_point": into.zero_point,
-            "min": into.low,
-            "max": into.high,
-        },
-        "output": {
-            "name": chain.output_name,
-            "n": parts.layers[-1].matmul.constants[0].shape[1],
-            "datatype": core.steps[-1].datatype,
-            "kind": _output_kind(parts, argmax),
-        },
-        "after": _json_operations(after),
-        "feature_names": info.get("feature_names") or [],
-        "class_names": info.get("class_names") or [],
-    }
-
-
-def _output_kind(parts: Sections, argmax: bool) -> str:
-    if argmax:
-        return "argmax"
-    tail = parts.layers[-1].tail
-    if tail and tail[-1].op in ("Softmax", "Sigmoid"):
-        return "probabilities"
-    return "logits" if final_lattice(parts) is None else "levels"
+def _names(graph: Graph) -> dict[str, list[str]]:
+    info = _parsed(graph.metadata.get(MODEL_INFO))
+    return {name: info.get(name) or [] for name in ("feature_names", "class_names")}
 
 
 def model_info(model: ModelWrapper) -> dict[str, Any]:

@@ -1,70 +1,81 @@
 """Turn the floating point between two integer layers into exact integer operations.
 
 Everything between the accumulators of a layer and the integers of the next one is a function f of
-one accumulator per neuron, and monotone. It is therefore given by the smallest accumulator that
+one accumulator per neuron. Where it is monotone it is given by the smallest accumulator that
 reaches each level, T_k = min {a : f(a) >= k}. FINN finds thresholds by algebra on the scales, which
 rounds half up where QONNX rounds half to even, and can't take negative BatchNorm factors. Here f
 itself is evaluated, in double precision on the integers, and T_k found by bisection: ties, folded
-biases, clips and constant neurons need no cases of their own.
+biases, clips and constant neurons need no cases of their own. Any other function of few codes is a
+table.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from finn_builds.ingest.chain import Step
+from finn_builds.errors import UserError
 from finn_builds.ingest.elementwise import direction, evaluate_steps
-from finn_builds.ingest.lattice import datatype_levels
-from finn_builds.ingest.split import HostSplit
-from finn_builds.network import IntegerNetwork, Linear, Operation, Requantise, Tensor, Thresholds
-from finn_builds.network import chain as chain_of
-from finn_builds.network.ops import affine_form, full_box
+from finn_builds.ingest.steps import Step
+from finn_builds.network import Lookup, Requantise, Thresholds
+from finn_builds.network.ops import affine_form
 
 # Accumulators per neuron, besides the thresholds, at which the result is compared.
 CHECKED_PLACES = 65
+#: Codes up to which a function that is not monotone is a table.
+TABLE_CODES = 1 << 12
+#: Thresholds of all elements together that are looked for at most.
+MOST_THRESHOLDS = 1 << 22
 
 
 class InexactThresholdsError(RuntimeError):
     """Thresholds that do not reproduce the function they stand for: a fault of this program."""
 
 
-def network_of(split: HostSplit) -> IntegerNetwork:
-    """Return the integer core of a model with its floating point replaced by thresholds.
+def counted(
+    tail: Sequence[Step], low: np.ndarray, high: np.ndarray, levels: np.ndarray
+) -> tuple[np.ndarray, Requantise] | Lookup:
+    """Return a function from integers to codes as thresholds, or as a table.
 
-    It is `Linear` and `Requantise` in turn. A neuron whose output falls with its accumulator has
-    its weights negated.
+    Thresholds come with the sign, 1 or -1 for each element, that its integers are to be multiplied
+    with first. The steps `tail` lead from integers within `low` to `high`, (n,), to codes, of which
+    `levels` are those that can come out, in order and evenly spaced. Raises UserError for a
+    function that is neither monotone nor of few codes.
     """
-    core, codes = split.core, split.description["codes"]
-    assert core.input_datatype is not None
-    ops: list[tuple[str, Operation]] = []
-    datatype = core.input_datatype
-    at = [i for i, s in enumerate(core.steps) if s.op == "MatMul"]
-    for number, (begin, end) in enumerate(zip(at, [*at[1:], len(core.steps)], strict=True)):
-        matmul, tail = core.steps[begin], core.steps[begin + 1 : end]
-        weights = matmul.constants[0].astype(np.int64)
-        # A neuron is flipped, or not, as a whole: levels and all later layers stay as they are.
-        sign = np.where(direction(tail, weights.shape[1]) < 0, -1, 1)
-        linear = Linear(weights * sign)
-        least, most = linear.range(*full_box(datatype, len(weights)))
-        ops.append((f"MatMul_{number}", linear))
-        if tail:
-            datatype = tail[-1].datatype or ""
-            ops.append((f"MultiThreshold_{number}", _requantise(tail, sign, least, most, datatype)))
-    n_in = len(core.steps[at[0]].constants[0])
-    # The exact range: a narrow quantiser never gives the lowest value of its type.
-    box = [np.full(n_in, codes[end], dtype=np.int64) for end in ("min", "max")]
-    return chain_of(Tensor(core.input_name, core.input_datatype, box[0], box[1]), ops)
+    n = len(low)
+    turns = direction(tail, n)
+    if turns is None:
+        return _table(tail, low, high)
+    if n * len(levels) > MOST_THRESHOLDS:
+        raise UserError(
+            f"{tail[-1]} gives {len(levels):,} levels of {n:,} elements by a function that is not "
+            f"linear; supported are {MOST_THRESHOLDS:,} levels of all elements together: train it "
+            "with fewer bits"
+        )
+    sign = np.where(turns < 0, -1, 1)
+    ends = np.where(sign < 0, -high, low), np.where(sign < 0, -low, high)
+    rows = find_thresholds(tuple(tail), sign, *ends, levels)
+    form = affine_form(rows, *ends) or Thresholds(rows)
+    step = int(levels[1] - levels[0]) if len(levels) > 1 else 1
+    return sign, Requantise(form, int(levels[0]), step)
 
 
-def _requantise(
-    tail: tuple[Step, ...], sign: np.ndarray, low: np.ndarray, high: np.ndarray, datatype: str
-) -> Requantise:
-    levels = datatype_levels(datatype)
-    rows = find_thresholds(tail, sign, low, high, levels)
-    form = affine_form(rows, low, high) or Thresholds(rows)
-    return Requantise(form, int(levels[0]), int(levels[1] - levels[0]))
+def _table(tail: Sequence[Step], low: np.ndarray, high: np.ndarray) -> Lookup:
+    n, codes = len(low), int((high - low).max()) + 1
+    if codes > TABLE_CODES:
+        unknown = next(s for s in tail if direction([s], n) is None)
+        raise UserError(
+            f"{unknown} is not monotone, and takes up to {codes:,} different numbers; supported "
+            f"are {TABLE_CODES:,}, which become a table: put a quantizer of 12 bits or fewer in "
+            "front of it"
+        )
+    values = codes_of(tail, np.minimum(low + np.arange(codes)[:, None], high))
+    return Lookup(np.arange(n), low, values.T, n)
 
 
 def find_thresholds(
-    tail: tuple[Step, ...], sign: np.ndarray, low: np.ndarray, high: np.ndarray, levels: np.ndarray
+    tail: Sequence[Step], sign: np.ndarray, low: np.ndarray, high: np.ndarray, levels: np.ndarray
 ) -> np.ndarray:
     """Return the thresholds of a layer, int64 (n, m), rows ascending.
 
@@ -90,9 +101,15 @@ def find_thresholds(
     return np.ascontiguousarray(above.T)
 
 
-def codes_of(tail: tuple[Step, ...], a: np.ndarray) -> np.ndarray:
+def codes_of(tail: Sequence[Step], a: np.ndarray) -> np.ndarray:
     """Return the integer codes a tail gives, in double precision, for accumulators (frames, n)."""
     values = evaluate_steps(tail, a.astype(np.float64))
+    if np.isnan(values).any():
+        column = int(np.argwhere(np.isnan(values))[0][1])
+        raise UserError(
+            f"{_undefined(tail, a)} gives NaN for numbers that element {column} of its input can "
+            "take; keep its input within what the function is defined for"
+        )
     codes = np.rint(values)
     # Written so that NaN fails, too.
     if not (np.abs(values - codes) < 1e-6).all():
@@ -100,8 +117,15 @@ def codes_of(tail: tuple[Step, ...], a: np.ndarray) -> np.ndarray:
     return codes.astype(np.int64)
 
 
+def _undefined(tail: Sequence[Step], a: np.ndarray) -> Step:
+    """Return the first step that gives NaN."""
+    ends = range(1, len(tail) + 1)
+    values = (evaluate_steps(tail[:end], a.astype(np.float64)) for end in ends)
+    return next(tail[end - 1] for end, v in zip(ends, values, strict=True) if np.isnan(v).any())
+
+
 def _check(
-    tail: tuple[Step, ...],
+    tail: Sequence[Step],
     sign: np.ndarray,
     low: np.ndarray,
     high: np.ndarray,

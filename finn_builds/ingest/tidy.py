@@ -1,9 +1,7 @@
-"""Bring a QONNX model into one plain form, or say why it can't be built.
+"""Bring a QONNX model into the form the build reads: the model's own nodes and arithmetic.
 
-The form is a chain of float32 nodes: Flatten for inputs of more than two dimensions, elementwise
-nodes whose constants are scalars or have one value per feature, and MatMul nodes with integer
-weights (annotated with their datatype), each followed by a Mul with the weights' scale. The
-arithmetic is otherwise that of the model.
+Nodes have names of their own, constants are computed but for those behind quantizers, the batch is
+1, and inputs that nothing reads and outputs that nothing changes are gone.
 """
 
 from __future__ import annotations
@@ -13,10 +11,9 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from onnx import helper, numpy_helper
+from onnx import ValueInfoProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import SortGraph
@@ -25,18 +22,16 @@ from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantIn
 
 from finn_builds.errors import UserError
 from finn_builds.files import REFERENCE_FILE
-from finn_builds.ingest.canonical import canonical
-from finn_builds.ingest.chain import write_chain
 from finn_builds.ingest.load import check_valid
-from finn_builds.ingest.reading import check_operators, dynamic_nodes, read_checked
-from finn_builds.ingest.sections import check_sections
+from finn_builds.ingest.reading import dynamic_nodes
+from finn_builds.ingest.steps import metadata
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Tidied:
-    """A model in the plain form: the reference of every comparison, ``model.onnx``."""
+    """A tidied model: the reference of every comparison, ``model.onnx``."""
 
     model: ModelWrapper
 
@@ -51,22 +46,24 @@ class Tidied:
 
 
 def tidy(model: ModelWrapper) -> ModelWrapper:
-    """Return a QONNX MLP, itself left as it is, in the plain form the rest of the build works on.
+    """Return a QONNX model, itself left as it is, in the form the rest of the build reads.
 
-    Raises UserError if it is no quantised MLP, with the node's name and what is supported.
+    Raises UserError if it has no inputs or outputs, shapes that are not fixed, or constants that
+    can't be computed.
     """
     proto = copy.deepcopy(model.model)
     check_valid(proto, "the model")
     model = ModelWrapper(proto, fix_missing_initializer_valueinfo=False)
+    kept = metadata(model)
     _normalise_nodes(model)
-    into = _single_input(model)
-    _single_output(model)
-    check_operators(dynamic_nodes(model, into.name))
-    shape = _fix_batch(model, into)
+    _read_inputs(model)
+    _fix_batch(model)
     model = _fold_constants(model)
-    chain = canonical(read_checked(model, shape))
-    check_sections(chain)
-    return write_chain(chain)
+    _computed_outputs(model)
+    _free_batch(model)
+    for key, value in kept.items():
+        model.set_metadata_prop(key, value)
+    return model
 
 
 def _normalise_nodes(model: ModelWrapper) -> None:
@@ -96,59 +93,101 @@ def _normalise_nodes(model: ModelWrapper) -> None:
         graph.node.remove(node)
 
 
-def _single_input(model: ModelWrapper) -> Any:
+def _read_inputs(model: ModelWrapper) -> None:
+    """Keep the inputs that some node reads, in place."""
     initialised = {t.name for t in model.graph.initializer}
-    inputs = [i for i in model.graph.input if i.name not in initialised]
-    if len(inputs) != 1:
-        names = ", ".join(f"'{i.name}'" for i in inputs) or "none"
+    read = {name for node in model.graph.node for name in node.input}
+    read |= {out.name for out in model.graph.output}
+    for value in [i for i in model.graph.input if i.name in initialised or i.name not in read]:
+        model.graph.input.remove(value)
+    if not model.graph.input:
         raise UserError(
-            f"the model has {len(inputs)} inputs ({names}); supported is one input: join them"
-        )
-    for extra in [i for i in model.graph.input if i.name in initialised]:
-        model.graph.input.remove(extra)
-    return inputs[0]
-
-
-def _single_output(model: ModelWrapper) -> None:
-    names = [o.name for o in model.graph.output]
-    if len(names) != 1:
-        listed = ", ".join(f"'{n}'" for n in names) or "none"
-        raise UserError(
-            f"the model has {len(names)} outputs ({listed}); supported is one output: export it "
-            "alone"
+            "the model has no input that a node reads; expected one: export the whole network"
         )
 
 
-def _fix_batch(model: ModelWrapper, into: Any) -> tuple[int, ...]:
-    """Set the batch to 1 and forget shapes that held another; return the input's shape."""
-    dims = into.type.tensor_type.shape.dim
-    if len(dims) < 2:
+def _computed_outputs(model: ModelWrapper) -> None:
+    """Keep the outputs that depend on an input, in place; exporters add constants to them."""
+    inputs = {i.name for i in model.graph.input}
+    made = {name for node in dynamic_nodes(model, inputs) for name in node.output}
+    for out in [o for o in model.graph.output if o.name not in made]:
+        log.info("output '%s' is constant and left out", out.name)
+        model.graph.output.remove(out)
+    if not model.graph.output:
+        names = ", ".join(f"'{name}'" for name in sorted(inputs))
         raise UserError(
-            f"input '{into.name}' has {len(dims)} dimensions; expected (batch, features): "
+            f"no output of the model depends on its input ({names}); expected a network from one "
+            "to the other: export the model again"
+        )
+
+
+def _fix_batch(model: ModelWrapper) -> None:
+    """Set the batch to 1 and forget shapes that held another, in place."""
+    for value in model.graph.input:
+        batch = _fix_input(value)
+        if batch > 1:
+            _fix_reshapes(model, batch)
+    del model.graph.value_info[:]
+    for out in model.graph.output:
+        out.type.tensor_type.ClearField("shape")
+
+
+def _fix_input(value: ValueInfoProto) -> int:
+    """Set the batch of an input to 1; return what it was, 0 for any."""
+    dims = value.type.tensor_type.shape.dim
+    if not dims:
+        raise UserError(
+            f"input '{value.name}' has {len(dims)} dimensions; expected (batch, features): "
             "export the model so"
         )
     for i, dim in enumerate(dims):
         if i and dim.dim_value < 1:
             named = f" ('{dim.dim_param}')" if dim.dim_param else ""
             raise UserError(
-                f"dimension {i}{named} of input '{into.name}' is dynamic; only the batch, "
+                f"dimension {i}{named} of input '{value.name}' is dynamic; only the batch, "
                 "dimension 0, may be: export the model with a fixed number of features"
             )
-    batch = dims[0].dim_value
+    batch = int(dims[0].dim_value)
+    if len(dims) == 1 and batch > 1:
+        raise UserError(
+            f"input '{value.name}' has 1 dimensions; expected (batch, features): export the model "
+            "so"
+        )
     dims[0].Clear()
     dims[0].dim_value = 1
-    del model.graph.value_info[:]
-    for out in model.graph.output:
-        out.type.tensor_type.ClearField("shape")
-    if batch > 1:
-        for tensor in model.graph.initializer:
-            users = [n for n in model.graph.node if tensor.name in n.input]
-            if users and all(n.op_type == "Reshape" and n.input[1] == tensor.name for n in users):
-                value = numpy_helper.to_array(tensor).copy()
-                if value.size and value[0] == batch:
-                    value[0] = 1
-                    tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
-    return tuple(d.dim_value for d in dims)
+    return batch
+
+
+def _fix_reshapes(model: ModelWrapper, batch: int) -> None:
+    """Give constant shapes of Reshape nodes that begin with the batch a batch of 1."""
+    for tensor in model.graph.initializer:
+        users = [n for n in model.graph.node if tensor.name in n.input]
+        if users and all(n.op_type == "Reshape" and n.input[1] == tensor.name for n in users):
+            value = numpy_helper.to_array(tensor).copy()
+            if value.size and value[0] == batch:
+                value[0] = 1
+                tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
+
+
+def _free_batch(model: ModelWrapper) -> None:
+    """Let constant shapes that begin with the batch of 1 take any batch, in place.
+
+    So that the reference can run all frames at once; the network is read with a batch of 1.
+    """
+    shapes = {
+        t.name: numpy_helper.to_array(t)
+        for t in model.graph.initializer
+        if any(n.op_type == "Reshape" and n.input[1] == t.name for n in model.graph.node)
+    }
+    for node in [n for n in model.graph.node if n.op_type == "Reshape"]:
+        shape = shapes.get(node.input[1])
+        before = model.get_tensor_shape(node.input[0])
+        if shape is None or not before or before[0] != 1 or not shape.size or shape[0] != 1:
+            continue
+        name = f"{node.name}_any_batch"
+        free = numpy_helper.from_array(np.array([0, *shape[1:]], dtype=np.int64), name)
+        model.graph.initializer.append(free)
+        node.input[1] = name
 
 
 def _fold_constants(model: ModelWrapper) -> ModelWrapper:

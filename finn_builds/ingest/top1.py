@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -47,9 +48,20 @@ def class_keys(scale: np.ndarray, bias: np.ndarray) -> tuple[int, list[int]]:
     return shift, [(whole << shift) + rank for whole, rank in zip(wholes, ranks, strict=True)]
 
 
+def _only_output(host: HostModel) -> dict[str, Any]:
+    outputs = host.to_dict()["outputs"]
+    if len(outputs) > 1 or outputs[0]["take"] is not None:
+        names = ", ".join(out.name for out in host.outputs)
+        raise UserError(
+            f"--top1 needs a single output that chooses the class; this model has {names}: leave "
+            "it out (the host finds the class)"
+        )
+    return dict(outputs[0])
+
+
 def output_affine(host: HostModel) -> tuple[np.ndarray, np.ndarray]:
     """Return scale and bias that the host applies to the last integers, in float64."""
-    ops = list(host.to_dict()["after"])
+    ops = list(_only_output(host)["after"])
     while ops and ops[-1]["op"] in _ORDER_KEEPING:
         ops.pop()
     other = [op["op"] for op in ops if op["op"] not in _AFFINE]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, assert_never
 
 import numpy as np
 
+from finn_builds.network.layers import Layer, layers_of
 from finn_builds.network.ops import (
     Affine,
     ArgMax,
     IntArray,
     Linear,
+    Lookup,
+    Max,
     Operation,
+    Product,
     Requantise,
     Thresholds,
     frozen,
@@ -24,7 +28,7 @@ from finn_builds.network.ops import (
 from finn_builds.network.rules import check
 from finn_builds.network.types import datatype_for, signed_datatype_for
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,28 +72,6 @@ class Node:
     output: Tensor
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A `Linear` and the `Requantise` after it, if any: what becomes one layer of hardware."""
-
-    name: str  # that of the accumulators
-    linear: Linear
-    requantise: Requantise | None
-    input: Tensor
-    accumulators: Tensor
-    output: Tensor
-
-    @property
-    def n_in(self) -> int:
-        """Number of inputs."""
-        return int(self.linear.weights.shape[0])
-
-    @property
-    def n_out(self) -> int:
-        """Number of neurons."""
-        return int(self.linear.weights.shape[1])
-
-
 @dataclass(frozen=True, eq=False)
 class IntegerNetwork:
     """An immutable acyclic graph of exact integer operations, its rules checked when it is made."""
@@ -123,8 +105,9 @@ class IntegerNetwork:
     @property
     def head(self) -> ArgMax | None:
         """The choice of the class that the network ends in, or None."""
-        last = self.nodes[-1].op
-        return last if isinstance(last, ArgMax) else None
+        last = self.nodes[-1]
+        alone = self.outputs == (last.output.name,)
+        return last.op if alone and isinstance(last.op, ArgMax) else None
 
     def values(self, inputs: Mapping[str, IntArray]) -> dict[str, IntArray]:
         """Return every tensor for a batch, int64 (frames, n), by name."""
@@ -135,44 +118,28 @@ class IntegerNetwork:
             found[node.output.name] = node.op.execute(x)
         return found
 
-    def execute(self, x: IntArray) -> IntArray:
-        """Return the outputs side by side, for inputs side by side, (frames, n_in)."""
+    def split(self, x: IntArray) -> dict[str, IntArray]:
+        """Return the inputs by name, for inputs side by side, (frames, n_in)."""
         sizes = [tensor.size for tensor in self.inputs]
         if np.shape(x)[1:] != (sum(sizes),):
             raise ValueError(f"expected frames of {sum(sizes)} integers, found {np.shape(x)}")
         parts = np.split(np.asarray(x), np.cumsum(sizes)[:-1], axis=1)
-        named = {tensor.name: part for tensor, part in zip(self.inputs, parts, strict=True)}
-        found = self.values(named)
+        return {tensor.name: part for tensor, part in zip(self.inputs, parts, strict=True)}
+
+    def execute(self, x: IntArray) -> IntArray:
+        """Return the outputs side by side, for inputs side by side, (frames, n_in)."""
+        found = self.values(self.split(x))
         return np.concatenate([found[name] for name in self.outputs], axis=1)
 
     def layers(self) -> tuple[Layer, ...]:
-        """Return the layers of a chain in their order; an `ArgMax` at its end is no layer."""
-        found: list[Layer] = []
-        nodes = [node for node in self.nodes if not isinstance(node.op, ArgMax)]
-        for node, after in zip(nodes, [*nodes[1:], None], strict=True):
-            if not isinstance(node.op, Linear):
-                continue
-            (source,) = node.inputs
-            counts = None if after is None or isinstance(after.op, Linear) else after
-            found.append(
-                Layer(
-                    name=node.output.name,
-                    linear=node.op,
-                    requantise=None if counts is None else _requantise(counts.op),
-                    input=self.tensor(source),
-                    accumulators=node.output,
-                    output=node.output if counts is None else counts.output,
-                )
-            )
-        return tuple(found)
+        """Return the layers in their order; an `ArgMax` at the end is not one (see `Layer`)."""
+        return layers_of(self)
 
     def part(self, layers: Sequence[Layer]) -> IntegerNetwork:
         """Return neighbouring layers as a network of their own, without an `ArgMax`."""
-        first, last = layers[0].input, layers[-1].output
-        names = [node.output.name for node in self.nodes]
-        begin = names.index(layers[0].accumulators.name)
-        end = names.index(last.name) + 1
-        return IntegerNetwork((first,), self.nodes[begin:end], (last.name,))
+        nodes = tuple(node for layer in layers for node in layer.nodes)
+        outputs = tuple(tensor.name for tensor in layers[-1].outputs)
+        return IntegerNetwork(layers[0].inputs, nodes, outputs)
 
     def without_head(self) -> IntegerNetwork:
         """Return the network up to what an `ArgMax` at its end chooses from."""
@@ -205,7 +172,7 @@ class IntegerNetwork:
         for node in self.nodes:
             text, held = _as_plain(node.op)
             arrays |= {f"{node.output.name}.{key}": array for key, array in held.items()}
-            nodes.append({**text, "inputs": list(node.inputs), "output": tensor(node.output)})
+            nodes.append({"op": text, "inputs": list(node.inputs), "output": tensor(node.output)})
         header = {
             "format": FORMAT,
             "inputs": [tensor(item) for item in self.inputs],
@@ -236,75 +203,78 @@ class IntegerNetwork:
             output = tensor(item["output"])
             prefix = f"{output.name}."
             arrays = {k.removeprefix(prefix): v for k, v in held.items() if k.startswith(prefix)}
-            nodes.append(Node(_from_plain(item, arrays), tuple(item["inputs"]), output))
+            nodes.append(Node(_from_plain(item["op"], arrays), tuple(item["inputs"]), output))
         inputs = tuple(tensor(item) for item in header["inputs"])
         return cls(inputs, tuple(nodes), tuple(header["outputs"]))
 
 
-def _requantise(op: Operation) -> Requantise:
-    if not isinstance(op, Requantise):
-        raise TypeError(f"expected a Requantise after a Linear, found {op}")
-    return op
+def tensor_of(op: Operation, name: str, parts: Sequence[Tensor]) -> Tensor:
+    """Return what an operation gives for tensors side by side, with its exact range.
+
+    Accumulators are of the smallest signed type for all values of their inputs' types; codes are of
+    the smallest type for all levels, BIPOLAR where these are -1 and 1.
+    """
+    low, high = op.range(
+        np.concatenate([part.low for part in parts]), np.concatenate([part.high for part in parts])
+    )
+    match op:
+        case Linear():
+            boxes = [full_box(part.datatype, part.size) for part in parts]
+            lows, highs = op.range(*(np.concatenate(ends) for ends in zip(*boxes, strict=True)))
+            datatype = signed_datatype_for(int(lows.min()), int(highs.max()))
+        case Requantise():
+            levels = op.levels
+            bipolar = op.step == 2 and levels == (-1, 1)
+            datatype = "BIPOLAR" if bipolar else datatype_for(*levels)
+        case Lookup() | Product() | Max():
+            datatype = datatype_for(int(low.min()), int(high.max()))
+        case ArgMax():
+            datatype = datatype_for(0, int(high.max()))
+        case _:
+            assert_never(op)
+    return Tensor(name, datatype, frozen(low), frozen(high))
 
 
 def chain(source: Tensor, ops: Iterable[tuple[str, Operation]]) -> IntegerNetwork:
-    """Return operations, each with the name of its output, one after another as a network.
-
-    Accumulators are of the smallest signed type for all values of their input's type; codes are of
-    the smallest type for all levels, BIPOLAR where these are -1 and 1.
-    """
+    """Return operations, each with the name of its output, one after another as a network."""
     nodes: list[Node] = []
     current = source
     for name, op in ops:
-        low, high = op.range(current.low, current.high)
-        match op:
-            case Linear():
-                lows, highs = op.range(*full_box(current.datatype, current.size))
-                datatype = signed_datatype_for(int(lows.min()), int(highs.max()))
-            case Requantise():
-                levels = op.levels
-                bipolar = op.step == 2 and levels == (-1, 1)
-                datatype = "BIPOLAR" if bipolar else datatype_for(*levels)
-            case ArgMax():
-                datatype = datatype_for(0, int(high.max()))
-            case _:
-                assert_never(op)
-        output = Tensor(name, datatype, frozen(low), frozen(high))
+        output = tensor_of(op, name, [current])
         nodes.append(Node(op, (current.name,), output))
         current = output
     return IntegerNetwork((source,), tuple(nodes), (current.name,))
 
 
-def _as_plain(op: Operation) -> tuple[dict[str, Any], dict[str, IntArray]]:
+#: The classes of a network's operations, by the names that files have for them.
+_CLASSES = {
+    cls.__name__: cls
+    for cls in (Linear, Requantise, Lookup, Product, Max, ArgMax, Thresholds, Affine)
+}
+
+
+def _as_plain(op: Operation | Thresholds | Affine) -> tuple[dict[str, Any], dict[str, IntArray]]:
     """Return an operation as JSON types, and its arrays by name."""
-    match op:
-        case Linear():
-            return {"op": "Linear"}, {"weights": op.weights, "bias": op.bias}
-        case Requantise(form=Thresholds() as form):
-            plain = {"op": "Requantise", "bias": op.bias, "step": op.step}
-            return plain, {"rows": form.rows}
-        case Requantise(form=Affine() as form):
-            plain = {"op": "Requantise", "bias": op.bias, "step": op.step, "top": form.top}
-            return plain, {"factor": form.factor, "offset": form.offset, "shift": form.shift}
-        case ArgMax():
-            return {"op": "ArgMax", "shift": op.shift}, {"offsets": op.offsets}
-        case _:
-            raise TypeError(f"no file form of {op}")
+    plain: dict[str, Any] = {"op": type(op).__name__}
+    held: dict[str, IntArray] = {}
+    for name, value in vars(op).items():
+        if isinstance(value, np.ndarray):
+            held[name] = value
+        elif isinstance(value, Thresholds | Affine):
+            plain[name], inner = _as_plain(value)
+            held |= inner
+        else:
+            plain[name] = value
+    return plain, held
 
 
-def _from_plain(item: Mapping[str, Any], held: Mapping[str, IntArray]) -> Operation:
+def _from_plain(item: Mapping[str, Any], held: Mapping[str, IntArray]) -> Any:
     """Undo `_as_plain`."""
-    match item["op"]:
-        case "Linear":
-            return Linear(held["weights"], held["bias"])
-        case "Requantise":
-            form: Thresholds | Affine
-            if "rows" in held:
-                form = Thresholds(held["rows"])
-            else:
-                form = Affine(held["factor"], held["offset"], held["shift"], item["top"])
-            return Requantise(form, item["bias"], item["step"])
-        case "ArgMax":
-            return ArgMax(item["shift"], held["offsets"])
-        case name:
-            raise ValueError(f"unknown operation {name!r}")
+    cls = _CLASSES.get(item["op"])
+    if cls is None:
+        raise ValueError(f"unknown operation {item['op']!r}")
+    values: dict[str, Any] = {}
+    for field_ in fields(cls):
+        value = item.get(field_.name, held.get(field_.name))
+        values[field_.name] = _from_plain(value, held) if isinstance(value, dict) else value
+    return cls(**values)

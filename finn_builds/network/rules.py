@@ -7,14 +7,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finn_builds.network.ops import Affine, ArgMax, Linear, Requantise, Thresholds
+from finn_builds.network.ops import (
+    ROUNDINGS,
+    Affine,
+    IntArray,
+    Lookup,
+    Max,
+    Operation,
+    Product,
+    Requantise,
+    Thresholds,
+)
 from finn_builds.network.types import range_of
 
 if TYPE_CHECKING:
-    from finn_builds.network.graph import IntegerNetwork, Node, Tensor
+    from finn_builds.network.graph import IntegerNetwork, Tensor
 
 #: Values beyond this leave no room for the bookkeeping of offsets in int64.
 MAX_MAGNITUDE = 1 << 50
+#: Values within an operation.
+MAX_INSIDE = 1 << 62
 
 
 def _names(network: IntegerNetwork) -> str | None:
@@ -47,26 +59,12 @@ def _shapes(network: IntegerNetwork) -> str | None:
             return f"the input {tensor.name} has no elements"
     for node in network.nodes:
         n_in = sum(network.tensor(name).size for name in node.inputs)
-        takes, gives = _sizes(node)
+        takes, gives = node.op.n_in, node.op.n_out
         if takes != n_in:
             return f"{node.output.name}: {node.op} takes {takes} elements, found {n_in}"
         if gives != node.output.size or not gives:
             return f"{node.output.name}: {node.op} gives {gives}, found {node.output.size}"
     return None
-
-
-def _sizes(node: Node) -> tuple[int, int]:
-    match node.op:
-        case Linear(weights=weights):
-            return weights.shape[0], weights.shape[1]
-        case Requantise(form=Thresholds(rows=rows)):
-            return len(rows), len(rows)
-        case Requantise(form=Affine(factor=factor)):
-            return len(factor), len(factor)
-        case ArgMax(offsets=offsets):
-            return len(offsets), 1
-        case _:
-            raise TypeError(f"unknown operation {node.op}")
 
 
 def _ascending(network: IntegerNetwork) -> str | None:
@@ -80,9 +78,40 @@ def _ascending(network: IntegerNetwork) -> str | None:
                 shift < 0
             ).any():
                 return f"{node.output.name}: a factor or a shift is negative"
+            case Requantise(form=Affine(rounding=rounding)) if rounding not in ROUNDINGS:
+                return f"{node.output.name}: unknown rounding mode {rounding}"
             case _:
                 continue
     return None
+
+
+def _reads(network: IntegerNetwork) -> str | None:
+    """Operations read elements that are there, and tables have an entry for each code."""
+    for node in network.nodes:
+        match node.op:
+            case Lookup(source=source, first=first, tables=tables):
+                parts = [network.tensor(name) for name in node.inputs]
+                low = np.concatenate([part.low for part in parts])
+                high = np.concatenate([part.high for part in parts])
+                read = (source,)
+                if not _within(source, node.op.n_in) or len(tables) != len(source):
+                    return f"{node.output.name}: a table reads an element that is not there"
+                last = first + tables.shape[1] - 1
+                if (first > low[source]).any() or (last < high[source]).any():
+                    return f"{node.output.name}: a table has no entry for a code of its input"
+            case Product(left=left, right=right):
+                read = (left, right)
+            case Max(groups=groups):
+                read = (groups,)
+            case _:
+                continue
+        if not all(_within(index, node.op.n_in) for index in read):
+            return f"{node.output.name}: {node.op} reads an element that is not there"
+    return None
+
+
+def _within(index: IntArray, n: int) -> bool:
+    return bool(((index >= 0) & (index < n)).all())
 
 
 def _ranges(network: IntegerNetwork) -> str | None:
@@ -92,15 +121,27 @@ def _ranges(network: IntegerNetwork) -> str | None:
             return found
     for node in network.nodes:
         parts = [network.tensor(name) for name in node.inputs]
-        low, high = node.op.range(
-            np.concatenate([part.low for part in parts]),
-            np.concatenate([part.high for part in parts]),
-        )
+        ends = [np.concatenate([getattr(p, end) for p in parts]) for end in ("low", "high")]
+        low, high = node.op.range(*ends)
         out = node.output
+        if (found := _multiplied(node.op, *ends)) is not None:
+            return f"{out.name}: {found}"
         if not (np.array_equal(low, out.low) and np.array_equal(high, out.high)):
             return f"{out.name}: its range is not that of {node.op}"
         if found := _outside(out):
             return found
+    return None
+
+
+def _multiplied(op: Operation, low: IntArray, high: IntArray) -> str | None:
+    """Return what does not fit int64 within an operation whose result may."""
+    match op:
+        case Requantise(form=Affine(factor=factor, offset=offset)):
+            most = np.maximum(np.abs(low), np.abs(high)).astype(np.float64) * factor
+            if (most + np.abs(offset)).max() >= MAX_INSIDE:
+                return "the multiplied value reaches 2^62 or more"
+        case _:
+            pass
     return None
 
 
@@ -119,7 +160,7 @@ def _outside(tensor: Tensor) -> str | None:
 Rule = Callable[["IntegerNetwork"], "str | None"]
 
 #: In the order in which they are checked: later ones rely on earlier ones.
-RULES: tuple[Rule, ...] = (_ends, _names, _shapes, _ascending, _ranges)
+RULES: tuple[Rule, ...] = (_ends, _names, _shapes, _ascending, _reads, _ranges)
 
 
 def check(network: IntegerNetwork) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,14 @@ def datatype_for(low: int, high: int) -> str:
 def signed_datatype_for(low: int, high: int) -> str:
     """Return the smallest INTn that holds a range; accumulators are signed, whatever they hold."""
     return datatype_for(min(low, -1), high)
+
+
+def common_datatype(datatypes: Sequence[str]) -> str:
+    """Return the smallest type that holds the values of all types."""
+    if len(set(datatypes)) == 1:
+        return datatypes[0]
+    ranges = [range_of(datatype) for datatype in datatypes]
+    return datatype_for(min(low for low, _ in ranges), max(high for _, high in ranges))
 
 
 def weight_datatype(weights: NDArray[np.int64]) -> str:

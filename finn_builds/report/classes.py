@@ -14,17 +14,10 @@ CURVE_POINTS = 160
 
 
 def classes_of(host: HostModel, answers: Answers) -> Classes:
-    """Return how the network's answers to labelled data compare with the labels.
-
-    Parameters
-    ----------
-    host : HostModel
-        What the host computes before and after.
-    answers : Answers
-    """
+    """Return how the network's answers to labelled data compare with the labels."""
     integers = answers.integers
     found = host.classify(integers)
-    count = max(2, host.n_out)
+    count = max(2, host.n_scores)
     names = host.class_names if len(host.class_names) == count else ()
     names = tuple(names) or tuple(str(index) for index in range(count))
     matrix = confusion_matrix(answers.labels, found, labels=range(count))
@@ -37,7 +30,7 @@ def classes_of(host: HostModel, answers: Answers) -> Classes:
     return Classes(
         names=names,
         confusion=tuple(map(tuple, matrix.tolist())),
-        rocs=tuple(rocs[-1:] if host.n_out == 1 else rocs),
+        rocs=tuple(rocs[-1:] if host.n_scores == 1 else rocs),
         scores=scores,
         frames=len(answers.labels),
         source=answers.source,
@@ -51,14 +44,13 @@ def class_scores(host: HostModel, integers: np.ndarray) -> tuple[np.ndarray, str
     Logits of one frame are only comparable with one another, so that they become probabilities
     first, as in training.
     """
-    description = host.to_dict()
-    if host.kind == "argmax":  # the scores that the class is the largest of
-        output = {**description["output"], "kind": "logits"}
-        host = HostModel.from_dict({**description, "output": output})
-    values = host.after(integers).astype(np.float64)
-    if host.n_out == 1:
+    main = host.main
+    # Of an ArgMax, the scores that the class is the largest of.
+    chosen = main.kind == "argmax"
+    values = (main.scores if chosen else main.values)(integers).astype(np.float64)
+    if values.shape[1] == 1:
         return np.concatenate([-values, values], axis=1), "the model's single output"
-    if host.kind == "logits":
+    if chosen or main.kind == "logits":
         values = np.exp(values - values.max(axis=1, keepdims=True))
         return values / values.sum(axis=1, keepdims=True), "softmax of the logits"
     return values, "the model's outputs"
@@ -67,14 +59,7 @@ def class_scores(host: HostModel, integers: np.ndarray) -> tuple[np.ndarray, str
 def one_against_all(name: str, truth: np.ndarray, score: np.ndarray) -> Roc | None:
     """Return the curve of one class, or None where the data hold only frames of one kind.
 
-    Parameters
-    ----------
-    name : str
-        The class.
-    truth : ndarray of bool, shape (n,)
-        Frames of that class.
-    score : ndarray, shape (n,)
-        The larger, the likelier the class.
+    `truth` (n,) says which frames are of the class; the larger the `score` (n,), the likelier.
     """
     if truth.all() or not truth.any():
         return None

@@ -18,20 +18,11 @@ from finn_builds.run import state as disk
 
 @dataclass(frozen=True)
 class Build:
-    """One build of those that are compared.
+    """One build of those that are compared."""
 
-    Attributes
-    ----------
-    name : str
-        Name of the folder, made longer where two have one name.
-    folder : Path
-    report : BuildReport
-        As the folder holds it: without what is only drawn.
-    """
-
-    name: str
+    name: str  # name of the folder, made longer where two have one name
     folder: Path
-    report: BuildReport
+    report: BuildReport  # as the folder holds it: without what is only drawn
 
     @property
     def latency_ns(self) -> float:
@@ -50,20 +41,12 @@ class Build:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Builds and what follows from their figures.
-
-    Attributes
-    ----------
-    builds : tuple of Build
-    kind : str
-        Kind of the resources that are compared: the same for all builds.
-    lut_front, latency_front : frozenset of str
-        Names of the builds that none judged on the same data beats: at least as accurate with
-        fewer LUTs or, in ns, a shorter latency.
-    """
+    """Builds and what follows from their figures."""
 
     builds: tuple[Build, ...]
-    kind: str
+    kind: str  # kind of the resources that are compared: the same for all builds
+    # Names of the builds that none judged on the same data beats: at least as accurate with fewer
+    # LUTs or, in ns, a shorter latency
     lut_front: frozenset[str]
     latency_front: frozenset[str]
 
@@ -102,17 +85,9 @@ class Comparison:
 
 
 def compare(folders: Sequence[str | Path]) -> Comparison:
-    """Read finished builds and compare them.
+    """Read finished builds, two or more, and compare them.
 
-    Parameters
-    ----------
-    folders : sequence of path
-        Build folders, two or more.
-
-    Raises
-    ------
-    UserError
-        Fewer than two folders, one of them twice, or one that holds no finished build.
+    Raises UserError for fewer, for one of them twice, or for one that is not finished.
     """
     paths = [Path(folder).expanduser().absolute() for folder in folders]
     if len(paths) < 2:
@@ -149,20 +124,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def read_build(folder: Path, name: str) -> Build:
-    """Read the figures of one build.
-
-    Parameters
-    ----------
-    folder : Path
-        The build folder.
-    name : str
-        What to call it.
-
-    Raises
-    ------
-    UserError
-        There is no finished build in the folder.
-    """
+    """Read the figures of a build, to be called `name`; UserError if it is not a finished one."""
     if not folder.is_dir():
         found = "a file" if folder.exists() else "nothing"
         raise UserError(

@@ -19,14 +19,7 @@ from finn_builds.report.page import page_environment
 
 
 def comparison_page(comparison: Comparison, path: Path) -> str:
-    """Return the page of a comparison.
-
-    Parameters
-    ----------
-    comparison : Comparison
-    path : Path
-        Where it will lie: its links to the pages of the builds are relative.
-    """
+    """Return the page of a comparison; its links are relative to `path`, where it will lie."""
     lut = _plot(
         comparison,
         lambda build: comparison.resource(build, "LUT"),
@@ -84,10 +77,7 @@ def _plot(
 def page_path(folders: Sequence[str | Path], given: str | None) -> Path:
     """Return where the page goes: as given, or beside the first of the folders.
 
-    Raises
-    ------
-    UserError
-        There is a folder of that name, or its own folder is not there.
+    Raises UserError if there is a folder of that name, or its own folder is not there.
     """
     path = Path(given or Path(folders[0]).absolute().parent / "compare.html")
     path = path.expanduser().absolute()

@@ -41,6 +41,16 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
         row("weights", lambda b: text.count(b.weights)),
         row("zero weights", lambda b: text.percent(b.sparsity, 0)),
         row("accuracy (measured)", lambda b: _accuracy(b.accuracy)),
+        *(
+            [
+                row(
+                    "RMSE (measured)",
+                    lambda b: "-" if b.target_error is None else f"{b.target_error.rmse:.4g}",
+                )
+            ]
+            if any(build.report.target_error for build in comparison.builds)
+            else []
+        ),
         row("frames verified", lambda b: _frames(b.verification)),
         *(
             (f"{name} ({comparison.kind})", [resource(build, name) for build in comparison.builds])
@@ -70,6 +80,13 @@ def _frames(found: Verification) -> str:
 def notes_of(comparison: Comparison) -> list[str]:
     """Return what a reader of the table must know."""
     notes = [f"Accuracy measured on: {source}." for source in comparison.groups]
+    errors = [build.report.target_error for build in comparison.builds]
+    notes += [f"RMSE measured on: {one}." for one in dict.fromkeys(e.source for e in errors if e)]
+    notes += [
+        f"{build.name}: {warning}."
+        for build in comparison.builds
+        for warning in build.report.findings.warnings
+    ]
     if len(comparison.groups) > 1:
         notes.append(
             "Not all builds were judged on the same data: only those that were are compared in "

@@ -15,7 +15,8 @@ from pydantic import Field
 
 from finn_builds.report.design import Drawn, Layer, Node, Passage, Stream, Synthesis, Use
 from finn_builds.route.report import Routed
-from finn_builds.verify.accuracy import Accuracy
+from finn_builds.verify.accuracy import Accuracy, TargetError
+from finn_builds.verify.findings import Findings
 from finn_builds.verify.simulated import Performance, Verification
 
 #: Classes of which a plot shows the curves; of more, those with the smallest areas.
@@ -24,49 +25,25 @@ MAX_CURVES = 10
 
 @dataclass(frozen=True)
 class Roc:
-    """One class against all others.
+    """One class against all others."""
 
-    Attributes
-    ----------
-    name : str
-        The class.
-    auc : float
-        Area under the curve.
-    signal, background : ndarray of float64, shape (n,)
-        Efficiencies along the curve.
-    """
-
-    name: str
-    auc: float
+    name: str  # the class
+    auc: float  # area under the curve
+    # shape (n,): efficiencies along the curve
     signal: Drawn = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
     background: Drawn = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The network's answers on labelled data.
-
-    Attributes
-    ----------
-    names : tuple of str
-    confusion : tuple of tuple of int, n by n
-        Frames by true class (rows) and found class (columns).
-    rocs : tuple of Roc
-        Empty where the model gives no scores.
-    scores : str
-        What the curves are drawn over.
-    frames : int
-    source : str
-        Where the data come from.
-    surrogate : bool
-    """
+    """The network's answers on labelled data."""
 
     names: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
-    rocs: tuple[Roc, ...]
-    scores: str
+    confusion: tuple[tuple[int, ...], ...]  # frames by true class (rows) and found class (columns)
+    rocs: tuple[Roc, ...]  # empty where the model gives no scores
+    scores: str  # what the curves are drawn over
     frames: int
-    source: str
+    source: str  # where the data come from
     surrogate: bool
 
 
@@ -110,6 +87,10 @@ class BuildReport:
     streams: tuple[Stream, ...]
     classes: Classes | None
     origin: Origin
+    target_error: TargetError | None = None
+    """How far the outputs are from targets, where the data hold such."""
+    findings: Findings = field(default_factory=Findings)
+    """What is odd about the network and the data."""
     steps: Annotated[tuple[tuple[str, float], ...], Field(exclude=True)] = ()
     """Name and time of each, in s."""
 
@@ -142,7 +123,8 @@ class BuildReport:
     @property
     def surrogate(self) -> bool:
         """The accuracy was measured on data that are not real."""
-        return self.accuracy is not None and self.accuracy.surrogate
+        quality = self.accuracy or self.target_error
+        return quality is not None and quality.surrogate
 
 
 def _joined(names: Iterable[str]) -> str:

@@ -20,22 +20,13 @@ SYNTHESISED = "synthesised"
 
 @dataclass(frozen=True)
 class Use:
-    """One resource of the whole design.
+    """One resource of the whole design."""
 
-    Attributes
-    ----------
-    name : str
-        FINN's name of it.
-    estimated, synthesised : float or None
-        What the design needs; None where it is not known.
-    device : int
-        What the board's device holds.
-    """
-
-    name: str
+    name: str  # FINN's name of it
+    # What the design needs; None where it is not known
     estimated: float | None
     synthesised: float | None
-    device: int
+    device: int  # what the board's device holds
 
     @property
     def best(self) -> float | None:
@@ -55,47 +46,29 @@ class Use:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the network and the hardware it became.
+    """One layer of the network and the hardware it became."""
 
-    Attributes
-    ----------
-    n_in, n_out : int
-        Inputs and neurons.
-    input_type, weight_type, accumulator_type, output_type : str
-        QONNX names.
-    steps : int
-        Thresholds of a neuron; 0 where the layer gives its accumulators.
-    nonzero : int
-        Weights that are not zero.
-    fan_in : tuple of int
-        Least, mean (rounded) and most weights of a neuron that are not zero.
-    idle_neurons : int
-        Neurons without any weight but zero.
-    style : str
-        ``folded`` or ``sparse``.
-    folding : tuple of int or None
-        PE and SIMD of a folded layer.
-    node : str
-        The hardware node that computes it.
-    as_sparse : dict or None
-        What the layer alone was estimated to cost as sparse logic: LUT and latency in cycles.
-    weights : ndarray of int64, shape (n_in, n_out)
-    """
-
+    # Inputs and neurons
     n_in: int
     n_out: int
+    # QONNX names
     input_type: str
     weight_type: str
     accumulator_type: str
     output_type: str
-    steps: int
-    nonzero: int
+    steps: int  # thresholds of a neuron; 0 where the layer gives its accumulators
+    nonzero: int  # weights that are not zero
+    # Least, mean (rounded) and most weights of a neuron that are not zero
     fan_in: tuple[int, int, int]
-    idle_neurons: int
-    style: str
-    folding: tuple[int, int] | None
-    node: str
+    idle_neurons: int  # neurons without any weight but zero
+    # Neurons whose output no input of the network can change
+    constant_neurons: int
+    style: str  # ``folded`` or ``sparse``
+    folding: tuple[int, int] | None  # PE and SIMD of a folded layer
+    node: str  # the hardware node that computes it
+    # What the layer alone was estimated to cost as sparse logic: LUT and latency in cycles
     as_sparse: dict[str, int] | None
+    # shape (n_in, n_out)
     weights: Drawn = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
 
     @property
@@ -115,103 +88,59 @@ class Part:
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What synthesised the design, and how long its longest path is before placement.
+    """What synthesised the design, and how long its longest path is before placement."""
 
-    Attributes
-    ----------
-    tool, stage : str
-        Name and version, and what was synthesised how far.
-    path_ns : float or None
-        Estimated longest path between two registers in ns.
-    depth : int or None
-        Levels of logic between two registers.
-    path_source : str
-        What the estimate of the path rests on.
-    why_not : str
-        Why there are no figures of the whole design, where there are none.
-    gates : str
-        What the mapped netlist was compared with, gate by gate.
-    """
-
+    # Name and version, and what was synthesised how far
     tool: str
     stage: str = ""
-    path_ns: float | None = None
-    depth: int | None = None
-    path_source: str = ""
-    why_not: str = ""
-    gates: str = ""
+    path_ns: float | None = None  # estimated longest path between two registers in ns
+    depth: int | None = None  # levels of logic between two registers
+    path_source: str = ""  # what the estimate of the path rests on
+    why_not: str = ""  # why there are no figures of the whole design, where there are none
+    gates: str = ""  # what the mapped netlist was compared with, gate by gate
 
 
 @dataclass(frozen=True)
 class Node:
-    """Resources of one hardware node.
+    """Resources of one hardware node."""
 
-    Attributes
-    ----------
-    name, kind : str
-        Its name, and what it is in words.
-    layers : tuple of int
-        Layers that it computes, counted from 1.
-    estimated, synthesised : dict of str to float
-        By resource; empty where they are not known.
-    note : str
-        Why there is no synthesised figure, where there is a reason.
-    parts : tuple of Part
-        Its layers and what is around them, where the synthesised cells could be counted by layer.
-    """
-
+    # Its name, and what it is in words
     name: str
     kind: str
-    layers: tuple[int, ...]
+    layers: tuple[int, ...]  # layers that it computes, counted from 1
+    # By resource; empty where they are not known
     estimated: dict[str, float]
     synthesised: dict[str, float]
-    note: str = ""
+    note: str = ""  # why there is no synthesised figure, where there is a reason
+    # Its layers and what is around them, where the synthesised cells could be counted by layer
     parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
 class Passage:
-    """One frame's way through one node, in cycles from its first beat at the input.
-
-    Attributes
-    ----------
-    name, kind : str
-    enters, first_out, leaves : int
-        First beat taken, first beat given, last beat given.
-    adds : int
-        Cycles by which the node puts off the last beat of the frame.
-    parts : tuple of (str, int)
-        For several layers in one pipeline: what each adds, from the placed registers.
-    """
+    """One frame's way through one node, in cycles from its first beat at the input."""
 
     name: str
     kind: str
+    # First beat taken, first beat given, last beat given
     enters: int
     first_out: int
     leaves: int
-    adds: int
+    adds: int  # cycles by which the node puts off the last beat of the frame
+    # For several layers in one pipeline: what each adds, from the placed registers
     parts: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What one stream did between its first and its last beat of the free run.
+    """What one stream did between its first and its last beat of the free run."""
 
-    Attributes
-    ----------
-    source, sink : str
-        The nodes at its ends; ``input`` and ``output`` outside.
-    beats : int
-    window : int
-        Cycles from the first to the last beat.
-    moved, stalled : float
-        Shares of these cycles in which a beat moved, and in which one waited for the receiver.
-    """
-
+    # The nodes at its ends; ``input`` and ``output`` outside
     source: str
     sink: str
     beats: int
-    window: int
+    window: int  # cycles from the first to the last beat
+    # Shares of these cycles in which a beat moved, and in which one waited for the receiver
     moved: float
     stalled: float
 

@@ -26,13 +26,8 @@ _NEGATIVE = (224, 111, 40)
 def connections(weights: np.ndarray, widest: int) -> str:
     """Return a layer's connections as inline SVG, inputs above, neurons below.
 
-    The picture has no size of its own: it is stretched to that of its box.
-
-    Parameters
-    ----------
-    weights : ndarray of int, shape (n_in, n_out)
-    widest : int
-        Elements of the widest layer of the network, to which widths are drawn.
+    The picture has no size of its own: it is stretched to that of its box. Widths are drawn to the
+    `widest` layer of the network, in elements; weights have the shape (n_in, n_out).
     """
     n_in, n_out = weights.shape
     rows, columns = np.nonzero(weights)
@@ -64,14 +59,10 @@ def _lines(tops: np.ndarray, bottoms: np.ndarray) -> str:
 
 
 def weight_picture(weights: np.ndarray) -> str:
-    """Return the weights as the data URI of a PNG, the longer side across.
+    """Return weights (n_in, n_out) as the data URI of a PNG, the longer side across.
 
     Positive weights are blue, negative ones orange, the stronger the larger; zeros are clear. Of
     a matrix that is too large, one pixel shows the largest of its weights.
-
-    Parameters
-    ----------
-    weights : ndarray of int, shape (n_in, n_out)
     """
     matrix = weights if weights.shape[1] >= weights.shape[0] else weights.T
     matrix = _shrunk(matrix)
@@ -103,15 +94,7 @@ def _shrunk(matrix: np.ndarray) -> np.ndarray:
 def histogram(weights: np.ndarray) -> tuple[str, int, int]:
     """Return how often each value but zero occurs, as SVG stretched to its box, and its range.
 
-    Parameters
-    ----------
-    weights : ndarray of int
-
-    Returns
-    -------
-    svg : str
-    low, high : int
-        Values of the first and of the last bar, symmetric about zero.
+    The range is that of the first and of the last bar, symmetric about zero.
     """
     reach = max(1, int(np.abs(weights).max()))
     width = math.ceil((2 * reach + 1) / MAX_BARS)

@@ -52,25 +52,15 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Point:
-    """One build in a plot of accuracy against cost.
-
-    Attributes
-    ----------
-    name : str
-    cost, accuracy, error : float
-        The accuracy and its standard error are shares.
-    group : str
-        The data it was judged on: only points of one group may be compared.
-    best : bool
-        It lies on the front of its group.
-    """
+    """One build in a plot of accuracy against cost."""
 
     name: str
+    # The accuracy and its standard error are shares
     cost: float
     accuracy: float
     error: float
-    group: str
-    best: bool
+    group: str  # the data it was judged on: only points of one group may be compared
+    best: bool  # it lies on the front of its group
 
 
 def roc_plot(classes: Classes) -> str:
@@ -101,13 +91,7 @@ def roc_plot(classes: Classes) -> str:
 def pareto_plot(points: Sequence[Point], cost: str, name: str) -> str:
     """Return accuracy against a cost, with the front of each group of comparable points.
 
-    Parameters
-    ----------
-    points : sequence of Point
-    cost : str
-        Label of the cost's axis.
-    name : str
-        Name of the plot, of letters only; ids in the SVG begin with it.
+    `cost` labels its axis; ids in the SVG begin with the plot's `name`, of letters only.
     """
     with mpl.rc_context(_STYLE):
         figure, axes = _axes(3.9, 3.2 + 0.1 * len(points))

@@ -67,6 +67,7 @@ def layers_of(network: IntegerNetwork, hardware: Hardware, styles: Styles) -> tu
                 nonzero=int(fan_in.sum()),
                 fan_in=(int(fan_in.min()), round(float(fan_in.mean())), int(fan_in.max())),
                 idle_neurons=int((fan_in == 0).sum()),
+                constant_neurons=int((layer.output.low == layer.output.high).sum()),
                 style=style.style,
                 folding=(folding["PE"], folding["SIMD"]) if style.style == "folded" else None,
                 node=block.name,

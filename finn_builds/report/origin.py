@@ -39,10 +39,7 @@ def command_line(cfg: BuildConfig) -> str:
 def training_note(trained: Mapping[str, Any]) -> str:
     """Return what a model of ``train.py`` says about its training, or nothing.
 
-    Parameters
-    ----------
-    trained : mapping
-        What ``train.py`` writes into a model: ``source``, ``surrogate`` and ``metrics``.
+    ``train.py`` writes ``source``, ``surrogate`` and ``metrics`` into a model.
     """
     figures = trained.get("metrics") or {}
     parts = [f"trained on {trained['source']}"] if trained.get("source") else []

@@ -97,9 +97,8 @@ def page_environment() -> Environment:
 
 def _same_data(inputs: str, report: BuildReport) -> str:
     """Return the words for the frames of the verification, the source not given twice."""
-    if report.accuracy is None:
-        return inputs
-    return inputs.replace(report.accuracy.source, "the same data")
+    quality = report.accuracy or report.target_error
+    return inputs if quality is None else inputs.replace(quality.source, "the same data")
 
 
 def _pace(streams: Sequence[Stream]) -> str:

@@ -16,12 +16,7 @@ def passages_of(hardware: Hardware, one_frame: OneFrame) -> tuple[Passage, ...]:
 
     What the nodes add sums to the latency: a node adds the cycles from the last beat of the frame
     at its input to the last one at its output. To the first node the beats at the input count.
-
-    Parameters
-    ----------
-    hardware : Hardware
-    one_frame : OneFrame
-        Its links are in the order of the blocks.
+    Links are in the order of the blocks.
     """
     links = list(one_frame.links.values())
     start = links[0].span[0]

@@ -21,13 +21,6 @@ def captured(log: Path, *, append: bool) -> Iterator[None]:
     FINN and qonnx print and warn much; simulators and solvers print from C, past Python's
     ``sys.stdout``. So the file descriptors 1 and 2 themselves point to the log meanwhile; what must
     reach the terminal needs a descriptor of its own (``progress.reporter`` takes one).
-
-    Parameters
-    ----------
-    log
-        File to write.
-    append
-        Append to the file instead of starting a new one.
     """
     with log.open("a" if append else "w", buffering=1, encoding="utf-8", errors="replace") as file:
         handler = logging.StreamHandler(file)

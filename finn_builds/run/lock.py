@@ -15,15 +15,7 @@ LOCK_FILE = ".build.lock"
 def folder_lock(folder: Path) -> Iterator[None]:
     """Hold a build folder for this process alone; the lock vanishes with the process.
 
-    Parameters
-    ----------
-    folder
-        The build folder; it must exist.
-
-    Raises
-    ------
-    UserError
-        Another process holds the folder, or has just removed it.
+    The folder must exist. Raises UserError if another process holds it, or has just removed it.
     """
     from filelock import FileLock, Timeout
 

@@ -99,15 +99,8 @@ def step_key(before: str, step: Step, read: Mapping[str, Any]) -> str:
 
     A step's result follows from the results of earlier steps and from the fields of the
     configuration that it reads. Which these are is known once it has run; while they have the same
-    values, it would read the same ones again and give the same result.
-
-    Parameters
-    ----------
-    before : str
-        Key of the step in front of it.
-    step : Step
-    read : mapping
-        The digest of each field that it has read.
+    values, it would read the same ones again and give the same result. `before` is the key of the
+    step in front of it, `read` the digest of each field that it has read.
     """
     return digest([before, step.name, list(step.outputs), dict(read)])
 
@@ -115,10 +108,7 @@ def step_key(before: str, step: Step, read: Mapping[str, Any]) -> str:
 def select(steps: Sequence[Step], cfg: BuildConfig) -> tuple[int | None, int]:
     """Return the indices of the step to start at (None: wherever needed) and of the last step.
 
-    Raises
-    ------
-    UserError
-        There is no such step, or the first comes after the last.
+    Raises UserError if there is no such step, or the first comes after the last.
     """
     first = None if cfg.start_step is None else _index(steps, cfg.start_step)
     last = len(steps) - 1 if cfg.stop_step is None else _index(steps, cfg.stop_step)
@@ -143,10 +133,7 @@ def _index(steps: Sequence[Step], given: str) -> int:
 def check_ownership(steps: Sequence[Step]) -> None:
     """Refuse two steps of one name, and two that own the same file or one inside the other.
 
-    Raises
-    ------
-    ValueError
-        The list of steps contradicts itself.
+    Raises ValueError if the list of steps contradicts itself.
     """
     names = [step.name for step in steps]
     if len(set(names)) != len(names):

@@ -122,14 +122,8 @@ class TerminalReporter(Reporter):
 def time_left(elapsed: float, share: float | None, expected: float | None) -> float | None:
     """Return the seconds that a step probably still takes, or None where that can't be known.
 
-    Parameters
-    ----------
-    elapsed : float
-        Seconds since it began.
-    share : float or None
-        Share of its work that is done.
-    expected : float or None
-        Seconds that it took the last time, which says most until they are over.
+    `elapsed` are those since it began, `share` is that of its work that is done. The seconds that
+    it took the last time, `expected`, say most until they are over.
     """
     if expected is not None and expected > elapsed:
         return expected - elapsed

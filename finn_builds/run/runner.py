@@ -71,10 +71,7 @@ class RunResult:
 def result_of(out: Path, kind: type[Any]) -> Any:
     """Return the last result of a class that a build folder holds.
 
-    Raises
-    ------
-    UserError
-        No finished step has returned one.
+    Raises UserError if no finished step has returned one.
     """
     maker = disk.State.load(out).maker_of(class_name(kind))
     if maker is None:
@@ -87,15 +84,8 @@ def run_steps(
 ) -> RunResult:
     """Bring a build folder to the state in which all steps are done.
 
-    Parameters
-    ----------
-    steps
-        The steps in their order.
-    cfg
-        A validated configuration. ``start_step`` and ``stop_step`` select a range: steps before
-        it must be finished, steps after it are left undone.
-    reporter
-        Shows the progress; default nothing.
+    ``start_step`` and ``stop_step`` of the validated configuration select a range: steps before it
+    must be finished, steps after it are left undone. Without a `reporter` no progress is shown.
 
     Raises
     ------
@@ -280,10 +270,8 @@ class _Run:
     def _check_writes(self, step: Step, before: dict[str, tuple[int, int]]) -> None:
         """Find what a step changed without owning it.
 
-        Raises
-        ------
-        RuntimeError
-            The step changed another step's output, which would make that one's record untrue.
+        Raises RuntimeError if the step changed another step's output, which would make that one's
+        record untrue.
         """
         after = _files(self.out)
         mine = (*step.outputs, *disk.checkpoints_of(self.out, step.name))
@@ -301,10 +289,7 @@ class _Run:
     def _check_inputs(self) -> None:
         """Refuse to record a step under a key that its inputs may no longer have.
 
-        Raises
-        ------
-        UserError
-            A file that the build reads has changed since the build began.
+        Raises UserError if a file that the build reads has changed since the build began.
         """
         try:
             same = self.cfg.field_digests() == self.fields

@@ -23,6 +23,7 @@ from finn_builds.errors import UserError
 from finn_builds.files import CHECKPOINTS, replace, write_text
 from finn_builds.run.capture import LOG_FILE
 from finn_builds.run.lock import LOCK_FILE
+from finn_builds.tools import ToolFailed
 
 STATE_FILE = "build_state.json"
 FORMAT = 3
@@ -35,6 +36,10 @@ _MOVING = "moving"
 SCRATCH = ".scratch-"
 TRASH = ".trash-"
 SWEEPS = 20
+
+
+#: How programs say that they could not write.
+_FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
 
 class DiskError(UserError):
@@ -173,10 +178,7 @@ def _sweep(trash: Path) -> None:
 def check_relative(output: str) -> None:
     """Refuse a path that is not strictly below the build folder.
 
-    Raises
-    ------
-    ValueError
-        The path is absolute, empty or climbs out of the folder.
+    Raises ValueError if the path is absolute, empty or climbs out of the folder.
     """
     parts = PurePosixPath(output).parts
     if not parts or output.startswith("/") or ".." in parts:
@@ -186,14 +188,16 @@ def check_relative(output: str) -> None:
 def claim(out: Path) -> list[Path]:
     """Make the build folder and return the folders that had to be made, the innermost first.
 
-    Raises
-    ------
-    UserError
-        The folder holds something that is not a build, or can't be made.
+    Raises UserError if the folder holds something that is not a build, or can't be made.
     """
-    created = [path for path in (out, *out.parents) if not path.exists()]
-    with disk_errors(out):
+    try:
+        created = [path for path in (out, *out.parents) if not path.exists()]
         out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # a path that is too long, a file system of the kernel
+        raise DiskError(
+            f"cannot make the output folder {out}: {error.strerror}; choose another folder (--out)"
+        ) from error
+    with disk_errors(out):
         if not is_ours(out):
             raise UserError(
                 f"output folder {out} holds files that are not of a build: "
@@ -242,14 +246,8 @@ def adopt_next(folder: Path, outputs: Iterable[str]) -> None:
     """Put the finished next build in the place of the last one; files of no step stay.
 
     Ended in the middle, it is done to its end by the next run: the last build counts as incomplete
-    from the first moment on, and the next one is there until all of it has moved.
-
-    Parameters
-    ----------
-    folder
-        The build folder.
-    outputs
-        What the steps own. What the last build's record names goes as well.
+    from the first moment on, and the next one is there until all of it has moved. `outputs` is what
+    the steps own; what the last build's record names goes as well.
     """
     work = folder / NEXT
     if not (work / _MOVING).exists():
@@ -293,6 +291,13 @@ def disk_errors(out: Path) -> Iterator[None]:
     """Turn a disk that is full, or a build folder that can't be written, into a `UserError`."""
     try:
         yield
+    except ToolFailed as error:  # what a compiler says, of the folder that it works in
+        said = next((text for text in _FULL if text in error.output), None)
+        if said is None:
+            raise
+        raise DiskError(
+            f"cannot write to {out}: {said}; make room there, or choose another folder"
+        ) from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)

@@ -38,6 +38,7 @@ def show_summary(summary: Mapping[str, Any], stream: TextIO) -> None:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     styles = {
+        "warning": "yellow",
         "data": "yellow" if summary.get("accuracy_surrogate") else "",
         "verified": "bold red" if summary.get("mismatches") else "green",
     }
@@ -59,13 +60,7 @@ def show_error(message: object, stream: TextIO) -> None:
 
 
 def summary_table(summary: Mapping[str, Any]) -> str:
-    """Return the short table of a build's figures.
-
-    Parameters
-    ----------
-    summary
-        ``BuildResult.summary``; figures that are absent or None are left out.
-    """
+    """Return the short table of ``BuildResult.summary``; what is absent or None is left out."""
     rows = [(name, text) for name, text in _rows(summary) if text]
     width = max((len(name) for name, _ in rows), default=0)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
@@ -91,6 +86,11 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if accuracy:
         accuracy += _text(" ± {:.1%}", get("accuracy_standard_error"))
         accuracy += _text(" on {:,} frames", get("accuracy_frames"))
+    error = _text("{:.4g}", get("rmse"))
+    if error:
+        error += _text(" on {:,} frames", get("accuracy_frames"))
+        error += _text("; {:.4g} for the best constant answer", get("rmse_of_constant"))
+    saturated = get("saturated_inputs")
     verified = _text("{:,} frames", get("frames_verified"))
     if verified:
         verified += _text(", {:,} mismatches", get("mismatches"))
@@ -102,9 +102,13 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     synthesised = _resources(get("synthesised"), get("device"))
     path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
     return [
+        *(("warning", text) for text in get("warnings") or ()),
         ("accuracy", accuracy),
+        ("RMSE", error),
         # The whole of it is on the page; what matters here stands before the first semicolon.
         ("data", _text("{}", get("accuracy_source")).partition(";")[0]),
+        ("classes", _text("{}", get("classes"))),
+        ("saturated", _text("{:.1%} of the input values", saturated if saturated else None)),
         ("unquantised", _text("{:.1%} with float inputs", get("accuracy_without_input_quantizer"))),
         ("verified", verified),
         ("latency", latency),

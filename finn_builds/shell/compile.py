@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -57,7 +56,10 @@ def compile_shell(
         *own.values(),
     ]
     digest = hashlib.sha256(repr((spec, runtime_sizes)).encode())
-    for text in (*files.values(), *(p.read_text() for p in (*sources, _HARNESS, _RUN_DIR))):
+    for text in (
+        *files.values(),
+        *(p.read_text(encoding="utf-8") for p in (*sources, _HARNESS, _RUN_DIR)),
+    ):
         digest.update(text.encode() + b"\0")
     versions = tools.versions()
     made_by = f"{versions['verilator']} {versions['g++']}"
@@ -72,7 +74,7 @@ def compile_shell(
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     for name, text in files.items():
-        (work / name).write_text(text)
+        (work / name).write_text(text, encoding="utf-8")
     argv, env = tools.verilator_command()
     argv += ["--cc", "--no-timing", "--prefix", "Vshell", "--top-module", TOP, "--Mdir", str(work)]
     argv += ["--make", "json", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal"]
@@ -116,7 +118,7 @@ def _compile_units(
     spec: ShellSpec, work: Path, verilator_object: Path, runtime_sizes: bool
 ) -> None:
     """Compile the verilated model and the harness, and Verilator's own code once per folder."""
-    made = json.loads((work / "Vshell.json").read_text())["sources"]
+    made = tools.verilator_json(work / "Vshell.json")["sources"]
     once = [p for kind in ("classes_slow", "support_slow") for p in made.get(kind, [])]
     often = [p for kind in ("classes_fast", "support_fast") for p in made.get(kind, [])]
     include = tools.verilator_root() / "include"
@@ -131,7 +133,7 @@ def _compile_units(
     commands = []
     for name, (paths, level) in units.items():
         unit = work / f"{name}_unit.cpp"
-        unit.write_text("".join(f'#include "{path}"\n' for path in paths))
+        unit.write_text("".join(f'#include "{path}"\n' for path in paths), encoding="utf-8")
         compile_unit = ["g++", *flags, level, "-c", str(unit), "-o", str(unit.with_suffix(".o"))]
         commands.append(tools.Command(compile_unit, work, unit.with_suffix(".log")))
     tools.run_all(commands)

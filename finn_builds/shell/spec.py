@@ -37,36 +37,24 @@ _Burst = Annotated[_PowerOfTwo, Field(ge=2, le=256)]
 
 @dataclass(frozen=True)
 class ShellSpec:
-    """One shell; `UserError` if the accelerator's beats or frames are larger than it takes.
+    """One shell; `UserError` if the accelerator's beats or frames are larger than it takes."""
 
-    Attributes
-    ----------
-    accelerator
-        Top module of the accelerator: `ap_clk`, `ap_rst_n`, `s_axis_0_*`, `m_axis_0_*`.
-    in_bytes, out_bytes
-        Width of its two streams (TDATA) in bytes.
-    in_beats, out_beats
-        Beats of a frame.
-    word_bytes
-        Width of the memory bus in bytes.
-    read_burst, write_burst
-        Longest burst in words.
-    pending
-        The number of bursts that each DMA can have under way.
-    tracked
-        The number of frames under way in the accelerator up to which latency is measured.
-    """
-
+    # Top module of the accelerator: `ap_clk`, `ap_rst_n`, `s_axis_0_*`, `m_axis_0_*`
     accelerator: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+    # Width of its two streams (TDATA) in bytes
     in_bytes: PositiveInt
     out_bytes: PositiveInt
+    # Beats of a frame
     in_beats: PositiveInt
     out_beats: PositiveInt
-    word_bytes: Annotated[_PowerOfTwo, Field(ge=4, le=128)] = 8
+    word_bytes: Annotated[_PowerOfTwo, Field(ge=4, le=128)] = 8  # width of the memory bus in bytes
     addr_bits: Annotated[int, Field(ge=16, le=64)] = 32
+    # Longest burst in words
     read_burst: _Burst = 16
     write_burst: _Burst = 16
+    # The number of bursts that each DMA can have under way
     pending: Annotated[int, Field(ge=1, le=255)] = 8
+    # The number of frames under way in the accelerator up to which latency is measured
     tracked: Annotated[_PowerOfTwo, Field(ge=2, le=65536)] = 64
 
     def __post_init__(self) -> None:

@@ -16,26 +16,15 @@ from finn_builds.stitch.design import TOP, Design
 
 @dataclass(frozen=True)
 class Run:
-    """What came out of one batch, and when.
+    """What came out of one batch, and when."""
 
-    Attributes
-    ----------
-    y : ndarray of int64, shape (frames, n_out)
-        Outputs.
-    start, end : ndarray of int64, shape (frames,)
-        Cycle of the run in which the first beat of each frame was taken, and in which the last
-        beat of its output left.
-    links : dict of str to LinkStats
-        Traffic on each stream of the design.
-    cycles : int
-        Length of the run.
-    """
-
-    y: np.ndarray
+    y: np.ndarray  # shape (frames, n_out): outputs
+    # shape (frames,): cycle of the run in which the first beat of each frame was taken, and in
+    # which the last beat of its output left
     start: np.ndarray
     end: np.ndarray
-    links: dict[str, LinkStats]
-    cycles: int
+    links: dict[str, LinkStats]  # traffic on each stream of the design
+    cycles: int  # length of the run
 
     @property
     def latency(self) -> np.ndarray:

@@ -9,7 +9,6 @@ the same for all designs and is compiled once per user and version.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -40,31 +39,18 @@ _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class SimDesign:
-    """One top module with an input and an output stream.
+    """One top module with an input and an output stream."""
 
-    Attributes
-    ----------
-    name
-        Identifier by which the shared object offers the design.
-    sources
-        Verilog and SystemVerilog files, packages first.
-    top
-        Top module: ports `ap_clk`, `ap_rst_n`, `s_axis_0_*` and `m_axis_0_*`.
-    in_width, out_width
-        Bits of TDATA, multiples of 8.
-    links
-        Internal streams to watch, in the order that the data take: wires `<link>_tvalid` and
-        `<link>_tready` of the top module, marked `verilator public_flat_rd`.
-    params
-        Values for parameters of the top module.
-    """
-
-    name: str
-    sources: Sequence[Path]
-    top: str
+    name: str  # identifier by which the shared object offers the design
+    sources: Sequence[Path]  # Verilog and SystemVerilog files, packages first
+    top: str  # top module: ports `ap_clk`, `ap_rst_n`, `s_axis_0_*` and `m_axis_0_*`
+    # Bits of TDATA, multiples of 8
     in_width: int
     out_width: int
+    # Internal streams to watch, in the order that the data take: wires `<link>_tvalid` and
+    # `<link>_tready` of the top module, marked `verilator public_flat_rd`
     links: Sequence[str] = ()
+    # Values for parameters of the top module
     params: Mapping[str, int | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,7 +121,7 @@ def compile_designs(
     engine_dir = build_dir / "engine"
     engine_dir.mkdir(parents=True, exist_ok=True)
     for name, text in harness.engine_source().items():
-        (engine_dir / name).write_text(text)
+        (engine_dir / name).write_text(text, encoding="utf-8")
     flags = [*CXX_FLAGS, "-I", str(include), "-I", str(include / "vltstd"), "-I", str(engine_dir)]
     if trace:
         flags += [f"-DPRUNESTREAM_TRACE_{trace.upper()}", "-DPRUNESTREAM_TRACES", "-DVM_TRACE=1"]
@@ -166,7 +152,7 @@ def compile_designs(
 def _check_fst_headers(build_dir: Path) -> None:
     """Make sure that the compression libraries of the FST format can be compiled against."""
     probe = build_dir / "fst_probe.cpp"
-    probe.write_text("#include <lz4.h>\n#include <zlib.h>\n")
+    probe.write_text("#include <lz4.h>\n#include <zlib.h>\n", encoding="utf-8")
     try:
         tools.run(["g++", "-E", str(probe), "-o", os.devnull], cwd=build_dir)
     except tools.ToolFailed:
@@ -245,10 +231,10 @@ def _units(
     fast: list[tuple[int, str]] = []
     slow: list[str] = []
     glue = ['#include "registry.cpp"']
-    (build_dir / "registry.cpp").write_text(harness.registry_source(prefixes))
+    (build_dir / "registry.cpp").write_text(harness.registry_source(prefixes), encoding="utf-8")
     for design, prefix in zip(designs, prefixes, strict=True):
         folder = build_dir / prefix
-        _check_ports(design, (folder / f"{prefix}.h").read_text())
+        _check_ports(design, (folder / f"{prefix}.h").read_text(encoding="utf-8"))
         (folder / f"{prefix}_design.cpp").write_text(
             harness.design_source(
                 prefix=prefix,
@@ -260,7 +246,7 @@ def _units(
             )
         )
         glue.append(f'#include "{prefix}/{prefix}_design.cpp"')
-        sources = json.loads((folder / f"{prefix}.json").read_text())["sources"]
+        sources = tools.verilator_json(folder / f"{prefix}.json")["sources"]
         for kind in ("classes", "support"):
             often = sources.get(f"{kind}_fast", ())
             fast += [(Path(path).stat().st_size, _include(path)) for path in often]
@@ -273,10 +259,10 @@ def _units(
         bins[0] = (bins[0][0] + size, [*bins[0][1], line])
     for i, (_, lines) in enumerate(b for b in bins if b[1]):
         path = build_dir / f"fast_{i}.cpp"
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         units.append((path, "-O1"))
     path = build_dir / "slow.cpp"
-    path.write_text("\n".join([*slow, *glue]) + "\n")
+    path.write_text("\n".join([*slow, *glue]) + "\n", encoding="utf-8")
     units.append((path, "-O0"))
     return units
 

@@ -16,7 +16,7 @@ _PORT = re.compile(r"VL_(?:IN|OUT)(?:8|16|64|W)?\(&(\w+),(\d+),(\d+)(?:,\d+)?\);
 
 def engine_source() -> dict[str, str]:
     """Return the files of the engine, which are the same for every design, by name."""
-    return {name: (_HERE / name).read_text() for name in _ENGINE}
+    return {name: (_HERE / name).read_text(encoding="utf-8") for name in _ENGINE}
 
 
 def design_source(
@@ -27,7 +27,7 @@ def design_source(
     `prefix` is the C++ class of the model (Verilator's `--prefix`) and names its header; `links`
     are in the order the data take.
     """
-    return Template((_HERE / "design.cpp.tmpl").read_text()).substitute(
+    return Template((_HERE / "design.cpp.tmpl").read_text(encoding="utf-8")).substitute(
         prefix=prefix,
         header=f"{prefix}.h",
         name=name,

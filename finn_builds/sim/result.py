@@ -15,26 +15,13 @@ __all__ = ["LinkState", "LinkStats", "SimResult", "hang"]
 
 @dataclass(frozen=True)
 class LinkStats:
-    """What one internal stream did in a run.
+    """What one internal stream did in a run."""
 
-    Attributes
-    ----------
-    transfers
-        Beats that were handed over (TVALID and TREADY).
-    stalled
-        Cycles in which data waited for the receiver (TVALID without TREADY).
-    starved
-        Cycles in which the receiver waited for data (TREADY without TVALID).
-    retracted
-        Times that TVALID fell before TREADY, which AXI-stream forbids.
-    first, last
-        Cycle of the first and of the last transfer, counted from reset; None if there was none.
-    """
-
-    transfers: int
-    stalled: int
-    starved: int
-    retracted: int
+    transfers: int  # beats that were handed over (TVALID and TREADY)
+    stalled: int  # cycles in which data waited for the receiver (TVALID without TREADY)
+    starved: int  # cycles in which the receiver waited for data (TREADY without TVALID)
+    retracted: int  # times that TVALID fell before TREADY, which AXI-stream forbids
+    # Cycle of the first and of the last transfer, counted from reset; None if there was none
     first: int | None
     last: int | None
 
@@ -52,31 +39,18 @@ class LinkState:
 
 @dataclass(frozen=True)
 class SimResult:
-    """Outcome of one run.
+    """Outcome of one run."""
 
-    Attributes
-    ----------
-    outputs
-        Output beats (n_beats_out, out_bytes), uint8, TDATA's least significant byte first.
-    in_cycles, out_cycles
-        Cycle in which each input beat was accepted and each output beat taken, counted from reset.
-    start_cycle
-        Cycle at which the run began: 0 after a reset.
-    cycles
-        Clock cycles that the run took.
-    links
-        The internal streams, in the order in which they were named at compilation.
-    log
-        What the design printed during the run ($display, warnings).
-    """
-
+    # Output beats (n_beats_out, out_bytes), uint8, TDATA's least significant byte first
     outputs: npt.NDArray[np.uint8]
+    # Cycle in which each input beat was accepted and each output beat taken, counted from reset
     in_cycles: npt.NDArray[np.uint64]
     out_cycles: npt.NDArray[np.uint64]
-    start_cycle: int
-    cycles: int
+    start_cycle: int  # cycle at which the run began: 0 after a reset
+    cycles: int  # clock cycles that the run took
+    # The internal streams, in the order in which they were named at compilation
     links: Mapping[str, LinkStats]
-    log: str
+    log: str  # what the design printed during the run ($display, warnings)
 
 
 def hang(

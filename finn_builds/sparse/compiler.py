@@ -33,29 +33,17 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class CompiledNetwork:
-    """A network as hardware.
+    """A network as hardware."""
 
-    Attributes
-    ----------
-    name : str
-        Module name of the streaming top; the datapath is `<name>_core`.
-    combinational : Graph
-        The operators without registers.
-    pipeline : Pipeline
-        The datapath: a register at its input, none at its output, which the shell has.
-    in_datatype, out_datatype : str
-        QONNX names of the streams' elements.
-    layers : tuple of str
-        Names of the layers' accumulators.
-    """
-
-    name: str
+    name: str  # module name of the streaming top; the datapath is `<name>_core`
     family: Family
-    combinational: Graph
+    combinational: Graph  # the operators without registers
+    # The datapath: a register at its input, none at its output, which the shell has
     pipeline: Pipeline
+    # QONNX names of the streams' elements
     in_datatype: str
     out_datatype: str
-    layers: tuple[str, ...]
+    layers: tuple[str, ...]  # names of the layers' accumulators
 
     @property
     def in_width(self) -> int:
@@ -118,21 +106,11 @@ def compile_network(
 ) -> CompiledNetwork:
     """Turn a network into a pipelined stream.
 
-    Parameters
-    ----------
-    network : IntegerNetwork
-        A chain of `Linear`, each with or without a `Requantise` after it.
-    name : str
-        Prefix of the emitted modules; a Verilog identifier.
-    family : str
-        The name of one in `families`.
-    clock_ns : float, optional
-        Clock period to pipeline for.
-    latency : int, optional
-        Clocks from input to output to pipeline for instead.
-    in_datatype, out_datatype : str, optional
-        QONNX names of the streams' elements, by default the network's own. An element of a BIPOLAR
-        stream is one bit, 0 for -1 and 1 for 1.
+    The network is a chain of `Linear`, each with or without a `Requantise` after it. Emitted
+    modules begin with `name`, a Verilog identifier. The pipeline is made for the clock period
+    `clock_ns`, or for `latency` clocks from input to output instead. `in_datatype` and
+    `out_datatype` are QONNX names of the streams' elements, by default the network's own; an
+    element of a BIPOLAR stream is one bit, 0 for -1 and 1 for 1.
 
     Raises
     ------

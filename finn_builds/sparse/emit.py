@@ -39,14 +39,10 @@ def emit_core(
 ) -> dict[str, str]:
     """Return the datapath of a graph and the cells it uses.
 
-    The module is `name(clk, ce, x, y)`: `x` and `y` hold whole frames, element 0 least
-    significant, elements of `in_width` and `out_width` bits in two's complement or plain binary.
-    Registers advance while `ce` is high; none has a reset.
-
-    Raises
-    ------
-    ValueError
-        If an element does not fit its width.
+    The module is `name(clk, ce, x, y)`: `x` and `y` hold whole frames, element 0 least significant,
+    elements of `in_width` and `out_width` bits in two's complement or plain binary. Registers
+    advance while `ce` is high; none has a reset. Raises ValueError if an element does not fit its
+    width.
     """
     names = net_names(graph)
     writer = NodeWriter(graph, names, family)

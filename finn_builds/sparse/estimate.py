@@ -39,19 +39,9 @@ def layer_costs(
     Shared sums are looked for once, so a build takes up to ten per cent fewer LUTs; the ends of
     the stream are included, as in `CompiledNetwork.cost`. Registers are counted, but not placed.
 
-    Parameters
-    ----------
-    network : IntegerNetwork
-        Without an `ArgMax`.
-    limit_luts : float
-        A layer whose lower bound is above it is hopeless and costs no more time.
-    progress : callable, optional
-        Gets the layers that are done, all layers, and what is done now.
-
-    Raises
-    ------
-    UserError
-        If the family is unknown, or no pipeline can be that fast or that short.
+    The network has no `ArgMax`. A layer whose lower bound is above `limit_luts` is hopeless and
+    costs no more time. `progress` gets the layers that are done, all layers, and what is done now.
+    Raises UserError if the family is unknown, or no pipeline can be that fast or that short.
     """
     target = family_named(family)
     layers = network.layers()

@@ -169,10 +169,11 @@ class Family(ABC):
         """Macros that are set when sources are read for synthesis."""
 
     @abstractmethod
-    def synthesis(self, top: str, select_file: str) -> list[str]:
+    def synthesis(self, top: str, select_file: str, *, sparse: bool = False) -> list[str]:
         """Return the Yosys commands from a design that has been read to a mapped netlist.
 
         `select_file` has a mapping of wide selectors, for families with shift registers in LUTs.
+        With `sparse` there are only sparse nodes, in which much need not be looked for.
         """
 
     @property

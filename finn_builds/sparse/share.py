@@ -198,14 +198,9 @@ def _pair(a: tuple[tuple[int, int], int], b: tuple[tuple[int, int], int]) -> Pai
 def greedy_sums(matrix: IntArray, widths: list[int], save: float, bias: float) -> SharedSums:
     """Return shared sums of a matrix (n_sources, n_outputs) by greedy extraction of pairs.
 
-    Parameters
-    ----------
-    widths : list of int
-        Bits of each source.
-    save : float
-        Carry chains that one term less in a sum saves: 0.5 where chains add three terms.
-    bias : float
-        Bits by which the chains further down are wider than the pair.
+    `widths` are the bits of each source, `save` is the number of carry chains that one term less in
+    a sum saves (0.5 where chains add three terms), `bias` the bits by which the chains further down
+    are wider than the pair.
     """
     return inline_single(_Sharing(matrix, widths, save, bias).run())
 

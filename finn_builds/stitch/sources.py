@@ -22,13 +22,11 @@ _OWN = {"LabelSelect_rtl": ("top1.sv",)}
 def _generated(stage: Stage) -> dict[str, str]:
     """Return the files generated for one node."""
     assert stage.code_dir is not None
-    memory = f"{stage.name}_memblock.dat"
-    files = {}
-    for path in sorted(stage.code_dir.iterdir()):
-        if path.suffix in (".v", ".sv", ".dat"):
-            text = path.read_text().replace(f"{path.parent}/memblock.dat", f"./{memory}")
-            files[memory if path.name == "memblock.dat" else path.name] = text
-    return files
+    return {
+        path.name: path.read_text(encoding="utf-8")
+        for path in sorted(stage.code_dir.iterdir())
+        if path.suffix in (".v", ".sv", ".dat")
+    }
 
 
 def design_files(
@@ -45,14 +43,14 @@ def design_files(
     if any(stage.is_fifo for stage in design.stages):
         names = ("stream_fifo_sized.sv", "stream_fifo_trial.sv")
         for name in names if runtime_fifos else ("stream_fifo.sv",):
-            files[name] = (RTL / name).read_text()
+            files[name] = (RTL / name).read_text(encoding="utf-8")
     if runtime_fifos:
-        files["mvu.sv"] = (RTL / "mvu_timing.sv").read_text()
+        files["mvu.sv"] = (RTL / "mvu_timing.sv").read_text(encoding="utf-8")
     for stage in design.stages:
         for name, text in library.get(stage.kind, {}).items():
             files.setdefault(name, text)
         for name in _OWN.get(stage.kind, ()):
-            files.setdefault(name, (RTL / name).read_text())
+            files.setdefault(name, (RTL / name).read_text(encoding="utf-8"))
         if stage.code_dir is not None:
             files.update(_generated(stage))
     files[f"{TOP}.v"] = top_text(design, runtime_fifos=runtime_fifos)
@@ -68,9 +66,11 @@ def write_design(files: dict[str, str], folder: Path) -> list[Path]:
     """Write a stitched folder and its list of sources; return the HDL sources in compile order."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     names = source_names(files)
-    (folder / "all_verilog_srcs.txt").write_text("".join(f"{name}\n" for name in names))
+    (folder / "all_verilog_srcs.txt").write_text(
+        "".join(f"{name}\n" for name in names), encoding="utf-8"
+    )
     return [folder / name for name in names]
 
 

@@ -16,17 +16,10 @@ DETAILS = ("LUT_logic", "LUT_RAM", "LUT_SRL", "MUXF")
 def resources(netlist: Netlist, known: Mapping[str, Kind]) -> dict[str, int]:
     """Return what a netlist occupies, by what each kind of cell counts as.
 
-    Returns
-    -------
-    dict of str to int
-        ``LUT`` (all LUT sites: logic, memory and shift registers, which follow as ``LUT_logic``,
-        ``LUT_RAM`` and ``LUT_SRL``), ``FF``, ``CARRY`` (cells of carry chains), ``DSP``,
-        ``BRAM_18K``, ``URAM`` and ``MUXF`` (wide multiplexers, which use no LUT).
-
-    Raises
-    ------
-    RuntimeError
-        A kind of cell is unknown here: a figure would be too small without it.
+    That is ``LUT`` (all LUT sites: logic, memory and shift registers, which follow as
+    ``LUT_logic``, ``LUT_RAM`` and ``LUT_SRL``), ``FF``, ``CARRY`` (cells of carry chains),
+    ``DSP``, ``BRAM_18K``, ``URAM`` and ``MUXF`` (wide multiplexers, which use no LUT). Raises
+    RuntimeError for an unknown kind of cell: a figure would be too small without it.
     """
     kinds = Counter(cell.kind for cell in netlist.cells)
     sums = dict.fromkeys((*FIGURES, *DETAILS), 0)

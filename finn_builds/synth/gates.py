@@ -32,12 +32,9 @@ __all__ = ["GateSimulator", "NotSimulated"]
 
 
 class GateSimulator:
-    """The gates of a netlist, with a state for every lane.
+    """The gates of a flat netlist, with a state for every lane.
 
-    Parameters
-    ----------
-    netlist : Netlist
-        Flat; one clock, on whose rising edge every flip-flop works.
+    There is one clock, on whose rising edge every flip-flop works.
 
     known : mapping of str to Kind
         What each kind of cell computes.

@@ -73,6 +73,8 @@ def chain(netlists: Sequence[Netlist]) -> Netlist:
 
     Bits that only pad one of the two streams to whole bytes stay open.
     """
+    if len(netlists) == 1:
+        return netlists[0]
     shared: dict[str, int] = {name: index for index, name in enumerate(_SHARED)}
     offset = len(shared)
     alias: list[dict[Bit, Bit]] = []

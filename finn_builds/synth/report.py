@@ -13,83 +13,47 @@ from finn_builds.synth.counts import DETAILS, FIGURES
 
 @dataclass(frozen=True)
 class Tool:
-    """What synthesised the design.
-
-    Attributes
-    ----------
-    name, version : str
-    options : list of str
-        The commands it was given.
-    stage : str
-        What was synthesised, and how far.
-    critical_path : str
-        What the estimate of the longest path rests on.
-    """
+    """What synthesised the design."""
 
     name: str
     version: str
-    options: list[str]
-    stage: str
-    critical_path: str
+    options: list[str]  # the commands it was given
+    stage: str  # what was synthesised, and how far
+    critical_path: str  # what the estimate of the longest path rests on
 
 
 @dataclass(frozen=True)
 class GateLevel:
-    """The mapped netlist, compared with the QONNX model gate by gate under random stalls.
+    """The mapped netlist, compared with the QONNX model gate by gate under random stalls."""
 
-    Attributes
-    ----------
-    frames, mismatches : int
-        Frames that went through the whole design, and how many of them differ.
-    lanes, clocks : int or None
-        Frames at a time, and the length of the run.
-    why : str or None
-        Why the whole could not be simulated.
-    nodes : dict of str to int or None
-        Then the random frames compared of each sparse node, 0 where it can't be simulated either.
-    """
-
+    # Frames that went through the whole design, and how many of them differ
     frames: int
     mismatches: int
+    # Frames at a time, and the length of the run
     lanes: int | None = None
     clocks: int | None = None
-    why: str | None = None
+    why: str | None = None  # why the whole could not be simulated
+    # Then the random frames compared of each sparse node, 0 where it can't be simulated either
     nodes: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What synthesis found for one block or the whole design.
+    """What synthesis found for one block or the whole design."""
 
-    Attributes
-    ----------
-    counts : dict of str to int or float
-        Resources as `synth.counts.resources` names them; empty where nothing was synthesised.
-    logic_depth : int or None
-        LUT, multiplexer and carry cells in a row between two registers.
-    critical_path_ns : float or None
-        Estimate of the longest path before placement.
-    layers : dict or None
-        Of fused sparse layers: the counts of each by its number, from 0, and under ``stream`` of
-        what belongs to none.
-    gate_level : GateLevel or None
-        Of the whole design.
-    why : str or None
-        Why it was not synthesised.
-    others : dict or None
-        Of a design that was not: the counts of the blocks that were, summed up.
-    estimate : dict or None
-        What was estimated before.
-    """
-
+    # Resources as `synth.counts.resources` names them; empty where nothing was synthesised
     counts: dict[str, int | float] = field(default_factory=dict)
+    # LUT, multiplexer and carry cells in a row between two registers
     logic_depth: int | None = None
-    critical_path_ns: float | None = None
+    critical_path_ns: float | None = None  # estimate of the longest path before placement
+    # Of fused sparse layers: the counts of each by its number, from 0, and under ``stream`` of what
+    # belongs to none
     layers: dict[str, dict[str, int]] | None = None
-    gate_level: GateLevel | None = None
-    why: str | None = None
+    gate_level: GateLevel | None = None  # of the whole design
+    why: str | None = None  # why it was not synthesised
+    # Of a design that was not: the counts of the blocks that were, summed up
     others: dict[str, int] | None = None
-    estimate: dict[str, int] | None = None
+    estimate: dict[str, int] | None = None  # what was estimated before
 
 
 @dataclass(frozen=True)

@@ -65,11 +65,18 @@ def options(family: Family) -> list[str]:
 
 
 def synthesis_script(
-    sources: Sequence[str], modules: Sequence[str], top: str, top_file: str, family: Family
+    sources: Sequence[str],
+    modules: Sequence[str],
+    top: str,
+    top_file: str,
+    family: Family,
+    *,
+    sparse: bool = False,
 ) -> str:
     """Return the script that maps some modules, each for itself, and writes the netlists.
 
-    Nothing is moved across the borders of `modules`; `top` instantiates them all.
+    Nothing is moved across the borders of `modules`; `top` instantiates them all. With `sparse`
+    all of them are sparse nodes.
     """
     tops = " ".join(f"--top {module}" for module in modules)
     defines = " ".join(f"-D {macro}" for macro in ("FINN_SIMULATION", *family.defines))
@@ -77,12 +84,7 @@ def synthesis_script(
         f"{READ} {defines} {tops} {' '.join(sources)}",
         f"read_verilog {top_file}",
         *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in modules),
-        *family.synthesis(top, SELECT_FILE),
+        *family.synthesis(top, SELECT_FILE, sparse=sparse),
         f"write_json {NETLIST}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def verilog_script(sources: Sequence[str], top: str, command: str) -> str:
-    """Return the script that maps plain Verilog with one given synthesis command."""
-    return f"read_verilog {' '.join(sources)}\n{command.format(top=top)}\nwrite_json {NETLIST}\n"

@@ -39,10 +39,7 @@ _EDITS: Mapping[str, tuple[tuple[str, str], ...]] = {
 def readable(name: str, text: str) -> str:
     """Return the text of a source as Yosys reads it.
 
-    Raises
-    ------
-    RuntimeError
-        The file is not the one that the changes were written for.
+    Raises RuntimeError if the file is not the one that the changes were written for.
     """
     for old, new in _EDITS.get(name, ()):
         if old not in text:

@@ -37,21 +37,11 @@ _WRITE_PINS = ("D", "DI", "WE", "WCLK", "CLK", "CE", "WRE", "WCK", "WADDR")
 
 @dataclass(frozen=True)
 class Path:
-    """The longest path between two registers or ports.
+    """The longest path between two registers or ports."""
 
-    Attributes
-    ----------
-    depth : int
-        Most LUT, multiplexer and carry cells in a row, a CARRY4 or CARRY8 being one.
-    ns : float
-        Estimate of the longest delay, set-up included; not always of the deepest path.
-    cells : tuple of str
-        Names of the cells of the slowest path, from its start.
-    """
-
-    depth: int
-    ns: float
-    cells: tuple[str, ...]
+    depth: int  # most LUT, multiplexer and carry cells in a row, a CARRY4 or CARRY8 being one
+    ns: float  # estimate of the longest delay, set-up included; not always of the deepest path
+    cells: tuple[str, ...]  # names of the cells of the slowest path, from its start
 
 
 class _Driver(NamedTuple):
@@ -67,10 +57,7 @@ class _Driver(NamedTuple):
 def longest_path(netlist: Netlist, family: Family) -> Path:
     """Return depth and estimated delay of a flat netlist.
 
-    Raises
-    ------
-    RuntimeError
-        The netlist has a combinational loop.
+    Raises RuntimeError if the netlist has a combinational loop.
     """
     drivers = _drivers(netlist, family.kinds)
     scale = family.t_lut / XC7.t_lut

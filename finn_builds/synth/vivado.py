@@ -59,7 +59,7 @@ def synthesise(
     work_dir.mkdir(parents=True, exist_ok=True)
     listed = script(source_names(stitched), part, clock_ns)
     for name, text in {**stitched, SCRIPT: listed}.items():
-        (work_dir / name).write_text(text)
+        (work_dir / name).write_text(text, encoding="utf-8")
     tools.run(
         ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log", "-source", SCRIPT],
         cwd=work_dir,
@@ -67,7 +67,10 @@ def synthesise(
     )
     return figures(
         design,
-        {name: (work_dir / name).read_text() for name in (UTILISATION, HIERARCHY, TIMING)},
+        {
+            name: (work_dir / name).read_text(encoding="utf-8")
+            for name in (UTILISATION, HIERARCHY, TIMING)
+        },
         clock_ns,
     )
 
@@ -75,10 +78,7 @@ def synthesise(
 def figures(design: Design, written: Mapping[str, str], clock_ns: float) -> Synthesised:
     """Return what Vivado's reports say.
 
-    Raises
-    ------
-    ReportError
-        A report is not as Vivado writes it, or lacks a node.
+    Raises ReportError if a report is not as Vivado writes it, or lacks a node.
     """
     instances = reports.hierarchy(written[HIERARCHY])
     slack = reports.timing(written[TIMING])["WNS"]

@@ -1,4 +1,4 @@
-"""Runs Yosys: nodes out of context, each for itself, or one plain Verilog design."""
+"""Runs Yosys: nodes out of context, each for itself."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from finn_builds import tools
 from finn_builds.sparse.family import Family
+from finn_builds.stitch.blocks import SPARSE
 from finn_builds.stitch.design import Design, Stage
 from finn_builds.stitch.sources import source_names
 from finn_builds.synth.netlist import Netlist, from_json
@@ -19,7 +20,6 @@ from finn_builds.synth.script import (
     SELECT_FILE,
     SELECT_MAP,
     synthesis_script,
-    verilog_script,
 )
 from finn_builds.synth.sources import ALONE, files_for, module_of, node_ports, parent
 
@@ -59,21 +59,10 @@ def synthesise_design(
 ) -> dict[str, Netlist | NotSynthesised]:
     """Map every node of a design by itself, large ones in processes of their own.
 
-    Parameters
-    ----------
-    stitched : mapping of str to str
-        The stitched folder, text by file name, sources in compile order.
-    weights : mapping of str to float
-        Estimated LUTs of each node, by which the work is divided.
-    limit : float
-        Seconds after which a process is stopped.
-    progress : callable, optional
-        Called with the processes that have ended, and all.
-
-    Raises
-    ------
-    ToolFailed
-        Yosys refused a source: a fault of this project.
+    `stitched` is the stitched folder, text by file name, sources in compile order. The work is
+    divided by `weights`, the estimated LUTs of each node. A process is stopped after `limit`
+    seconds; `progress` gets the number of those that have ended, and of all. Raises ToolFailed if
+    Yosys refused a source: a fault of this project.
     """
     files = files_for(design, stitched, family)
     groups = _groups(design.stages, weights)
@@ -81,7 +70,8 @@ def synthesise_design(
     for index, group in enumerate(groups):
         ports = {module_of(stage): node_ports(stage) for stage in group}
         folder = work_dir / f"yosys_{index}"
-        commands.append(prepare(files, ports, family, folder, limit))
+        sparse = all(stage.kind == SPARSE for stage in group)
+        commands.append(prepare(files, ports, family, folder, limit, sparse=sparse))
     ended = None if progress is None else (lambda count: progress(count, len(groups)))
     results = tools.run_each(commands, ended=ended)
     found: dict[str, Netlist | NotSynthesised] = {}
@@ -90,7 +80,7 @@ def synthesise_design(
             why = _why(result, command.cwd / LOG, limit, len(group))
             found.update((stage.name, NotSynthesised(why)) for stage in group)
             continue
-        modules = json.loads((command.cwd / NETLIST).read_text())["modules"]
+        modules = json.loads((command.cwd / NETLIST).read_text(encoding="utf-8"))["modules"]
         found.update((stage.name, from_json(modules[module_of(stage)])) for stage in group)
     return {stage.name: found[stage.name] for stage in design.stages}
 
@@ -109,11 +99,13 @@ def prepare(
     family: Family,
     folder: Path,
     limit: float,
+    *,
+    sparse: bool = False,
 ) -> tools.Command:
     """Write what Yosys reads, which sees its working directory alone, and return the call.
 
     `files` may hold tops of single nodes that are not to be mapped; `ports` has the modules to map,
-    with the (direction, port, width) of each.
+    with the (direction, port, width) of each. With `sparse` all of them are sparse nodes.
     """
     others = [n for n in files if n.startswith(ALONE) and n.removesuffix(".v") not in ports]
     script = synthesis_script(
@@ -122,6 +114,7 @@ def prepare(
         "side_by_side",
         "side_by_side.v",
         family,
+        sparse=sparse,
     )
     written = {
         **files,
@@ -131,12 +124,8 @@ def prepare(
     }
     folder.mkdir(parents=True)
     for name, text in written.items():
-        (folder / name).write_text(text)
-    return _command("synthesis.ys", folder, limit)
-
-
-def _command(script: str, folder: Path, limit: float | None) -> tools.Command:
-    argv = [*tools.yosys_command(), "-q", "-l", LOG, "-s", script]
+        (folder / name).write_text(text, encoding="utf-8")
+    argv = [*tools.yosys_command(), "-q", "-l", LOG, "-s", "synthesis.ys"]
     return tools.Command(argv, folder, folder / "output.log", limit)
 
 
@@ -158,22 +147,3 @@ def _why(failure: tools.ToolFailed, log: Path, limit: float, count: int) -> str:
         ) from failure
     last = failure.output.strip().splitlines()[-1:] or [str(failure)]
     return f"Yosys broke down: {last[0].strip()}"
-
-
-def synthesise_verilog(
-    files: Mapping[str, str], top: str, command: str, work_dir: Path, *, limit: float | None = None
-) -> Netlist:
-    """Map one plain Verilog design with a command such as ``synth_xilinx -top {top} -flatten``.
-
-    Raises
-    ------
-    ToolFailed
-        Yosys refused the design, or took longer than `limit` seconds (`ToolTimeout`).
-    """
-    work_dir.mkdir(parents=True, exist_ok=True)
-    script = verilog_script(list(files), top, command)
-    for name, text in {**files, "synthesis.ys": script}.items():
-        (work_dir / name).write_text(text)
-    call = _command("synthesis.ys", work_dir, limit)
-    tools.run(call.argv, cwd=call.cwd, log=call.log, timeout=limit)
-    return from_json(json.loads((work_dir / NETLIST).read_text())["modules"][top])

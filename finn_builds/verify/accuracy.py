@@ -1,8 +1,9 @@
-"""How often a network is right, on which data."""
+"""How good a network is, on which data: how often it is right, or how far from its targets."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,10 +17,12 @@ class Accuracy:
     accuracy: float  # share of right classes
     standard_error: float  # binomial
     frames: int
-    source: str  # where the frames come from
+    source: str  # where the frames come from, and what training saw of them
     surrogate: bool  # drawn from statistics of the real data
     # of the model as given, where this flow put a quantiser before its input
     accuracy_without_input_quantizer: float | None = None
+    # the classes in their order and where it is from, if the model does not name them
+    classes: str | None = None
     kind: str = "measured: the verified integer network on all of these frames"
 
     def as_json(self) -> dict[str, Any]:
@@ -27,7 +30,53 @@ class Accuracy:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
+@dataclass(frozen=True)
+class TargetError:
+    """How far the network's outputs are from the numbers that it should give."""
+
+    rmse: float  # root of the mean square over all frames and outputs
+    rmse_by_output: tuple[float, ...]
+    rmse_of_constant: float  # of the best constant answer, the targets' own means
+    frames: int
+    source: str
+    surrogate: bool
+    kind: str = "measured: the verified integer network on all of these frames"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all fields."""
+        return asdict(self)
+
+
+Quality = Accuracy | TargetError
+
+
 def share_right(classes: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Return the share of right class indices (n,) and its binomial standard error."""
     share = float((classes == labels).mean())
     return share, math.sqrt(share * (1 - share) / len(labels))
+
+
+def target_error(
+    outputs: np.ndarray, targets: np.ndarray, source: str, *, surrogate: bool
+) -> TargetError:
+    """Compare a network's outputs with what they should be, both (n, n_out)."""
+    wide = targets.astype(np.float64)
+    squares = (outputs.astype(np.float64) - wide) ** 2
+    spread = (wide - wide.mean(axis=0)) ** 2
+    return TargetError(
+        rmse=math.sqrt(squares.mean()),
+        rmse_by_output=tuple(float(value) for value in np.sqrt(squares.mean(axis=0))),
+        rmse_of_constant=math.sqrt(spread.mean()),
+        frames=len(targets),
+        source=source,
+        surrogate=surrogate,
+    )
+
+
+def quality_of(content: Mapping[str, Any] | None) -> Quality | None:
+    """Return what `as_json` of one of the two described."""
+    if content is None:
+        return None
+    if "rmse" in content:
+        return TargetError(**{**content, "rmse_by_output": tuple(content["rmse_by_output"])})
+    return Accuracy(**content)

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from deploy.host_model import HostModel
-from deploy.tables import read_table
-from finn_builds.errors import UserError
-
-
-@dataclass(frozen=True)
-class LabelledData:
-    """Labelled raw data a model is judged on."""
-
-    x: np.ndarray  # (n, ...), raw input as the model takes it
-    y: np.ndarray  # int64 (n,), class indices in the order of the model's outputs
-    source: str  # where the data come from, as a sentence fragment
-    surrogate: bool  # drawn from statistics of the real data, not real
+from finn_builds.network.types import step_of
+from finn_builds.verify.data import GivenData
 
 
 @dataclass(frozen=True)
@@ -32,44 +21,8 @@ class Frames:
     labels: np.ndarray | None = None  # classes of the same frames
 
 
-def load_labelled(path: Path, host: HostModel, *, standardise: bool) -> LabelledData:
-    """Load the test set of a data file, .npz or .csv, in the order of a model's inputs.
-
-    With `standardise` the mean of the training data is subtracted and their standard deviation
-    divided by first; the file brings both. Raises UserError when the data do not suit the model.
-    """
-    data = read_table(
-        path,
-        feature_names=host.feature_names or None,
-        class_names=host.class_names or None,
-        test_only=True,
-    )
-    x = data.x
-    if standardise:
-        if data.scaler is None:
-            raise UserError(
-                "--standardise: expected the mean and standard deviation of the training data with "
-                f"{data.name}, found neither; give a .npz that holds them as scaler_mean and "
-                "scaler_scale"
-            )
-        x = data.scaler.transform(x)
-    n_in = int(np.prod(host.input_shape))
-    if x.shape[1] != n_in:
-        raise UserError(
-            f"the model takes {n_in} features, but {data.name} ({data.source}) has {x.shape[1]}; "
-            "give --data with the features the model was trained on"
-        )
-    outputs = max(2, host.n_out)
-    if data.y.max(initial=0) >= outputs:
-        raise UserError(
-            f"the data have labels up to {data.y.max()}, but the model has {host.n_out} "
-            "outputs; give --data with the classes the model was trained on"
-        )
-    return LabelledData(x.reshape(len(x), *host.input_shape), data.y, data.source, data.surrogate)
-
-
 def verification_frames(
-    host: HostModel, data: LabelledData | None, *, count: int, seed: int
+    host: HostModel, data: GivenData | None, *, count: int, seed: int
 ) -> Frames:
     """Return ``count`` integer frames: of the data, or random over the whole range with corners.
 
@@ -82,7 +35,7 @@ def verification_frames(
         return Frames(x, f"{len(corners):,} corners and {count - len(corners):,} random frames")
     if len(data.x) >= count:
         rows = rng.permutation(len(data.x))[:count]
-        raw, labels = data.x[rows], data.y[rows]
+        raw, labels = data.x[rows], None if data.y is None else data.y[rows]
         return Frames(host.before(raw), f"{count:,} frames of {data.source}", raw, labels)
     missing = count - len(data.x)
     x = np.concatenate([host.before(data.x), random_frames(host, missing, rng)])
@@ -90,33 +43,27 @@ def verification_frames(
     return Frames(x, source, data.x, data.y)
 
 
-def input_levels(host: HostModel) -> tuple[int, int, int]:
-    """Return the smallest and largest input integer and the step between the legal ones."""
-    codes = host.to_dict()["codes"]
-    step = 2 if host.input_datatype == "BIPOLAR" else 1
-    return int(codes["min"]), int(codes["max"]), step
+def input_box(host: HostModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the smallest and the largest input integers and the steps between legal ones, (n,)."""
+    sizes = [part.n for part in host.inputs]
+    steps = [step_of(part.datatype) for part in host.inputs]
+    low, high = ([getattr(part, end) for part in host.inputs] for end in ("low", "high"))
+    box = [np.repeat(np.array(values, dtype=np.int64), sizes) for values in (low, high, steps)]
+    return box[0], box[1], box[2]
 
 
 def random_frames(host: HostModel, count: int, rng: np.random.Generator) -> np.ndarray:
     """Return frames of independent uniform integers, shape (count, n_in)."""
-    low, high, step = input_levels(host)
+    low, high, step = input_box(host)
     return low + step * rng.integers(0, (high - low) // step + 1, size=(count, host.n_in))
 
 
 def corner_frames(host: HostModel) -> np.ndarray:
     """Return frames of extreme values: all low, all high, alternating, and one of each alone."""
-    low, high, _ = input_levels(host)
+    low, high, _ = input_box(host)
     n_in = host.n_in
     alternating = np.where(np.arange(n_in) % 2, low, high)
-    one_high = np.full((n_in, n_in), low)
-    np.fill_diagonal(one_high, high)
-    one_low = low + high - one_high
-    blocks = [
-        np.full((1, n_in), low),
-        np.full((1, n_in), high),
-        alternating[None],
-        (low + high - alternating)[None],
-        one_high,
-        one_low,
-    ]
-    return np.concatenate(blocks).astype(np.int64)
+    one_high = np.where(np.eye(n_in, dtype=bool), high, low)
+    ends = low + high
+    blocks = [low[None], high[None], alternating[None], (ends - alternating)[None]]
+    return np.concatenate([*blocks, one_high, ends - one_high]).astype(np.int64)

@@ -15,6 +15,7 @@ from finn_builds.files import (
     write_json,
     write_record,
 )
+from finn_builds.verify.golden import GoldenResult
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Verification:
     runs: dict[str, SimulatedRun]  # by what the run was
     float32_disagreements: int  # frames in which a float32 run of the model gives other integers
     seed: int
+    golden: GoldenResult | None = None  # the user's expected integers, of network and RTL
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class OneFrame:
 class Performance:
     """Latency and interval of a free run, in cycles; times follow from the clock asked for."""
 
-    cycles: int
+    cycles: int  # from the first input to the last output
     frames: int
     clock_ns: float
     frame_bytes: tuple[int, int]  # at the input and at the output

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.host_descriptions import described
+
 IN_BEATS, IN_ELEMENTS, OUT_BEATS, OUT_ELEMENTS = 3, 4, 2, 3
 
 # Takes 3 beats of 4 INT4, sums all 12, then gives 2 beats of 3 INT10: sum * (1 + position).
@@ -64,12 +66,9 @@ def reference(integers: np.ndarray) -> np.ndarray:
     return integers.sum(axis=1, dtype=np.int64)[:, None] * np.arange(1, 7)
 
 
-HOST = {
-    "version": 1,
-    "input": {"name": "features", "shape": [12], "datatype": "INT4", "n": 12},
-    "output": {"name": "logits", "datatype": "INT10", "n": 6, "kind": "logits"},
-    "codes": {"scale": 0.5, "divisor": 1, "zero_point": 0, "min": -8, "max": 7},
-    "before": [
+HOST = described(
+    {"name": "features", "shape": [12], "datatype": "INT4", "n": 12},
+    [
         {"op": "sub", "value": [1.0] * 12},
         {
             "op": "quant",
@@ -81,8 +80,10 @@ HOST = {
             "rounding": "ROUND",
         },
     ],
-    "after": [{"op": "mul", "value": 0.25}],
-}
+    {"scale": 0.5, "divisor": 1, "zero_point": 0, "min": -8, "max": 7},
+    {"name": "logits", "datatype": "INT10", "n": 6, "kind": "logits"},
+    [{"op": "mul", "value": 0.25}],
+)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,40 @@ def test_command_line(made, tmp_path, capsys):
     assert error.startswith("error: can't read") and "none.npy" in error
 
 
+def test_a_table_with_labels(made, tmp_path, capsys):
+    """The features of a .csv are classified, and its labels say how good that is."""
+    classes = made.outputs.argmax(axis=1)
+    labels = classes.copy()
+    labels[:7] = (labels[:7] + 1) % made.outputs.shape[1]
+    rows = [[repr(float(v)) for v in row] for row in made.features]
+    names = [f"f{i}" for i in range(made.features.shape[1])]
+    lines = [",".join([*names, "label"])]
+    lines += [",".join([*row, str(label)]) for row, label in zip(rows, labels, strict=True)]
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    files = ["--inputfile", str(tmp_path / "x.csv"), "--outputfile", str(tmp_path / "y.npy")]
+    assert driver.main(["--virtual", "--package", str(made.folder), *files]) == 0
+    assert (np.load(tmp_path / "y.npy") == classes).all()
+    share = 1 - 7 / len(labels)
+    assert f"accuracy {share:.1%}: file x.csv" in capsys.readouterr().out
+    (tmp_path / "x.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    assert driver.main(["--virtual", "--package", str(made.folder), *files]) == 0
+    assert "accuracy" not in capsys.readouterr().out
+    (tmp_path / "x.csv").write_text(lines[0] + "\n" + lines[1].replace(rows[0][0], "?", 1))
+    assert driver.main(["--virtual", "--package", str(made.folder), *files]) == 2
+    assert "line 2, column 'f0': '?' is not a number" in capsys.readouterr().err
+
+
+def test_no_frames_and_a_folder_as_text(made, tmp_path, capsys, monkeypatch):
+    np.save(tmp_path / "x.npy", made.features[:0])
+    argv = ["--virtual", "--package", str(made.folder), "--inputfile", str(tmp_path / "x.npy")]
+    assert driver.main(argv) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: input has no frames; expected one or more: give at least one"
+    )
+    monkeypatch.chdir(made.folder)
+    assert Package(".").folder == made.folder.resolve()
+
+
 @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PK\x03\x04 cut off", "several"])
 def test_an_input_that_is_no_array_is_told_before_the_board_is_made(
     tmp_path, made, capsys, content

@@ -13,13 +13,13 @@ from qonnx.custom_op.general.intquant import int_quant, max_int, min_int
 
 import deploy.host_model as host_model
 from deploy.host_model import ROUNDING, HostModel, HostModelError, evaluate, level_range, with_dtype
+from tests.host_descriptions import described
 
 RNG = np.random.default_rng(9)
 
 
-def description(**changes):
+def parts(**changes):
     base = {
-        "version": 1,
         "input": {"name": "x", "shape": [3], "n": 3, "datatype": "INT4", "values": None},
         "before": [
             {"op": "sub", "value": [0.1, -0.2, 3.0]},
@@ -46,6 +46,13 @@ def description(**changes):
         "class_names": ["a", "b"],
     }
     return {**base, **changes}
+
+
+def description(version=2, **changes):
+    given = parts(**changes)
+    into, out = given.pop("input"), given.pop("output")
+    before, codes, after = (given.pop(name) for name in ("before", "codes", "after"))
+    return {**described(into, before, codes, out, after, **given), "version": version}
 
 
 def test_before_standardises_and_quantises_in_float32():
@@ -142,7 +149,7 @@ def test_infinities_and_what_float32_cannot_hold_saturate():
 
 
 def test_a_nan_that_arises_on_the_way_is_refused():
-    before = [{"op": "mul", "value": [0.0, 1, 1]}, *description()["before"]]
+    before = [{"op": "mul", "value": [0.0, 1, 1]}, *parts()["before"]]
     host = HostModel.from_dict(description(before=before))
     with pytest.raises(HostModelError, match=r"frame 0, feature 0 \(mass\) becomes NaN"):
         host.before(np.array([[np.inf, 0, 0]]))
@@ -164,7 +171,7 @@ def test_integers_that_after_refuses(y, match):
 
 def test_json_keeps_every_bit(tmp_path):
     values = RNG.normal(size=3).astype(np.float32) * np.float32(1e-20)
-    d = description(before=[{"op": "sub", "value": values.tolist()}, *description()["before"][1:]])
+    d = description(before=[{"op": "sub", "value": values.tolist()}, *parts()["before"][1:]])
     text = json.dumps(d)
     path = tmp_path / "host_model.json"
     path.write_text(text)
@@ -172,7 +179,9 @@ def test_json_keeps_every_bit(tmp_path):
     expected = HostModel.from_dict(d).before(x)
     np.testing.assert_array_equal(HostModel.from_json(text).before(x), expected)
     np.testing.assert_array_equal(HostModel.from_json(path).before(x), expected)
-    np.testing.assert_array_equal(np.float32(json.loads(text)["before"][0]["value"]), values)
+    np.testing.assert_array_equal(
+        np.float32(json.loads(text)["inputs"][0]["before"][0]["value"]), values
+    )
     assert HostModel.from_json(text).to_dict() == d
 
 
@@ -182,9 +191,9 @@ def test_json_keeps_every_bit(tmp_path):
         ("{", "can't read the host model"),
         ("[]", "not a host model description"),
         ("{}", "not a host model description"),
-        (json.dumps(description(version=99)), "format version 99; this code reads version 1"),
+        (json.dumps(description(version=99)), "format version 99; this code reads version 2"),
         (json.dumps(description(after=[{"op": "cosine"}])), "operation 'cosine'"),
-        (json.dumps(description(output={**description()["output"], "kind": "tea"})), "'tea'"),
+        (json.dumps(description(output={**parts()["output"], "kind": "tea"})), "'tea'"),
         (json.dumps(description(before=[{"op": "mul", "value": ["a"]}])), "not a host model"),
         (json.dumps(description(before=["mul"])), "not a host model"),
         (json.dumps(description(after=[{"value": 1}])), "not a host model"),

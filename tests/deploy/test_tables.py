@@ -149,9 +149,6 @@ def test_labels_are_found_by_name_or_by_number(npz):
         ({"X": X[:0], "y": Y[:0]}, "holds no rows"),
         ({"X": X[:, :0]}, r"shape \(20, 0\)"),
         ({"X": X[:5]}, "x has 5 rows, y has 20"),
-        ({"y": np.eye(2)[Y]}, r"argmax"),
-        ({"y": Y - 1}, "row 0 of x .*label is -1; expected 0 to"),
-        ({"y": Y + 0.5}, r"row 0 .*label is 0.5"),
         ({"y": np.where(Y == 1, np.nan, 0)}, "row 1 .*label is nan"),
         ({"y": Y * 5000}, "row 1 .*label is 5000; expected 0 to 1023"),
         ({"y": np.where(Y, b"\xff", b"")}, "row 0 .*label is empty"),
@@ -190,7 +187,6 @@ def test_npz_python_objects_are_not_unpickled(npz):
         ({"x_train": X, "y_train": Y}, "x_test and y_test missing"),
         ({"x_test": X, "y_test": Y}, "x_train and y_train missing"),
         ({"x_train": X, "y_train": Y, "x_test": X[:, :2], "y_test": Y}, "x_test has 2 features"),
-        ({"x_train": X, "y_train": Y, "x_test": X, "y_test": Y - 5}, "row 0 of x_test .*-5"),
     ],
 )
 def test_npz_missing_arrays(npz, arrays, message):
@@ -276,7 +272,7 @@ def test_csv_numbers_come_back_exactly(tmp_path_factory, table):
     path.write_text("a,label\n" + "".join(f"{x!r},{y}\n" for x, y in table))
     data = read_table(path, test_only=True)
     assert data.x[:, 0].tolist() == [x for x, _ in table]
-    assert data.y.tolist() == [y for _, y in table]
+    assert [data.class_names[y] for y in data.y] == [str(y) for _, y in table]
 
 
 @pytest.mark.parametrize(
@@ -286,9 +282,10 @@ def test_csv_numbers_come_back_exactly(tmp_path_factory, table):
         ("\n\n", "file is empty"),
         ("a,b,label\n", "no rows after the header"),
         ("1,2,3\n4,5,6\n", "line 1: only numbers"),
-        ("a\n1\n", "line 1: one column"),
+        ("a\n1\n", "no column of labels beside the features"),
+        ("label\n1\n", "line 1: one column, 'label'"),
+        ("a,,label\n0,1,x\n", "line 1: name 2 of 3 is empty"),
         ("a,a,label\n1,2,x\n", "line 1: the name 'a' occurs twice"),
-        (",a,label\n0,1,x\n", "line 1: name 1 of 3 is empty"),
         ("a,class,label\n1,x,y\n", "'class' and 'label' both look like"),
         ("a,b,label\n1,2,x\n1,two,y\n", "line 3, column 'b': 'two' is not a number"),
         ("a,b,label\n1,2,x\n\n1,,y\n", "line 4, column 'b': no value"),
@@ -297,7 +294,6 @@ def test_csv_numbers_come_back_exactly(tmp_path_factory, table):
         ("a,b,label\n1,2,x\n1,2\n", "line 3: 2 fields; expected 3"),
         ("a,b,label\n1,2,x\n1,2,y,z\n", "line 3: 4 fields; expected 3"),
         ("a,b,label\n1,2,x\n1,2,\n", "line 3, column 'label': the label is empty"),
-        ("a,b,label\n1,2,0\n1,2,-1\n", "line 3, column 'label': the label is -1"),
         ('a,b,label\n1,2,"x\n', "not valid CSV"),
     ],
 )
@@ -308,7 +304,9 @@ def test_csv_mistakes(text, content, message):
 def test_csv_mistakes_against_what_a_model_expects(text):
     path = text("mass,mult,label\n1,2,x\n")
     refused(
-        path, "feature multi missing; found mass, mult. Is 'mult' meant", feature_names=["multi"]
+        path,
+        "feature multi missing; found mass, mult, label. Is 'mult' meant",
+        feature_names=["multi"],
     )
     refused(path, "line 2, column 'label'.*'x'; expected one of u, v", class_names=["u", "v"])
 
@@ -319,7 +317,9 @@ def test_csv_with_too_many_kinds_of_label(text):
 
 
 def test_csv_that_is_no_text(tmp_path, text):
-    refused(text("a,b,label\n1,2,é\n", encoding="latin-1"), "UTF-8")
+    refused(text("a,b,label\n1,2,\x81\n", encoding="latin-1"), "UTF-8")
     path = tmp_path / "d.csv"
     path.write_bytes(b"PK\x03\x04\x00\x00")
-    refused(path, "d.csv")
+    refused(path, "Excel workbook")
+    path.write_bytes(bytes(range(256)))
+    refused(path, "not a text file")

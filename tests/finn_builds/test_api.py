@@ -27,17 +27,14 @@ def written(tmp_path: Path):
 
 def test_fewer_weights_and_fewer_bits_cost_less(written) -> None:
     model = network()
-    whole = api.logic_estimate(written(model))
     layers = api.layer_luts(written(model))
     assert len(layers) == 3 and all(luts > 0 for luts in layers)
     masks = model.masks()
     masks[0][:, :3] = False
     model.set_masks(masks)
     assert api.layer_luts(written(model))[0] < layers[0]
-    assert api.logic_estimate(written(model)).luts < whole.luts
-    small = api.logic_estimate(written(network(weight_bits=2, act_bits=2)))
-    assert small.luts < 0.8 * whole.luts
-    assert api.logic_estimate(written(network()), clock_ns=6.0).latency > whole.latency
+    small = api.layer_luts(written(network(weight_bits=2, act_bits=2)))
+    assert sum(small) < 0.8 * sum(layers)
 
 
 def test_empty_layers_cost_next_to_nothing(written) -> None:

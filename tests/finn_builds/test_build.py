@@ -75,6 +75,25 @@ def test_reports(result):
     cycles = json.loads((result.report / "estimate_layer_cycles.json").read_text())
     assert performance["interval_cycles"] == max(cycles.values())
     assert performance["latency_cycles"] > performance["interval_cycles"] / 2
+    # Without the cycles in which the simulation only looks whether more comes.
+    assert performance["cycles"] == list(performance["links"].values())[-1]["last_cycle"] + 1
+    seconds = performance["cycles"] * performance["clock_ns"] * 1e-9
+    assert performance["runtime[ms]"] == pytest.approx(1000 * seconds)
+    assert performance["throughput[images/s]"] == pytest.approx(300 / seconds)
+    alternatives = json.loads(
+        (result.report / "estimate_layer_config_alternatives.json").read_text()
+    )
+    assert len(alternatives["MVAU_rtl_0"]) > 1
+    template = json.loads((result.out / "template_specialize_layers_config.json").read_text())
+    assert template["MVAU_rtl_0"] == {"preferred_impl_style": "rtl"}
+    synthesised = result.summary["synthesised"]
+    if synthesised is not None:
+        timing = json.loads((result.report / "ooc_synth_and_timing.json").read_text())
+        assert timing["LUT"] == synthesised["LUT"] and "not placed" in timing["kind"]
+        path = result.summary["critical_path_ns"]
+        assert timing["fmax_mhz"] == pytest.approx(1000 / path)
+        fps = 1e9 / (path * max(cycles.values()))
+        assert timing["estimated_throughput_fps"] == pytest.approx(fps)
     assert result.summary["accuracy"] is None, "there are no labels"
     names = {path.name for path in result.report.iterdir()}
     assert {
@@ -262,6 +281,12 @@ def test_unreachable_target_says_what_is_reachable_and_leaves_nothing(config, tm
         ({"MVAU_rtl_9": {"PE": 1}}, r"names 'MVAU_rtl_9', which is not in the network"),
         ({"MVAU_rtl_0": {"SIMD": "all"}}, r"SIMD = 'all'"),
         ({"MVAU_rtl_0": 4}, r"should map names to numbers"),
+        ({"MVAU_rtl_0": {"simd": 3}}, r"'simd', which has no effect.* is SIMD meant"),
+        ({"MVAU_rtl_0": {"ram_style": "block"}}, r"'ram_style', which has no effect.*leave it out"),
+        ({"Defaults": {"mem_mode": ["x", "all"]}}, r"Defaults has 'mem_mode', which has no effect"),
+        ({"Defaults": {"PE": 2}}, r"Defaults has PE = 2; expected a value and the kinds"),
+        ({"Defaults": {"PE": [2, ["MVAU"]]}}, r"of MVAU_rtl, Thresholding_rtl, LabelSelect_rtl"),
+        ({"Defaults": {"PE": [3, ["MVAU_rtl"]]}}, r"PE = 3, which must divide"),
     ],
 )
 def test_wrong_folding_is_explained(config, tmp_path, folding, message):
@@ -286,14 +311,15 @@ def test_folding_of_a_sparse_layer_is_refused(config, tmp_path):
 def test_folding_file_is_obeyed(config, result, tmp_path):
     path = tmp_path / "folding.json"
     folding = {
-        "Defaults": {},
+        "Defaults": {"PE": [3, ["MVAU_rtl"]], "SIMD": [5, "all"]},
         "MVAU_rtl_0": {"PE": 2, "SIMD": 3},
         "MVAU_rtl_1": {"PE": 1, "SIMD": 4},
     }
     path.write_text(json.dumps(folding))
     cfg = replace(config, output_dir=tmp_path / "out", folding_config_file=path, verify_frames=50)
     found = build(replace(cfg, synth="none"))
-    # MVAU_rtl_1 has 8 inputs and 5 outputs: 2 x 5 cycles; MVAU_rtl_0 2 x 4; the rest PE = SIMD = 1.
+    # MVAU_rtl_1 has 8 inputs and 5 outputs: 2 x 5 cycles; MVAU_rtl_0 2 x 4; MVAU_rtl_2, of 5 inputs
+    # and 3 outputs, has the defaults alone; the thresholdings PE = 1.
     cycles = json.loads((found.report / "estimate_layer_cycles.json").read_text())
-    assert (cycles["MVAU_rtl_0"], cycles["MVAU_rtl_1"]) == (8, 10)
+    assert [cycles[f"MVAU_rtl_{number}"] for number in range(3)] == [8, 10, 1]
     assert found.summary["interval_cycles"] == max(cycles.values())

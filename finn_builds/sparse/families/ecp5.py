@@ -180,7 +180,7 @@ class Ecp5(Family):
         """Other vendors' DSP blocks are not ECP5's: FINN's units have a behavioural form."""
         return ("YOSYS",)
 
-    def synthesis(self, top: str, select_file: str) -> list[str]:
+    def synthesis(self, top: str, select_file: str, *, sparse: bool = False) -> list[str]:
         """Return `synth_ecp5` with another mapping to LUTs."""
         return [command.format(top=top) for command in COMMANDS]
 

@@ -206,7 +206,7 @@ class Gowin(Family):
         """Other vendors' DSP blocks are not Gowin's: FINN's units have a behavioural form."""
         return ("YOSYS",)
 
-    def synthesis(self, top: str, select_file: str) -> list[str]:
+    def synthesis(self, top: str, select_file: str, *, sparse: bool = False) -> list[str]:
         """Return `synth_gowin`."""
         return [command.format(top=top) for command in COMMANDS]
 

@@ -23,6 +23,18 @@ DUAL_INPUTS = 5
 #: Yosys does not know Vivado's attribute against shift registers; they leave kept flip-flops alone.
 _NO_SHIFT_REGISTERS = "setattr -set keep 1 a:shreg_extract=no %ci1 t:$_*DFF* %i"
 
+#: What comes before the label ``fine`` for sparse nodes, instead of Yosys' own passes. Those look
+#: for memories, DSP blocks and state machines, and read the libraries of these, which takes longer
+#: than the rest; a sparse node has none of them, and the same cells come out.
+_SPARSE = (
+    "read_verilog -lib -specify +/xilinx/cells_sim.v",
+    "hierarchy -check -top {top}",
+    "flatten",
+    "opt_clean",
+    "opt",
+    "alumacc",
+)
+
 _SYNTHESIS = "synth_xilinx -top {top} -family {family} -flatten -noiopad -noclkbuf"
 
 
@@ -122,14 +134,14 @@ class Xilinx(Family):
         """FINN's units instantiate DSP blocks in synthesis."""
         return ("SYNTHESIS", "YOSYS")
 
-    def synthesis(self, top: str, select_file: str) -> list[str]:
+    def synthesis(self, top: str, select_file: str, *, sparse: bool = False) -> list[str]:
         """Return `synth_xilinx` in parts, with shift registers as the sources ask for them."""
         command = _SYNTHESIS.format(top=top, family=self.name)
+        begin = [f"{command} -run begin:fine", f"techmap -map {select_file}", "opt_expr", "clean"]
+        if sparse:
+            begin = [line.format(top=top) for line in _SPARSE]
         return [
-            f"{command} -run begin:fine",
-            f"techmap -map {select_file}",
-            "opt_expr",
-            "clean",
+            *begin,
             f"{command} -run fine:map_ffs",
             _NO_SHIFT_REGISTERS,
             f"{command} -run map_ffs:",
@@ -139,7 +151,12 @@ class Xilinx(Family):
     def options(self) -> list[str]:
         """The command, and what comes on top."""
         command = _SYNTHESIS.format(top="<node>", family=self.name)
-        return [command, "wide selectors as $shiftx"]
+        sparse = "; ".join(_SPARSE).format(top="<node>")
+        return [
+            command,
+            "wide selectors as $shiftx",
+            f"sparse nodes up to the label fine: {sparse}",
+        ]
 
     @property
     def kinds(self) -> Mapping[str, Kind]:

@@ -47,6 +47,7 @@ CHANGES: dict[str, tuple[str, list[str]]] = {
     "network.fold_batch_norm": ("true", []),
     "data.dataset": ("other.npz", []),
     "data.source": ("tiny_jets.npz", [*JETS, "training.batch_size=1024"]),
+    "data.classes": ('["2", "1", "0"]', []),
     "data.seed": ("1", []),
     "data.folds": ("3", []),
     "data.random_labels": ("0.75", []),

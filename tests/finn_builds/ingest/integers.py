@@ -3,7 +3,7 @@
 import numpy as np
 
 from deploy.host_model import HostModel
-from finn_builds.ingest import InputQuant, Reference, network_of, split_host, tidy
+from finn_builds.ingest import InputQuant, Reference, split_host, tidy
 from finn_builds.network import IntegerNetwork, Layer
 from tests.finn_builds.ingest.graphs import Quantizer, mlp
 
@@ -11,13 +11,14 @@ from tests.finn_builds.ingest.graphs import Quantizer, mlp
 def taken(model, input_quant: InputQuant | None = None) -> tuple[IntegerNetwork, HostModel]:
     """Return the integer network and the host model of a QONNX model."""
     split = split_host(tidy(model), input_quant=input_quant)
-    return network_of(split), split.host
+    return split.network, split.host
 
 
 def built(layers, input_quantizer) -> tuple[IntegerNetwork, HostModel, Reference]:
     """Return the integer network of an MLP, its host model and the reference."""
-    model = mlp(layers, input_quantizer)
-    return *taken(model), Reference(tidy(model))
+    model = tidy(mlp(layers, input_quantizer))
+    split = split_host(model)
+    return split.network, split.host, Reference(model, split)
 
 
 def thresholds(layer: Layer) -> np.ndarray:
@@ -27,7 +28,7 @@ def thresholds(layer: Layer) -> np.ndarray:
 
 def to_codes(host, levels):
     """Return the accelerator's integers for levels of the input quantizer."""
-    codes = host.to_dict()["codes"]
+    codes = host.to_dict()["inputs"][0]["codes"]
     return levels // codes["divisor"] + codes["zero_point"]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from finn_builds.ingest import Reference, load_model, network_of, split_host, tidy
+from finn_builds.ingest import Reference, load_model, split_host, tidy
 
 torch = pytest.importorskip("torch", reason="Brevitas is not installed: training extra")
 qnn = pytest.importorskip("brevitas.nn", reason="Brevitas is not installed: training extra")
@@ -99,10 +99,10 @@ def test_the_integer_network_computes_what_brevitas_computes(exported, name):
     trained, path = exported(name)
     model = tidy(load_model(path))
     split = split_host(model)
-    host, network = split.host, network_of(split)
+    host, network = split.host, split.network
     x = np.random.default_rng(2).normal(size=(400, 10)).astype(np.float32) * 2
     codes = host.before(x)
-    np.testing.assert_array_equal(network.execute(codes), Reference(model).run(codes))
+    np.testing.assert_array_equal(network.execute(codes), Reference(model, split).run(codes))
     with torch.no_grad():
         expected = trained(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(host.after(network.execute(codes)), expected, rtol=0, atol=1e-5)

@@ -13,12 +13,11 @@ from finn_builds.ingest import (
     Reference,
     calibrate_scale,
     load_model,
-    network_of,
     split_host,
     tidy,
 )
 from finn_builds.network.types import weight_datatype
-from tests.finn_builds.network.networks import check_ranges, naive
+from tests.finn_builds.network.networks import check_ranges, naive, random_inputs
 
 MODELS = ["tfc_2w2a", "unsw_nb15_mlp_w2a2", "jets_teacher_6bit"]
 QUANT = {"jets_teacher_6bit": InputQuant("INT8", 1 / 32)}
@@ -26,20 +25,18 @@ QUANT = {"jets_teacher_6bit": InputQuant("INT8", 1 / 32)}
 
 @pytest.fixture(scope="module", params=MODELS)
 def built(request, shared_data):
-    """Return path, tidied model, integer network and host model."""
+    """Return path, tidied model, and the model split."""
     path = shared_data / f"{request.param}.onnx"
     model = tidy(load_model(path))
     split = split_host(model, input_quant=QUANT.get(request.param))
-    return path, model, network_of(split), split.host
+    return path, model, split
 
 
 def test_equal_to_the_reference_on_a_thousand_frames(built):
-    path, model, network, host = built
-    rng = np.random.default_rng(1)
-    codes = host.to_dict()["codes"]
-    x = rng.integers(codes["min"], codes["max"] + 1, size=(1000, host.n_in))
-    x[0], x[1] = codes["min"], codes["max"]
-    reference = Reference(model, input_quant=QUANT.get(path.stem))
+    _, model, split = built
+    network = split.network
+    x = random_inputs(network, 1000, 1)
+    reference = Reference(model, split)
     np.testing.assert_array_equal(network.execute(x), reference.run(x))
     assert reference.float32_disagreements(x) <= 2
     assert network.execute(x[:3]).tolist() == [naive(network, row) for row in x[:3]]
@@ -47,7 +44,8 @@ def test_equal_to_the_reference_on_a_thousand_frames(built):
 
 
 def test_raw_inputs_give_what_qonnx_gives_for_the_file(built, shared_data):
-    path, _, network, host = built
+    path, _, split = built
+    network, host = split.network, split.host
     rng = np.random.default_rng(2)
     if path.stem == "tfc_2w2a":
         x = rng.uniform(0, 1, size=(10, 1, 28, 28))
@@ -65,7 +63,8 @@ def test_raw_inputs_give_what_qonnx_gives_for_the_file(built, shared_data):
 
 
 def test_the_types_are_those_the_models_were_trained_with(built):
-    path, _, network, host = built
+    path, _, split = built
+    network, host = split.network, split.host
     found = [
         (*layer.linear.weights.shape, weight_datatype(layer.linear.weights), layer.input.datatype)
         for layer in network.layers()
@@ -78,7 +77,7 @@ def test_the_types_are_those_the_models_were_trained_with(built):
             (64, 10, "INT2", "INT2"),
         ],
         "unsw_nb15_mlp_w2a2": [
-            (600, 64, "INT2", "UINT1"),
+            (600, 64, "INT2", "BIPOLAR"),
             (64, 64, "INT2", "UINT8"),
             (64, 64, "INT2", "UINT2"),
             (64, 1, "INT2", "UINT2"),
@@ -101,8 +100,9 @@ def test_the_jet_tagger_keeps_its_accuracy_with_a_calibrated_input(shared_data):
     model = tidy(load_model(shared_data / "jets_teacher_6bit.onnx"))
     plain = (Reference(model).run_float(x).argmax(axis=1) == data["y"]).mean()
     assert plain == pytest.approx(0.75, abs=0.002)  # as the data's own description says
-    scale = calibrate_scale(Reference(model).run_front(x), "INT8")
+    probe = split_host(model, InputQuant("INT8", 1))
+    scale = calibrate_scale(Reference(model, probe).run_front(x), "INT8")
     split = split_host(model, input_quant=InputQuant("INT8", scale))
-    integers = network_of(split).execute(split.host.before(x))
+    integers = split.network.execute(split.host.before(x))
     quantised = split.host.classify(integers) == data["y"]
     assert abs(quantised.mean() - plain) < 0.01

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from finn_builds.ingest.chain import Step
+from finn_builds.ingest.steps import Step
 from finn_builds.ingest.thresholds import InexactThresholdsError, find_thresholds
 from finn_builds.network import Linear, Requantise
 from finn_builds.network.types import range_of, weight_datatype
@@ -279,7 +279,7 @@ def test_one_layer_alone():
 
 
 def test_a_function_that_is_not_integer_is_caught():
-    tail = (Step("Mul", "half", (np.float32(0.5),), datatype="INT4"),)
+    tail = (Step("Mul", "half", (np.float32(0.5),)),)
     one = np.ones(1, dtype=np.int64)
     with pytest.raises(InexactThresholdsError, match="integers"):
         find_thresholds(tail, one, -8 * one, 7 * one, np.arange(-8, 8))
@@ -287,7 +287,7 @@ def test_a_function_that_is_not_integer_is_caught():
 
 def test_a_function_that_is_not_monotone_is_caught():
     # A neuron that falls, taken for one that rises: bisection finds something, the check refuses.
-    tail = (Step("Mul", "turn", (np.float32(-1),), datatype="INT4"),)
+    tail = (Step("Mul", "turn", (np.float32(-1),)),)
     one = np.ones(1, dtype=np.int64)
     with pytest.raises(InexactThresholdsError, match="do not reproduce"):
         find_thresholds(tail, one, -8 * one, 7 * one, np.arange(-8, 8))

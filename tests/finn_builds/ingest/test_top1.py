@@ -12,6 +12,7 @@ from finn_builds.network import ArgMax
 from tests.finn_builds.ingest.graphs import Graph, Layer, Quantizer
 from tests.finn_builds.ingest.integers import taken
 from tests.finn_builds.network.networks import random_inputs
+from tests.host_descriptions import described
 
 RNG = np.random.default_rng(17)
 
@@ -42,14 +43,13 @@ def test_scales_that_differ_are_refused():
 def host(after, n_out=2):
     """Return a host model with these operations after the network."""
     return HostModel(
-        {
-            "version": 1,
-            "input": {"name": "x", "shape": [2], "n": 2, "datatype": "INT4"},
-            "before": [],
-            "codes": {"scale": 1.0, "divisor": 1, "zero_point": 0, "min": -8, "max": 7},
-            "output": {"name": "y", "n": n_out, "datatype": "INT8", "kind": "logits"},
-            "after": after,
-        }
+        described(
+            {"name": "x", "shape": [2], "n": 2, "datatype": "INT4"},
+            [],
+            {"scale": 1.0, "divisor": 1, "zero_point": 0, "min": -8, "max": 7},
+            {"name": "y", "n": n_out, "datatype": "INT8", "kind": "logits"},
+            after,
+        )
     )
 
 

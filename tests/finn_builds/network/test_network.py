@@ -18,6 +18,7 @@ from finn_builds.network.types import bits_of, datatype_for, is_signed, range_of
 from tests.finn_builds.network.networks import (
     check_ranges,
     naive,
+    random_graph,
     random_inputs,
     random_network,
 )
@@ -28,6 +29,34 @@ def test_executes_as_python_integers_do(seed):
     network = random_network((5, 4, 3), seed, head=seed % 2 == 1)
     x = random_inputs(network, 20, seed)
     assert network.execute(x).tolist() == [naive(network, row) for row in x]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_graphs_execute_as_python_integers_do(seed):
+    network = random_graph(seed)
+    x = random_inputs(network, 12, seed)
+    assert network.execute(x).tolist() == [naive(network, row) for row in x]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_graphs_keep_their_ranges_and_their_files(seed, tmp_path):
+    network = random_graph(seed)
+    x = random_inputs(network, 200, seed)
+    check_ranges(network, x)
+    network.save(tmp_path / "network.npz")
+    again = IntegerNetwork.load(tmp_path / "network.npz")
+    assert str(again) == str(network)
+    np.testing.assert_array_equal(again.execute(x), network.execute(x))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_layers_of_a_graph_compute_what_the_graph_does(seed):
+    network = random_graph(seed)
+    x = random_inputs(network, 20, seed)
+    expected = network.execute(x)
+    for layer in network.layers():
+        x = network.part([layer]).execute(x)
+    np.testing.assert_array_equal(x, expected)
 
 
 def test_sums_beyond_the_mantissa_of_a_double_are_exact():

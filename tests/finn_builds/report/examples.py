@@ -35,6 +35,7 @@ def layer(n_in: int, n_out: int, *, style: str = "sparse", bits: int = 4, seed: 
         nonzero=int(fan_in.sum()),
         fan_in=(int(fan_in.min()), round(float(fan_in.mean())), int(fan_in.max())),
         idle_neurons=int((fan_in == 0).sum()),
+        constant_neurons=0,
         style=style,
         folding=(2, 4) if style == "folded" else None,
         node="MVAU_rtl_0",

@@ -87,7 +87,7 @@ def test_no_accuracy() -> None:
     content = replace(report(n_classes=None), accuracy=None)
     words = text_of(build_page(content))
     assert "Accuracy not known no labelled data: give them with --data" in words
-    assert "No labelled data" in words
+    assert "No data with classes" in words
 
 
 def test_what_sets_the_pace() -> None:

@@ -13,13 +13,13 @@ from finn_builds.sparse.families.ecp5 import ECP5
 from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder
-from finn_builds.sparse.interpret import evaluate_nodes
 from finn_builds.sparse.lutnet import MUX_LEVELS, LutNet, lut_count, lut_net, table_luts
 from finn_builds.sparse.refine import Weigher, refine
 from finn_builds.sparse.share import SharedSums, alkaid_sums, greedy_sums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, shared_forms
 from finn_builds.sparse.thresholds import clip_shape, count_passed
 from finn_builds.sparse.truth import bit_column, shrink_to
+from tests.finn_builds.sparse.interpret import evaluate_nodes
 
 
 @given(st.integers(-(2**40), 2**40))

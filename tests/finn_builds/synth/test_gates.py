@@ -264,7 +264,7 @@ def mapped(
         files |= item.compiled.files()
     ports = {item.name: node_ports(item.design.stages[0]) for item in made}
     folder = tmp_path_factory.mktemp("gates") / family
-    command = prepare(files, ports, family_named(family), folder, 300)
+    command = prepare(files, ports, family_named(family), folder, 300, sparse=True)
     tools.run(command.argv, cwd=command.cwd, log=command.log, timeout=command.timeout)
     modules = json.loads((folder / NETLIST).read_text())["modules"]
     return [Mapped(**vars(item), netlist=from_json(modules[item.name])) for item in made]

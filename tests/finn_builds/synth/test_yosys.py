@@ -15,6 +15,7 @@ from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.families import family_named
 from finn_builds.sparse.families.ecp5 import COMMANDS
 from finn_builds.sparse.families.xc7 import XC7
+from finn_builds.stitch.blocks import SPARSE
 from finn_builds.stitch.design import TOP, Stage
 from finn_builds.stitch.sources import stitched_sources
 from finn_builds.synth import primitives, yosys
@@ -22,10 +23,11 @@ from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import by_layer, chain, from_json
 from finn_builds.synth.report import Figures
 from finn_builds.synth.script import NETLIST
-from finn_builds.synth.sources import PRIMITIVES_FILE, node_ports, readable
+from finn_builds.synth.sources import PRIMITIVES_FILE, files_for, module_of, node_ports, readable
 from finn_builds.synth.timing import longest_path
 from tests.finn_builds.flow.networks import small_network, stitch, synthesise
 from tests.finn_builds.sparse.sparse_networks import elements, layers
+from tests.finn_builds.synth.plain_verilog import synthesise_verilog
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +101,23 @@ def test_cells_of_fused_sparse_layers_are_told_apart(mixed):
     bits = built.design.stages[0].out_bits
     assert 2 * bits <= counts[None]["FF"] <= 2 * bits + 12
     assert min(counts[0]["LUT"], counts[1]["LUT"]) > 0
+
+
+def test_the_short_script_of_sparse_nodes_gives_the_same_figures(mixed, tmp_path):
+    """The others of `mixed` are small too, so its sparse node was mapped with them, by Yosys' own
+    passes."""
+    built, files, found = mixed
+    node = next(s for s in built.design.stages if s.kind == SPARSE)
+    ports = {module_of(node): node_ports(node)}
+    sources = files_for(built.design, files, "xc7")
+    command = yosys.prepare(sources, ports, "xc7", tmp_path / "alone", 300, sparse=True)
+    tools.run(command.argv, cwd=command.cwd, timeout=command.timeout)
+    assert "begin:fine" not in (command.cwd / "synthesis.ys").read_text()
+    netlist = json.loads((command.cwd / NETLIST).read_text())["modules"][module_of(node)]
+    alone = from_json(netlist)
+    assert resources(alone, XC7.kinds) == resources(found[node.name], XC7.kinds)
+    delays = family_named("xc7")
+    assert longest_path(alone, delays).depth == longest_path(found[node.name], delays).depth
 
 
 def test_report_of_the_step(mixed):
@@ -192,7 +211,7 @@ def test_the_estimate_of_a_sparse_layer(device, tmp_path):
     compiled = compile_network(network, "alone", device, clock_ns=10.0)
     command = f"synth_xilinx -top {{top}} -family {device} -flatten -noiopad"
     command = "\n".join(COMMANDS) if device == "ecp5" else command
-    netlist = yosys.synthesise_verilog(compiled.files(), "alone", command, tmp_path, limit=300)
+    netlist = synthesise_verilog(compiled.files(), "alone", command, tmp_path, limit=300)
     found = resources(netlist, family_named(device).kinds)
     assert found["LUT"] == pytest.approx(compiled.cost().luts, rel=0.03)
     assert found["FF"] == pytest.approx(compiled.cost().flip_flops, rel=0.03)

@@ -7,30 +7,29 @@ import numpy as np
 import pytest
 
 from deploy.host_model import HostModel
-from finn_builds.errors import UserError, VerificationError
+from finn_builds.errors import VerificationError
 from finn_builds.verify.accuracy import Accuracy, share_right
+from finn_builds.verify.data import GivenData
 from finn_builds.verify.exactness import check_equal, mismatching_frames
 from finn_builds.verify.frames import (
-    LabelledData,
     corner_frames,
-    load_labelled,
     random_frames,
     verification_frames,
 )
+from tests.host_descriptions import described
 
 
 def host(datatype="INT4", low=-7, high=7, n=3, classes=("a", "b")) -> HostModel:
     return HostModel(
-        {
-            "version": 1,
-            "input": {"name": "x", "shape": [n], "n": n, "datatype": datatype},
-            "before": [],
-            "codes": {"scale": 0.5, "divisor": 1, "zero_point": 0, "min": low, "max": high},
-            "output": {"name": "y", "n": len(classes), "datatype": "INT8", "kind": "logits"},
-            "after": [],
-            "feature_names": [],
-            "class_names": list(classes),
-        }
+        described(
+            {"name": "x", "shape": [n], "n": n, "datatype": datatype},
+            [],
+            {"scale": 0.5, "divisor": 1, "zero_point": 0, "min": low, "max": high},
+            {"name": "y", "n": len(classes), "datatype": "INT8", "kind": "logits"},
+            [],
+            feature_names=[],
+            class_names=list(classes),
+        )
     )
 
 
@@ -60,38 +59,13 @@ def test_frames_without_data_are_corners_and_random():
 @pytest.mark.parametrize(("rows", "says"), [(40, "40 frames of .* and 60 random"), (200, "^100 ")])
 def test_frames_of_data_are_filled_up(rows, says):
     x = np.random.default_rng(1).normal(size=(rows, 3)).astype(np.float32)
-    data = LabelledData(x, np.zeros(rows, dtype=np.int64), "somewhere", False)
+    data = GivenData(x, np.zeros(rows, dtype=np.int64), None, "somewhere", False)
     frames = verification_frames(host(), data, count=100, seed=0)
     assert frames.x.shape == (100, 3)
     assert frames.x.dtype == np.int64
     assert re.search(says, frames.source)
     quantised = {tuple(row) for row in host().before(x).tolist()}
     assert all(tuple(row) in quantised for row in frames.x[: min(rows, 100)].tolist())
-
-
-def test_data_of_another_width_are_refused(tmp_path):
-    path = tmp_path / "d.npz"
-    np.savez(path, X=np.random.default_rng(0).normal(size=(20, 5)), y=np.arange(20) % 2)
-    with pytest.raises(UserError, match=r"takes 3 features, but d .* has 5; give --data"):
-        load_labelled(path, host(classes=()), standardise=False)
-
-
-def test_standardising_asks_for_what_the_file_lacks(tmp_path):
-    path = tmp_path / "plain.npz"
-    np.savez(path, X=np.eye(4), y=np.arange(4) % 2)
-    with pytest.raises(UserError, match=r"with plain, found neither.*scaler_mean and scaler_scale"):
-        load_labelled(path, host(classes=()), standardise=True)
-
-
-def test_data_are_standardised_on_request(tmp_path):
-    path = tmp_path / "d.npz"
-    x = np.random.default_rng(0).normal(5, 3, size=(20, 3)).astype(np.float32)
-    mean, scale = x.mean(axis=0), x.std(axis=0)
-    np.savez(path, X=x, y=np.arange(20) % 2, scaler_mean=mean, scaler_scale=scale)
-    plain = load_labelled(path, host(classes=("0", "1")), standardise=False)
-    np.testing.assert_allclose(plain.x, x, rtol=1e-6)
-    found = load_labelled(path, host(classes=("0", "1")), standardise=True)
-    np.testing.assert_allclose(found.x, (x - mean) / scale, atol=1e-5)
 
 
 def test_the_first_difference_is_named():

@@ -62,7 +62,8 @@ def assert_same(found: Streamlined, expected: Streamlined) -> None:
     np.testing.assert_array_equal(found.network.execute(x), expected.network.execute(x))
     assert_same_fields(found.vectors, expected.vectors)
     assert_same_fields(found.answers, expected.answers)
-    assert found.accuracy == expected.accuracy
+    assert found.quality == expected.quality
+    assert found.findings == expected.findings
 
 
 @pytest.mark.parametrize("labelled", [False, True])
@@ -132,7 +133,7 @@ def test_labelled_data_are_answered_by_the_network(tmp_path, top1):
     tidied = step_tidy_up(cfg)
     split = step_qonnx_to_finn(tidied, cfg)
     done = step_streamline(tidied, split, cfg)
-    reference = Reference(tidied.model, input_quant=split.input_quant)
+    reference = Reference(tidied.model, split)
     integers = reference.run(done.vectors.x)
     assert done.vectors.x.shape == (100, 4)
     assert (done.network.head is not None) == top1
@@ -142,7 +143,7 @@ def test_labelled_data_are_answered_by_the_network(tmp_path, top1):
     np.testing.assert_array_equal(done.vectors.features, x[:n])
     np.testing.assert_array_equal(done.answers.labels, y[:n])
     np.testing.assert_array_equal(done.answers.integers, reference.run(split.host.before(x[:n])))
-    accuracy = done.accuracy
+    accuracy = done.quality
     assert accuracy.accuracy == (reference.classify(x[:n]) == y[:n]).mean()
     without = Reference(tidied.model).classify(x[:n]) == y[:n]
     assert accuracy.accuracy_without_input_quantizer == without.mean()

@@ -1,0 +1,432 @@
+"""Tables in text files: their encoding, separator and header, and what each column holds.
+
+Which column holds the labels
+    The one that is called ``label``, ``class`` or ``target`` (``labels`` and so on too), else
+    several that begin with ``label_``, ``class_`` or ``target_``, else ``y``. Without such a name:
+    the only column of text; else, where a model says how many features it takes, what is left of
+    them; else the only one of the first and the last column that holds whole numbers, and of two
+    such columns under a header the last one.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+
+if __package__:  # in the project's checkout
+    from deploy.errors import UserError
+else:  # beside this file, as on the board
+    from errors import UserError
+
+__all__ = ["Layout", "Roles", "TextFile", "cannot_read", "roles"]
+
+HOW = (
+    "The label is the column called label, class, target or y, else the only column of text, else "
+    "the last one if it alone holds whole numbers"
+)
+
+_MARKS = ("label", "labels", "class", "classes", "target", "targets")
+_PREFIXES = ("label_", "class_", "target_")
+_INDEX_NAMES = ("", "unnamed: 0", "index", "id", "row")
+_HEAD = 1000  # rows that decide what a column holds
+
+_MARKED_ENCODINGS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+_COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a text file is written.
+
+    Attributes
+    ----------
+    encoding : str
+        As Python names it.
+    separator : str
+        Between fields; a space stands for any white space.
+    header : tuple of str or None
+        The names of the columns; None if the first line is a row.
+    decimal_comma : bool
+        Numbers are written as in 1,5.
+    skipped : int
+        Lines in front of the first row that are not blank.
+    head : tuple of tuple of str
+        The first rows.
+    """
+
+    encoding: str
+    separator: str
+    header: tuple[str, ...] | None
+    decimal_comma: bool
+    skipped: int
+    head: tuple[tuple[str, ...], ...]
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.header if self.header is not None else self.head[0])
+
+    def number(self, text: str) -> float:
+        """Return a field's number; ValueError if it holds none."""
+        return float(text.replace(",", ".") if self.decimal_comma else text)
+
+    def column(self, index: int) -> list[str]:
+        """Return a column of the first rows, without the rows that are too short."""
+        return [row[index].strip() for row in self.head if len(row) > index]
+
+    def is_text(self, index: int) -> bool:
+        """Tell a column of words: more than half of its first fields are no numbers."""
+        found = [text for text in self.column(index) if text]
+        return 2 * sum(not _is_number(text, self.number) for text in found) > len(found)
+
+    def whole(self, index: int) -> list[int] | None:
+        """Return a column's first fields as integers; None if one of them is not."""
+        try:
+            values = [self.number(text) for text in self.column(index)]
+            return [int(value) for value in values] if all(map(float.is_integer, values)) else None
+        except (ValueError, OverflowError):
+            return None
+
+
+class TextFile:
+    """A text file with a table; `layout` says how it is written, `rows` yields what it holds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        encoding = _encoding(path)
+        with _Reading(self.path), path.open(encoding=encoding, newline="") as file:
+            comments, first = 0, ""
+            for first in file:
+                comments += first.startswith("#")
+                if first.strip() and not first.startswith("#"):
+                    break
+            file.seek(0)
+            separator = _separator(first)
+            found = list(islice(_fields(file, separator), comments + _HEAD + 1))
+        rows = [tuple(row) for _, row in found]
+        self.layout = self._layout(encoding, separator, rows, comments)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns: those of the header, else ``x0``, ``x1``, ..."""
+        layout = self.layout
+        return layout.header or tuple(f"x{column}" for column in range(layout.width))
+
+    @property
+    def note(self) -> str:
+        """What was not as usual about the file, for people; empty if nothing."""
+        layout, notes = self.layout, []
+        if layout.encoding not in ("utf-8", "utf-8-sig"):
+            notes.append(f"read as {layout.encoding.upper()}")
+        if layout.decimal_comma:
+            notes.append("with decimal commas")
+        if layout.header is None:
+            notes.append("without a header")
+        return "".join(f", {note}" for note in notes)
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield line number and fields of every row that is not blank."""
+        layout = self.layout
+        with _Reading(self.path), self.path.open(encoding=layout.encoding, newline="") as file:
+            for line, row in islice(_fields(file, layout.separator), layout.skipped, None):
+                if len(row) != layout.width:
+                    raise UserError(
+                        f"{self.path}, line {line}: {len(row)} fields; expected {layout.width}, "
+                        f"as in {'line 1' if layout.header else 'the first row'}."
+                    )
+                yield line, row
+
+    def _layout(
+        self, encoding: str, separator: str, rows: Sequence[tuple[str, ...]], comments: int
+    ) -> Layout:
+        if not rows:
+            raise UserError(f"{self.path}: the file is empty; expected a header line and rows.")
+        decimal = separator != "," and any(
+            _COMMA_DECIMAL.fullmatch(field.strip()) for row in rows for field in row
+        )
+        plain = Layout(encoding, separator, None, decimal, 0, tuple(rows))
+        above, below = rows[:comments], rows[comments:]
+        # NumPy's savetxt writes the names of the columns as a comment.
+        names = (above[-1][0].lstrip("# "), *above[-1][1:]) if above else ()
+        names = names[1:] if separator == " " and names[:1] == ("",) else names
+        if below and len(names) == len(below[0]) > 1:
+            header: tuple[str, ...] | None = _stripped(names)
+            skipped = comments
+        elif below and _is_header(below, plain.number):
+            header, skipped, below = _stripped(below[0]), comments + 1, below[1:]
+        else:
+            header, skipped = None, comments
+        if not below:
+            raise UserError(f"{self.path}: no rows after the header; expected at least one.")
+        return Layout(encoding, separator, header, decimal, skipped, tuple(below[:_HEAD]))
+
+
+class _Reading:
+    """Names the file in errors of reading it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, UnicodeError):
+            raise UserError(f"{self.path}: not valid text ({error}); save it as UTF-8.") from None
+        if isinstance(error, csv.Error):
+            raise UserError(f"{self.path}{error}") from None
+        if isinstance(error, OSError):
+            raise cannot_read(self.path, error) from None
+
+
+def cannot_read(path: Path, error: OSError) -> UserError:
+    """Return the error of a file that can't be read."""
+    return UserError(
+        f"{path}: can't be read ({error.strerror or error}); expected a readable file."
+    )
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which columns are features and which are labels.
+
+    Attributes
+    ----------
+    features, labels : tuple of int
+        Columns; several labels are one-hot or targets, none: features alone.
+    note : str
+        What people should know of the choice; empty if the names say it.
+    """
+
+    features: tuple[int, ...]
+    labels: tuple[int, ...]
+    note: str = ""
+
+
+def roles(
+    file: TextFile,
+    *,
+    feature_names: Sequence[str] | None,
+    n_features: int | None,
+    n_outputs: int | None,
+    required: bool,
+) -> Roles:
+    """Return what each column of a file is; `UserError` where that is not clear.
+
+    Parameters
+    ----------
+    feature_names, n_features, n_outputs
+        What a model takes and gives, as far as it is known.
+    required : bool
+        The file must hold labels.
+    """
+    layout, names = file.layout, file.names
+    named = layout.header is not None
+    by_name = named and feature_names is not None
+    dropped = [] if by_name else _index_columns(layout)
+    left = [column for column in range(layout.width) if column not in dropped]
+    note = "".join(
+        f", without its column of row numbers{f' {names[c]!r}' if names[c] else ''}"
+        for c in dropped
+    )
+    if by_name:
+        assert feature_names is not None
+        wanted = [names.index(name) for name in feature_names]
+        left = [column for column in left if column not in wanted]
+    marked = _marked(names, left, file.path) if named else []
+    if marked:
+        labels, said = marked, ""
+    elif by_name:
+        labels, said = _left_over(layout, left)
+    else:
+        labels, said = _unmarked(file, left, n_features, n_outputs, required=required)
+    if said:
+        shown = " and ".join(repr(names[c]) for c in labels)
+        note += f", with the labels in its {said}" + (f", {shown}" if named else "")
+    if required and not labels:
+        raise UserError(
+            f"{file.path}: no column of labels beside the features; expected one. {HOW}."
+        )
+    features = wanted if by_name else [column for column in left if column not in labels]
+    if not features:
+        raise UserError(
+            f"{file.path}, line 1: one column, {names[0]!r}; expected at least one feature and the "
+            f"label, separated by commas."
+        )
+    return Roles(tuple(features), tuple(labels), note)
+
+
+def _marked(names: Sequence[str], left: Sequence[int], path: Path) -> list[int]:
+    """Return the columns whose names say that they are labels."""
+    small = {column: names[column].casefold() for column in left}
+    exact = [column for column, name in small.items() if name in _MARKS]
+    if len(exact) > 1:
+        raise UserError(
+            f"{path}, line 1: columns {names[exact[0]]!r} and {names[exact[1]]!r} both look like "
+            f"the label; keep one."
+        )
+    groups = ([c for c, name in small.items() if name.startswith(start)] for start in _PREFIXES)
+    several = next((group for group in groups if len(group) > 1), [])
+    # `y` can also be a coordinate beside a column that is plainly the label.
+    return exact or several or [column for column, name in small.items() if name == "y"]
+
+
+def _left_over(layout: Layout, left: Sequence[int]) -> tuple[list[int], str]:
+    """Choose among the columns that are none of a model's features."""
+    texts = [column for column in left if layout.is_text(column)]
+    if layout.width - 1 in left:
+        return [layout.width - 1], "last column"
+    if len(texts) == 1:
+        return texts, "only column of text"
+    return (list(left), "one column that is not a feature") if len(left) == 1 else ([], "")
+
+
+def _unmarked(
+    file: TextFile,
+    left: Sequence[int],
+    n_features: int | None,
+    n_outputs: int | None,
+    *,
+    required: bool,
+) -> tuple[list[int], str]:
+    layout = file.layout
+    texts = [column for column in left if layout.is_text(column)]
+    if len(texts) == 1:
+        place = {left[-1]: "last column", left[0]: "first column"}
+        return texts, place.get(texts[0], "only column of text")
+    if texts:
+        shown = " and ".join(repr(file.names[column]) for column in texts[:2])
+        raise UserError(
+            f"{file.path}, line 1: columns {shown} hold text; expected one such column, the label. "
+            f"{HOW}: name it in a header, and remove the other."
+        )
+    if n_features == len(left) or len(left) == 1:
+        return [], ""
+    beyond = 0 if n_features is None else len(left) - n_features
+    if beyond > 1 and beyond == n_outputs:
+        return list(left[-beyond:]), f"last {beyond} columns"
+    first, last = (_could_be_labels(layout, column) for column in (left[0], left[-1]))
+    if last and (not first or layout.header is not None):
+        return [left[-1]], "last column"
+    if first and not last:
+        return [left[0]], "first column"
+    if beyond == 1:
+        return [left[-1]], "last column"
+    if not required and n_features is None:
+        return [], ""
+    why = "the first and the last column both could be" if first else "no column looks like"
+    header = "" if layout.header is not None else "only numbers; "
+    raise UserError(
+        f"{file.path}, line 1: {header}{why} the label. {HOW}: name it in "
+        f"{'line 1' if layout.header is not None else 'a header line, for example x0,x1,label'}."
+    )
+
+
+def _could_be_labels(layout: Layout, column: int) -> bool:
+    """Tell whole numbers that come again and again."""
+    values = layout.whole(column)
+    return values is not None and (len(values) < 10 or 2 * len(set(values)) <= len(values))
+
+
+def _index_columns(layout: Layout) -> list[int]:
+    """Return the first column if it numbers the rows, as pandas writes it."""
+    if layout.header is None or layout.width < 2:
+        return []
+    name, values = layout.header[0].casefold(), layout.whole(0)
+    if name not in _INDEX_NAMES or values is None or len(set(values)) < len(values):
+        return []
+    steps = {b - a for a, b in pairwise(values)}
+    # pandas leaves the name of its index empty: then the rows may have been shuffled.
+    return [0] if name in _INDEX_NAMES[:2] or steps == {1} else []
+
+
+def _stripped(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names)
+
+
+def _is_header(rows: Sequence[Sequence[str]], number: Callable[[str], float]) -> bool:
+    """Tell names of columns from a row."""
+    first = [field.strip() for field in rows[0]]
+    numbers = [field for field in first if _is_number(field, number)]
+    if not numbers:
+        return True
+    if len(numbers) > 1 and numbers == [str(index) for index in range(len(numbers))]:
+        return True  # as pandas names the columns of an array
+    below = rows[1] if len(rows) > 1 else ()
+    return any(
+        name and not _is_number(name, number) and _is_number(field, number)
+        for name, field in zip(first, below, strict=False)
+    )
+
+
+def _is_number(text: str, number: Callable[[str], float]) -> bool:
+    try:
+        number(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _separator(line: str) -> str:
+    bare = re.sub(r'"[^"]*"', "", line).strip()
+    most = max(",;\t|", key=bare.count)
+    return most if most in bare else " " if len(bare.split()) > 1 else ","
+
+
+def _fields(file: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and fields of every line that is not blank."""
+    if separator == " ":
+        yield from ((i, line.split()) for i, line in enumerate(file, 1) if line.strip())
+        return
+    reader = csv.reader(file, delimiter=separator, strict=True)
+    try:
+        for row in reader:
+            if any(field.strip() for field in row):
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise csv.Error(f", line {reader.line_num}: not valid CSV ({error}).") from None
+
+
+def _encoding(path: Path) -> str:
+    """Return the encoding of a text: what its first bytes say, UTF-8, or that of Windows."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+        for mark, name in _MARKED_ENCODINGS:
+            if start.startswith(mark):
+                return name
+        if start.startswith(b"PK\x03\x04"):
+            raise UserError(
+                f"{path}: a zip archive or an Excel workbook, not text; save the table as CSV."
+            )
+        if b"\0" in start:
+            even, odd = start[::2].count(0), start[1::2].count(0)
+            wide = "utf-16-le" if odd > even else "utf-16-be"
+            possible = (wide,) if 4 * max(even, odd) >= len(start) else ()
+        else:
+            possible = ("utf-8", "cp1252")
+        for name in possible:
+            if _decodes(path, name):
+                return name
+    except OSError as error:
+        raise cannot_read(path, error) from None
+    raise UserError(f"{path}: not a text file; expected CSV in UTF-8. Save it as UTF-8.")
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    try:
+        with path.open(encoding=encoding) as file:
+            while file.read(1 << 20):
+                pass
+    except UnicodeError:
+        return False
+    return True

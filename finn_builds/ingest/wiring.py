@@ -1,0 +1,42 @@
+"""Nodes that move elements and change none, executed on arrays of anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import GraphProto, NodeProto, ValueInfoProto
+from onnx.reference import ReferenceEvaluator
+
+#: Nodes whose outputs are elements of their inputs (or of a constant fill).
+WIRING = (
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Slice",
+    "Split",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Concat",
+    "Pad",
+    "Expand",
+    "Tile",
+    "DepthToSpace",
+    "SpaceToDepth",
+)
+
+
+def executed(node: NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -> list[np.ndarray]:
+    """Return the outputs of a standard node by onnx's reference implementation.
+
+    It computes in the types of its inputs, double stays double, as the given version of the
+    operators has it.
+    """
+    names = [name for name in node.input if name]
+    given = dict(zip(names, (x for x in inputs if x is not None), strict=True))
+    ends = [[ValueInfoProto(name=name) for name in side] for side in (given, node.output)]
+    graph = GraphProto(name="one", node=[node], input=ends[0], output=ends[1])
+    return [np.asarray(y) for y in ReferenceEvaluator(graph, {"": opset}).run(None, given)]
