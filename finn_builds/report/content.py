@@ -80,7 +80,6 @@ class BuildReport:
     performance: Performance
     uses: tuple[Use, ...]
     synthesis: Synthesis | None
-    routed: Routed | None
     layers: tuple[Layer, ...]
     nodes: tuple[Node, ...]
     passages: tuple[Passage, ...]
@@ -91,6 +90,8 @@ class BuildReport:
     """How far the outputs are from targets, where the data hold such."""
     findings: Findings = field(default_factory=Findings)
     """What is odd about the network and the data."""
+    routed: Routed | None = None
+    """What nextpnr reached, where it was asked for."""
     steps: Annotated[tuple[tuple[str, float], ...], Field(exclude=True)] = ()
     """Name and time of each, in s."""
 
