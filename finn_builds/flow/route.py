@@ -18,9 +18,9 @@ from finn_builds.route import nextpnr
 from finn_builds.route.design import device_files, map_device
 from finn_builds.route.device import uart_spec
 from finn_builds.route.nextpnr import Timing
-from finn_builds.route.placed import accelerator_of, cells_used
+from finn_builds.route.placed import accelerator_of, cells_used, port_names
 from finn_builds.route.report import Routed, Used
-from finn_builds.shell.uart import board_file, uart_files, uart_sources
+from finn_builds.shell.uart import BOARD_TOP, board_file, uart_files, uart_sources
 from finn_builds.sparse.families import family_named
 from finn_builds.stitch.blocks import Hardware
 from finn_builds.stitch.sources import Stitched, stitched_sources
@@ -86,8 +86,9 @@ def step_place_and_route(
     shutil.copytree(kept, cfg.out / ROUTE_DIR)
     timing = nextpnr.timing_of(json.loads((kept / nextpnr.REPORT).read_text()))
     cfg.progress(cfg.seeds + 1, cfg.seeds + 2, "comparing the placed netlist with the model")
-    widths = {"s_axis_0_tdata": stitched.input.width, "m_axis_0_tdata": stitched.output.width}
-    placed = accelerator_of(json.loads((kept / nextpnr.PLACED).read_text()), widths)
+    placed = accelerator_of(
+        json.loads((kept / nextpnr.PLACED).read_text()), port_names(netlist["modules"][BOARD_TOP])
+    )
     vectors = streamlined.vectors
     gates = check_whole(
         placed,

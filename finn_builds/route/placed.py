@@ -31,15 +31,33 @@ class NotWhole(Exception):
     """Part of the accelerator is not where it is looked for in the placed netlist."""
 
 
-def accelerator_of(placed: Mapping[str, Any], widths: Mapping[str, int]) -> Netlist:
+def port_names(mapped: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return, for each bit of the accelerator's ports, all names of its net before placement.
+
+    nextpnr keeps one of them. `mapped` is the module of the device as Yosys wrote it.
+    """
+    names: dict[Bit, list[str]] = {}
+    for name, net in mapped["netnames"].items():
+        first, bits = int(net.get("offset", 0)), net["bits"]
+        for k, bit in enumerate(bits):
+            whole = len(bits) == 1 and not first
+            names.setdefault(bit, []).append(name if whole else f"{name}[{first + k}]")
+    found = {}
+    for port, net in _PORTS.items():
+        bits = mapped["netnames"][net]["bits"]
+        found[port] = [names[bit] if isinstance(bit, int) else [] for bit in bits]
+    return found
+
+
+def accelerator_of(placed: Mapping[str, Any], names: Mapping[str, list[list[str]]]) -> Netlist:
     """Return the accelerator's cells of a placed netlist, its streams as ports.
 
     Parameters
     ----------
     placed : mapping
         What nextpnr wrote: one flat module.
-    widths : mapping of str to int
-        Bits of ``s_axis_0_tdata`` and ``m_axis_0_tdata``.
+    names : mapping
+        From `port_names`.
 
     Raises
     ------
@@ -58,7 +76,7 @@ def accelerator_of(placed: Mapping[str, Any], widths: Mapping[str, int]) -> Netl
             if bits and direction in pins:
                 pins[direction][pin] = bits
         cells.append(Cell(name, cell["type"], cell["parameters"], pins["input"], pins["output"]))
-    ports = {name: _port(nets, net, widths.get(name, 1)) for name, net in _PORTS.items()}
+    ports = {port: tuple(_net(nets, names_of) for names_of in bits) for port, bits in names.items()}
     driven = {b for cell in cells for bits in cell.outputs.values() for b in bits}
     given = {b for name, bits in ports.items() if name not in _DRIVEN for b in bits}
     for cell in cells:
@@ -72,11 +90,9 @@ def accelerator_of(placed: Mapping[str, Any], widths: Mapping[str, int]) -> Netl
     return Netlist(tuple(cells), ports)
 
 
-def _port(nets: Mapping[str, list[Bit]], name: str, width: int) -> tuple[Bit, ...]:
-    """Return the nets of a port; bits that were left out, as padding is, are 0."""
-    if name in nets and len(nets[name]) == width:
-        return tuple(nets[name])
-    return tuple((nets.get(f"{name}[{k}]") or ["0"])[0] for k in range(width))
+def _net(nets: Mapping[str, list[Bit]], names: list[str]) -> Bit:
+    """Return the net that has one of some names; one that was left out, as padding is, is 0."""
+    return next((nets[name][0] for name in names if name in nets), "0")
 
 
 def cells_used(netlist: Netlist) -> dict[str, int]:

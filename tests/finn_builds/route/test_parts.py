@@ -14,7 +14,7 @@ from finn_builds.config.open_boards import OpenBoard
 from finn_builds.errors import UserError
 from finn_builds.route.design import with_open_pins
 from finn_builds.route.nextpnr import timing_of
-from finn_builds.route.placed import NotWhole, accelerator_of
+from finn_builds.route.placed import NotWhole, accelerator_of, port_names
 from finn_builds.sparse.families import FAMILIES, family_named
 from finn_builds.synth.gates import GateSimulator
 from finn_builds.synth.netlist import Cell, Netlist
@@ -187,15 +187,26 @@ def test_a_net_from_nowhere_is_found() -> None:
 
     def module(pin: int) -> dict:
         cells = {"design.accelerator.f": cell(pin), "design.shell.g": cell(8)}
-        names = {"design.s_tdata[0]": {"bits": [2]}, "design.m_tdata[0]": {"bits": [3]}}
+        names = {"other[1]": {"bits": [2]}, "design.m_tdata[0]": {"bits": [3]}}
         return {"modules": {"top": {"cells": cells, "netnames": names}}}
 
-    widths = {"s_axis_0_tdata": 2, "m_axis_0_tdata": 1}
-    found = accelerator_of(module(2), widths)
+    # Before placement a net of the port had another name too, which is the one that was kept.
+    single = ("s_tvalid", "s_tready", "m_tvalid", "m_tready", "accelerator_rst_n")
+    mapped = {
+        "netnames": {
+            "design.s_tdata": {"bits": [12, "0"]},
+            "other": {"bits": [11, 12]},
+            "design.m_tdata": {"bits": [13, 14]},
+            **{f"design.{name}": {"bits": [20 + k]} for k, name in enumerate(single)},
+        }
+    }
+    names = port_names(mapped)
+    assert names["s_axis_0_tdata"] == [["design.s_tdata[0]", "other[1]"], []]
+    found = accelerator_of(module(2), names)
     assert [c.name for c in found.cells] == ["design.accelerator.f"]
-    assert found.ports["s_axis_0_tdata"] == (2, "0") and found.ports["m_axis_0_tdata"] == (3,)
+    assert found.ports["s_axis_0_tdata"] == (2, "0") and found.ports["m_axis_0_tdata"] == (3, "0")
     with pytest.raises(NotWhole, match=r"drives M of design\.accelerator\.f"):
-        accelerator_of(module(7), widths)
+        accelerator_of(module(7), names)
 
 
 def test_boards_name_the_source_of_their_pins() -> None:
