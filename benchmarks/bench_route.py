@@ -2,9 +2,9 @@
 
     python benchmarks/bench_route.py [--boards ULX3S-25F ...] [--models jets_tiny ...]
 
-Each model is built for each board with ``--route``; what does not fit is a row that says so. Rows are
-kept in ``benchmarks/results/route.json`` as they come, and ``route.md`` is the table. A placement
-takes from half a minute to an hour.
+Each model is built for each board with ``--route``; what does not fit is a row that says so. Rows
+are kept in ``benchmarks/results/route.json`` as they come, and ``route.md`` is the table. A
+placement takes from half a minute to an hour.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Placed and routed",
         "",
-        "Written by `benchmarks/bench_route.py`. The clock is that of the whole device with its serial "
-        "shell, by nextpnr;",
-        "cells are LUT positions: counted in the accelerator's mapped netlist, placed of it, and of "
-        "the whole device.",
+        "Written by `benchmarks/bench_route.py`. The clock is that of the whole device with its "
+        "serial shell, by nextpnr;",
+        "cells are LUT positions: counted in the accelerator's mapped netlist, placed of it, and "
+        "of the whole device.",
         "Gowin's timing is optimistic, see `docs/open_tools.md`. Nothing has run on a board.",
         "",
         "| model | board | part | asked, MHz | routed, MHz | path, ns (wires) | estimated, ns | "
