@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import html
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
-from finn_builds.files import ROUTE_FILE, SUMMARY_FILE, read_json
+from finn_builds.files import PAGE_FILE, ROUTE_FILE, SUMMARY_FILE, read_json
 from finn_builds.flow.steps import STEPS
+from finn_builds.run.notebook import notebook_reporter
 from finn_builds.run.progress import Reporter
 from finn_builds.run.runner import RunResult, result_of, run_steps
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from deploy.host_model import HostModel
     from finn_builds.ingest import Reference
     from finn_builds.network import IntegerNetwork
+    from finn_builds.report.trace import Trace
+
+    Raw = np.ndarray | dict[str, np.ndarray]
 
 
 #: Builds that a routed clock which misses the one asked for may take.
@@ -77,21 +84,92 @@ class BuildResult:
         streamlined: Streamlined = result_of(self.out, Streamlined)
         return streamlined.network
 
+    def predict(self, x: Raw) -> np.ndarray:
+        """Return the class of each raw frame, int64 (frames,), as the accelerator finds it.
 
-def build(config: BuildConfig, *, reporter: Reporter | None = None) -> BuildResult:
-    """Build a verified accelerator; without a `reporter` no progress is shown.
+        `x` is (frames, features), or a dictionary of such arrays if the model has several inputs.
+        """
+        return self.host.classify(self._outputs(x))
 
-    Raises UserError where something in the configuration or in the files it names can't be built,
-    VerificationError where a form of the network differs from the QONNX model.
+    def scores(self, x: Raw) -> np.ndarray | dict[str, np.ndarray]:
+        """Return the network's outputs for raw frames, float32 (frames, n), several by name."""
+        found: np.ndarray | dict[str, np.ndarray] = self.host.after(self._outputs(x))
+        return found
+
+    def trace(self, x: Raw) -> Trace:
+        """Return what each tensor becomes for raw frames; its `plot` shows ranges and types."""
+        from finn_builds.ingest import HostSplit, Reference, Tidied
+        from finn_builds.report.trace import Trace
+
+        split: HostSplit = result_of(self.out, HostSplit)
+        tidied: Tidied = result_of(self.out, Tidied)
+        network = self.network.without_head()
+        integers = network.values(network.split(split.host.before(x)))
+        return Trace(network, integers, Reference(tidied.model).tensors(x))
+
+    def _outputs(self, x: Raw) -> np.ndarray:
+        found: np.ndarray = self.network.without_head().execute(self.host.before(x))
+        return found
+
+    def _repr_html_(self) -> str:
+        """Return the report for a notebook, where the page stands in a frame of its own."""
+        page = self.out / PAGE_FILE
+        if not page.is_file():
+            return f"<p>unfinished build in {html.escape(str(self.out))}</p>"
+        text = html.escape(page.read_text(encoding="utf-8"))
+        return f'<iframe srcdoc="{text}" style="width:100%;height:50rem;border:0"></iframe>'
+
+
+def build(
+    config: BuildConfig | None = None,
+    *,
+    model: object = None,
+    example: object = None,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> BuildResult:
+    """Build a verified accelerator.
+
+    Parameters
+    ----------
+    config : BuildConfig or None
+        What to build; None: `model` and `options` are its fields.
+    model : str, Path or a torch module of Brevitas layers
+        A module is exported to a QONNX file beside the build folder, under the name of its class.
+    example : array
+        One or more frames as the module takes them.
+    reporter : Reporter or None
+        Shows the progress; None: a bar in a notebook, else nothing.
+
+    Raises
+    ------
+    UserError
+        Something in the configuration or in the files it names can't be built.
+    VerificationError
+        A form of the network differs from the QONNX model.
     """
+    if config is None:
+        if model is not None and not isinstance(model, str | Path):
+            from finn_builds.ingest.torch_module import exported
+
+            cfg = BuildConfig(model=type(model).__name__ + ".onnx", **options)
+            file = Path(cfg.output_dir or cfg.default_out).absolute().parent / cfg.model
+            model = exported(model, example, file)
+            options["output_dir"] = cfg.output_dir or cfg.default_out
+        elif example is not None:
+            raise UserError("example: only a torch module needs one; leave it out")
+        config = BuildConfig(**({} if model is None else {"model": model}), **options)
+    elif model is not None or example is not None or options:
+        raise UserError("expected a BuildConfig or its fields, found both; put all in one")
     cfg = config.validate()
-    result = run_steps(STEPS, cfg, reporter=reporter)
+    shown = reporter or notebook_reporter()
+    result = run_steps(STEPS, cfg, reporter=shown)
     for _ in range(CLOSURE_TURNS - 1):
         planned = _shorter_plan(config, cfg, result)
         if planned is None:
             break
         cfg = dataclasses.replace(config, plan_ns=planned).validate()
-        result = run_steps(STEPS, cfg, reporter=reporter)
+        result = run_steps(STEPS, cfg, reporter=shown)
     summary = read_json(result.out / SUMMARY_FILE) if result.complete else {}
     finished_out = None if result.out == cfg.out else cfg.out
     return BuildResult(result.out, finished_out, summary, result.ran, result.reused, result.seconds)
@@ -115,6 +193,16 @@ def _shorter_plan(config: BuildConfig, cfg: BuildConfig, result: RunResult) -> f
     return planned if planned < cfg.planned_ns else None
 
 
+def read_network(model: str | Path) -> IntegerNetwork:
+    """Return the integers of a QONNX file as a build computes them; UserError if it can't be built.
+
+    It prints itself and executes; nothing is verified yet.
+    """
+    from finn_builds.ingest import load_model, split_host, tidy
+
+    return split_host(tidy(load_model(Path(model)))).network
+
+
 def layer_luts(model: Path, family: str = "xc7") -> list[int]:
     """Return the LUTs of each Linear layer of a QONNX model with its activation, each by itself.
 
@@ -124,7 +212,7 @@ def layer_luts(model: Path, family: str = "xc7") -> list[int]:
     from finn_builds.sparse.families import family_named
     from finn_builds.sparse.lower import lower
 
-    network, target = _network(model), family_named(family)
+    network, target = read_network(model), family_named(family)
     parts = (network.part([layer]) for layer in network.layers())
     return [int(estimate(lower(part, target), target).luts) for part in parts]
 
@@ -172,9 +260,3 @@ def build_row(model: Path, board: str, synth: str, frames: int) -> dict[str, Any
         "mismatches": summary["mismatches"],
         "hardware_tool": resources["kind"],
     }
-
-
-def _network(model: Path) -> IntegerNetwork:
-    from finn_builds.ingest import load_model, split_host, tidy
-
-    return split_host(tidy(load_model(model))).network

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +22,7 @@ PERFORMANCE_FILE = "report/rtlsim_performance.json"  # how fast it is
 ESTIMATES_FILE = "report/estimate_layer_resources_final.json"  # by block of the stitched design
 STITCHED_DIR = "stitched_ip"
 ACCELERATOR_FILE = "accelerator.json"  # what a frame looks like on the streams
+IP_FILE = "report/ip.json"  # the parallel core: compared, measured, counted
 SUMMARY_FILE = "report/summary.json"  # headline figures
 PAGE_FILE = "report.html"
 PAGE_DATA_FILE = "report/report.json"  # the figures of the page, for programs
@@ -58,6 +61,21 @@ def replace(partial: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_zip(archive: Path, root: str, folder: Path, files: Iterable[Path]) -> None:
+    """Write a zip that unpacks into one folder `root`; equal contents give an equal file.
+
+    `files` lie below `folder` and keep their relative names.
+    """
+    partial = archive.with_name(f"{archive.name}.tmp")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in files:
+            entry = zipfile.ZipInfo(f"{root}/{path.relative_to(folder).as_posix()}")
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            file.writestr(entry, path.read_bytes())
+    replace(partial, archive)
 
 
 def read_json(path: Path) -> Any:

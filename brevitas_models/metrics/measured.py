@@ -20,17 +20,21 @@ Labels = npt.NDArray[np.int64]
 
 @torch.no_grad()
 def measure(
-    model: QuantMLP, x: Tensor, truth: Labels, class_names: Sequence[str]
+    model: QuantMLP,
+    x: Tensor,
+    truth: Labels,
+    class_names: Sequence[str],
+    teacher: npt.NDArray[np.float64] | None = None,
 ) -> dict[str, float]:
     """Return all figures of a model, measured on frames that it has not seen.
 
-    `x` are standardised features (n, n_in), `truth` true classes (n,). The model is left in
-    evaluation mode.
+    `x` are standardised features (n, n_in), `truth` true classes (n,), `teacher` a teacher's
+    probabilities (n, n_classes). The model is left in evaluation mode.
     """
     logits = model.eval()(x).numpy()
     scores = score_figures(truth, probabilities(logits), class_names)
     return {
-        **accuracy_figures(truth, logits.argmax(axis=1)),
+        **accuracy_figures(truth, logits.argmax(axis=1), teacher),
         **scores,
         **cost_figures(model, x, scores["auc"]),
     }
@@ -81,12 +85,20 @@ def cost_figures(model: QuantMLP, x: Tensor, auc: float) -> dict[str, float]:
     }
 
 
-def figure_lines(figures: dict[str, float]) -> list[str]:
-    """Return the figures of `score_figures` and `cost_figures` as lines for people."""
+def figure_lines(figures: dict[str, float], *, physics: bool = True) -> list[str]:
+    """Return the figures of `score_figures` and `cost_figures` as lines for people.
+
+    Without `physics` those are left out that only people who tag jets ask for.
+    """
+    curves = f"mean AUC {figures['auc']:.3f}"
+    if physics:
+        curves += (
+            f", background efficiency at 50 % signal efficiency "
+            f"{figures['background_efficiency']:.2%}, neural efficiency "
+            f"{figures['neural_efficiency']:.3f}, aIQ {figures['aiq']:.3f}"
+        )
     return [
-        f"mean AUC {figures['auc']:.3f}, background efficiency at 50 % signal efficiency "
-        f"{figures['background_efficiency']:.2%}, neural efficiency "
-        f"{figures['neural_efficiency']:.3f}, aIQ {figures['aiq']:.3f}",
+        curves,
         f"{figures['remaining_weights']:,.0f} weights, {figures['weight_bits']:,.0f} bits, "
         f"{figures['bops']:,.0f} BOPs ({figures['bops_32bit_input']:,.0f} with 32-bit inputs)",
     ]

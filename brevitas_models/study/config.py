@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,7 +17,11 @@ Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
 class Grid(Section):
-    """Trainings to make: every combination of the values given."""
+    """Trainings to make: every combination of the values given.
+
+    Any other setting of a recipe is named with its section, e.g. ``training.learning_rate:
+    [1.0e-3, 1.0e-2]``; these are in `settings`.
+    """
 
     # Width of weights and activations: 1 to 16, or 32 for float. A network with 32 bits has no
     # input quantiser either.
@@ -29,6 +33,19 @@ class Grid(Section):
     l1: tuple[float, ...] = ()  # as in a recipe's training
     random_labels: tuple[float, ...] = ()  # as in a recipe's data
     seed: tuple[int, ...] = ()  # of initial weights and order of frames
+    settings: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_section(cls, values: object) -> object:
+        if not isinstance(values, Mapping):
+            return values
+        named = {key: held for key, held in values.items() if "." in str(key)}
+        for key, held in named.items():
+            if not isinstance(held, list | tuple) or not held:
+                raise ValueError(f"{key}: expected a list of values, found {held!r:.80}")
+        plain = {key: held for key, held in values.items() if key not in named}
+        return {**plain, "settings": {**plain.get("settings", {}), **named}}
 
 
 class Bayes(Section):

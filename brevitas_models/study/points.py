@@ -34,6 +34,8 @@ class Point:
     # ``grid``, ``bayes_trial`` or ``bayes``: the best sizes of a search, trained in full
     kind: str = "grid"
     trial: int | None = None
+    # Settings by section and name that the study's grids vary beside those with a column of theirs
+    varied: tuple[str, ...] = ()
 
     def columns(self) -> dict[str, Any]:
         """Return the settings in which this point differs from others, as columns of the table."""
@@ -53,7 +55,18 @@ class Point:
             "fold": self.fold,
             "layers": _joined(chosen.network.layers),
             "trial": self.trial,
+            **{name: _plain(_setting(chosen, name)) for name in self.varied},
         }
+
+
+def _setting(chosen: Recipe, name: str) -> Any:
+    section, _, key = name.partition(".")
+    return getattr(getattr(chosen, section), key, None)
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as a cell of the table."""
+    return "-".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def _joined(numbers: tuple[int, ...]) -> str:
@@ -69,15 +82,16 @@ def grid_points(study: Study) -> list[Point]:
         If a value is not allowed where it goes; the message names the grid's key.
     """
     found: dict[Point, None] = {}
+    varied = tuple(sorted({name for grid in study.grids for name in grid.settings}))
     for index, grid in enumerate(study.grids):
         for chosen in _recipes(study, grid, f"grids.{index}"):
             for fold in range(chosen.data.folds):
-                found[Point(chosen, fold)] = None
+                found[Point(chosen, fold, varied=varied)] = None
     return list(found)
 
 
 def _recipes(study: Study, grid: Grid, where: str) -> Iterator[Recipe]:
-    values = {key: getattr(grid, key) for key in PLACES if getattr(grid, key)}
+    values = {key: getattr(grid, key) for key in PLACES if getattr(grid, key)} | grid.settings
     for combination in itertools.product(*values.values()):
         chosen = study.base
         for key, value in zip(values, combination, strict=True):
@@ -86,12 +100,15 @@ def _recipes(study: Study, grid: Grid, where: str) -> Iterator[Recipe]:
 
 
 def changed(base: Recipe, key: str, value: Any, where: str) -> Recipe:
-    """Return a recipe with one setting of a grid, a key of `PLACES`, changed.
+    """Return a recipe with one setting of a grid changed: a key of `PLACES`, or ``section.name``.
 
     `where` is its key in the study's file, for the message of the `UserError`.
     """
     settings = base.to_dict()
-    section, name = PLACES[key]
+    section, name = PLACES[key] if key in PLACES else key.split(".", 1)
+    if not isinstance(settings.get(section), dict):
+        known = ", ".join(part for part, held in settings.items() if isinstance(held, dict))
+        raise UserError(f"{where}: no section {section!r} in base; expected one of {known}")
     settings[section][name] = value
     if key == "bits":
         settings["network"]["act_bits"] = value

@@ -6,22 +6,30 @@ from typing import Any
 
 from finn_builds.config.build import BuildConfig
 from finn_builds.config.open_boards import OpenBoard
+from finn_builds.files import STITCHED_DIR, write_zip
 from finn_builds.ingest import HostSplit
 from finn_builds.route.bitstream import bitstream_path, write_bitstream
 from finn_builds.route.device import uart_spec
 from finn_builds.route.report import Routed
-from finn_builds.shell.package import overlay_description, write_driver, write_package
+from finn_builds.shell.package import (
+    identified,
+    overlay_description,
+    write_driver,
+    write_package,
+)
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.stitch.sources import Stitched
 from finn_builds.verify.simulated import Simulated
 from finn_builds.verify.streamlined import Streamlined
-from finn_builds.vivado.bitfile import BIT, BITFILE_DIR, Placed, make_bitfile
-from finn_builds.vivado.project import write_project
+from finn_builds.vivado.bitfile import BITFILE_DIR, Placed, make_bitfile
+from finn_builds.vivado.project import project_files, write_project
+from finn_builds.vivado.script import BIT
 
 #: The driver alone, as FINN lays it out, and the folder that goes to the board.
 DRIVER_DIR = "driver"
 DEPLOY_DIR = "deploy"
 PROJECT_DIR = "vivado"
+PROJECT_ZIP = "vivado.zip"
 
 #: Test vectors that a package carries at most.
 _MOST_VECTORS = 1000
@@ -30,7 +38,12 @@ _MOST_VECTORS = 1000
 def step_make_driver(
     split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
 ) -> None:
-    """Write ``driver/``: the driver's files and the description of this accelerator for them."""
+    """Write ``driver/``: the driver's files and the description of this accelerator for them.
+
+    Does nothing in a build without a PYNQ package, nor do the other steps here.
+    """
+    if not cfg.makes_overlay:
+        return
     write_driver(cfg.out / DRIVER_DIR, _description(split, stitched, simulated, cfg))
 
 
@@ -39,17 +52,18 @@ def step_make_zynq_project(
 ) -> None:
     """Write ``vivado/``: all that Vivado needs beside ``stitched_ip/`` to make the bitfile.
 
-    Does nothing for an open board.
+    ``vivado.zip`` holds the two folders, for a PC that has nothing but Vivado. Nothing is written
+    for an open board.
     """
-    board = cfg.board_spec
-    if isinstance(board, OpenBoard):
+    if not cfg.makes_overlay or isinstance(cfg.board_spec, OpenBoard):
         return
-    write_project(
-        cfg.out / PROJECT_DIR,
-        ShellSpec(**_description(split, stitched, simulated, cfg)["shell"]),
-        board,
-        clock_ns=cfg.clock_ns,
-    )
+    description = _description(split, stitched, simulated, cfg)
+    spec, project = ShellSpec(**description["shell"]), cfg.out / PROJECT_DIR
+    write_project(project, spec, cfg.board_spec, clock_ns=cfg.clock_ns)
+    # What an earlier run of Vivado left in its folder stays out.
+    own = project_files(spec, cfg.board_spec, clock_ns=cfg.clock_ns)
+    files = [*(project / name for name in own), *(cfg.out / STITCHED_DIR).iterdir()]
+    write_zip(cfg.out / PROJECT_ZIP, description["name"], cfg.out, sorted(files))
 
 
 def step_synthesize_bitfile(routed: Routed | None, cfg: BuildConfig) -> Placed | None:
@@ -60,8 +74,8 @@ def step_synthesize_bitfile(routed: Routed | None, cfg: BuildConfig) -> Placed |
 
     Raises
     ------
-    ToolFailed
-        Vivado stopped with an error; the message has the end of its log.
+    UserError
+        Vivado made no bitfile; the message has the reason.
     """
     if not cfg.bitfile:
         return None
@@ -85,19 +99,20 @@ def step_deployment_package(
 
     The bitfile is in it if there is one and its tool says that it keeps its timing.
     """
+    if not cfg.makes_overlay:
+        return
     vectors = streamlined.vectors
     features, labels = vectors.features, vectors.labels
-    bitfile = None
+    usable = placed if placed is not None and placed.timing_met else None
+    bitfile = None if usable is None else cfg.out / BITFILE_DIR / BIT
     if routed is not None and routed.met and cfg.bitfile:
         bitfile = bitstream_path(cfg.out, cfg.board_spec)
-    if placed is not None and placed.timing_met:
-        bitfile = cfg.out / BITFILE_DIR / BIT
     write_package(
         cfg.out / DEPLOY_DIR,
-        _description(split, stitched, simulated, cfg),
+        _description(split, stitched, simulated, cfg, usable),
         vectors.x[:_MOST_VECTORS],
         vectors.y[:_MOST_VECTORS],
-        rtl=cfg.out / "stitched_ip",
+        rtl=cfg.out / STITCHED_DIR,
         features=None if features is None else features[:_MOST_VECTORS],
         labels=None if labels is None else labels[:_MOST_VECTORS],
         bitfile=bitfile,
@@ -105,14 +120,18 @@ def step_deployment_package(
 
 
 def _description(
-    split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
+    split: HostSplit,
+    stitched: Stitched,
+    simulated: Simulated,
+    cfg: BuildConfig,
+    placed: Placed | None = None,
 ) -> dict[str, Any]:
     measured = simulated.performance
     board = cfg.board_spec
     spec = None
     if isinstance(board, OpenBoard):
         spec, _ = uart_spec(board, stitched, cfg.clock_ns)
-    return overlay_description(
+    description = overlay_description(
         f"{cfg.model_name}_{board.name}",
         stitched.description(),
         split.description,
@@ -123,4 +142,6 @@ def _description(
             "latency_cycles": measured.latency_cycles,
             "interval_cycles": measured.interval_cycles,
         },
+        made=None if placed is None else placed.facts,
     )
+    return identified(description, cfg.out / STITCHED_DIR, clock_ns=stitched.clock_ns)

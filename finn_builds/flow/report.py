@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from deploy.host_model import HostModel
 from finn_builds.config.build import BuildConfig
-from finn_builds.config.open_boards import OpenBoard
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
+from finn_builds.ip import IpReport
 from finn_builds.report import origin
 from finn_builds.report.content import BuildReport, Classes, Origin
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
+from finn_builds.report.on_board import on_board
 from finn_builds.report.page import build_page
 from finn_builds.report.summary import Summary
 from finn_builds.report.traffic import passages_of, streams_of
@@ -34,41 +36,47 @@ def step_summary(
     synthesised: Synthesised | None,
     placed: Placed | None,
     routed: Routed | None,
+    ip: IpReport | None,
     cfg: BuildConfig,
 ) -> Summary:
     """Gather the headline figures of a build, each said to be measured or estimated."""
-    board = cfg.board_spec
+    target = cfg.target
     verification, performance = simulated.verification, simulated.performance
+    on_dmas = on_board(performance, cfg.board_spec.dma_width) if cfg.makes_overlay else None
     return Summary(
         {
             "model": cfg.model_name,
-            "board": board.name,
-            "part": board.part,
+            "board": cfg.board,
+            "part": target.part,
             "clock_ns": cfg.clock_ns,
             **_quality(streamlined.quality),
             "warnings": list(streamlined.findings.warnings),
             "saturated_inputs": streamlined.findings.saturated_inputs,
             "frames_verified": verification.frames,
+            "golden_frames": verification.golden and verification.golden.frames,
             "mismatches": verification.mismatches,
             "latency_cycles": performance.latency_cycles,
             "latency_ns": performance.latency_ns,
             "interval_cycles": performance.interval_cycles,
             "fps": performance.fps,
             "timing_kind": performance.kind,
+            "board_throughput": on_dmas and asdict(on_dmas),
             "resources": {**hardware.resources()["total"], "kind": "estimated"},
             **_synthesised(synthesised),
             **_placed(placed),
             **_routed(routed, cfg.bitfile),
-            "budget": board.budget,
-            "device": board.resources.model_dump(),
+            "budget": target.resources and target.budget,
+            "device": target.resources and target.resources.model_dump(),
+            "ip": ip and ip.summary(),
             "out_dir": str(cfg.output_dir),
             "files": [
                 "report.html",
+                *(["ip.zip"] if cfg.makes_ip else []),
                 "stitched_ip",
                 "report",
-                "deploy.zip",
+                *(["deploy.zip"] if cfg.makes_overlay else []),
+                *(["vivado.zip"] if cfg.makes_overlay and routed is None else []),
                 *(["route"] if routed else []),
-                *([] if isinstance(board, OpenBoard) else ["vivado"]),
                 "host_model.json",
                 "accelerator.json",
                 "model.onnx",
@@ -118,14 +126,12 @@ def _placed(found: Placed | None) -> dict[str, Any]:
     """Return what came of the bitfile, if one was asked for."""
     if found is None:
         return {"bitfile": None}
-    slack = found.report["timing"]["WNS"]
-    said = f"bitfile/finn-accel.bit, slack {slack} ns (Vivado {found.report['tool']['version']})"
-    if not found.timing_met:
-        said = (
-            f"misses its timing (slack {slack} ns) and is not in the package: build again with a "
-            "longer --clock-ns"
-        )
-    return {"bitfile": said, "timing_met": found.timing_met}
+    return {
+        "bitfile": found.words["bitfile"],
+        "timing_met": found.timing_met,
+        "clock": found.report["clock"],
+        "board_files": found.report["board_files"],
+    }
 
 
 def _routed(found: Routed | None, bitfile: bool) -> dict[str, Any]:
@@ -160,24 +166,25 @@ def step_report(
     simulated: Simulated,
     synthesised: Synthesised | None,
     routed: Routed | None,
+    placed: Placed | None,
     cfg: BuildConfig,
 ) -> None:
     """Write the page of the build and its figures."""
     cfg.progress(0, 3, "gathering")
-    board, performance = cfg.board_spec, simulated.performance
+    target, performance = cfg.target, simulated.performance
     quality = streamlined.quality
     nodes = nodes_of(hardware, styles, synthesised)
     report = BuildReport(
         model=cfg.model_name,
-        board=board.name,
-        part=board.part,
+        board=target.name,
+        part=target.part,
         style_asked=styles.asked,
         style_why=styles.why,
         top1=streamlined.network.head is not None,
         accuracy=quality if isinstance(quality, Accuracy) else None,
         verification=simulated.verification,
         performance=performance,
-        uses=uses_of(nodes, synthesised, board.resources),
+        uses=uses_of(nodes, synthesised, target.resources),
         synthesis=synthesis_of(synthesised),
         routed=routed,
         layers=layers_of(streamlined.network, hardware, styles),
@@ -185,6 +192,7 @@ def step_report(
         passages=passages_of(hardware, performance.one_frame),
         streams=streams_of(performance.links),
         classes=_classes(split.host, streamlined.answers),
+        bitfile={} if placed is None else placed.words,
         origin=Origin(
             command=origin.command_line(cfg),
             seeds={"verification and data": cfg.verify_seed},
@@ -193,6 +201,7 @@ def step_report(
             trained=origin.training_note(model_info(tidied.model)),
             date=origin.now(),
         ),
+        on_board=on_board(performance, cfg.board_spec.dma_width) if cfg.makes_overlay else None,
         target_error=quality if isinstance(quality, TargetError) else None,
         findings=streamlined.findings,
         steps=tuple((name, done.seconds) for name, done in State.load(cfg.out).steps.items()),

@@ -60,8 +60,10 @@ def step_place_and_route(
     VerificationError
         The placed netlist does not compute what the model does.
     """
+    if cfg.board is None or not (cfg.route or cfg.bitfile):
+        return None
     board = cfg.board_spec
-    if not isinstance(board, OpenBoard) or not (cfg.route or cfg.bitfile):
+    if not isinstance(board, OpenBoard):
         return None
     family = family_named(board.family)
     router = family.router

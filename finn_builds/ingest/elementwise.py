@@ -231,8 +231,9 @@ def _direction(step: Step, n: int) -> np.ndarray | int | None:
             fits = step.attrs["alpha"] * step.attrs["width"] >= 0 and step.attrs["gamma"] > 0
             return 1 if fits else None
         case "Switch":
-            turns = [direction(branch, n) for branch in step.branches]
-            if any(turn is None for turn in turns):
+            found = [direction(branch, n) for branch in step.branches]
+            turns = [turn for turn in found if turn is not None]
+            if len(turns) < len(found):
                 return None
             return np.asarray(np.choose(step.constants[0], turns))
         case op if op in COMPARISONS:

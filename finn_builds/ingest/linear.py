@@ -95,8 +95,8 @@ def _weighted(node: GraphNode, shape: tuple[int, ...], opset: int) -> Matrix:
         out = (*shape[:-1], integers.shape[1])
         return Matrix(integers, _narrow(exact), out)
     # Which weight joins which input and output: the node with the weights' numbers as weights.
-    numbers = np.arange(1, weight.integers.size + 1, dtype=np.float64)
-    numbers = numbers.reshape(weight.integers.shape)
+    shaped = weight.integers.shape
+    numbers = np.arange(1, weight.integers.size + 1, dtype=np.float64).reshape(shaped)
     try:
         found = _on_unit_vectors(node, shape, opset, {name: numbers})
     except UserError:
@@ -109,7 +109,8 @@ def _weighted(node: GraphNode, shape: tuple[int, ...], opset: int) -> Matrix:
     at = np.rint(found.reshape(len(found), -1)).astype(np.int64)
     used = at > 0
     integers = np.where(used, weight.integers.reshape(-1)[at - 1], 0)
-    factor = np.where(used, exact.reshape(-1)[at - 1], Fraction(0))
+    factor = exact.reshape(-1)[at - 1]
+    factor[~used] = Fraction(0)
     if (scale == scale.flat[0]).all():
         factor = exact.reshape(-1)[:1].reshape(1, 1)
     else:

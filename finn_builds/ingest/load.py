@@ -8,6 +8,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from finn_builds.errors import UserError
 from finn_builds.ingest.external_data import external_tensors
+from finn_builds.ingest.qcdq import DEQUANTIZE, QUANTIZE, other_format, to_qonnx, uses_pairs
 from finn_builds.ingest.steps import fix_domains
 
 QUANTIZERS = ("Quant", "IntQuant", "BipolarQuant", "MultiThreshold")
@@ -39,6 +40,8 @@ def load_model(path: Path) -> ModelWrapper:
         raise UserError(not_onnx)
     _require_quantizers(proto, path)
     _load_external_data(proto, path)
+    if uses_pairs(proto):
+        proto = to_qonnx(proto, str(path))
     check_valid(proto, str(path))
     return ModelWrapper(proto, fix_missing_initializer_valueinfo=False)
 
@@ -103,13 +106,11 @@ def _load_external_data(proto: onnx.ModelProto, path: Path) -> None:
 
 def _require_quantizers(proto: onnx.ModelProto, path: Path) -> None:
     ops = {n.op_type for n in proto.graph.node}
-    if ops & set(QUANTIZERS):
+    if ops & set(QUANTIZERS) or (ops & {QUANTIZE, DEQUANTIZE} and other_format(proto) is None):
         return
     # Weights may also be integers already, and say so.
     typed = {a.tensor_name for a in proto.graph.quantization_annotation}
     if any(t.name in typed for t in proto.graph.initializer):
         return
-    hint = "export the network from Brevitas with export_qonnx"
-    if ops & {"QuantizeLinear", "DequantizeLinear"}:
-        hint = "it uses QuantizeLinear/DequantizeLinear: convert it with qonnx's QCDQToQuant first"
+    hint = other_format(proto) or "export the network from Brevitas with export_qonnx"
     raise UserError(f"{path} is not a QONNX file: it has no Quant or BipolarQuant node; {hint}")

@@ -71,6 +71,11 @@ class Reference:
         flat = {name: found[name].reshape(len(found[name]), -1) for name in self._graph.outputs}
         return flat if len(flat) > 1 else flat[self._graph.outputs[0]]
 
+    def tensors(self, x: np.ndarray | Values) -> Values:
+        """Return every tensor that depends on the input, for raw frames, in float32, by name."""
+        names = [name for node in self._graph.nodes for name in node.outputs]
+        return dict(self._execute(self._raw(x), names, np.float32))
+
     def classify(self, x: np.ndarray | Values) -> np.ndarray:
         """Return the class of each raw frame, by the complete model in float32; int64, (frames,).
 
@@ -201,7 +206,7 @@ def _flat(x: np.ndarray) -> np.ndarray:
 
 def _values(link: Link, x: np.ndarray, dtype: type) -> np.ndarray:
     """Return the model's tensor for the network's integers; elements nobody reads are 0."""
-    flat = np.zeros((len(x), int(np.prod(link.shape))), dtype=dtype)
+    flat: np.ndarray = np.zeros((len(x), int(np.prod(link.shape))), dtype=dtype)
     # In double first: the offset is whole units of the scale.
     flat[:, link.places] = (x[:, link.at] * link.scale + link.offset).astype(dtype)
     return flat.reshape(len(x), *link.shape[1:])
@@ -242,9 +247,11 @@ def _computed(node: GraphNode, inputs: list[Any], dtype: type, opset: int) -> li
             return [np.asarray(binary_quant(*inputs), dtype=dtype)]
         case "MultiThreshold":
             scale, bias = attrs.get("out_scale", 1.0), attrs.get("out_bias", 0.0)
-            return [np.asarray(_multithreshold(*inputs, attrs) * scale + bias, dtype=dtype)]
+            x, rows = inputs
+            return [np.asarray(_multithreshold(x, rows, attrs) * scale + bias, dtype=dtype)]
         case "BatchNormalization":
-            return [_batch_norm(*inputs, dtype(np.float32(attrs.get("epsilon", 1e-5))))]
+            epsilon = dtype(np.float32(attrs.get("epsilon", 1e-5)))
+            return [_batch_norm(inputs, epsilon)]
         case "Cast" if attrs["to"] in (TensorProto.FLOAT, TensorProto.DOUBLE):
             return [inputs[0].astype(dtype)]
         case "Identity" | "Dropout":
@@ -254,7 +261,8 @@ def _computed(node: GraphNode, inputs: list[Any], dtype: type, opset: int) -> li
                 return [_same_kind(y, dtype) for y in executed(node.proto, inputs, opset)]
 
 
-def _batch_norm(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, epsilon: Any) -> np.ndarray:
+def _batch_norm(inputs: list[np.ndarray], epsilon: Any) -> np.ndarray:
+    x, gamma, beta, mean, var = inputs
     wide = (1, -1, *(1 for _ in x.shape[2:]))
     gamma, beta, mean, var = (c.reshape(wide) for c in (gamma, beta, mean, var))
     if x.dtype == np.float64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,25 @@ class HostSplit:
         """What the host computes, ready to execute."""
         return HostModel.from_dict(self.description)
 
+    def shown_names(self) -> dict[str, str]:
+        """Return the model's names of the network's outputs, where one is an output as it is."""
+        found: dict[str, str] = {}
+        begin = 0
+        outputs = self.description["outputs"]
+        for name in self.network.outputs:
+            places = list(range(begin, begin + self.network.tensor(name).size))
+            begin += len(places)
+            whole = places == list(range(self.description["n_out"]))
+            same = [o for o in outputs if o["take"] == places or (o["take"] is None and whole)]
+            if len(same) == 1:
+                found[name] = same[0]["name"]
+        return found
+
     def save(self, out: Path, step: str) -> None:
         """Write the host's part as ``host_model.json``, the rest as checkpoints."""
         write_json(out / HOST_FILE, self.description)
         self.network.save(checkpoint_path(out, step, ".npz"))
-        arrays = {}
+        arrays: dict[str, np.ndarray] = {}
         headers: dict[str, Any] = {
             "input_quant": None if self.input_quant is None else asdict(self.input_quant),
             "inserted": list(self.inserted),
@@ -154,7 +168,7 @@ def _split(graph: Graph, walk: Walk, symbols: Sequence[Symbol]) -> HostSplit:
                 for v, i in zip(symbol.vectors.tolist(), symbol.index.tolist(), strict=True)
             ]
         )
-        out.append(_output_link(symbol, at))
+        out += _output_links(symbol, at)
         described.append(_described_output(name, symbol, at, network))
     description = {
         "version": FORMAT_VERSION,
@@ -185,7 +199,8 @@ def _results(
     for symbol in symbols:
         for v, i in zip(symbol.vectors.tolist(), symbol.index.tolist(), strict=True):
             elements.setdefault(v, set()).add(i)
-    results, moved = [], {}
+    results: list[int] = []
+    moved: dict[tuple[int, int], tuple[int, int]] = {}
     for v, places in elements.items():
         index = np.array(sorted(places))
         size = walk.net.tensors[v].size
@@ -207,8 +222,22 @@ def _input_link(b: Boundary, walk: Walk, begin: int) -> Link:
     return _link(b.mark, np.arange(begin, begin + n), line.scale, line.offset)
 
 
-def _output_link(symbol: Symbol, at: np.ndarray) -> Link:
-    """Return the last tensor of the model that is an exact line of the network's integers."""
+def _output_links(symbol: Symbol, at: np.ndarray) -> list[Link]:
+    """Return the last tensors of the model that are exact lines of the network's integers.
+
+    There are several where the output is a concatenation of different functions.
+    """
+    head = symbol.steps[0] if symbol.steps else None
+    if head is not None and head.op == "Switch" and line_of([head], symbol.size) is None:
+        which = np.asarray(head.constants[0])
+        parts = [np.flatnonzero(which == k) for k in range(len(head.branches))]
+        return [
+            link
+            for branch, part in zip(head.branches, parts, strict=True)
+            for link in _output_links(
+                replace(symbol, steps=branch).selected(part, (1, len(part))), at[part]
+            )
+        ]
     last, end = None, 0
     for i, step in enumerate(symbol.steps):
         if line_of(symbol.steps[: i + 1], symbol.size) is None:
@@ -218,13 +247,15 @@ def _output_link(symbol: Symbol, at: np.ndarray) -> Link:
     assert last is not None
     line = line_of(symbol.steps[:end], symbol.size)
     assert line is not None
-    return _link(last, at, line.scale, line.offset)
+    return [_link(last, at, line.scale, line.offset)]
 
 
 def _link(mark: Step, at: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> Link:
     places = np.arange(len(at)) if mark.places is None else mark.places
-    doubles = (np.array([float(v) for v in part]) for part in (scale, offset))
-    return Link(mark.tensor, tuple(mark.attrs["shape"]), places, at, *doubles)
+    varies = np.array([bool(v) for v in scale])  # a fill is no integer's value
+    doubles = (np.array([float(v) for v in part[varies]]) for part in (scale, offset))
+    shape = tuple(mark.attrs["shape"])
+    return Link(mark.tensor, shape, places[varies], at[varies], *doubles)
 
 
 def _described_input(b: Boundary, graph: Graph) -> dict[str, Any]:

@@ -9,7 +9,7 @@ last ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -172,7 +172,8 @@ class Walk:
         if op in FINAL:
             return [self._final(node)]
         if op == "ReduceSumSquare":
-            squared = self._joined("Mul", *[self.symbols[node.dynamic[0]]] * 2, str(node))
+            symbol = self.symbols[node.dynamic[0]]
+            squared = self._joined("Mul", symbol, symbol, str(node))
             return [self._matrix(replace(node, op="ReduceSum"), squared)]
         if op == "Pow" and not several and (np.asarray(node.constant(1)) == 2).all():
             symbol = self.symbols[node.dynamic[0]]
@@ -217,6 +218,7 @@ class Walk:
                 self._constant(node, x, symbols[0]) if x not in self.symbols else self.symbols[x]
                 for x in node.inputs
             ]
+            symbols = [self._concatenated(s, str(node)) for s in symbols]
             if any(s.raw for s in symbols) and not all(s.raw for s in symbols):
                 symbols = [self._integers(s, str(node)) for s in symbols]
         whole = symbols[0] if len(symbols) == 1 else side_by_side(symbols)
@@ -236,6 +238,11 @@ class Walk:
                 whole = side_by_side([whole, self._filled(whole, fill)])
                 found = [np.where(found[0] < 0, whole.size - 1, found[0])]
         return [whole.selected(at, _with_batch(at.shape, node)) for at in found]
+
+    def _concatenated(self, symbol: Symbol, where: str) -> Symbol:
+        """Return a symbol as it is, or, where a quantizer is among its steps, on its codes."""
+        settled = symbol.last_quantizer is None or line_of(symbol.steps, symbol.size) is not None
+        return symbol if settled else self._integers(symbol, where)
 
     def _filled(self, like: Symbol, value: float) -> Symbol:
         """Return one element of a constant."""
@@ -272,7 +279,11 @@ class Walk:
         index = symbol.last_quantizer
         assert index is not None
         kept, moved = kept_and_moved(symbol.steps, index, symbol.size)
-        codes = quantised_codes(symbol.steps, index, kept, symbol.size)
+        try:
+            codes = quantised_codes(symbol.steps, index, kept, symbol.size)
+        except UserError:  # what follows leaves the quantizer's multiples: it stays in the network
+            kept = _after_marks(symbol.steps, index + 1)
+            codes, moved = Codes.of(symbol.steps[index]), symbol.steps[kept:]
         return self._boundary(symbol, symbol.steps[:kept], codes, moved, None)
 
     def _boundary(
@@ -368,13 +379,11 @@ class Walk:
         steps, n = symbol.steps, symbol.size
         low, high = self.net.ranges(symbol.vectors, symbol.index)
         count = int((high - low).max()) + 1
-        first = next(i for i in range(len(steps)) if line_of(steps[: i + 1], n) is None)
-        line = line_of(steps[:first], n)
-        assert line is not None
+        first = _first_curved(steps, n)
         if count <= TABLE_CODES:
             grid = np.minimum(low + np.arange(count)[:, None], high).astype(np.float64)
             values = evaluate_steps(steps, grid)
-            for unit in (line.scale, line.scale * line.scale):
+            for unit in _units_of(steps, n):
                 size = np.array([abs(float(u)) or 1.0 for u in unit])
                 if np.abs(values / size - np.rint(values / size)).max() < 1e-6:
                     levels = np.unique(np.rint(values / size)).astype(np.int64)
@@ -493,12 +502,27 @@ class Walk:
             if symbol.size != 1:
                 raise UserError(f"{node} looks up along axis {axis}; supported is axis 0")
         table = table.reshape(len(table), -1) if table.ndim > 1 else table[:, None]
-        symbol = self._integers(symbol, str(node))
-        return self._looked_up(symbol, table, node)
+        return self._looked_up(self._on_codes(symbol, str(node)), table, node)
+
+    def _on_codes(self, symbol: Symbol, where: str) -> Symbol:
+        """Return a symbol on the codes of its last quantizer, what follows left as steps."""
+        index = symbol.last_quantizer
+        if index is None:
+            few = not symbol.raw and self._codes(symbol) <= TABLE_CODES
+            return symbol if few else self._integers(symbol, where)
+        kept = _after_marks(symbol.steps, index + 1)
+        quantised = replace(symbol, steps=symbol.steps[:kept])
+        done = self._taken_in(quantised) if symbol.raw else self._integers(quantised, where)
+        return done.then(*symbol.steps[kept:])
+
+    def _codes(self, symbol: Symbol) -> int:
+        """Return how many different integers an element takes at most."""
+        low, high = self.net.ranges(symbol.vectors, symbol.index)
+        return int((high - low).max()) + 1
 
     def _looked_up(self, symbol: Symbol, table: np.ndarray, node: GraphNode) -> Symbol:
         low, high = self.net.ranges(symbol.vectors, symbol.index)
-        count = int((high - low).max()) + 1
+        count = self._codes(symbol)
         if count > TABLE_CODES:
             raise UserError(
                 f"{node} looks up by {count:,} different numbers; supported are {TABLE_CODES:,}: "
@@ -561,7 +585,14 @@ class Walk:
     def _joined(self, op: str, left: Symbol, right: Symbol, where: str) -> Symbol:
         lines = [line_of(s.steps, s.size) for s in (left, right)]
         exact = all(line is not None for line in lines) and not left.raw
-        if left.same_elements(right) and op in _JOINED and not (exact and op in _EXACT):
+        several = left.same_elements(right) and op in _JOINED and not (exact and op in _EXACT)
+        # Of many codes no table can be made: better join the integers, where there are any.
+        apart = not left.raw and self._codes(left) > TABLE_CODES
+        apart &= all(
+            line is not None or symbol.last_quantizer is not None
+            for line, symbol in zip(lines, (left, right), strict=True)
+        )
+        if several and not apart:
             branches = (left.steps, right.steps)
             step = Step("Joined", _node_name(where), (), {"by": op}, branches=branches)
             return Symbol(left.shape, left.vectors, left.index, (step,), left.raw)
@@ -697,9 +728,7 @@ class Walk:
             body = self._settle_raw(body, f"output '{name}'")
         index = body.last_quantizer
         if index is not None and line_of(body.steps, body.size) is None:
-            kept = index + 1
-            while kept < len(body.steps) and body.steps[kept].op == "Mark":
-                kept += 1
+            kept = _after_marks(body.steps, index + 1)
             done = self._integers(replace(body, steps=body.steps[:kept]), f"output '{name}'")
             body = done.then(*body.steps[kept:])
         return body.then(*symbol.steps[end:])
@@ -744,9 +773,41 @@ class Walk:
             )
 
 
+def _first_curved(steps: Sequence[Step], n: int) -> int:
+    """Return the index of the first step that is not part of a line."""
+    return next(i for i in range(len(steps)) if line_of(steps[: i + 1], n) is None)
+
+
+def _units_of(steps: Sequence[Step], n: int) -> Iterator[np.ndarray]:
+    """Yield units, (n,), of which a function of integers may give whole numbers."""
+    first = _first_curved(steps, n)
+    line = line_of(steps[:first], n)
+    assert line is not None
+    for branch in steps[first].branches:
+        curved = line_of(branch, n) is None
+        for unit in _units_of(branch, n) if curved else [_line_scale(branch, n)]:
+            yield line.scale * unit
+    if not steps[first].branches:
+        yield line.scale
+        yield line.scale * line.scale
+
+
+def _line_scale(steps: Sequence[Step], n: int) -> np.ndarray:
+    line = line_of(steps, n)
+    assert line is not None
+    return line.scale
+
+
 def _mark(tensor: str, shape: tuple[int, ...]) -> Step:
     """Return a step that does nothing but say which of the model's tensors is reached."""
     return Step("Mark", "", attrs={"shape": shape}, tensor=tensor)
+
+
+def _after_marks(steps: Sequence[Step], index: int) -> int:
+    """Return the place of the first step from `index` on that is not a mark."""
+    while index < len(steps) and steps[index].op == "Mark":
+        index += 1
+    return index
 
 
 def _last_mark(steps: Sequence[Step]) -> Step:

@@ -35,6 +35,11 @@ def executed(node: NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -
     It computes in the types of its inputs, double stays double, as the given version of the
     operators has it.
     """
+    if node.op_type == "GlobalMaxPool":  # that of onnx is for images alone
+        (x,) = (x for x in inputs if x is not None)
+        return [x.max(axis=tuple(range(2, x.ndim)), keepdims=True)]
+    if node.op_type == "OneHot" and inputs[1] is not None:  # a vector of one number is allowed
+        inputs = [inputs[0], inputs[1].reshape(()), *inputs[2:]]
     names = [name for name in node.input if name]
     given = dict(zip(names, (x for x in inputs if x is not None), strict=True))
     ends = [[ValueInfoProto(name=name) for name in side] for side in (given, node.output)]

@@ -128,7 +128,18 @@ class IntegerNetwork:
 
     def execute(self, x: IntArray) -> IntArray:
         """Return the outputs side by side, for inputs side by side, (frames, n_in)."""
-        found = self.values(self.split(x))
+        inputs = self.split(x)
+        for tensor in self.inputs:
+            held = inputs[tensor.name]
+            wrong = (held < tensor.low) | (held > tensor.high)
+            if wrong.any():
+                frame, place = (int(i) for i in np.argwhere(wrong)[0])
+                raise ValueError(
+                    f"input {tensor.name}: frame {frame} holds {held[frame, place]} in place "
+                    f"{place}; expected {tensor.datatype} from {tensor.low[place]} to "
+                    f"{tensor.high[place]}"
+                )
+        found = self.values(inputs)
         return np.concatenate([found[name] for name in self.outputs], axis=1)
 
     def layers(self) -> tuple[Layer, ...]:

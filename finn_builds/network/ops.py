@@ -281,6 +281,20 @@ class Requantise:
         """Number of elements."""
         return self.n_in
 
+    def part(self, begin: int, end: int) -> Requantise:
+        """Return the requantisation of neighbouring elements alone."""
+        if isinstance(self.form, Thresholds):
+            return Requantise(Thresholds(self.form.rows[begin:end]), self.bias, self.step)
+        form = Affine(
+            self.form.factor[begin:end],
+            self.form.offset[begin:end],
+            self.form.shift[begin:end],
+            self.form.top,
+            self.form.rounding,
+            self.form.zero,
+        )
+        return Requantise(form, self.bias, self.step)
+
     @property
     def levels(self) -> tuple[int, int]:
         """The smallest and the largest code that it can give, whatever the input's range."""

@@ -93,16 +93,16 @@ def _reads(network: IntegerNetwork) -> str | None:
                 parts = [network.tensor(name) for name in node.inputs]
                 low = np.concatenate([part.low for part in parts])
                 high = np.concatenate([part.high for part in parts])
-                read = (source,)
+                read = [source]
                 if not _within(source, node.op.n_in) or len(tables) != len(source):
                     return f"{node.output.name}: a table reads an element that is not there"
                 last = first + tables.shape[1] - 1
                 if (first > low[source]).any() or (last < high[source]).any():
                     return f"{node.output.name}: a table has no entry for a code of its input"
             case Product(left=left, right=right):
-                read = (left, right)
+                read = [left, right]
             case Max(groups=groups):
-                read = (groups,)
+                read = [groups]
             case _:
                 continue
         if not all(_within(index, node.op.n_in) for index in read):

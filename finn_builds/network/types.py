@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,12 @@ def signed_datatype_for(low: int, high: int) -> str:
     return datatype_for(min(low, -1), high)
 
 
-def common_datatype(datatypes: Sequence[str]) -> str:
-    """Return the smallest type that holds the values of all types."""
-    if len(set(datatypes)) == 1:
-        return datatypes[0]
-    ranges = [range_of(datatype) for datatype in datatypes]
+def common_datatype(datatypes: Iterable[str]) -> str:
+    """Return the smallest type that holds values of all types; BIPOLAR where all are."""
+    names = set(datatypes)
+    if len(names) == 1:
+        return names.pop()
+    ranges = [range_of(name) for name in names]
     return datatype_for(min(low for low, _ in ranges), max(high for _, high in ranges))
 
 

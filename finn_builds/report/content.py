@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from finn_builds.report.design import Drawn, Layer, Node, Passage, Stream, Synthesis, Use
+from finn_builds.report.on_board import OnBoard
 from finn_builds.route.report import Routed
 from finn_builds.verify.accuracy import Accuracy, TargetError
 from finn_builds.verify.findings import Findings
@@ -86,6 +87,10 @@ class BuildReport:
     streams: tuple[Stream, ...]
     classes: Classes | None
     origin: Origin
+    on_board: OnBoard | None  # None where there is no board
+    """Throughput and latency behind the board's DMAs."""
+    bitfile: dict[str, str] = field(default_factory=dict)
+    """What Vivado made, in words; empty where it was not asked to."""
     target_error: TargetError | None = None
     """How far the outputs are from targets, where the data hold such."""
     findings: Findings = field(default_factory=Findings)
@@ -98,12 +103,12 @@ class BuildReport:
     @property
     def weights(self) -> int:
         """Weights of all layers, zeros included."""
-        return sum(layer.n_in * layer.n_out for layer in self.layers)
+        return sum(layer.entries for layer in self.layers)
 
     @property
     def sparsity(self) -> float:
         """Share of all weights that are zero."""
-        return 1 - sum(layer.nonzero for layer in self.layers) / self.weights
+        return 1 - sum(layer.nonzero for layer in self.layers) / max(1, self.weights)
 
     @property
     def styles(self) -> str:
@@ -114,7 +119,7 @@ class BuildReport:
     @property
     def weight_types(self) -> str:
         """The types of the weights of all layers."""
-        return _joined(layer.weight_type for layer in self.layers)
+        return _joined(layer.weight_type for layer in self.layers if layer.weight_type)
 
     @property
     def activation_types(self) -> str:

@@ -68,13 +68,17 @@ class Layer:
     node: str  # the hardware node that computes it
     # What the layer alone was estimated to cost as sparse logic: LUT and latency in cycles
     as_sparse: dict[str, int] | None
-    # shape (n_in, n_out)
+    # Entries of its matrices
+    entries: int
+    # What each of its operations does, where it is more than a matrix and thresholds
+    operations: tuple[str, ...] = ()
+    # shape (n_in, n_out); empty where there is not one matrix
     weights: Drawn = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
 
     @property
     def sparsity(self) -> float:
         """Share of weights that are zero."""
-        return 1 - self.nonzero / (self.n_in * self.n_out)
+        return 1 - self.nonzero / self.entries if self.entries else 0.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,8 @@ class Node:
     # By resource; empty where they are not known
     estimated: dict[str, float]
     synthesised: dict[str, float]
-    note: str = ""  # why there is no synthesised figure, where there is a reason
+    # Why there is no synthesised figure, or Yosys' count beside another tool's
+    note: str = ""
     # Its layers and what is around them, where the synthesised cells could be counted by layer
     parts: tuple[Part, ...] = ()
 

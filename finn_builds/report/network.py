@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from finn_builds.config.boards import Resources as Device
-from finn_builds.network import IntegerNetwork
+from finn_builds.network import IntegerNetwork, Linear, Requantise, Tensor
+from finn_builds.network import Node as NetworkNode
 from finn_builds.network.types import weight_datatype
 from finn_builds.report.design import RESOURCES, Layer, Node, Part, Synthesis, Use
 from finn_builds.stitch.blocks import (
@@ -52,32 +53,51 @@ def layers_of(network: IntegerNetwork, hardware: Hardware, styles: Styles) -> tu
     made = []
     for number, (layer, style) in enumerate(zip(network.layers(), styles.layers, strict=True), 1):
         block = main[number]
-        weights, folding = layer.linear.weights, block.folding
-        fan_in = np.count_nonzero(weights, axis=0)
+        folding, last = block.folding, layer.nodes[-1].op
+        matrices = [linear.weights for linear in layer.linears]
+        sums = [node.output.datatype for node in layer.nodes if isinstance(node.op, Linear)]
+        counts = [np.count_nonzero(matrix, axis=0) for matrix in matrices]
+        fan_in = np.concatenate(counts) if counts else np.zeros(1, dtype=np.int64)
+        ends = [(t.low == t.high).sum() for t in layer.outputs]
         alone = style.as_sparse
         made.append(
             Layer(
                 n_in=layer.n_in,
                 n_out=layer.n_out,
-                input_type=layer.input.datatype,
-                weight_type=weight_datatype(weights),
-                accumulator_type=layer.accumulators.datatype,
-                output_type=layer.output.datatype,
-                steps=0 if layer.requantise is None else layer.requantise.form.top,
+                input_type=_types(layer.inputs),
+                weight_type=_types_of(map(weight_datatype, matrices)),
+                accumulator_type=_types_of(sums),
+                output_type=_types(layer.outputs),
+                steps=last.form.top if isinstance(last, Requantise) else 0,
                 nonzero=int(fan_in.sum()),
                 fan_in=(int(fan_in.min()), round(float(fan_in.mean())), int(fan_in.max())),
                 idle_neurons=int((fan_in == 0).sum()),
-                constant_neurons=int((layer.output.low == layer.output.high).sum()),
+                constant_neurons=int(sum(ends)),
                 style=style.style,
                 folding=(folding["PE"], folding["SIMD"]) if style.style == "folded" else None,
                 node=block.name,
                 as_sparse=None
                 if alone is None
                 else {name: int(alone[name]) for name in ("LUT", "latency")},
-                weights=weights,
+                entries=sum(matrix.size for matrix in matrices),
+                operations=() if layer.is_dense else _operations(layer.nodes),
+                weights=matrices[0] if layer.is_dense else np.empty((0, 0)),
             )
         )
     return tuple(made)
+
+
+def _types(tensors: Iterable[Tensor]) -> str:
+    return _types_of(tensor.datatype for tensor in tensors)
+
+
+def _types_of(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
+
+
+def _operations(nodes: Iterable[NetworkNode]) -> tuple[str, ...]:
+    """Return what each node does, in words."""
+    return tuple(f"{node.output.name}: {node.op}" for node in nodes)
 
 
 def nodes_of(
@@ -97,24 +117,29 @@ def nodes_of(
                 layers=block.layers,
                 estimated=_shown(guess),
                 synthesised=_shown(found.counts),
-                note=found.why or "",
+                note=found.why or _by_yosys(found),
                 parts=_parts(found, styles.layers) if len(block.layers) > 1 else (),
             )
         )
     return tuple(made)
 
 
+def _by_yosys(found: Figures) -> str:
+    """Return what Yosys counts of a block that another tool has counted, too."""
+    return f"{found.yosys['LUT']:,.0f} LUT by Yosys" if found.yosys else ""
+
+
 def uses_of(
-    nodes: Sequence[Node], synthesised: Synthesised | None, device: Device
+    nodes: Sequence[Node], synthesised: Synthesised | None, device: Device | None
 ) -> tuple[Use, ...]:
-    """Return what the whole design needs of each resource, and what the device has."""
+    """Return what a design needs of each resource, and what the device has, 0 if unknown."""
     top = {} if synthesised is None else _shown(synthesised.top.counts)
     uses = []
     for name in RESOURCES:
         known = [node.estimated[name] for node in nodes if name in node.estimated]
         # A sum over some of the nodes only would pass for the whole.
         total = float(sum(known)) if len(known) == len(nodes) else None
-        uses.append(Use(name, total, top.get(name), getattr(device, name)))
+        uses.append(Use(name, total, top.get(name), getattr(device, name, 0)))
     return tuple(uses)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -40,6 +41,11 @@ SECTIONS = (
 )
 
 
+def _histogram(weights: np.ndarray) -> tuple[Markup, int, int]:
+    svg, low, high = histogram(weights)
+    return Markup(svg), low, high
+
+
 def build_page(report: BuildReport) -> str:
     """Return the page of one build."""
     widest = max(max(layer.n_in, layer.n_out) for layer in report.layers)
@@ -56,11 +62,14 @@ def build_page(report: BuildReport) -> str:
         b=report,
         version=_version(report.origin.versions),
         sections=SECTIONS,
-        drawings=[Markup(connections(layer.weights, widest)) for layer in report.layers],
-        pictures=[weight_picture(layer.weights) for layer in report.layers],
-        histograms=[
-            (Markup(svg), low, high)
-            for svg, low, high in (histogram(layer.weights) for layer in report.layers)
+        drawings=[
+            Markup(connections(layer.weights, widest)) if layer.weights.size else ""
+            for layer in report.layers
+        ],
+        weighted=[
+            (number, layer, weight_picture(layer.weights), _histogram(layer.weights))
+            for number, layer in enumerate(report.layers, 1)
+            if layer.weights.size
         ],
         sampled=any(layer.nonzero > MAX_LINES for layer in report.layers),
         max_lines=MAX_LINES,

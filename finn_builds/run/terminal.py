@@ -95,11 +95,21 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if verified:
         verified += _text(", {:,} mismatches", get("mismatches"))
         verified += _text("; mapped netlist: {:,} frames", get("netlist_frames_verified") or None)
+        verified += _text("; expected integers of --golden: {:,} frames", get("golden_frames"))
     latency = _text("{:,} cycles", get("latency_cycles"))
     if latency:
         latency += _text(", {:,.0f} ns", get("latency_ns"))
         latency += _text(" at a clock of {:g} ns", get("clock_ns"))
-    synthesised = _resources(get("synthesised"), get("device"))
+    board = get("board_throughput") or {}
+    throughput = _text("{:,.0f} frames/s", get("fps"))
+    if throughput and board:
+        latency += (
+            f"; through the board's DMAs about {board['added_latency_cycles']} cycles and twice "
+            "the memory's latency more"
+        )
+        throughput += f"; on the board at most {board['fps']:,.0f}, set by {board['limit']}"
+    of_what = " of the part" if get("board", "") is None else " of the board"
+    synthesised = _resources(get("synthesised"), get("device"), of_what)
     path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
     return [
         *(("warning", text) for text in get("warnings") or ()),
@@ -113,12 +123,14 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("verified", verified),
         ("latency", latency),
         ("interval", _interval(get("interval_cycles"))),
-        ("throughput", _text("{:,.0f} frames/s", get("fps"))),
+        ("throughput", throughput),
         ("synthesised", synthesised or _text("{}", get("not_synthesised"))),
         ("longest path", path),
         ("routed", _routed(get("routed"))),
-        ("estimated", _resources(get("resources"), get("device"))),
+        ("estimated", _resources(get("resources"), get("device"), of_what)),
+        *_parallel(get("ip"), get("device"), of_what),
         ("bitfile", _text("{}", get("bitfile"))),
+        ("board files", _text("{}", (get("board_files") or {}).get("note"))),
         ("folder", _text("{}", get("out_dir"))),
         ("files", ", ".join(get("files") or ())),
     ]
@@ -130,14 +142,31 @@ def _interval(cycles: float | None) -> str:
     return "1 cycle" if cycles == 1 else f"{cycles:,.1f} cycles".replace(".0 ", " ")
 
 
-def _resources(found: Mapping[str, Any] | None, device: Mapping[str, int] | None) -> str:
+def _parallel(
+    ip: Mapping[str, Any] | None, device: Mapping[str, int] | None, of_what: str
+) -> list[tuple[str, str]]:
+    """Return the figures of the parallel core of a package for firmware, if there is one."""
+    if ip is None:
+        return []
+    clocks = f"{ip['latency_cycles']:,} cycles, {ip['latency_ns']:,.1f} ns; a frame every cycle"
+    checked = f"{ip['frames']:,} frames, {ip['mismatches']:,} mismatches in core and C++ emulator"
+    return [
+        ("parallel core", f"latency {clocks}"),
+        ("", checked),
+        ("", _resources(ip["resources"], device, of_what)),
+    ]
+
+
+def _resources(
+    found: Mapping[str, Any] | None, device: Mapping[str, int] | None, of_what: str
+) -> str:
     """Return amounts, their shares of the device, and the tool that counted them.
 
     The tool stands before the first comma of ``kind``.
     """
     amounts = dict(found or {})
     kind = (amounts.pop("kind", None) or "").partition(",")[0]
-    figures, of_what = [], " of the board"
+    figures = []
     for name, value in amounts.items():
         has = (device or {}).get(name)
         if has == value == 0:

@@ -124,11 +124,17 @@ class SumBuilder:
         return op.shift, op.shift + self.builder.width(op.form.node)
 
     def merge(
-        self, ops: tuple[Operand, ...], label: str = "", target: int | None = None
+        self,
+        ops: tuple[Operand, ...],
+        label: str = "",
+        target: int | None = None,
+        within: tuple[int, int] | None = None,
     ) -> Operand:
         """Return the sum of up to three operands as one operand (one carry chain).
 
         With a `target`, the sum's node is the plain signed number `coef @ sources + target`.
+        `within` is a range that is known to hold the operands' sum, where sources depend on each
+        other.
         """
         shift = 0 if target is not None else min(o.shift for o in ops)
         # Where only the highest number is left, its bits are wires unless they are complemented.
@@ -145,7 +151,11 @@ class SumBuilder:
             offset += (sign * o.form.offset + (full if sign < 0 else 0)) << k
         const = 0 if target is None else target - offset
         offset += const
-        node = self.builder.sum(terms, const, label, self.range_of(coef, offset))
+        lo, hi = self.range_of(coef, offset)
+        if within is not None:
+            ends = sorted(flip * end for end in within)
+            lo, hi = max(lo, (ends[0] >> shift) + offset), min(hi, (ends[1] >> shift) + offset)
+        node = self.builder.sum(terms, const, label, (lo, hi))
         level = max(o.level for o in ops)
         spans = [self._span(o) for o in ops]
         added = const & ((1 << self.builder.width(node)) - 1)
@@ -160,11 +170,16 @@ class SumBuilder:
         return (op.level if self.by_level else 0, top, low, op.form.node)
 
     def total(
-        self, ops: list[Operand], label: str = "", target: int | None = None
+        self,
+        ops: list[Operand],
+        label: str = "",
+        target: int | None = None,
+        within: tuple[int, int] | None = None,
     ) -> Operand | None:
         """Return the sum of operands as one operand; None if there are none.
 
-        A target's constant takes the third place of the last chain, where it costs nothing.
+        A target's constant takes the third place of the last chain, where it costs nothing; for
+        `within` see `merge`.
         """
         live = sorted(((self._order(op), op) for op in ops), key=itemgetter(0))
         if not live:
@@ -180,8 +195,10 @@ class SumBuilder:
             for k in reversed(picked):
                 del live[k]
             final = not live and target is None
-            op = self.merge(chosen, label if final else f"{label}_part")
+            op = self.merge(
+                chosen, label if final else f"{label}_part", None, within if final else None
+            )
             insort(live, (self._order(op), op), key=itemgetter(0))
         if target is None:
             return live[0][1]
-        return self.merge(tuple(op for _, op in live), label, target)
+        return self.merge(tuple(op for _, op in live), label, target, within)

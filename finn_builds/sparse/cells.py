@@ -1,9 +1,12 @@
 """The modules that emitted Verilog instantiates: what carry chains and slices of a device can do.
 
 Each has a behavioural body, read by simulators, and one of the device's primitives. Yosys (which
-defines `YOSYS`) spreads a table over more levels than it needs. No tool makes one chain of a
-comparison with a selected constant, and Yosys makes LUTs of a multiplexer that a slice has, so all
-synthesis (`SYNTHESIS`) gets some cells as primitives.
+defines `YOSYS`) maps `a + b + c` to two chains and spreads a table over more levels than it needs,
+so it gets the primitives. Vivado is expected, not measured, to make one chain, so it gets the
+expression; where `PS_CELLS` is defined it gets the same primitives as Yosys, which the netlist
+check has simulated. No tool is known to make one chain of a comparison with a selected constant,
+and Yosys makes LUTs of a multiplexer that a slice has, so all synthesis (`SYNTHESIS`) gets those as
+primitives.
 """
 
 from __future__ import annotations
@@ -12,6 +15,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from finn_builds.sparse.family import Family
+
+#: Macro that gives every synthesis tool the primitives.
+AS_CELLS = "PS_CELLS"
+
+#: In front of a module whose primitives are for Yosys, and for others where they ask for them.
+_GUARD = f"""\
+`ifdef YOSYS
+`ifndef {AS_CELLS}
+`define {AS_CELLS}
+`endif
+`endif
+"""
 
 
 @dataclass(frozen=True)
@@ -41,21 +56,26 @@ class CellText:
     def text(self) -> str:
         """The file, with both bodies."""
         chosen = f"`ifndef {self.guard}\n{self.behaviour}`else\n{self.primitives}`endif\n"
-        return self._file(chosen)
+        return self._file(chosen, _GUARD if self.guard == AS_CELLS else "")
 
     @property
     def behavioural(self) -> str:
         """The file with the behavioural body alone: plain Verilog for any device."""
         return self._file(self.behaviour)
 
-    def _file(self, body: str) -> str:
-        start = f"// {self.title}\n`default_nettype none\n"
+    def _file(self, body: str, guard: str = "") -> str:
+        start = f"// {self.title}\n`default_nettype none\n{guard}"
         return f"{start}{self.head}{body}endmodule\n`default_nettype wire\n"
 
 
 def cell_files(family: Family) -> dict[str, str]:
     """Return the cell modules of a family, `{file name: Verilog}`."""
     return {f"{cell.name}.v": cell.text for cell in family.cells}
+
+
+def behavioural_files(family: Family) -> dict[str, str]:
+    """Return the same modules for any device: their behavioural bodies alone."""
+    return {f"{cell.name}.v": cell.behavioural for cell in family.cells}
 
 
 _MUX_HEAD = """\
@@ -103,5 +123,5 @@ def lut_cells(lut_inputs: int, instance: Callable[[int], str]) -> list[CellText]
     for n in range(2, lut_inputs + 1):
         head = _LUT_HEAD.format(n=n, module=f"ps_lut{n}", top=(1 << n) - 1, last=n - 1)
         body = "  assign y = INIT[a];\n"
-        found.append(CellText(f"ps_lut{n}", "One LUT.", head, body, instance(n), "YOSYS"))
+        found.append(CellText(f"ps_lut{n}", "One LUT.", head, body, instance(n), AS_CELLS))
     return found

@@ -12,7 +12,8 @@ from finn_builds.sparse.emit import emit_core
 from finn_builds.sparse.families import family_named
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Graph
-from finn_builds.sparse.lower import Options, lower
+from finn_builds.sparse.lower import lower, stream_datatype
+from finn_builds.sparse.options import Options
 from finn_builds.sparse.schedule import Pipeline, pipeline
 from finn_builds.sparse.stages import layer_stages
 from finn_builds.sparse.stream import emit_stream, shell_luts
@@ -20,7 +21,7 @@ from finn_builds.sparse.stream import emit_stream, shell_luts
 
 @dataclass(frozen=True)
 class LayerCost:
-    """What one layer takes, by the name of its accumulators, and the clocks that it adds.
+    """What one layer takes, by its name, and the clocks that it adds.
 
     A hopeless one was not compiled: `luts` is a lower bound beyond the limit, and `latency` is 0.
     """
@@ -43,7 +44,7 @@ class CompiledNetwork:
     # QONNX names of the streams' elements
     in_datatype: str
     out_datatype: str
-    layers: tuple[str, ...]  # names of the layers' accumulators
+    layers: tuple[str, ...]  # names of the layers
 
     @property
     def in_width(self) -> int:
@@ -106,19 +107,18 @@ def compile_network(
 ) -> CompiledNetwork:
     """Turn a network into a pipelined stream.
 
-    The network is a chain of `Linear`, each with or without a `Requantise` after it. Emitted
-    modules begin with `name`, a Verilog identifier. The pipeline is made for the clock period
-    `clock_ns`, or for `latency` clocks from input to output instead. `in_datatype` and
-    `out_datatype` are QONNX names of the streams' elements, by default the network's own; an
-    element of a BIPOLAR stream is one bit, 0 for -1 and 1 for 1.
+    Several inputs, and several outputs, lie side by side on a stream in their declared order.
+    Emitted modules begin with `name`, a Verilog identifier. The pipeline is made for the clock
+    period `clock_ns`, or for `latency` clocks from input to output instead. `in_datatype` and
+    `out_datatype` are QONNX names of the streams' elements, by default the smallest types that hold
+    all tensors of a stream; an element of a BIPOLAR stream is one bit, 0 for -1 and 1 for 1.
 
     Raises
     ------
     UserError
         If the family is unknown, or no pipeline can be that fast or that short.
     ValueError
-        If the network is of another form, its values do not fit the elements of a stream, or the
-        name is not an identifier.
+        If values do not fit the elements of a stream, or the name is not an identifier.
     """
     if not (name.isidentifier() and name.isascii()):
         raise ValueError(f"expected a Verilog identifier as name, found {name!r}")
@@ -137,7 +137,7 @@ def compile_network(
         target,
         graph,
         piped,
-        in_datatype or network.input.datatype,
-        out_datatype or network.output.datatype,
+        in_datatype or stream_datatype(network.inputs),
+        out_datatype or stream_datatype([network.tensor(name) for name in network.outputs]),
         tuple(layer.name for layer in network.layers()),
     )

@@ -14,7 +14,9 @@ from finn_builds.sparse.compiler import LayerCost
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.families import family_named
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.lower import MAX_NEURON_BITS, Options, lower
+from finn_builds.sparse.lower import lower, stream_datatype
+from finn_builds.sparse.matrix import MAX_NEURON_BITS
+from finn_builds.sparse.options import Options
 from finn_builds.sparse.schedule import clocks
 from finn_builds.sparse.solve import is_searched
 from finn_builds.sparse.stream import shell_luts
@@ -34,7 +36,7 @@ def layer_costs(
     limit_luts: float,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[LayerCost]:
-    """Return what each layer of a chain costs as a sparse node of its own.
+    """Return what each layer costs as a sparse node of its own.
 
     Shared sums are looked for once, so a build takes up to ten per cent fewer LUTs; the ends of
     the stream are included, as in `CompiledNetwork.cost`. Registers are counted, but not placed.
@@ -63,15 +65,16 @@ def layer_costs(
             after_ns=target.t_lut,
         )
         luts = estimate(graph, target).luts
-        luts += shell_luts(layer.n_out * bits_of(layer.output.datatype))
+        luts += shell_luts(layer.n_out * bits_of(stream_datatype(layer.outputs)))
         found.append(LayerCost(layer.name, luts, inner + 1))
     return found
 
 
 def lower_bounds(network: IntegerNetwork, family: str) -> list[int]:
-    """Return LUTs that each layer of a chain takes at least, fused with its neighbours or not.
+    """Return LUTs that each layer takes at least, fused with its neighbours or not.
 
-    Takes milliseconds. Sums that share nothing (`unshared`) are the start. Neurons whose weights
+    Takes milliseconds, and says nothing (0) of layers that are not dense. Sums that share nothing
+    (`unshared`) are the start. Neurons whose weights
     differ by a factor are counted once, those that may become a truth table or a constant or that
     nobody reads not at all, and nothing is counted for thresholds. (Neurons that are equal in all
     are taken for different ones by the layer that reads them.)
@@ -82,8 +85,13 @@ def lower_bounds(network: IntegerNetwork, family: str) -> list[int]:
     """
     target = family_named(family)
     found = []
-    read: NDArray[np.bool_] = np.ones(network.output.size, dtype=bool)
-    for layer in reversed(network.layers()):
+    layers = network.layers()
+    read: NDArray[np.bool_] = np.ones(layers[-1].n_out, dtype=bool)
+    for layer in reversed(layers):
+        if not layer.is_dense:
+            found.append(0)
+            read = np.ones(layer.n_in, dtype=bool)
+            continue
         alive = read & _decides(layer)
         found.append(_lower_bound(layer, alive, target))
         read = np.asarray(layer.linear.weights[:, alive].any(axis=1))
@@ -95,9 +103,8 @@ def _decides(layer: Layer) -> NDArray[np.bool_]:
     sums = layer.accumulators
     if layer.requantise is None:
         return np.asarray(sums.low < sums.high)
-    rows = layer.requantise.form.thresholds(sums.low, sums.high)
-    decides = (rows > sums.low[:, None]) & (rows <= sums.high[:, None])
-    return np.asarray(decides.any(axis=1))
+    first, last = layer.requantise.form.count(np.stack([sums.low, sums.high]))
+    return np.asarray(first < last)
 
 
 def _lower_bound(layer: Layer, alive: NDArray[np.bool_], family: Family) -> int:

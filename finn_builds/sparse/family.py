@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from finn_builds.sparse.device import Kind, Primitive
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from finn_builds.sparse.cells import CellText
     from finn_builds.sparse.chain import Chain
     from finn_builds.sparse.nodes import Field
+
+
+_DELAYS = ("t_lut", "t_carry_in", "t_carry_bit", "t_carry_out", "t_reg")
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class Family(ABC):
         From an operand into the chain (LUT included), per position, from the chain to a net.
     t_reg : float
         Clock to output, its net, and set-up.
+    grades : tuple of (int, float)
+        Delays of speed grades, as shares of those of grade 1.
     """
 
     name: str
@@ -111,6 +116,17 @@ class Family(ABC):
     t_carry_bit: float
     t_carry_out: float
     t_reg: float
+    grades: tuple[tuple[int, float], ...] = ()
+
+    def of_grade(self, grade: int) -> Family:
+        """Return the family with the delays of a speed grade; KeyError if it is not known."""
+        share = dict(self.grades)[grade]
+        return replace(self, **{delay: getattr(self, delay) * share for delay in _DELAYS})
+
+    @property
+    def wide(self) -> bool:
+        """Whether its LUTs have six inputs and a second output."""
+        return self.lut_inputs == 6
 
     def adder(self, positions: int) -> float:
         """Return the delay of a carry chain of that many positions, ns."""

@@ -248,8 +248,21 @@ def lut_count(bits: int, n_vars: int, lut_inputs: int = LUT_INPUTS) -> int:
     return lut_net(bits, n_vars, lut_inputs).luts
 
 
-def table_luts(values: Sequence[int], n_vars: int, width: int, lut_inputs: int = LUT_INPUTS) -> int:
-    """Return the LUTs of a table of integers of `width` bits, inverters included."""
-    columns = {bit_column(values, b) for b in range(width)}
-    nets = [lut_net(c, n_vars, lut_inputs) for c in columns]
-    return sum(net.luts + net.inverts for net in nets)
+def table_luts(
+    values: Sequence[int],
+    n_vars: int,
+    width: int,
+    lut_inputs: int = LUT_INPUTS,
+    most: int | None = None,
+) -> int:
+    """Return the LUTs of a table of integers of `width` bits, inverters included.
+
+    Counting may end where more than `most` are reached.
+    """
+    luts = 0
+    for column in {bit_column(values, b) for b in reversed(range(width))}:
+        net = lut_net(column, n_vars, lut_inputs)
+        luts += net.luts + net.inverts
+        if most is not None and luts > most:
+            break
+    return luts

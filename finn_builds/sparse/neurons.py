@@ -1,4 +1,4 @@
-"""What a layer is made of while it is lowered: neurons, values between layers, operands."""
+"""What a layer is made of while it is lowered: neurons, and the operands of their sums."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ from dataclasses import dataclass
 
 from finn_builds.network.ops import IntArray
 from finn_builds.sparse.addtree import Operand, SumBuilder
-
-
-@dataclass(frozen=True)
-class Value:
-    """An element between layers: `scale * node + offset`."""
-
-    node: int
-    scale: int
-    offset: int
+from finn_builds.sparse.scaled import Scaled
 
 
 @dataclass(frozen=True)
@@ -24,17 +16,21 @@ class Neuron:
     Parameters
     ----------
     column : int64 array (n_sources,)
-        Weights of the unsigned sources, their common divisor taken out if there are thresholds.
+        Weights of the unsigned sources, their common divisor taken out if the sum is counted.
     thresholds : tuple of int, or None
         Thresholds of `column @ sources`, only those that decide.
     always : int
         Thresholds that are passed whatever the input.
+    bias : int
+        What is missing to the accumulator; only where it is not counted.
     factor : int
         The common divisor that was taken out.
     raw : tuple of int
         The thresholds of `factor * column @ sources`.
-    bias : int
-        What is missing to the accumulator; only without thresholds.
+    scaled : Scaled, or None
+        What counts levels too many for thresholds, on `column @ sources`.
+    own : Scaled, or None
+        The multiplication that the thresholds come from.
     """
 
     column: IntArray
@@ -43,6 +39,13 @@ class Neuron:
     bias: int
     factor: int = 1
     raw: tuple[int, ...] = ()
+    scaled: Scaled | None = None
+    own: Scaled | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it gives codes, not sums."""
+        return self.thresholds is not None or self.scaled is not None
 
 
 def on_node(thresholds: tuple[int, ...], op: Operand) -> list[int]:

@@ -29,38 +29,52 @@ class Choice:
 
 
 def choose(
-    layers: Sequence[FoldedLayer], costs: Sequence[LayerCost], budget: Mapping[str, float]
+    layers: Sequence[FoldedLayer | None], costs: Sequence[LayerCost], budget: Mapping[str, float]
 ) -> Choice:
     """Return the choice of shortest interval, then latency, then LUTs, within the budget.
 
-    The layers are given as they would be folded and what they cost as sparse logic. Raises
-    UserError when no combination fits.
+    The layers are given as they would be folded, None where they can't be, and what they cost as
+    sparse logic. Raises UserError when no combination fits.
     """
     every: tuple[Style, ...] = tuple("sparse" for _ in layers)
     best = _evaluate(every, layers, costs, budget)
     if best is not None:
         return best  # an interval of one cycle: nothing is shorter
     combinations: Iterable[tuple[Style, ...]]
-    allowed: list[tuple[Style, ...]] = [
-        ("folded",) if cost.hopeless else ("sparse", "folded") for cost in costs
-    ]
+    allowed = [_allowed(layer, cost) for layer, cost in zip(layers, costs, strict=True)]
     combinations = itertools.product(*allowed)
     if len(layers) > MAX_LAYERS:
         # Either end of the network sparse, the rest folded.
         ends = [_ends(k, len(layers)) for k in range(len(layers) + 1)]
-        combinations = ends + [styles[::-1] for styles in ends]
+        ends += [styles[::-1] for styles in ends]
+        combinations = [_where_folded(styles, layers) for styles in ends]
     found = [
         choice
         for styles in combinations
         if (choice := _evaluate(styles, layers, costs, budget)) is not None
     ]
     if not found:
-        fastest(layers, budget)  # says what the smallest folding needs
+        fastest([layer for layer in layers if layer is not None], budget)  # says what folding needs
         raise UserError(
             "no combination of sparse and folded layers fits the board; choose a larger board, "
             "fewer bits or smaller layers"
         )
     return min(found, key=lambda choice: (choice.interval, choice.latency, choice.resources.LUT))
+
+
+def _allowed(layer: FoldedLayer | None, cost: LayerCost) -> tuple[Style, ...]:
+    """Return the styles of a layer; none where it is neither to be folded nor to be afforded."""
+    styles: tuple[Style, ...] = () if cost.hopeless else ("sparse",)
+    return styles if layer is None else (*styles, "folded")
+
+
+def _where_folded(
+    styles: tuple[Style, ...], layers: Sequence[FoldedLayer | None]
+) -> tuple[Style, ...]:
+    """Return styles with the layers sparse that can't be folded."""
+    return tuple(
+        "sparse" if layer is None else style for style, layer in zip(styles, layers, strict=True)
+    )
 
 
 def _ends(first: int, layers: int) -> tuple[Style, ...]:
@@ -70,13 +84,17 @@ def _ends(first: int, layers: int) -> tuple[Style, ...]:
 
 def _evaluate(
     styles: tuple[Style, ...],
-    layers: Sequence[FoldedLayer],
+    layers: Sequence[FoldedLayer | None],
     costs: Sequence[LayerCost],
     budget: Mapping[str, float],
 ) -> Choice | None:
     """Return what a combination gives, or None where it does not fit."""
     sparse = [cost for cost, style in zip(costs, styles, strict=True) if style == "sparse"]
-    folded = [layer for layer, style in zip(layers, styles, strict=True) if style == "folded"]
+    folded = [
+        layer
+        for layer, style in zip(layers, styles, strict=True)
+        if style == "folded" and layer is not None
+    ]
     logic = Resources(LUT=sum(cost.luts for cost in sparse))
     if any(cost.hopeless for cost in sparse) or not fits(logic, budget):
         return None

@@ -97,16 +97,24 @@ def _check_node(
     idle: int,
 ) -> int:
     """Compare one sparse node with what it stands for; return the frames, 0 if it can't be."""
-    source = network.input
-    step = step_of(source.datatype)
-    size = (NODE_FRAMES, source.size)
-    x = source.low + step * rng.integers(0, (source.high - source.low) // step + 1, size)
+    x = _frames(network, rng)
     try:
         run = _run(netlist, x, into, out, known, seed=int(rng.integers(1 << 31)), idle=idle)
     except NotSimulated:
         return 0
     _check_run(run, network.execute(x), out, f"the netlist of {name} after synthesis")
     return NODE_FRAMES
+
+
+def _frames(network: IntegerNetwork, rng: np.random.Generator) -> np.ndarray:
+    """Return random legal frames, (NODE_FRAMES, n_in), the inputs side by side."""
+    parts = []
+    for source in network.inputs:
+        step = step_of(source.datatype)
+        size = (NODE_FRAMES, source.size)
+        steps = rng.integers(0, (source.high - source.low) // step + 1, size)
+        parts.append(source.low + step * steps)
+    return np.concatenate(parts, axis=1)
 
 
 def _run(

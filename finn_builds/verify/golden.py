@@ -197,5 +197,5 @@ def _from_csv(path: Path) -> dict[str, np.ndarray]:
     if "in" in found:
         found["inputs"] = found.pop("in")
     # A binary point is the same in every row.
-    points = {name: array.flat[0] for name, array in found.items() if name.endswith("frac_bits")}
+    points = {name: array[:1, 0] for name, array in found.items() if name.endswith("frac_bits")}
     return {**found, **points}

@@ -64,7 +64,9 @@ def test_from_training_to_the_board(tmp_path):
     folder = package / "notebooks"
     assert sorted(path.name for path in folder.iterdir()) == NAMES
 
-    printed = run(folder / "board.ipynb", folder, {"VIRTUAL": "True"})
+    # As it is opened: where no board is found, one is simulated.
+    printed = run(folder / "board.ipynb", folder, {})
+    assert "a simulated board" in printed
     assert "300 frames, 0 differ from the software model" in printed
     assert "300 frames, 0 classes differ" in printed
     assert "accuracy on these frames" in printed

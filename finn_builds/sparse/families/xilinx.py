@@ -42,7 +42,7 @@ _SYNTHESIS = "synth_xilinx -top {top} -family {family} -flatten -noiopad -noclkb
 class Xilinx(Family):
     """A family of six-input LUTs, with carry cells of `per` positions."""
 
-    per: int
+    per: int = 4
 
     @property
     def absorbs(self) -> int:

@@ -6,15 +6,15 @@ comparison with a selected constant.
 
 from __future__ import annotations
 
-from finn_builds.sparse.cells import CellText
+from finn_builds.sparse.cells import AS_CELLS, CellText
 
 _ADD_HEAD = """\
 // y = (a ^ NA) + (b ^ NB) + (c ^ NC) + ONES modulo 2^W, ONES = 0, 1 or 2. The chain adds two bits
 // a position by itself. Where a third meets them (SAVE[i]), the position's LUT compresses its own
 // to a sum bit and a saved carry (its second output), which the position above takes as its second
 // bit. Elsewhere `a` goes into the chain as it is; of two inverted bits (PAIR[i]) a LUT inverts it.
-// Vivado finds this by itself in the expression, and times it better than the instances (whose
-// saved carry seems to depend on the one below); Yosys does not, so it gets the primitives.
+// Vivado is expected to find this by itself in the expression, and to time it better than the
+// instances (whose saved carry seems to depend on the one below); Yosys does not find it.
 module ps_add #(
     parameter W = 1,
     parameter [W-1:0] NA = 0,
@@ -220,7 +220,7 @@ def carry_cells(per: int) -> list[CellText]:
         _ADD_HEAD,
         _ADD_BEHAVIOUR,
         filled(_ADD_PRIMITIVES, chain=chain),
-        "YOSYS",
+        AS_CELLS,
     )
     compares = [
         CellText(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from brevitas_models.errors import UserError
 from brevitas_models.study import config, points
 from brevitas_models.study.data import StudyData
 
@@ -22,7 +23,7 @@ OPTIONS: dict[str, tuple[list[Any], Callable[[Any], Any]]] = {
 
 
 def test_every_option_of_a_grid_is_here() -> None:
-    assert set(OPTIONS) == set(config.Grid.model_fields) == set(points.PLACES)
+    assert set(OPTIONS) == set(config.Grid.model_fields) - {"settings"} == set(points.PLACES)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -40,6 +41,42 @@ def test_grids_are_products_and_points_come_once(mini: Make) -> None:
     found = points.grid_points(mini(grids=[one, {"bits": [6, 8], "seed": [2, 3]}]))
     pairs = [(point.columns()["bits"], point.columns()["seed"]) for point in found]
     assert pairs == [(4, 0), (4, 1), (4, 2), (6, 0), (6, 1), (6, 2), (6, 3), (8, 2), (8, 3)]
+
+
+def test_any_setting_of_a_recipe_goes_by_section_and_name(mini: Make) -> None:
+    rates, sizes = [0.001, 0.01], [[16, 8, 5], [16, 9, 5]]
+    grid = {"bits": [4], "training.learning_rate": rates, "network.layers": sizes}
+    found = points.grid_points(mini(grids=[grid, {"bits": [4, 6]}]))
+    assert [point.recipe.training.learning_rate for point in found[:4]] == [0.001] * 2 + [0.01] * 2
+    assert [point.columns()["network.layers"] for point in found[:2]] == ["16-8-5", "16-9-5"]
+    assert [point.columns()["training.learning_rate"] for point in found[:4]][::2] == rates
+    # The other grid's points have the column too, with the value of the base.
+    base = mini().base.training.learning_rate
+    assert [point.columns()["training.learning_rate"] for point in found[4:]] == [base] * 2
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        (
+            {"training.learning_rat": [1]},
+            r"grids.0.training.learning_rat: training.learning_rat: no",
+        ),
+        (
+            {"trainning.epochs": [1]},
+            r"no section 'trainning' in base; expected one of network, data",
+        ),
+        ({"training.epochs": [0]}, r"grids.0.training.epochs: training.epochs: expected"),
+    ],
+)
+def test_a_wrong_setting_is_named(mini: Make, grid: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        points.grid_points(mini(grids=[grid]))
+
+
+def test_values_of_a_setting_are_a_list(mini: Make) -> None:
+    with pytest.raises(UserError, match=r"training.epochs: expected a list of values, found 5"):
+        mini(grids=[{"training.epochs": 5}])
 
 
 def test_float_networks_have_float_inputs(mini: Make) -> None:

@@ -18,7 +18,7 @@ from brevitas_models.model import checkpoint
 from brevitas_models.model.export import METADATA_KEY, export_qonnx
 from brevitas_models.train import card, experiment, recipe, rounds
 from deploy.tables import read_table
-from finn_builds.ingest import load_model, network_of, split_host, tidy
+from finn_builds.ingest import load_model, split_host, tidy
 from finn_builds.sparse.compiler import compile_network
 
 NAMES = ("digits", "jets", "jets_paper", "jets_tiny")
@@ -105,7 +105,7 @@ def test_hardware_of_the_card_is_about_what_the_network_costs_today(name):
     # The card has the figures of a build; the optimiser may have become better since.
     text = zoo.path(name, ".md").read_text()
     row = re.search(r"\| hardware \| ([\d,]+) LUT \(estimated\).* ([\d,]+) frames verified", text)
-    network = network_of(split_host(tidy(load_model(zoo.path(name, ".onnx")))))
+    network = split_host(tidy(load_model(zoo.path(name, ".onnx")))).network
     found = compile_network(network, name, "xc7", clock_ns=10.0).cost()
     assert int(row[1].replace(",", "")) == pytest.approx(found.luts, rel=0.1)
     assert int(row[2].replace(",", "")) >= 1000

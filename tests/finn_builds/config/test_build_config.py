@@ -35,7 +35,7 @@ class TestValidate:
         assert cfg.fpga_part == "xc7z020clg400-1"
         assert cfg.model_file == model and cfg.model_name == "my_model"
         assert not cfg.out.exists()
-        assert make(model, board="KV260_SOM").validate().synth_clk_period_ns == 5.0
+        assert make(model, board="KV260_SOM").validate().synth_clk_period_ns == 5.333
 
     def test_given_values_stay(self, model: Path, tmp_path: Path) -> None:
         cfg = make(model, synth_clk_period_ns=4, output_dir=str(tmp_path / "o"), target_fps=1000)
@@ -102,8 +102,8 @@ class TestValidate:
                 {"synth_clk_period_ns": 0.2},
                 r"synth_clk_period_ns \(--clock-ns\): expected 1 ns or more",
             ),
-            ({"fpga_part": 7}, "fpga_part: expected a text, found 7"),
-            ({"colour": "red"}, "colour: no such option; Known are board, model"),
+            ({"fpga_part": 7}, r"fpga_part \(--part\): expected the full name of a part, found 7"),
+            ({"colour": "red"}, "colour: no such option; Known are board, fpga_part"),
             ({"synth_clk_period": 3}, r"did you mean synth_clk_period_ns\?"),
             ({"style": "unrolled"}, "style: expected auto or folded or sparse, found 'unrolled'"),
             ({"trace": "ghw"}, "trace: expected vcd or fst, found 'ghw'"),
@@ -111,9 +111,9 @@ class TestValidate:
             ({"verify_frames": 2}, "verify_frames: expected a whole number of at least 3, found 2"),
             ({"verify_frames": 1.5}, "verify_frames: expected a whole number"),
             ({"verify_seed": -1}, r"verify_seed \(--seed\): expected a whole number of at least 0"),
-            ({"input_quant": "FLOAT32"}, "input_quant: expected INT2 to INT8 or UINT1 to UINT8"),
+            ({"input_quant": "FLOAT32"}, "input_quant: expected INT2 to INT24 or UINT1 to UINT24"),
             ({"input_quant": "INT1"}, "input_quant: expected"),
-            ({"input_quant": "UINT9"}, "input_quant: expected"),
+            ({"input_quant": "UINT25"}, "input_quant: expected"),
             ({"input_scale": 0.5}, "input_scale needs input_quant"),
             ({"input_quant": "INT8", "input_scale": 0.0}, "input_scale: expected a number above 0"),
             ({"model": "missing.onnx"}, "model missing.onnx: there is no such file"),

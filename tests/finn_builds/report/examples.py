@@ -9,6 +9,7 @@ import numpy as np
 
 from finn_builds.report.content import BuildReport, Classes, Origin, Roc
 from finn_builds.report.design import Layer, Node, Passage, Stream, Synthesis, Use
+from finn_builds.report.on_board import on_board
 from finn_builds.verify.accuracy import Accuracy
 from finn_builds.verify.simulated import (
     OneFrame,
@@ -40,6 +41,7 @@ def layer(n_in: int, n_out: int, *, style: str = "sparse", bits: int = 4, seed: 
         folding=(2, 4) if style == "folded" else None,
         node="MVAU_rtl_0",
         as_sparse={"LUT": 1234, "latency": 4},
+        entries=weights.size,
         weights=weights,
     )
 
@@ -112,6 +114,7 @@ def report(
             seed=0,
         ),
         performance=performance(10 * count),
+        on_board=on_board(performance(10 * count), 64),
         uses=(
             Use("LUT", 1000.0 * count, 900.0 * count if synthesised else None, 53200),
             Use("FF", None, 700.0 * count if synthesised else None, 106400),

@@ -1,0 +1,377 @@
+"""QuantizeLinear and DequantizeLinear, as onnxruntime and Brevitas' QCDQ write them, to QONNX.
+
+A pair of the two around an activation, perhaps with a Clip to fewer bits between them, becomes one
+Quant. Constants behind a DequantizeLinear become a Quant of the numbers that they stand for where
+they have few bits (weights), and those numbers where they have many (biases). What is made is
+compared with the original file, executed by onnxruntime.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
+
+from finn_builds.errors import UserError, VerificationError
+
+log = logging.getLogger(__name__)
+
+QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+
+#: The domain of QONNX's operators.
+_QONNX = "qonnx.custom_op.general"
+
+#: Bits and sign of the element types that the two operators know.
+_TYPES = {
+    TensorProto.INT8: (8, True),
+    TensorProto.UINT8: (8, False),
+    TensorProto.INT16: (16, True),
+    TensorProto.UINT16: (16, False),
+    TensorProto.INT4: (4, True),
+    TensorProto.UINT4: (4, False),
+}
+
+#: Operators of onnxruntime's QOperator format and of dynamic quantisation.
+_ON_INTEGERS = ("QGemm", "MatMulInteger", "ConvInteger", "MatMulIntegerToFloat")
+
+#: Frames that the original is compared on, and how many of them may differ: both compute in
+#: float32 and add in different orders, which may turn a rounding.
+FRAMES, MOST_DIFFERENT = 64, 1
+_CLOSE = 1e-4
+
+
+def uses_pairs(proto: onnx.ModelProto) -> bool:
+    """Tell whether a model quantises by the two operators."""
+    return any(node.op_type in (QUANTIZE, DEQUANTIZE) for node in proto.graph.node)
+
+
+def other_format(proto: onnx.ModelProto) -> str | None:
+    """Return what to do about a model that is quantised in a way that can't be converted."""
+    kinds = {node.op_type for node in proto.graph.node}
+    if "DynamicQuantizeLinear" in kinds:
+        return (
+            "it is quantised dynamically (DynamicQuantizeLinear), with scales that follow from "
+            "each frame: quantise it with onnxruntime's quantize_static and QuantFormat.QDQ"
+        )
+    integer = sorted(k for k in kinds if k.startswith("QLinear") or k in _ON_INTEGERS)
+    if integer:
+        return (
+            f"it is quantised in onnxruntime's QOperator format ({', '.join(integer)}): quantise "
+            "it again with quant_format=QuantFormat.QDQ"
+        )
+    if "FloatQuant" in kinds:
+        return (
+            "it quantises to floating point numbers of few bits (FloatQuant), which can't be "
+            "built: quantise to integers (Quant)"
+        )
+    return None
+
+
+def to_qonnx(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """Return a model with Quant nodes for all pairs, compared with the original.
+
+    Raises
+    ------
+    UserError
+        A node is used in a way that has no Quant, which the message names.
+    VerificationError
+        onnxruntime gives other results for the original.
+    """
+    made = onnx.ModelProto()
+    made.CopyFrom(proto)
+    _Converter(made.graph, name).run()
+    if not any(o.domain == _QONNX for o in made.opset_import):
+        made.opset_import.append(helper.make_opsetid(_QONNX, 1))
+    del made.graph.value_info[:]
+    _compare(proto, made, name)
+    return made
+
+
+class _Converter:
+    """Rewrites one graph in place."""
+
+    def __init__(self, graph: onnx.GraphProto, name: str) -> None:
+        self.graph, self.name = graph, name
+        self.constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        self.types = {t.name: t.data_type for t in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+                tensor = node.attribute[0].t
+                self.constants[node.output[0]] = numpy_helper.to_array(tensor)
+                self.types[node.output[0]] = tensor.data_type
+        self.makers = {output: node for node in graph.node for output in node.output}
+        self.shapes = {
+            v.name: len(v.type.tensor_type.shape.dim)
+            for v in onnx.shape_inference.infer_shapes(onnx.ModelProto(
+                ir_version=8, graph=graph, opset_import=[helper.make_opsetid("", 17)]
+            )).graph.value_info
+        } | {v.name: len(v.type.tensor_type.shape.dim) for v in graph.input}  # fmt: skip
+        self.new: list[NodeProto] = []
+        every = [name for node in graph.node for name in (*node.input, *node.output, node.name)]
+        self.names = {*every, *self.constants, *(v.name for v in graph.input)}
+
+    def run(self) -> None:
+        """Replace every DequantizeLinear, and what it reads."""
+        for node in self.graph.node:
+            if node.op_type == DEQUANTIZE:
+                self._dequantised(node)
+            else:
+                self.new.append(node)
+        kept = self._needed(self.new)
+        left = [node for node in kept if node.op_type in (QUANTIZE, DEQUANTIZE)]
+        if left:
+            self._refuse(left[0], "its integers go to another operation than DequantizeLinear")
+        del self.graph.node[:]
+        self.graph.node.extend(kept)
+        used = {name for node in kept for name in node.input}
+        unused = [t for t in self.graph.initializer if t.name not in used]
+        for tensor in unused:
+            self.graph.initializer.remove(tensor)
+
+    def _needed(self, nodes: list[NodeProto]) -> list[NodeProto]:
+        """Return the nodes that the graph's outputs depend on, in their order."""
+        wanted = {output.name for output in self.graph.output}
+        kept: list[NodeProto] = []
+        for node in reversed(nodes):
+            if wanted & set(node.output):
+                wanted |= set(node.input)
+                kept.append(node)
+        return kept[::-1]
+
+    def _refuse(self, node: NodeProto, why: str) -> None:
+        raise UserError(
+            f"{self.name}: the {node.op_type} node '{node.name or node.output[0]}' can't be "
+            f"converted to QONNX: {why}; export the network from Brevitas with export_qonnx, or "
+            "from onnxruntime with quantize_static and QuantFormat.QDQ"
+        )
+
+    def _constant(self, node: NodeProto, place: int, otherwise: float) -> np.ndarray:
+        """Return a scale or zero point."""
+        if len(node.input) <= place or not node.input[place]:
+            return np.array(otherwise)
+        if node.input[place] not in self.constants:
+            self._refuse(node, "its scale or zero point is not a constant")
+        return self.constants[node.input[place]]
+
+    def _dequantised(self, node: NodeProto) -> None:
+        if any(a.name == "block_size" and a.i for a in node.attribute):
+            self._refuse(node, "its scale is by block")
+        scale = self._constant(node, 1, 1).astype(np.float32)
+        zero = self._constant(node, 2, 0).astype(np.int64)
+        source = node.input[0]
+        if source in self.constants:
+            self._constant_numbers(node, source, scale, zero)
+            return
+        maker = self.makers.get(source)
+        limits: tuple[int, int] | None = None
+        if maker is not None and maker.op_type == "Clip":
+            low, high = (self._limit(maker, place) for place in (1, 2))
+            limits = (low, high)
+            held = self.constants.get(maker.input[0])
+            if held is not None:  # weights as integers already
+                self.constants[source] = np.clip(held, low, high)
+                self.types[source] = self.types[maker.input[0]]
+                self._constant_numbers(node, source, scale, zero)
+                return
+            maker = self.makers.get(maker.input[0])
+        if maker is None or maker.op_type != QUANTIZE:
+            self._refuse(node, "what it reads is neither constant nor from a QuantizeLinear")
+        assert maker is not None
+        same = np.array_equal(self._constant(maker, 1, 1).astype(np.float32), scale)
+        if not same or not np.array_equal(self._constant(maker, 2, 0).astype(np.int64), zero):
+            self._refuse(node, "its scale or zero point is not that of its QuantizeLinear")
+        kind = self.types.get(maker.input[2]) if len(maker.input) > 2 else TensorProto.UINT8
+        if kind not in _TYPES:
+            self._refuse(maker, "its integers are not of 4, 8 or 16 bits")
+        bits, signed = _TYPES[kind]  # type: ignore[index]
+        full = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+        low, high = full
+        if limits is not None:
+            low, high = max(low, limits[0]), min(high, limits[1])
+        rank = self.shapes.get(maker.input[0], self._rank(maker.input[0]))
+        self._quantised(node, maker.input[0], scale, zero, low, high, rank)
+
+    def _rank(self, name: str) -> int:
+        return self.constants[name].ndim if name in self.constants else 2
+
+    def _limit(self, clip: NodeProto, place: int) -> int:
+        if len(clip.input) <= place or clip.input[place] not in self.constants:
+            self._refuse(clip, "its limits are not constants")
+        return int(self.constants[clip.input[place]])
+
+    def _constant_numbers(
+        self, node: NodeProto, source: str, scale: np.ndarray, zero: np.ndarray
+    ) -> None:
+        """Write what constants stand for: weights as a Quant, biases as numbers."""
+        integers = self.constants[source].astype(np.int64)
+        shape = self._broadcast(node, scale, integers.ndim)
+        integers = integers - zero.reshape(self._broadcast(node, zero, integers.ndim))
+        values = (integers.astype(np.float32) * scale.reshape(shape)).astype(np.float32)
+        if self.types[source] not in _TYPES:
+            self.graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+            return
+        low, high = int(integers.min()), int(integers.max())
+        bits = max(2, int(max(-low - 1, high, 1)).bit_length() + 1)
+        held = self._add(f"{node.output[0]}_values", values)
+        self._quant(node, held, scale.reshape(shape), 0, bits, signed=True, narrow=False)
+
+    def _broadcast(self, node: NodeProto, held: np.ndarray, rank: int) -> tuple[int, ...]:
+        """Return the shape of a scale beside a tensor: of a number, or along the node's axis."""
+        if held.size == 1:
+            return ()
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
+        shape = [1] * rank
+        shape[axis] = held.size
+        return tuple(shape)
+
+    def _quantised(
+        self,
+        node: NodeProto,
+        source: str,
+        scale: np.ndarray,
+        zero: np.ndarray,
+        low: int,
+        high: int,
+        rank: int,
+    ) -> None:
+        """Write the Quant of a pair of integers from `low` to `high`.
+
+        ONNX adds the zero point after rounding to the nearest even integer, QONNX before: for an
+        odd one, and limits that are not those of a type, the limits become a Clip in front of a
+        Quant without zero point, which is the same.
+        """
+        scale = scale.reshape(self._broadcast(node, scale, rank))
+        form = _type_of(low, high)
+        plain = zero.size == 1 or not zero.any()
+        offset = int(zero.ravel()[0]) if zero.size else 0
+        if not plain and len(set(zero.ravel().tolist())) > 1:
+            self._refuse(node, "its zero points differ by channel")
+        if form is not None and offset % 2 == 0:
+            self._quant(node, source, scale, offset, *form)
+            return
+        low, high = low - offset, high - offset
+        bits = max(2, int(max(-low - 1, high, 1)).bit_length() + 1)
+        if scale.size > 1:
+            self._refuse(node, "it has a scale by channel and an odd zero point")
+        limits = [
+            self._add(f"{node.output[0]}_{what}", np.float32(value) * scale)
+            for what, value in (("low", low), ("high", high))
+        ]
+        clipped = self._fresh(f"{node.output[0]}_clipped")
+        self.new.append(helper.make_node("Clip", [source, *limits], [clipped], name=clipped))
+        self._quant(node, clipped, scale, 0, bits, signed=True, narrow=False)
+
+    def _quant(
+        self,
+        node: NodeProto,
+        source: str,
+        scale: np.ndarray,
+        zero: int,
+        bits: int,
+        signed: bool,
+        narrow: bool,
+    ) -> None:
+        out = node.output[0]
+        parts = {"scale": scale, "zero": zero, "bits": bits}
+        names = [self._add(f"{out}_{what}", np.asarray(value)) for what, value in parts.items()]
+        self.new.append(
+            helper.make_node(
+                "Quant",
+                [source, *names],
+                [out],
+                name=f"Quant_{out}",
+                domain=_QONNX,
+                signed=int(signed),
+                narrow=int(narrow),
+                rounding_mode="ROUND",
+            )
+        )
+
+    def _add(self, name: str, value: np.ndarray) -> str:
+        """Add a constant and return its name, which is that or one like it."""
+        fresh = self._fresh(name)
+        self.graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), fresh))
+        return fresh
+
+    def _fresh(self, name: str) -> str:
+        while name in self.names:
+            name += "_"
+        self.names.add(name)
+        return name
+
+
+def _type_of(low: int, high: int) -> tuple[int, bool, bool] | None:
+    """Return bits, sign and narrowness of a type of just these integers, or None."""
+    bits = (high + 1).bit_length() - 1
+    if high + 1 != 1 << bits:
+        return None
+    if low == 0:
+        return bits, False, False
+    if low in (-high - 1, -high):
+        return bits + 1, True, low == -high
+    return None
+
+
+def _compare(original: onnx.ModelProto, made: onnx.ModelProto, name: str) -> None:
+    """Execute both on random frames: the original by onnxruntime, what was made by qonnx."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(
+            original.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        # Each kind of fault has an exception of its own, without a common base but this.
+        said = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{name}: onnxruntime, against which a QDQ model is verified, can't load it: {said}; "
+            "export it again"
+        ) from error
+    names = [output.name for output in original.graph.output]
+    model = ModelWrapper(_one_frame(made)).transform(InferShapes())
+    different = []
+    for index, frame in enumerate(_frames(session)):
+        expected = session.run(names, frame)
+        found = execute_onnx(model, frame)
+        if not all(
+            np.allclose(found[key], value, rtol=_CLOSE, atol=_CLOSE)
+            for key, value in zip(names, expected, strict=True)
+        ):
+            different.append(index)
+    log.info("%s: %d of %d frames differ from onnxruntime", name, len(different), FRAMES)
+    if len(different) > MOST_DIFFERENT:
+        raise VerificationError(
+            f"{name}: after its conversion to QONNX {len(different)} of {FRAMES} frames differ "
+            f"from what onnxruntime gives for the file, first frame {different[0]}"
+        )
+
+
+def _one_frame(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model for one frame at a time: qonnx executes fixed shapes alone."""
+    made = onnx.ModelProto()
+    made.CopyFrom(proto)
+    for held in (*made.graph.input, *made.graph.output):
+        for dim in held.type.tensor_type.shape.dim:
+            if dim.dim_value <= 0:
+                dim.dim_value = 1
+    return made
+
+
+def _frames(session: object) -> Iterator[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    for index in range(FRAMES):
+        yield {
+            held.name: (rng.normal(size=[d if isinstance(d, int) and d > 0 else 1
+                                         for d in held.shape]) * 2 ** (index % 5 - 2)
+                        ).astype(np.float32)
+            for held in session.get_inputs()  # type: ignore[attr-defined]
+        }  # fmt: skip

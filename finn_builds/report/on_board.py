@@ -1,0 +1,51 @@
+"""What the board around the accelerator makes of its latency and throughput."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from finn_builds.verify.simulated import Performance
+
+#: Cycles by which one frame from memory to memory takes longer than the accelerator's latency and
+#: twice that of the memory: 38 to 40 in simulations of the shell (benchmarks/results/shell.json).
+DMA_CYCLES = 40
+
+
+@dataclass(frozen=True)
+class OnBoard:
+    """A frame from memory through the accelerator to memory.
+
+    Attributes
+    ----------
+    word_bytes : int
+        What the memory port moves in a cycle, in each direction.
+    interval_cycles : float
+        Between frames: the accelerator's own interval, or the words of a frame if they are more.
+    fps : float
+        At the clock that was asked for.
+    limit : str
+        What sets the pace.
+    added_latency_cycles : int
+        Beyond the accelerator's latency and twice that of the memory, for one frame.
+    kind : str
+    """
+
+    word_bytes: int
+    interval_cycles: float
+    fps: float
+    limit: str
+    added_latency_cycles: int = DMA_CYCLES
+    kind: str = (
+        "computed from the interval in simulation and the width of the memory port; without the "
+        "time of the processor, which the driver measures"
+    )
+
+
+def on_board(performance: Performance, dma_bits: int) -> OnBoard:
+    """Return throughput and latency behind the DMAs of a board with a memory port of some width."""
+    word = dma_bits // 8
+    words = max(performance.frame_bytes) / word
+    own = performance.interval_cycles
+    interval = max(own, words)
+    limit = "the accelerator" if own >= words else f"the memory port, {word} bytes a cycle"
+    return OnBoard(word, interval, 1e9 / (performance.clock_ns * interval), limit)

@@ -1,0 +1,582 @@
+"""Every operator that is taken, once, against qonnx and onnxruntime executing the model itself."""
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
+
+from finn_builds.ingest import Reference, split_host, tidy
+from finn_builds.network import Lookup, Max, Product, Requantise
+from tests.finn_builds.ingest.graphs import GENERAL, Graph, Layer, Quantizer
+from tests.finn_builds.network.networks import check_ranges, naive
+
+RNG = np.random.default_rng(4)
+Q6 = Quantizer(6, 0.125)
+W4 = Quantizer(4, 0.25)
+FRAMES = 40
+
+
+def check(graph: Graph, shape, outputs=None, opset=13, atol=0.0):
+    """Compare network and host with the model, frame by frame, and with the reference."""
+    model = graph.model(None, opset=opset)
+    for name in outputs or ():
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    tidied = tidy(model)
+    split = split_host(tidied)
+    network, host = split.network, split.host
+    x = (RNG.integers(-40, 40, size=(FRAMES, *shape[1:])) / 8).astype(np.float32)
+    x[0], x[1] = -9, 9
+    codes = host.before(x)
+    y = network.execute(codes)
+    np.testing.assert_array_equal(y, Reference(tidied, split).run(codes))
+    assert y[:3].tolist() == [naive(network, row) for row in codes[:3]]
+    check_ranges(network, codes)
+    found = host.after(y)
+    found = found if isinstance(found, dict) else {model.graph.output[0].name: found}
+    shaped = model.transform(InferShapes())
+    for i, row in enumerate(x):
+        expected = execute_onnx(shaped, {graph.input.name: row[None]})
+        for name, values in found.items():
+            np.testing.assert_allclose(values[i], expected[name].ravel(), rtol=1e-6, atol=atol)
+    return network
+
+
+def layered(graph: Graph, n_in: int, n_out: int = 3) -> None:
+    graph.layer(Layer(RNG.integers(-8, 8, size=(n_in, n_out)) * 0.25, W4))
+
+
+def start(shape) -> Graph:
+    graph = Graph(shape)
+    graph.quantize(Q6)
+    return graph
+
+
+GROWING = {
+    "LeakyRelu": [("LeakyRelu", (), {"alpha": 0.125})],
+    "PRelu": [("PRelu", (np.float32([0.25, 0.5, 0.125, 0]),), {})],
+    "Elu": [("Elu", (), {"alpha": 0.8})],
+    "Selu": [("Selu", (), {})],
+    "Celu": [("Celu", (), {"alpha": 1.5})],
+    "Softplus": [("Softplus", (), {})],
+    "Softsign": [("Softsign", (), {})],
+    "Tanh": [("Tanh", (), {})],
+    "Sigmoid": [("Sigmoid", (), {})],
+    "HardSigmoid": [("HardSigmoid", (), {})],
+    "Erf": [("Erf", (), {})],
+    "Exp": [("Min", (np.float32(2),), {}), ("Exp", (), {})],
+    "Log": [("Abs", (), {}), ("Add", (np.float32(1),), {}), ("Log", (), {})],
+    "Sqrt": [("Abs", (), {}), ("Sqrt", (), {})],
+    "Atan": [("Atan", (), {})],
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_functions_in_front_of_a_quantizer(name):
+    graph = start((1, 4))
+    layered(graph, 4, 4)
+    for op, constants, attrs in GROWING[name]:
+        graph.add(op, *constants, **attrs)
+    graph.quantize(Quantizer(4, 0.171))
+    layered(graph, 4)
+    check(graph, (1, 4), opset=13, atol=1e-5)
+
+
+OTHERS = {
+    "Abs": [("Abs", (), {})],
+    "Sin": [("Sin", (), {})],
+    "Cos": [("Cos", (), {})],
+    "HardSwish": [("HardSwish", (), {})],
+    "negative slope": [("LeakyRelu", (), {"alpha": -0.5})],
+    "ThresholdedRelu": [("ThresholdedRelu", (), {"alpha": 0.5})],
+    "cube": [("Pow", (np.float32(3),), {})],
+    "Reciprocal": [("Abs", (), {}), ("Add", (np.float32(1),), {}), ("Reciprocal", (), {})],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_functions_that_are_not_monotone_become_tables(name):
+    graph = start((1, 4))
+    for op, constants, attrs in OTHERS[name]:
+        graph.add(op, *constants, **attrs)
+    graph.quantize(Quantizer(5, 0.171))
+    layered(graph, 4)
+    network = check(graph, (1, 4), opset=14, atol=1e-5)
+    assert any(isinstance(node.op, Lookup | Requantise) for node in network.nodes)
+
+
+def test_silu_as_it_is_exported():
+    graph = start((1, 4))
+    layered(graph, 4, 4)
+    start_ = graph.current
+    graph.add("Sigmoid")
+    graph.add("Mul", start_)
+    graph.quantize(Quantizer(5, 0.171))
+    layered(graph, 4)
+    network = check(graph, (1, 4), atol=1e-5)
+    assert any(isinstance(node.op, Lookup) for node in network.nodes)
+
+
+LINEAR = {
+    "conv 1d": ((1, 2, 8), "Conv", (3, 2, 3), {"pads": [1, 1], "strides": [2]}),
+    "conv 1d dilated": ((1, 2, 8), "Conv", (3, 2, 3), {"dilations": [2]}),
+    "conv 2d": ((1, 1, 4, 5), "Conv", (2, 1, 2, 3), {}),
+    "conv 2d by channel": ((1, 2, 4, 4), "Conv", (2, 1, 3, 3), {"group": 2}),
+    "matmul over the last axis": ((1, 3, 4), "MatMul", (4, 2), {}),
+}
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("name", LINEAR)
+def test_weights_shared_over_positions(name, per_channel):
+    shape, op, weights, attrs = LINEAR[name]
+    graph = start(shape)
+    scale = np.float32(0.25)
+    if per_channel and op == "Conv":
+        scale = np.float32(RNG.choice([0.25, 0.5, 1], weights[0])).reshape(
+            -1, *[1] * (len(weights) - 1)
+        )
+    elif per_channel:
+        scale = np.float32([0.25, 0.5])
+    values = RNG.integers(-8, 8, size=weights) * scale
+    graph.add(op, graph.quantized_constant(values, Quantizer(4, scale)), **attrs)
+    graph.add("Relu")
+    graph.quantize(Quantizer(6, 0.5, signed=False))
+    check(graph, shape)
+
+
+def test_a_convolution_with_a_bias():
+    graph = start((1, 2, 6))
+    weights = graph.quantized_constant(RNG.integers(-8, 8, size=(3, 2, 3)) * 0.25, W4)
+    graph.add("Conv", weights, np.float32([0.5, -1, 2.125]))
+    check(graph, (1, 2, 6))
+
+
+POOLS = {
+    "average": ("AveragePool", {"kernel_shape": [2], "strides": [2]}),
+    "average with padding": ("AveragePool", {"kernel_shape": [3], "pads": [1, 1]}),
+    "global average": ("GlobalAveragePool", {}),
+    "mean": ("ReduceMean", {"axes": [2], "keepdims": 0}),
+    "sum": ("ReduceSum", {}),
+    "largest": ("MaxPool", {"kernel_shape": [2], "strides": [2]}),
+    "global largest": ("GlobalMaxPool", {}),
+    "reduced to the largest": ("ReduceMax", {"axes": [1], "keepdims": 0}),
+    "reduced to the smallest": ("ReduceMin", {"axes": [2], "keepdims": 1}),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pooling(name):
+    op, attrs = POOLS[name]
+    graph = start((1, 2, 6))
+    constants = (np.array([2], dtype=np.int64),) if op == "ReduceSum" else ()
+    names = [graph.constant(c, np.int64) for c in constants]
+    graph.add(op, *names, **attrs)
+    network = check(graph, (1, 2, 6))
+    assert any(isinstance(node.op, Max) for node in network.nodes) == (
+        "Max" in op or op == "ReduceMin"
+    )
+
+
+def ints(graph, values):
+    return graph.constant(values, np.int64)
+
+
+WIRES = {
+    "Transpose": lambda g: g.add("Transpose", perm=[0, 2, 1]),
+    "Reshape": lambda g: g.add("Reshape", ints(g, [1, 3, 2])),
+    "Flatten": lambda g: g.add("Flatten"),
+    "Slice": lambda g: g.add("Slice", ints(g, [1]), ints(g, [3]), ints(g, [2])),
+    "Gather": lambda g: g.add("Gather", ints(g, [2, 0, 0]), axis=2),
+    "Pad": lambda g: g.add("Pad", ints(g, [0, 0, 1, 0, 0, 2]), g.constant(1.5)),
+    "Unsqueeze": lambda g: g.add("Unsqueeze", ints(g, [1])),
+    "Squeeze": lambda g: (g.add("Unsqueeze", ints(g, [3])), g.add("Squeeze", ints(g, [3]))),
+    "Expand": lambda g: g.add("Expand", ints(g, [1, 2, 3])),
+    "Tile": lambda g: g.add("Tile", ints(g, [1, 1, 2])),
+}
+
+
+@pytest.mark.parametrize("name", WIRES)
+def test_wiring(name):
+    graph = start((1, 2, 3))
+    WIRES[name](graph)
+    graph.add("Mul", np.float32(2))
+    check(graph, (1, 2, 3))
+
+
+def test_wiring_of_what_is_not_quantised_yet():
+    graph = Graph((1, 2, 3))
+    graph.add("Transpose", perm=[0, 2, 1])
+    graph.add("Add", np.float32(np.arange(6).reshape(1, 3, 2)))
+    graph.add("Flatten")
+    graph.quantize(Q6)
+    layered(graph, 6)
+    check(graph, (1, 2, 3))
+
+
+def test_split_and_concat():
+    graph = start((1, 6))
+    first, second = "part0", "part1"
+    graph.nodes.append(
+        helper.make_node("Split", [graph.current], [first, second], name="split", axis=1)
+    )
+    graph.current = graph.side("Concat", [second, first, second], axis=1)
+    layered(graph, 9)
+    check(graph, (1, 6))
+
+
+def test_a_residual_connection():
+    graph = start((1, 4))
+    before = graph.current
+    layered(graph, 4, 4)
+    graph.quantize(Quantizer(5, 0.25))
+    graph.add("Add", before)
+    graph.add("Relu")
+    graph.quantize(Quantizer(4, 0.5, signed=False))
+    layered(graph, 4)
+    check(graph, (1, 4))
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Max", "Min"])
+def test_two_branches_joined(op):
+    graph = start((1, 4))
+    before = graph.current
+    layered(graph, 4, 4)
+    graph.quantize(Quantizer(5, 0.75))
+    left = graph.current
+    graph.current = before
+    layered(graph, 4, 4)
+    graph.add("Add", np.float32(0.0625))
+    graph.add(op, left)
+    network = check(graph, (1, 4))
+    assert any(isinstance(node.op, Product) for node in network.nodes) == (op == "Mul")
+
+
+def test_branches_of_unquantised_functions_side_by_side():
+    graph = start((1, 4))
+    layered(graph, 4, 4)
+    before = graph.current
+    left = graph.side("Tanh", [before])
+    right = graph.side("Relu", [before])
+    graph.current = graph.side("Concat", [left, right], axis=1)
+    graph.quantize(Quantizer(5, 0.11))
+    layered(graph, 8)
+    check(graph, (1, 4), atol=1e-5)
+
+
+def test_scales_that_differ_by_a_rational_of_small_integers():
+    graph = start((1, 4))
+    before = graph.current
+    layered(graph, 4, 4)
+    graph.quantize(Quantizer(5, 0.375))
+    graph.add("Sub", before, position=1)
+    layered(graph, 4)
+    check(graph, (1, 4))
+
+
+@pytest.mark.parametrize("scale", [0.1, [0.1, 0.2, 0.05, 0.3]])
+def test_an_input_scale_per_feature(scale):
+    graph = Graph((1, 4))
+    graph.quantize(Quantizer(6, np.float32(scale)))
+    layered(graph, 4)
+    check(graph, (1, 4), atol=1e-4)
+
+
+def test_an_activation_scale_per_channel():
+    graph = start((1, 4))
+    layered(graph, 4, 4)
+    graph.quantize(Quantizer(4, np.float32([0.5, 0.25, 1, 0.75])))
+    layered(graph, 4)
+    check(graph, (1, 4))
+
+
+def test_linear_after_linear():
+    graph = start((1, 4))
+    layered(graph, 4, 3)
+    graph.add("Add", np.float32([0.5, -0.25, 3]))
+    layered(graph, 3, 5)
+    network = check(graph, (1, 4))
+    assert len(network.nodes) == 2
+
+
+@pytest.mark.parametrize("square", ["Mul", "Pow", "ReduceSumSquare"])
+def test_a_sum_of_squares(square):
+    graph = start((1, 4))
+    layered(graph, 4, 3)
+    if square == "Mul":
+        graph.add("Mul", graph.current)
+    elif square == "Pow":
+        graph.add("Pow", np.float32(2))
+    if square == "ReduceSumSquare":
+        graph.add("ReduceSumSquare", axes=[1], keepdims=1)
+    else:
+        graph.add("ReduceSum", ints(graph, [1]))
+    network = check(graph, (1, 4))
+    assert any(isinstance(node.op, Product) for node in network.nodes)
+
+
+def test_a_product_of_two_matrices_of_the_network():
+    graph = start((1, 2, 3))
+    before = graph.current
+    turned = graph.side("Transpose", [before], perm=[0, 2, 1])
+    graph.current = graph.side("MatMul", [before, turned])
+    check(graph, (1, 2, 3))
+
+
+@pytest.mark.parametrize("op", ["Greater", "GreaterOrEqual", "Less", "LessOrEqual"])
+def test_a_trigger_bit(op):
+    graph = start((1, 4))
+    layered(graph, 4, 1)
+    graph.add(op, np.float32(0.5))
+    graph.add("Cast", to=TensorProto.FLOAT)
+    network = check(graph, (1, 4))
+    assert network.output.datatype == "UINT1"
+
+
+def test_a_comparison_of_two_results():
+    graph = start((1, 4))
+    before = graph.current
+    layered(graph, 4, 4)
+    graph.add("Less", before)
+    graph.add("Cast", to=TensorProto.FLOAT)
+    layered(graph, 4)
+    check(graph, (1, 4))
+
+
+@pytest.mark.parametrize("mode", ["ROUND", "FLOOR", "CEIL", "UP", "DOWN", "HALF_UP", "HALF_DOWN"])
+@pytest.mark.parametrize("bits", [4, 10, 16])
+@pytest.mark.parametrize("signed", [False, True])
+def test_quantizers_of_every_width_and_rounding(mode, bits, signed):
+    graph = start((1, 4))
+    graph.layer(Layer(RNG.integers(-128, 128, size=(4, 6)) * 0.25, Quantizer(8, 0.25)))
+    scale = np.float32([1, 0.5, 2, 0.25, 4, 1]) / 2 ** max(0, bits - 8)
+    graph.quantize(Quantizer(bits, scale, signed=signed, rounding=mode))
+    check(graph, (1, 4))
+
+
+@pytest.mark.parametrize("scale", [0.29, 0.0123, 1.7])
+def test_wide_quantizers_of_free_scales(scale):
+    graph = start((1, 4))
+    graph.layer(Layer(RNG.integers(-128, 128, size=(4, 6)) * 0.25, Quantizer(8, 0.25)))
+    graph.add("Relu")
+    graph.quantize(Quantizer(10, scale, signed=False))
+    network = check(graph, (1, 4), atol=1e-4)
+    assert "multiply" in str(network.nodes[-1].op)
+
+
+def test_integers_in_front_of_the_first_layer():
+    graph = Graph((1, 4))
+    graph.quantize(Quantizer(13, 1.0))
+    graph.add("Sub", np.float32([1, 2, 3, 4]))
+    graph.add("Mul", np.float32([0.5, 0.25, 0.125, 0.5]))
+    graph.quantize(Quantizer(18, 1 / 32, rounding="FLOOR"))
+    graph.quantize(Quantizer(8, 0.25))
+    layered(graph, 4)
+    network = check(graph, (1, 4))
+    assert network.input.datatype == "INT13"
+    split = split_host(tidy(graph.model(None)), host_input=True)
+    assert split.network.input.datatype == "INT8"
+
+
+def test_multi_threshold_is_a_requantise():
+    graph = Graph((1, 4))
+    graph.quantize(Quantizer(4, 1.0))
+    name = graph.constant(RNG.integers(-8, 8, size=(4, 3)))
+    graph.add("MatMul", name)
+    rows = np.sort(RNG.integers(-20, 20, size=(3, 15)), axis=1).astype(np.float32)
+    graph.add(
+        "MultiThreshold", rows, domain=GENERAL, out_dtype="INT4", out_scale=1.0, out_bias=-8.0
+    )
+    model = graph.model(None)
+    from qonnx.core.datatype import DataType
+
+    model.set_tensor_datatype(name, DataType["INT4"])
+    split = split_host(tidy(model))
+    x = RNG.integers(-8, 8, size=(30, 4)).astype(np.float32)
+    found = split.host.after(split.network.execute(split.host.before(x)))
+    shaped = model.transform(InferShapes())
+    for i, row in enumerate(x):
+        expected = execute_onnx(shaped, {"x": row[None]})[model.graph.output[0].name]
+        np.testing.assert_array_equal(found[i], expected[0])
+
+
+def test_several_outputs_of_which_one_is_on_the_host():
+    graph = start((1, 4))
+    layered(graph, 4, 3)
+    logits = graph.current
+    graph.add("Softmax", axis=-1)
+    network = check(graph, (1, 4), outputs=[logits], atol=1e-6)
+    assert len(network.outputs) == 1
+
+
+def test_several_outputs_from_a_fork():
+    graph = start((1, 4))
+    layered(graph, 4, 4)
+    graph.add("Relu")
+    graph.quantize(Quantizer(4, 0.5, signed=False))
+    hidden = graph.current
+    layered(graph, 4, 2)
+    first = graph.current
+    graph.current = hidden
+    layered(graph, 4, 1)
+    network = check(graph, (1, 4), outputs=[first, hidden])
+    assert len(network.outputs) == 3
+
+
+def test_several_inputs():
+    graph = start((1, 4))
+    left = graph.current
+    more = helper.make_tensor_value_info("more", TensorProto.FLOAT, (1, 2))
+    graph.current = "more"
+    graph.quantize(Quantizer(10, 0.5, signed=False))
+    graph.current = graph.side("Concat", [left, graph.current], axis=1)
+    layered(graph, 6)
+    model = graph.model(None)
+    model.graph.input.append(more)
+    tidied = tidy(model)
+    split = split_host(tidied)
+    assert [t.datatype for t in split.network.inputs] == ["INT6", "UINT10"]
+    assert split.host.input_datatype == "INT11"
+    x = {
+        "x": RNG.normal(size=(20, 4)).astype(np.float32),
+        "more": RNG.uniform(0, 500, size=(20, 2)).astype(np.float32),
+    }
+    codes = split.host.before(x)
+    y = split.network.execute(codes)
+    np.testing.assert_array_equal(y, Reference(tidied, split).run(codes))
+    found = split.host.after(y)
+    np.testing.assert_array_equal(found, Reference(tidied, split).run_float(x))
+    side_by_side = np.concatenate([x["x"], x["more"]], axis=1)
+    np.testing.assert_array_equal(split.host.before(side_by_side), codes)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_top_k(last):
+    graph = start((1, 4))
+    layered(graph, 4, 5)
+    k = ints(graph, [1])
+    graph.nodes.append(
+        helper.make_node("TopK", [graph.current, k], ["value", "index"], name="topk", axis=-1)
+    )
+    graph.current = "value"
+    network = check(graph, (1, 4))
+    assert isinstance(network.nodes[-1].op, Max)
+    graph.current = "index"
+    model = graph.model(None)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    split = split_host(tidy(model))
+    assert split.host.kind == "argmax"
+
+
+def test_table_edges():
+    """A code, per input a row of a table, and their sum: a layer whose edges are tables."""
+    graph = Graph((1, 4))
+    graph.quantize(Quantizer(3, 0.5))
+    graph.add("Div", np.float32(0.5))
+    graph.add("Add", np.float32(4))
+    graph.add("Cast", to=TensorProto.INT64)
+    graph.add("Add", ints(graph, np.arange(4)[None] * 8))
+    table = RNG.integers(-9, 9, size=(32, 3)).astype(np.float32)
+    index = graph.current
+    graph.current = graph.side("Gather", [graph.constant(table), index], axis=0)
+    graph.add("ReduceSum", ints(graph, [1]), keepdims=0)
+    graph.quantize(Quantizer(4, 2.0))
+    network = check(graph, (1, 4))
+    assert isinstance(network.nodes[0].op, Lookup) and network.nodes[0].op.n_out == 12
+
+
+def test_one_hot_codes_times_a_matrix():
+    graph = Graph((1, 4))
+    graph.quantize(Quantizer(2, 1.0, signed=False))
+    graph.add("Cast", to=TensorProto.INT64)
+    depth, values = ints(graph, [4]), graph.constant([0, 1])
+    graph.current = graph.side("OneHot", [graph.current, depth, values], axis=-1)
+    graph.add("Reshape", ints(graph, [1, 16]))
+    layered(graph, 16)
+    check(graph, (1, 4))
+
+
+def test_a_model_that_can_only_run_frame_by_frame():
+    """The reference does not need a model that takes batches."""
+    graph = start((1, 4))
+    layered(graph, 4, 4)
+    graph.add("Reshape", ints(graph, [4]))
+    graph.add("Unsqueeze", ints(graph, [0]))
+    graph.add("Mul", np.float32(2))
+    model = graph.model(None)
+    with pytest.raises(Exception, match="moves data between frames"):
+        split_host(tidy(model))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_graphs(seed):
+    """Graphs of up to twelve nodes with forks and joins, widths of 1 to 16 bits."""
+    rng = np.random.default_rng(seed)
+    graph = Graph((1, 4))
+    graph.quantize(Quantizer(int(rng.integers(1, 17)), 2.0 ** int(rng.integers(-6, 1))))
+    tensors = [(graph.current, 4)]
+    for _ in range(int(rng.integers(1, 10))):
+        name, n = tensors[-1 - int(rng.integers(0, min(2, len(tensors))))]
+        graph.current = name
+        kind = rng.choice(["layer", "quant", "relu", "add", "square", "concat", "slice"])
+        if kind == "layer":
+            bits = int(rng.integers(1, 9))
+            scale = 2.0 ** -int(rng.integers(0, 5))
+            weights = rng.integers(-(1 << bits), 1 << bits, size=(n, m := int(rng.integers(1, 5))))
+            graph.layer(Layer(weights * scale, Quantizer(bits + 1, scale)))
+            n = m
+        elif kind == "relu":
+            graph.add("Relu")
+            graph.quantize(Quantizer(int(rng.integers(2, 13)), 0.25, signed=False))
+        elif kind == "add":
+            others = [t for t, size in tensors if size == n]
+            graph.add(str(rng.choice(["Add", "Sub", "Max"])), str(rng.choice(others)))
+        elif kind == "square":
+            graph.quantize(Quantizer(int(rng.integers(2, 9)), 0.5))
+            graph.add("Mul", graph.current)
+        elif kind == "concat":
+            other, size = tensors[int(rng.integers(0, len(tensors)))]
+            graph.current = graph.side("Concat", [name, other], axis=1)
+            n += size
+        elif kind == "slice" and n > 1:
+            graph.add("Slice", ints(graph, [1]), ints(graph, [n]), ints(graph, [1]))
+            n -= 1
+        graph.quantize(
+            Quantizer(
+                int(rng.integers(1, 17)),
+                2.0 ** int(rng.integers(-4, 3)),
+                rounding=str(rng.choice(["ROUND", "FLOOR", "HALF_UP", "UP", "CEIL", "DOWN"])),
+            )
+        )
+        tensors.append((graph.current, n))
+    check(graph, (1, 4))
+
+
+def test_an_output_of_different_functions_side_by_side():
+    graph = start((1, 4))
+    layered(graph, 4, 3)
+    sums = graph.current
+    curved = graph.side("Tanh", [sums])
+    graph.current = sums
+    layered(graph, 3, 2)
+    graph.current = graph.side("Concat", [curved, graph.current], axis=1)
+    check(graph, (1, 4), atol=1e-5)
+
+
+def test_an_output_of_codes_beside_others():
+    graph = start((1, 4))
+    before = graph.current
+    layered(graph, 4, 3)
+    graph.quantize(Quantizer(4, 0.5))
+    graph.current = graph.side("Concat", [graph.current, before], axis=1)
+    check(graph, (1, 4))
+
+
+def test_a_function_of_a_value_and_itself_is_a_table():
+    graph = start((1, 4))
+    before = graph.current
+    graph.add("Abs")
+    graph.add("Add", before)
+    layered(graph, 4)
+    network = check(graph, (1, 4))
+    assert [type(node.op) for node in network.nodes][:1] == [Lookup]

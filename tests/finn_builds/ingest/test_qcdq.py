@@ -1,0 +1,246 @@
+"""Models quantised by onnxruntime and Brevitas' QCDQ, against the original file in onnxruntime."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
+
+from finn_builds import BuildConfig, build
+from finn_builds.errors import UserError, VerificationError
+from finn_builds.ingest import load_model, qcdq, split_host, tidy
+
+RNG = np.random.default_rng(3)
+SIZES = [6, 8, 5, 3]
+
+
+def float_model(path: Path) -> Path:
+    nodes, constants, x = [], [], "x"
+    rng = np.random.default_rng(0)
+    for i, (a, b) in enumerate(itertools.pairwise(SIZES)):
+        weights = rng.normal(size=(a, b)).astype(np.float32) / 2
+        bias = rng.normal(size=b).astype(np.float32) / 3
+        constants += [
+            numpy_helper.from_array(weights, f"w{i}"),
+            numpy_helper.from_array(bias, f"b{i}"),
+        ]
+        nodes.append(helper.make_node("Gemm", [x, f"w{i}", f"b{i}"], [f"g{i}"], name=f"g{i}"))
+        x = f"g{i}"
+        if i < 2:
+            nodes.append(helper.make_node("Relu", [x], [f"r{i}"], name=f"r{i}"))
+            x = f"r{i}"
+    return saved(path, nodes, constants, 6, (x, 3))
+
+
+def saved(path: Path, nodes, constants, n_in: int, out: tuple[str, int]) -> Path:
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", n_in])],
+        [helper.make_tensor_value_info(out[0], TensorProto.FLOAT, ["n", out[1]])],
+        constants,
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path
+
+
+class Calibration(CalibrationDataReader):
+    """Frames from which onnxruntime takes the scales."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(1)
+        self.frames = iter({"x": rng.normal(size=(1, 6)).astype(np.float32)} for _ in range(60))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.frames, None)
+
+
+def statically(folder: Path, **options) -> Path:
+    """Quantise the float model by onnxruntime."""
+    path = folder / "static.onnx"
+    quantize_static(float_model(folder / "float.onnx"), path, Calibration(), **options)
+    return path
+
+
+def original(path: Path, x: np.ndarray) -> np.ndarray:
+    """Execute a file frame by frame, as it is written, by onnxruntime."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return np.concatenate([session.run(None, {name: frame[None]})[0] for frame in x])
+
+
+def integer_network(path: Path, x: np.ndarray) -> np.ndarray:
+    """Execute what the build makes of a file."""
+    split = split_host(tidy(load_model(path)))
+    return split.host.after(split.network.execute(split.host.before(x)))
+
+
+@pytest.mark.parametrize("activations", [QuantType.QInt8, QuantType.QUInt8])
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_row_qdq_of_onnxruntime(tmp_path, activations, per_channel, symmetric):
+    path = statically(
+        tmp_path,
+        quant_format=QuantFormat.QDQ,
+        activation_type=activations,
+        weight_type=QuantType.QInt8,
+        per_channel=per_channel,
+        extra_options={"ActivationSymmetric": symmetric},
+    )
+    x = RNG.normal(size=(150, 6)).astype(np.float32) * 2
+    np.testing.assert_allclose(integer_network(path, x), original(path, x), atol=1e-6)
+
+
+def test_row_qdq_with_asymmetric_weights(tmp_path):
+    path = statically(
+        tmp_path,
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QUInt8,
+        extra_options={"WeightSymmetric": False},
+    )
+    x = RNG.normal(size=(150, 6)).astype(np.float32)
+    np.testing.assert_allclose(integer_network(path, x), original(path, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("newer_exporter", [False, True])
+def test_row_qcdq_of_brevitas(tmp_path, newer_exporter):
+    import brevitas.nn as qnn
+    import torch
+    from brevitas.export import export_onnx_qcdq
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        qnn.QuantIdentity(bit_width=6),
+        qnn.QuantLinear(6, 8, bias=True, weight_bit_width=4),
+        qnn.QuantReLU(bit_width=4),
+        qnn.QuantLinear(8, 3, bias=True, weight_bit_width=3),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(10):
+            model(torch.randn(64, 6))
+        model.eval()
+        path = tmp_path / "qcdq.onnx"
+        frame = torch.randn(1, 6)
+        export_onnx_qcdq(model, args=frame, export_path=str(path), dynamo=newer_exporter)
+    x = RNG.normal(size=(200, 6)).astype(np.float32)
+    found = integer_network(path, x)
+    np.testing.assert_allclose(found, original(path, x), atol=1e-6)
+    with torch.no_grad():
+        np.testing.assert_allclose(found, model(torch.from_numpy(x)).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("zero", [0, 1, 2, 127, 128, 201])
+def test_zero_points_are_exact_at_ties(tmp_path, zero):
+    """ONNX rounds to even before it adds the zero point: halves show which came first."""
+    constants = [
+        numpy_helper.from_array(np.float32(0.5), "s"),
+        numpy_helper.from_array(np.uint8(zero), "z"),
+        numpy_helper.from_array(np.array([[1, 2], [3, -1]], np.int8), "w"),
+        numpy_helper.from_array(np.float32(0.25), "ws"),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "ws"], ["wd"]),
+        helper.make_node("MatMul", ["d", "wd"], ["y"]),
+    ]
+    path = saved(tmp_path / "ties.onnx", nodes, constants, 2, ("y", 2))
+    halves = np.arange(-300, 300) / 4  # every other value is a tie
+    x = np.stack([halves, halves[::-1]], axis=1).astype(np.float32)
+    np.testing.assert_array_equal(integer_network(path, x), original(path, x))
+
+
+def test_a_clip_between_the_pair_gives_the_bits(tmp_path):
+    constants = [
+        numpy_helper.from_array(np.float32(0.5), "s"),
+        numpy_helper.from_array(np.int8(0), "z"),
+        numpy_helper.from_array(np.int8(-7), "low"),
+        numpy_helper.from_array(np.int8(7), "high"),
+        numpy_helper.from_array(np.array([[1, 2], [3, -1]], np.int8), "w"),
+        numpy_helper.from_array(np.float32(0.25), "ws"),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("Clip", ["q", "low", "high"], ["c"]),
+        helper.make_node("DequantizeLinear", ["c", "s", "z"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "ws"], ["wd"]),
+        helper.make_node("MatMul", ["d", "wd"], ["y"]),
+    ]
+    path = saved(tmp_path / "clip.onnx", nodes, constants, 2, ("y", 2))
+    split = split_host(tidy(load_model(path)))
+    assert split.network.input.datatype == "INT4" and split.network.input.bounds == (-7, 7)
+    x = RNG.normal(size=(100, 2)).astype(np.float32) * 4
+    np.testing.assert_array_equal(integer_network(path, x), original(path, x))
+
+
+def test_row_other_formats_say_how_to_export(tmp_path):
+    operator = statically(tmp_path, quant_format=QuantFormat.QOperator)
+    with pytest.raises(UserError, match=r"QOperator format \(QGemm\).*QuantFormat\.QDQ"):
+        load_model(operator)
+    quantize_dynamic(tmp_path / "float.onnx", tmp_path / "dynamic.onnx")
+    with pytest.raises(UserError, match=r"quantised dynamically.*quantize_static"):
+        load_model(tmp_path / "dynamic.onnx")
+
+
+def test_row_12_floatquant_is_named(cases):
+    with pytest.raises(UserError, match="FloatQuant"):
+        load_model(cases / "12_floatquant.onnx")
+
+
+def test_what_has_no_quant_is_named(tmp_path):
+    constants = [numpy_helper.from_array(np.float32(0.5), "s")]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s"], ["q"], name="first"),
+        helper.make_node("Cast", ["q"], ["y"], to=TensorProto.FLOAT),
+    ]
+    path = saved(tmp_path / "cast.onnx", nodes, constants, 2, ("y", 2))
+    with pytest.raises(
+        UserError, match=r"QuantizeLinear node 'first'.*integers go to another operation"
+    ):
+        load_model(path)
+    constants.append(numpy_helper.from_array(np.float32(0.25), "t"))
+    nodes[1] = helper.make_node("DequantizeLinear", ["q", "t"], ["y"], name="second")
+    path = saved(tmp_path / "scales.onnx", nodes, constants, 2, ("y", 2))
+    with pytest.raises(UserError, match=r"'second'.*scale or zero point is not that of"):
+        load_model(path)
+
+
+def test_a_wrong_conversion_is_noticed(tmp_path, monkeypatch):
+    """A Quant of a bit less than the original's 8."""
+    path = statically(tmp_path, quant_format=QuantFormat.QDQ, weight_type=QuantType.QInt8)
+    right = qcdq._Converter._quant
+
+    def wrong(self, node, source, scale, zero, bits, *form, **named):
+        right(self, node, source, scale * 1.05, zero, bits, *form, **named)
+
+    monkeypatch.setattr(qcdq._Converter, "_quant", wrong)
+    with pytest.raises(VerificationError, match=r"of 64 frames differ from what onnxruntime gives"):
+        load_model(path)
+
+
+@pytest.mark.slow
+def test_a_qdq_model_is_built(tmp_path):
+    path = statically(tmp_path, quant_format=QuantFormat.QDQ, weight_type=QuantType.QInt8)
+    cfg = BuildConfig(
+        board="ZCU104", model=str(path), output_dir=tmp_path / "out", synth="none", verify_frames=60
+    )
+    assert build(cfg).summary["mismatches"] == 0

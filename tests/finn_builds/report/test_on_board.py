@@ -1,0 +1,28 @@
+"""What the memory port and the DMAs make of an accelerator's pace."""
+
+import pytest
+
+from finn_builds.report.on_board import on_board
+from finn_builds.run.terminal import summary_table
+from tests.finn_builds.report.examples import performance
+
+
+@pytest.mark.parametrize(
+    ("bits", "own", "interval", "limit"),
+    [
+        (64, 1.0, 2.0, "the memory port, 8 bytes a cycle"),  # 16 bytes in, 8 a cycle
+        (128, 1.0, 1.0, "the accelerator"),
+        (64, 5.0, 5.0, "the accelerator"),
+    ],
+)
+def test_the_slower_of_core_and_memory_sets_the_pace(bits, own, interval, limit):
+    found = on_board(performance(9, own), bits)
+    assert (found.interval_cycles, found.limit) == (interval, limit)
+    assert found.fps == pytest.approx(1e8 / interval)
+
+
+def test_the_screen_has_both():
+    board = {"added_latency_cycles": 40, "fps": 5e7, "limit": "the memory port, 8 bytes a cycle"}
+    text = summary_table({"latency_cycles": 9, "fps": 1e8, "board_throughput": board})
+    assert "9 cycles; through the board's DMAs about 40 cycles and twice the memory's" in text
+    assert "100,000,000 frames/s; on the board at most 50,000,000, set by the memory port" in text
