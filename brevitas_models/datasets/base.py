@@ -105,21 +105,24 @@ class Dataset:
         """Number of classes."""
         return len(self.class_names)
 
-    def write_test_set(self, path: Path, frames: int | None = None) -> None:
+    def write_test_set(
+        self, path: Path, frames: int | None = None, *, labelled: bool = True
+    ) -> None:
         """Write the test set as a ``.npz`` for builds, with the scaler and all that is known.
 
-        It is written whole or not at all; of `frames`, only that many, the first.
+        It is written whole or not at all; of `frames`, only that many, the first. Without labels
+        it suits models whose outputs are not classes.
         """
         total, source = len(self.y_test), self.source
         if frames is not None and frames < total:
             source += f"; the first {frames:,} of {total:,} test frames"
+        labels = {"y_test": self.y_test[:frames].astype(np.uint16), "classes": self.class_names}
         content = io.BytesIO()
         np.savez_compressed(
             content,
             x_test=self.x_test[:frames],
-            y_test=self.y_test[:frames].astype(np.uint16),
             feature_names=self.feature_names,
-            classes=self.class_names,
+            **(labels if labelled else {}),
             scaler_mean=self.scaler.mean,
             scaler_scale=self.scaler.scale,
             source=source,

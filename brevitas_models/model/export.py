@@ -23,7 +23,7 @@ import json
 import math
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,24 +77,26 @@ def export_qonnx(model: QuantMLP, info: Mapping[str, Any], path: str | Path) -> 
     UserError
         If there are no statistics to export, or the scaler has a scale that is not positive.
     """
+    return write_graph(Deployed(model, info), info, path, (OUTPUT_NAME,))
+
+
+def write_graph(
+    module: nn.Module, info: Mapping[str, Any], path: str | Path, outputs: Sequence[str]
+) -> Path:
+    """Write a module of constants and unit quantisers as QONNX; `outputs` names what it returns.
+
+    It takes raw features (1, n_in); `info` is as in `export_qonnx`.
+    """
     path = Path(path)
-    size = model.config.layers[0]
-    mean = np.asarray(info["scaler"]["mean"], np.float32)
-    scale = np.asarray(info["scaler"]["scale"], np.float32)
-    if mean.shape != (size,) or scale.shape != (size,):
-        raise ValueError(f"scaler of {size} features expected, found {mean.shape}, {scale.shape}")
-    if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
-        raise UserError("scaler: expected finite means and scales above 0 for every feature")
-    _check_statistics(model)
-    with torch.no_grad():
-        deployed = _Deployed(model, torch.from_numpy(mean), torch.from_numpy(scale))
+    size = len(info["scaler"]["mean"])
     with tempfile.TemporaryDirectory() as folder:
         raw = str(Path(folder) / "raw.onnx")
-        _trace(deployed, torch.zeros(1, size), raw)
+        _trace(module, torch.zeros(1, size), raw)
         graph = cleanup_model(ModelWrapper(raw))
     graph = graph.transform(GiveReadableTensorNames())
     graph.rename_tensor(graph.graph.input[0].name, INPUT_NAME)
-    graph.rename_tensor(graph.graph.output[0].name, OUTPUT_NAME)
+    for found, name in zip([out.name for out in graph.graph.output], outputs, strict=True):
+        graph.rename_tensor(found, name)
     graph.graph.name = str(info["model"])
     graph.set_metadata_prop(METADATA_KEY, _metadata(info))
     write_atomic(path, graph.model.SerializeToString(deterministic=True))
@@ -136,6 +138,16 @@ def _metadata(info: Mapping[str, Any]) -> str:
     return json.dumps(content)
 
 
+def _scaler(info: Mapping[str, Any], size: int) -> tuple[Tensor, Tensor]:
+    mean = np.asarray(info["scaler"]["mean"], np.float32)
+    scale = np.asarray(info["scaler"]["scale"], np.float32)
+    if mean.shape != (size,) or scale.shape != (size,):
+        raise ValueError(f"scaler of {size} features expected, found {mean.shape}, {scale.shape}")
+    if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
+        raise UserError("scaler: expected finite means and scales above 0 for every feature")
+    return torch.from_numpy(mean), torch.from_numpy(scale)
+
+
 def _check_statistics(model: QuantMLP) -> None:
     if any(isinstance(norm, Norm) and not norm.frozen for norm in model.norms):
         raise UserError(
@@ -145,11 +157,20 @@ def _check_statistics(model: QuantMLP) -> None:
         )
 
 
-class _Deployed(nn.Module):
-    """A model in evaluation mode, made of unit quantisers and constants."""
+class Deployed(nn.Module):
+    """A model in evaluation mode, made of unit quantisers and constants.
 
-    def __init__(self, model: QuantMLP, mean: Tensor, scale: Tensor) -> None:
+    Parameters
+    ----------
+    info : mapping
+        With the `scaler`, as in `export_qonnx`, which also names the errors.
+    """
+
+    @torch.no_grad()
+    def __init__(self, model: QuantMLP, info: Mapping[str, Any]) -> None:
         super().__init__()
+        mean, scale = _scaler(info, model.config.layers[0])
+        _check_statistics(model)
         config = model.config
         signed = config.activation == "hardtanh"
         self.mean, self.scale = nn.Buffer(mean), nn.Buffer(scale)
@@ -159,7 +180,7 @@ class _Deployed(nn.Module):
             activation(bits, unit_act_quantizer(bits, signed=signed), signed=signed)
             for bits in config.act_widths
         ]
-        self.acts = nn.ModuleList(map(_Quantised, acts, steps))
+        self.acts = nn.ModuleList(map(Quantised, acts, steps))
         norms = [*model.norms, nn.Identity()]
         self.ranges = model.ranges
         self.layers = nn.ModuleList(
@@ -175,13 +196,22 @@ class _Deployed(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (n, n_classes) of raw features (n, n_in)."""
-        x = self.ranges((features - self.mean) / self.scale)
-        for act, layer in zip(self.acts, self.layers, strict=True):
+        return self.after(self.codes(features))
+
+    def codes(self, features: Tensor) -> Tensor:
+        """Return the integers (n, n_in) that the inputs become."""
+        x: Tensor = self.acts[0](self.ranges((features - self.mean) / self.scale))
+        return x
+
+    def after(self, codes: Tensor) -> Tensor:
+        """Return the output (n, n_out) for the integers of the inputs."""
+        x: Tensor = self.layers[0](codes)
+        for act, layer in zip(self.acts[1:], self.layers[1:], strict=True):
             x = layer(act(x))
         return x
 
 
-class _Quantised(nn.Module):
+class Quantised(nn.Module):
     """An activation that gives integers; or the float one, where `step` is None."""
 
     def __init__(self, act: nn.Module, step: Tensor | None) -> None:
@@ -191,6 +221,7 @@ class _Quantised(nn.Module):
         self.step = None if step is None or step == 1 else _constant(step)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return integers as floats, or what the float activation gives."""
         return self.act(x if self.step is None else x / self.step)
 
 

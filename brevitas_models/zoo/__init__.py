@@ -41,3 +41,4 @@ def write_data(folder: Path = _FOLDER) -> None:
     datasets.load("digits").write_test_set(folder / "digits.npz")
     jets = datasets.load("jets", source="surrogate")
     jets.write_test_set(folder / "jets.npz", SURROGATE_FRAMES)
+    jets.write_test_set(folder / "jets_unlabelled.npz", SURROGATE_FRAMES, labelled=False)

@@ -17,7 +17,7 @@ from finn_builds.ingest import load_model, model_info
 
 
 def test_every_model_of_the_zoo_is_a_file_with_the_test_set_of_its_data() -> None:
-    assert inputs.model_names() == ["digits", "jets", "jets_paper", "jets_tiny"]
+    assert inputs.model_names() == ["digits", "jets", "jets_anomaly", "jets_paper", "jets_tiny"]
     for name in inputs.model_names():
         assert inputs.find_model(name) == name
         config = BuildConfig(board="Pynq-Z1", model=name).validate()
@@ -27,9 +27,13 @@ def test_every_model_of_the_zoo_is_a_file_with_the_test_set_of_its_data() -> Non
 
 
 def test_names_that_the_zoo_does_not_have() -> None:
-    with pytest.raises(UserError, match="the zoo has digits, jets, jets_paper, jets_tiny; a QONNX"):
+    with pytest.raises(
+        UserError, match="zoo has digits, jets, jets_anomaly, jets_paper, jets_tiny;"
+    ):
         inputs.find_model("jet")
-    with pytest.raises(UserError, match="unknown data 'jet': expected digits, jets, or the path"):
+    with pytest.raises(
+        UserError, match="data 'jet': expected digits, jets, jets_unlabelled, or the"
+    ):
         inputs.find_data("jet")
 
 

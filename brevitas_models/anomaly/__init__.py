@@ -1,0 +1,1 @@
+"""Networks that say how unusual a frame is, learned from usual frames alone."""
