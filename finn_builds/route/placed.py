@@ -44,9 +44,24 @@ def port_names(mapped: Mapping[str, Any]) -> dict[str, list[list[str]]]:
             names.setdefault(bit, []).append(name if whole else f"{name}[{first + k}]")
     found = {}
     for port, net in _PORTS.items():
-        bits = mapped["netnames"][net]["bits"]
+        bits = _bits_of(mapped["netnames"], net)
         found[port] = [names[bit] if isinstance(bit, int) else [] for bit in bits]
     return found
+
+
+def _bits_of(nets: Mapping[str, Any], name: str) -> list[Bit]:
+    """Return the bits of a net; some ways of mapping split one into nets of a bit each."""
+    if name in nets:
+        bits: list[Bit] = nets[name]["bits"]
+        return bits
+    split = {
+        int(found[1]): net["bits"][0]
+        for other, net in nets.items()
+        if (found := re.fullmatch(re.escape(name) + r"\[(\d+)\]", other))
+    }
+    if not split:
+        raise NotWhole(f"the mapped device has no net {name}")
+    return [split.get(k, "0") for k in range(max(split) + 1)]
 
 
 def accelerator_of(placed: Mapping[str, Any], names: Mapping[str, list[list[str]]]) -> Netlist:
