@@ -47,8 +47,8 @@ def step_place_and_route(
     """Write ``report/route.json`` and ``route/``: nextpnr's figures, placed netlist and bitstream.
 
     The accelerator goes into a whole device with its serial shell. Of several seeds the fastest
-    is kept. The placed netlist is compared with the QONNX model under random stalls, where its cells
-    can be simulated (not yet Gowin's, whose carry chains nextpnr changes). A netlist that
+    is kept. The placed netlist is compared with the QONNX model under random stalls, where its
+    cells can be simulated (not yet Gowin's, whose carry chains nextpnr changes). A netlist that
     was placed before, with the same settings and version, is not placed again.
 
     Does nothing without ``route``, or ``bitfile`` for an open board.
