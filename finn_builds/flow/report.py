@@ -30,6 +30,12 @@ from finn_builds.verify.streamlined import Answers, Streamlined
 from finn_builds.vivado.bitfile import Placed
 
 
+def _on_dmas(performance: Performance, cfg: BuildConfig) -> OnBoard | None:
+    """Return what the board's DMAs leave of the core's figures, None where there are none."""
+    board = cfg.board_spec if cfg.makes_overlay else None
+    return on_board(performance, board.dma_width) if isinstance(board, Board) else None
+
+
 def step_summary(
     streamlined: Streamlined,
     hardware: Hardware,

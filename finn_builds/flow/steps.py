@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploy.package import CONTENTS as PACKAGE_CONTENTS
+from finn_builds.files import NETLIST_WAVEFORM_FILE, WAVEFORM_FILE
 from finn_builds.run.pipeline import Step
 
 STEPS: tuple[Step, ...] = (
@@ -50,6 +51,7 @@ STEPS: tuple[Step, ...] = (
         outputs=(
             "report/verification.json",
             "report/rtlsim_performance.json",
+            WAVEFORM_FILE,
             "trace.vcd",
             "trace.fst",
         ),
@@ -59,6 +61,7 @@ STEPS: tuple[Step, ...] = (
         outputs=(
             "report/synth_resources.json",
             "report/ooc_synth_and_timing.json",
+            NETLIST_WAVEFORM_FILE,
             "report/out_of_context_vivado.log",
         ),
     ),
