@@ -97,7 +97,7 @@ def step_place_and_route(
     try:
         gates = check_whole(
             placed,
-            hardware.design,
+            (hardware.design.input, hardware.design.output),
             vectors.x,
             vectors.y,
             family.kinds,
