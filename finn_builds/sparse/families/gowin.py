@@ -405,7 +405,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             for enable in (False, True)
         },
         **{f"DFF{letter}{e}": Kind(_FF, role="clocked") for letter in "CP" for e in ("", "E")},
-        **{kind: Kind((), role="lut") for kind in ("GND", "VCC")},
+        # Constants, of a pin that does not matter.
+        **{kind: Kind((), fixed(0b00, "", out="G")) for kind in ("GND", "GOWIN_GND")},
+        **{kind: Kind((), fixed(0b11, "", out="V")) for kind in ("VCC", "GOWIN_VCC")},
     }
 )
 
