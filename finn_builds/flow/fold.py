@@ -136,7 +136,9 @@ def step_apply_folding_config(
         elif classes is not None and name.startswith(TOP1):
             if "PE" in values:
                 _check_divides(name, "PE", values, "Labels", len(classes.offsets), path)
-                folded = replace(folded, top1_pe=int(values["PE"]))
+                pe = values["PE"]
+                assert isinstance(pe, int)  # it divides
+                folded = replace(folded, top1_pe=pe)
         else:
             raise UserError(
                 f"{path}: {name} has no folding: expected folded layers only, found one of sparse "
