@@ -7,7 +7,14 @@
 
 from typing import Any
 
-__all__ = ["BuildConfig", "BuildResult", "UserError", "VerificationError", "build"]
+__all__ = [
+    "BuildConfig",
+    "BuildResult",
+    "UserError",
+    "VerificationError",
+    "build",
+    "read_network",
+]
 
 _HOMES = {
     "BuildConfig": "finn_builds.config.build",
@@ -15,6 +22,7 @@ _HOMES = {
     "UserError": "finn_builds.errors",
     "VerificationError": "finn_builds.errors",
     "build": "finn_builds.api",
+    "read_network": "finn_builds.api",
 }
 
 

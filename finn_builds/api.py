@@ -163,6 +163,16 @@ def build(
     return BuildResult(result.out, finished_out, summary, result.ran, result.reused, result.seconds)
 
 
+def read_network(model: str | Path) -> IntegerNetwork:
+    """Return the integers of a QONNX file as a build computes them; UserError if it can't be built.
+
+    It prints itself and executes; nothing is verified yet.
+    """
+    from finn_builds.ingest import load_model, split_host, tidy
+
+    return split_host(tidy(load_model(Path(model)))).network
+
+
 def layer_luts(model: Path, family: str = "xc7") -> list[int]:
     """Return the LUTs of each Linear layer of a QONNX model with its activation, each by itself.
 
@@ -172,7 +182,7 @@ def layer_luts(model: Path, family: str = "xc7") -> list[int]:
     from finn_builds.sparse.family import family_named
     from finn_builds.sparse.lower import lower
 
-    network, target = _network(model), family_named(family)
+    network, target = read_network(model), family_named(family)
     parts = (network.part([layer]) for layer in network.layers())
     return [int(estimate(lower(part, target), target).luts) for part in parts]
 
@@ -220,9 +230,3 @@ def build_row(model: Path, board: str, synth: str, frames: int) -> dict[str, Any
         "mismatches": summary["mismatches"],
         "hardware_tool": resources["kind"],
     }
-
-
-def _network(model: Path) -> IntegerNetwork:
-    from finn_builds.ingest import load_model, split_host, tidy
-
-    return split_host(tidy(load_model(model))).network

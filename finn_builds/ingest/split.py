@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,7 @@ def _split(graph: Graph, walk: Walk, symbols: Sequence[Symbol]) -> HostSplit:
                 for v, i in zip(symbol.vectors.tolist(), symbol.index.tolist(), strict=True)
             ]
         )
-        out.append(_output_link(symbol, at))
+        out += _output_links(symbol, at)
         described.append(_described_output(name, symbol, at, network))
     description = {
         "version": FORMAT_VERSION,
@@ -208,8 +208,22 @@ def _input_link(b: Boundary, walk: Walk, begin: int) -> Link:
     return _link(b.mark, np.arange(begin, begin + n), line.scale, line.offset)
 
 
-def _output_link(symbol: Symbol, at: np.ndarray) -> Link:
-    """Return the last tensor of the model that is an exact line of the network's integers."""
+def _output_links(symbol: Symbol, at: np.ndarray) -> list[Link]:
+    """Return the last tensors of the model that are exact lines of the network's integers.
+
+    There are several where the output is a concatenation of different functions.
+    """
+    head = symbol.steps[0] if symbol.steps else None
+    if head is not None and head.op == "Switch" and line_of([head], symbol.size) is None:
+        which = np.asarray(head.constants[0])
+        parts = [np.flatnonzero(which == k) for k in range(len(head.branches))]
+        return [
+            link
+            for branch, part in zip(head.branches, parts, strict=True)
+            for link in _output_links(
+                replace(symbol, steps=branch).selected(part, (1, len(part))), at[part]
+            )
+        ]
     last, end = None, 0
     for i, step in enumerate(symbol.steps):
         if line_of(symbol.steps[: i + 1], symbol.size) is None:
@@ -219,7 +233,7 @@ def _output_link(symbol: Symbol, at: np.ndarray) -> Link:
     assert last is not None
     line = line_of(symbol.steps[:end], symbol.size)
     assert line is not None
-    return _link(last, at, line.scale, line.offset)
+    return [_link(last, at, line.scale, line.offset)]
 
 
 def _link(mark: Step, at: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> Link:

@@ -9,7 +9,7 @@ last ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -218,6 +218,7 @@ class Walk:
                 self._constant(node, x, symbols[0]) if x not in self.symbols else self.symbols[x]
                 for x in node.inputs
             ]
+            symbols = [self._concatenated(s, str(node)) for s in symbols]
             if any(s.raw for s in symbols) and not all(s.raw for s in symbols):
                 symbols = [self._integers(s, str(node)) for s in symbols]
         whole = symbols[0] if len(symbols) == 1 else side_by_side(symbols)
@@ -237,6 +238,11 @@ class Walk:
                 whole = side_by_side([whole, self._filled(whole, fill)])
                 found = [np.where(found[0] < 0, whole.size - 1, found[0])]
         return [whole.selected(at, _with_batch(at.shape, node)) for at in found]
+
+    def _concatenated(self, symbol: Symbol, where: str) -> Symbol:
+        """Return a symbol as it is, or, where a quantizer is among its steps, on its codes."""
+        settled = symbol.last_quantizer is None or line_of(symbol.steps, symbol.size) is not None
+        return symbol if settled else self._integers(symbol, where)
 
     def _filled(self, like: Symbol, value: float) -> Symbol:
         """Return one element of a constant."""
@@ -373,13 +379,11 @@ class Walk:
         steps, n = symbol.steps, symbol.size
         low, high = self.net.ranges(symbol.vectors, symbol.index)
         count = int((high - low).max()) + 1
-        first = next(i for i in range(len(steps)) if line_of(steps[: i + 1], n) is None)
-        line = line_of(steps[:first], n)
-        assert line is not None
+        first = _first_curved(steps, n)
         if count <= TABLE_CODES:
             grid = np.minimum(low + np.arange(count)[:, None], high).astype(np.float64)
             values = evaluate_steps(steps, grid)
-            for unit in (line.scale, line.scale * line.scale):
+            for unit in _units_of(steps, n):
                 size = np.array([abs(float(u)) or 1.0 for u in unit])
                 if np.abs(values / size - np.rint(values / size)).max() < 1e-6:
                     levels = np.unique(np.rint(values / size)).astype(np.int64)
@@ -767,6 +771,31 @@ class Walk:
                 f"{node} works along axis {axis}; supported is the axis of the features: set axis "
                 "to -1 in the model"
             )
+
+
+def _first_curved(steps: Sequence[Step], n: int) -> int:
+    """Return the index of the first step that is not part of a line."""
+    return next(i for i in range(len(steps)) if line_of(steps[: i + 1], n) is None)
+
+
+def _units_of(steps: Sequence[Step], n: int) -> Iterator[np.ndarray]:
+    """Yield units, (n,), of which a function of integers may give whole numbers."""
+    first = _first_curved(steps, n)
+    line = line_of(steps[:first], n)
+    assert line is not None
+    for branch in steps[first].branches:
+        curved = line_of(branch, n) is None
+        for unit in _units_of(branch, n) if curved else [_line_scale(branch, n)]:
+            yield line.scale * unit
+    if not steps[first].branches:
+        yield line.scale
+        yield line.scale * line.scale
+
+
+def _line_scale(steps: Sequence[Step], n: int) -> np.ndarray:
+    line = line_of(steps, n)
+    assert line is not None
+    return line.scale
 
 
 def _mark(tensor: str, shape: tuple[int, ...]) -> Step:

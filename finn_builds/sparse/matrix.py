@@ -15,10 +15,11 @@ from finn_builds.sparse.levels import steps_of
 from finn_builds.sparse.lutnet import table_luts
 from finn_builds.sparse.neurons import Neuron, on_node, operands_of
 from finn_builds.sparse.options import Site
-from finn_builds.sparse.scaled import Scaled, multiplied
+from finn_builds.sparse.scaled import Scaled, levels_luts, multiplied
 from finn_builds.sparse.share import SharedSums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, cheapest_sums
 from finn_builds.sparse.thresholds import best_plan, clip_shape, count_passed, reachable
+from finn_builds.sparse.uniform import MAX_DIGITS, fitted
 from finn_builds.sparse.values import Value, of_operand, tabled
 
 # A neuron over more input bits than this is not tried as one truth table.
@@ -91,8 +92,10 @@ class Matrix:
         always, rest = reachable(bounds, lo, hi)
         if not rest:
             column = np.zeros_like(column)
+        form = self.requantise.form
+        own = Scaled.of(form, j, g, const) if isinstance(form, Affine) else None
         raw = tuple(t - const for t in row[always : always + len(rest)])
-        return Neuron(column, tuple(rest), passed + always, 0, g, raw)
+        return Neuron(column, tuple(rest), passed + always, 0, g, raw, own=own)
 
     def build(self, signed: bool) -> list[Value]:
         """Return the outputs; sums that are not counted as plain signed nodes if so asked."""
@@ -241,6 +244,8 @@ class Matrix:
         if rest:
             plan = best_plan(rest, builder.width(total.form.node), hi, self.family)
             clipped = self._clipped(neuron, ops, builder, sums, label)
+            if clipped is None:
+                clipped = self._uniform(neuron, ops, site, sums, label)
             if clipped is not None and clipped[0] < tree + plan.luts:
                 return clipped[1]
         count = count_passed(
@@ -251,6 +256,31 @@ class Matrix:
         # The node is minus the sum: what it passes is what the sum does not.
         n = len(bounds)
         return self._value(count.node, -count.scale, neuron.always + n - count.offset)
+
+    def _uniform(
+        self, neuron: Neuron, ops: list[Operand], site: Site, sums: SumBuilder, label: str
+    ) -> tuple[int, Value] | None:
+        """Return LUTs and output of uniform thresholds of any step as a multiplication."""
+        assert neuron.thresholds and self.requantise is not None
+        found: list[tuple[int, Value]] = []
+        form = self.requantise.form
+        own = neuron.own if isinstance(form, Affine) else None
+        if own is not None and len(signed_digits(own.factor)) <= MAX_DIGITS:
+            luts, value = self._spent(own, ops, site, sums, label)
+            found.append((luts, self._level(value)))
+        fit = fitted(neuron.thresholds)
+        if fit is not None:
+            luts, value = self._spent(fit, ops, site, sums, label)
+            found.append((luts, self._value(value.node, value.scale, neuron.always + value.offset)))
+        return min(found, key=lambda one: one[0]) if found else None
+
+    def _spent(
+        self, form: Scaled, ops: list[Operand], site: Site, sums: SumBuilder, label: str
+    ) -> tuple[int, Value]:
+        """Return LUTs and levels of a multiplication."""
+        before, first = sums.spent, len(site.builder.nodes)
+        value = multiplied(site, sums, ops, form, label)
+        return sums.spent - before + levels_luts(site, first), value
 
     def _clipped(
         self,

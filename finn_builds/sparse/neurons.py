@@ -29,6 +29,8 @@ class Neuron:
         The thresholds of `factor * column @ sources`.
     scaled : Scaled, or None
         What counts levels too many for thresholds, on `column @ sources`.
+    own : Scaled, or None
+        The multiplication that the thresholds come from.
     """
 
     column: IntArray
@@ -38,6 +40,7 @@ class Neuron:
     factor: int = 1
     raw: tuple[int, ...] = ()
     scaled: Scaled | None = None
+    own: Scaled | None = None
 
     @property
     def is_counted(self) -> bool:

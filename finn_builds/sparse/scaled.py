@@ -13,8 +13,10 @@ import numpy as np
 
 from finn_builds.network.ops import Affine, IntArray, rounded
 from finn_builds.sparse.addtree import Operand, SumBuilder
+from finn_builds.sparse.cost import clip_luts, compare_shape
 from finn_builds.sparse.graph import Builder
-from finn_builds.sparse.nodes import Field, Term
+from finn_builds.sparse.lutnet import table_luts
+from finn_builds.sparse.nodes import Clip, Compare, Field, Table, Term
 from finn_builds.sparse.options import Site
 from finn_builds.sparse.share import signed_digits
 from finn_builds.sparse.values import Value, constant
@@ -101,6 +103,24 @@ def multiplied(site: Site, sums: SumBuilder, ops: list[Operand], form: Scaled, l
     node = at_least(builder, node, clip.low, label)
     node = at_most(builder, node, clip.high, label)
     return Value(node, 1, -clip.base)
+
+
+def levels_luts(site: Site, first: int) -> int:
+    """Return the LUTs of what `multiplied` built beside sums, the nodes from number `first`."""
+    builder, family, luts = site.builder, site.family, 0
+    for index in range(first, len(builder.nodes)):
+        node = builder.nodes[index]
+        match node:
+            case Clip():
+                luts += clip_luts(node, *builder.ranges[node.src], family.lut_inputs)
+            case Compare():
+                luts += compare_shape(node, family).luts
+            case Table():
+                bits = len(node.values).bit_length() - 1
+                luts += table_luts(node.values, bits, builder.width(index), family.lut_inputs)
+            case _:
+                pass
+    return luts
 
 
 @dataclass(frozen=True)

@@ -550,3 +550,33 @@ def test_random_graphs(seed):
         )
         tensors.append((graph.current, n))
     check(graph, (1, 4))
+
+
+def test_an_output_of_different_functions_side_by_side():
+    graph = start((1, 4))
+    layered(graph, 4, 3)
+    sums = graph.current
+    curved = graph.side("Tanh", [sums])
+    graph.current = sums
+    layered(graph, 3, 2)
+    graph.current = graph.side("Concat", [curved, graph.current], axis=1)
+    check(graph, (1, 4), atol=1e-5)
+
+
+def test_an_output_of_codes_beside_others():
+    graph = start((1, 4))
+    before = graph.current
+    layered(graph, 4, 3)
+    graph.quantize(Quantizer(4, 0.5))
+    graph.current = graph.side("Concat", [graph.current, before], axis=1)
+    check(graph, (1, 4))
+
+
+def test_a_function_of_a_value_and_itself_is_a_table():
+    graph = start((1, 4))
+    before = graph.current
+    graph.add("Abs")
+    graph.add("Add", before)
+    layered(graph, 4)
+    network = check(graph, (1, 4))
+    assert [type(node.op) for node in network.nodes][:1] == [Lookup]
