@@ -113,6 +113,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("longest path", path),
         ("estimated", _resources(get("resources"), get("device"))),
         ("bitfile", _text("{}", get("bitfile"))),
+        ("board files", _text("{}", (get("board_files") or {}).get("note"))),
         ("folder", _text("{}", get("out_dir"))),
         ("files", ", ".join(get("files") or ())),
     ]

@@ -120,6 +120,19 @@ def _file_sets(root: ElementTree.Element, sources: Sequence[str], data: Sequence
             _add(element, "fileType" if kind else "userFileType", kind or "data")
 
 
+def _parameters(root: ElementTree.Element) -> None:
+    """Add the parameter that cores packaged by Vivado have: the name of what is made of one."""
+    parameter = _add(_add(root, "parameters"), "parameter")
+    _add(parameter, "name", "Component_Name")
+    value = _add(parameter, "value", f"{_VLNV[2]}_v{_VLNV[3].replace('.', '_')}")
+    for key, given in (
+        ("resolve", "user"),
+        ("id", "PARAM_VALUE.Component_Name"),
+        ("order", "1"),
+    ):
+        value.set(f"{{{_SPIRIT}}}{key}", given)
+
+
 def _vendor_extensions(root: ElementTree.Element) -> None:
     """Add what Vivado's catalogue shows and the families it offers the core for."""
     extensions = _add(_add(root, "vendorExtensions"), "coreExtensions", None, _XILINX)
@@ -156,6 +169,7 @@ def component_xml(
     _model(root, top, 8 * in_bytes, 8 * out_bytes)
     _file_sets(root, sources, data)
     _add(root, "description", "Quantised multilayer perceptron with AXI-Stream in and out")
+    _parameters(root)
     _vendor_extensions(root)
     ElementTree.indent(root)
     body = ElementTree.tostring(root, encoding="unicode")

@@ -84,6 +84,14 @@ def test_mismatches_are_not_hidden() -> None:
     assert '<small class="bad">3 mismatches' in build_page(content)
 
 
+def test_what_vivado_made_is_told() -> None:
+    said = {"bitfile": "slack 0.1 ns", "board files": "No board files <of> it"}
+    words = text_of(build_page(replace(report(), bitfile=said)))
+    assert "bitfile slack 0.1 ns" in words
+    assert "board files No board files &lt;of&gt; it" in words
+    assert "board files" not in text_of(build_page(report()))
+
+
 def test_no_accuracy() -> None:
     content = replace(report(n_classes=None), accuracy=None)
     words = text_of(build_page(content))
