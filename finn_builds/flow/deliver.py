@@ -34,7 +34,12 @@ _MOST_VECTORS = 1000
 def step_make_driver(
     split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
 ) -> None:
-    """Write ``driver/``: the driver's files and the description of this accelerator for them."""
+    """Write ``driver/``: the driver's files and the description of this accelerator for them.
+
+    Does nothing in a build without a PYNQ package, nor do the other steps here.
+    """
+    if not cfg.makes_overlay:
+        return
     write_driver(cfg.out / DRIVER_DIR, _description(split, stitched, simulated, cfg))
 
 
@@ -45,6 +50,8 @@ def step_make_zynq_project(
 
     ``vivado.zip`` holds the two folders, for a PC that has nothing but Vivado.
     """
+    if not cfg.makes_overlay:
+        return
     description = _description(split, stitched, simulated, cfg)
     spec, project = ShellSpec(**description["shell"]), cfg.out / PROJECT_DIR
     write_project(project, spec, cfg.board_spec, clock_ns=cfg.clock_ns)
@@ -82,6 +89,8 @@ def step_deployment_package(
 
     The bitfile is in it if there is one and Vivado says that it keeps its timing.
     """
+    if not cfg.makes_overlay:
+        return
     vectors = streamlined.vectors
     features, labels = vectors.features, vectors.labels
     usable = placed if placed is not None and placed.timing_met else None

@@ -9,6 +9,7 @@ from deploy.host_model import HostModel
 from finn_builds.config.build import BuildConfig
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
+from finn_builds.ip import IpReport
 from finn_builds.report import origin
 from finn_builds.report.content import BuildReport, Classes, Origin
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
@@ -33,16 +34,18 @@ def step_summary(
     simulated: Simulated,
     synthesised: Synthesised | None,
     placed: Placed | None,
+    ip: IpReport | None,
     cfg: BuildConfig,
 ) -> Summary:
     """Gather the headline figures of a build, each said to be measured or estimated."""
-    board = cfg.board_spec
+    target = cfg.target
     verification, performance = simulated.verification, simulated.performance
+    on_dmas = on_board(performance, cfg.board_spec.dma_width) if cfg.makes_overlay else None
     return Summary(
         {
             "model": cfg.model_name,
-            "board": board.name,
-            "part": board.part,
+            "board": cfg.board,
+            "part": target.part,
             "clock_ns": cfg.clock_ns,
             **_quality(streamlined.quality),
             "warnings": list(streamlined.findings.warnings),
@@ -55,19 +58,20 @@ def step_summary(
             "interval_cycles": performance.interval_cycles,
             "fps": performance.fps,
             "timing_kind": performance.kind,
-            "board_throughput": asdict(on_board(performance, board.dma_width)),
+            "board_throughput": on_dmas and asdict(on_dmas),
             "resources": {**hardware.resources()["total"], "kind": "estimated"},
             **_synthesised(synthesised),
             **_placed(placed),
-            "budget": board.budget,
-            "device": board.resources.model_dump(),
+            "budget": target.resources and target.budget,
+            "device": target.resources and target.resources.model_dump(),
+            "ip": ip and ip.summary(),
             "out_dir": str(cfg.output_dir),
             "files": [
                 "report.html",
+                *(["ip.zip"] if cfg.makes_ip else []),
                 "stitched_ip",
                 "report",
-                "deploy.zip",
-                "vivado.zip",
+                *(["deploy.zip", "vivado.zip"] if cfg.makes_overlay else []),
                 "host_model.json",
                 "accelerator.json",
                 "model.onnx",
@@ -138,20 +142,20 @@ def step_report(
 ) -> None:
     """Write the page of the build and its figures."""
     cfg.progress(0, 3, "gathering")
-    board, performance = cfg.board_spec, simulated.performance
+    target, performance = cfg.target, simulated.performance
     quality = streamlined.quality
     nodes = nodes_of(hardware, styles, synthesised)
     report = BuildReport(
         model=cfg.model_name,
-        board=board.name,
-        part=board.part,
+        board=target.name,
+        part=target.part,
         style_asked=styles.asked,
         style_why=styles.why,
         top1=streamlined.network.head is not None,
         accuracy=quality if isinstance(quality, Accuracy) else None,
         verification=simulated.verification,
         performance=performance,
-        uses=uses_of(nodes, synthesised, board.resources),
+        uses=uses_of(nodes, synthesised, target.resources),
         synthesis=synthesis_of(synthesised),
         layers=layers_of(streamlined.network, hardware, styles),
         nodes=nodes,
@@ -167,7 +171,7 @@ def step_report(
             trained=origin.training_note(model_info(tidied.model)),
             date=origin.now(),
         ),
-        on_board=on_board(performance, board.dma_width),
+        on_board=on_board(performance, cfg.board_spec.dma_width) if cfg.makes_overlay else None,
         target_error=quality if isinstance(quality, TargetError) else None,
         findings=streamlined.findings,
         steps=tuple((name, done.seconds) for name, done in State.load(cfg.out).steps.items()),

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import STITCHED_DIR, write_json
+from finn_builds.files import NETLIST_WAVEFORM_FILE, STITCHED_DIR, write_json
 from finn_builds.sparse.family import Family, family_named
 from finn_builds.stitch.blocks import SPARSE, Hardware
 from finn_builds.stitch.sources import stitched_sources
-from finn_builds.style.styles import Styles
+from finn_builds.style.styles import compile_block
 from finn_builds.synth import vivado
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist, by_layer, chain
@@ -30,7 +30,7 @@ VIVADO_LOG = "report/out_of_context_vivado.log"
 
 
 def step_out_of_context_synthesis(
-    streamlined: Streamlined, styles: Styles, hardware: Hardware, cfg: BuildConfig
+    streamlined: Streamlined, hardware: Hardware, cfg: BuildConfig
 ) -> Synthesised | None:
     """Write ``report/synth_resources.json``: Yosys' figures, or Vivado's with Yosys' beside them.
 
@@ -56,14 +56,14 @@ def step_out_of_context_synthesis(
     stitched = {name: (folder / name).read_text(encoding="utf-8") for name in names}
     by_yosys = by_vivado = None
     if cfg.synth != "vivado":
-        by_yosys = _with_yosys(streamlined, styles, hardware, stitched, cfg)
+        by_yosys = _with_yosys(streamlined, hardware, stitched, cfg)
     if cfg.synth == "vivado" or (cfg.synth == "auto" and shutil.which("vivado") is not None):
         cfg.progress(0, 1, "vivado")
         try:
             by_vivado = vivado.synthesise(
                 hardware.design,
                 stitched,
-                cfg.board_spec.part,
+                cfg.target.part,
                 cfg.clock_ns,
                 cfg.scratch / "vivado",
                 log=cfg.out / VIVADO_LOG,
@@ -108,14 +108,13 @@ def beside(by_vivado: Synthesised | None, by_yosys: Synthesised | None) -> Synth
 
 def _with_yosys(
     streamlined: Streamlined,
-    styles: Styles,
     hardware: Hardware,
     stitched: Mapping[str, str],
     cfg: BuildConfig,
 ) -> Synthesised:
     """Return what Yosys found, and check the netlist it made."""
     design = hardware.design
-    family = cfg.board_spec.family
+    family = cfg.target.family
     cfg.progress(0, len(design.stages), "yosys")
     netlists = synthesise_design(
         design,
@@ -130,7 +129,7 @@ def _with_yosys(
     if found.top.why is not None:
         return found
     cfg.progress(1, 1, "comparing the netlist with the model")
-    gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
+    gates = _check_gates(streamlined, hardware, netlists, cfg)
     return replace(found, top=replace(found.top, gate_level=gates))
 
 
@@ -157,22 +156,28 @@ def ooc_timing(
 
 def _check_gates(
     streamlined: Streamlined,
-    styles: Styles,
     hardware: Hardware,
     netlists: Mapping[str, Netlist | NotSynthesised],
-    seed: int,
+    cfg: BuildConfig,
 ) -> GateLevel:
-    layers = streamlined.network.layers()
-    sparse = {}
-    for node in styles.nodes:
-        block = node.block
-        members = layers[block.layers[0] - 1 : block.layers[-1]]
-        sparse[block.name] = (streamlined.network.part(members), block.input, block.output)
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
     vectors = streamlined.vectors
-    latency = sum(hardware.cycles().values())
     return check_gates(
-        hardware.design, known, sparse, vectors.x, vectors.y, latency=latency, seed=seed
+        streamlined.network,
+        hardware.blocks,
+        known,
+        vectors.x,
+        vectors.y,
+        latency=sum(hardware.cycles().values()),
+        seed=cfg.verify_seed,
+        recompile=lambda block: compile_block(
+            streamlined.network,
+            block,
+            family=cfg.board_spec.family,
+            clock_ns=cfg.clock_ns,
+            latency=cfg.latency_cycles,
+        ),
+        waveform=cfg.out / NETLIST_WAVEFORM_FILE,
     )
 
 

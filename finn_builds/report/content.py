@@ -86,7 +86,7 @@ class BuildReport:
     streams: tuple[Stream, ...]
     classes: Classes | None
     origin: Origin
-    on_board: OnBoard
+    on_board: OnBoard | None  # None where there is no board
     """Throughput and latency behind the board's DMAs."""
     bitfile: dict[str, str] = field(default_factory=dict)
     """What Vivado made, in words; empty where it was not asked to."""

@@ -335,3 +335,22 @@ def _common_cells(family: Family) -> list[tuple[str, str, str]]:
         )
     ]
     return [*muxes, *((f"ps_lut{n}", "One LUT.", _lut(n, family)) for n in range(2, k + 1))]
+
+
+def without_conditions(text: str) -> str:
+    """Return Verilog as simulators read it, where no macro is defined: without vendor's cells."""
+    lines: list[str] = []
+    taken: list[bool] = []
+    for line in text.splitlines():
+        word = line.strip().partition(" ")[0]
+        match word:
+            case "`ifdef" | "`ifndef":
+                taken.append(word == "`ifndef")
+            case "`else":
+                taken[-1] = not taken[-1]
+            case "`endif":
+                taken.pop()
+            case _:
+                if all(taken):
+                    lines.append(line)
+    return "\n".join(lines) + "\n"

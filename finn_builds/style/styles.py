@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from finn_builds.network import IntegerNetwork, Layer
 from finn_builds.network.types import bits_of, weight_datatype
 from finn_builds.sparse.compiler import CompiledNetwork, LayerCost, compile_network
 from finn_builds.sparse.lower import stream_datatype
+from finn_builds.sparse.parallel import parallel_core, ports_of
 from finn_builds.sparse.stages import layer_stages
 from finn_builds.stitch.blocks import SPARSE, Block, Hardware, Resources
 from finn_builds.stitch.design import Stage
@@ -26,8 +27,22 @@ from finn_builds.style.choice import Style
 #: Where the Verilog of sparse blocks lies in the build folder.
 CODE_DIR = "ipgen/sparse"
 
+#: Where the parallel core lies in the build folder: its sources, and its description.
+CORE_DIR = "ipgen/parallel"
+CORE_FILE = "core.json"
+
 #: Rounding of sums of delays, ns.
 CLOCK_SLACK_NS = 1e-6
+
+
+@dataclass(frozen=True)
+class CoreOptions:
+    """How the parallel core of a network is written beside the stream."""
+
+    name: str  # of the module
+    shown: Mapping[str, str]  # what tensors are called in place of their own name
+    cells: str  # "vendor" or "generic"
+    with_ce: bool
 
 
 @dataclass(frozen=True)
@@ -122,16 +137,80 @@ def sparse_node(
     family: str,
     clock_ns: float,
     latency: int | None,
+    core: CoreOptions | None = None,
 ) -> tuple[SparseNode, tuple[LayerCost, ...]]:
     """Compile neighbouring layers into one pipeline and write its Verilog into the build folder.
 
+    With `core` the layers are the whole network, and its parallel core is written too. Other
+    arguments are as for `compile_layers`. Returned too is what each layer takes in the pipeline.
+    """
+    compiled = compile_layers(
+        network, layers, first, name, family=family, clock_ns=clock_ns, latency=latency
+    )
+    folder = out / CODE_DIR / name
+    folder.mkdir(parents=True)
+    for file, text in compiled.files().items():
+        (folder / file).write_text(text, encoding="utf-8")
+    if core is not None:
+        _write_core(compiled, network, core, out / CORE_DIR, clock_ns=clock_ns, latency=latency)
+    stage_ns = compiled.pipeline.stage_ns
+    node = SparseNode(
+        _block(compiled, layers, first, folder),
+        tuple(layer.name for layer in layers),
+        round(stage_ns, 2),
+        stage_ns <= clock_ns + CLOCK_SLACK_NS,
+    )
+    return node, compiled.layer_costs()
+
+
+def _write_core(
+    compiled: CompiledNetwork,
+    network: IntegerNetwork,
+    wanted: CoreOptions,
+    folder: Path,
+    *,
+    clock_ns: float,
+    latency: int | None,
+) -> None:
+    """Write the parallel core of the operators that a compiled network has."""
+    types = (compiled.in_datatype, compiled.out_datatype)
+    inputs, outputs = ports_of(network, wanted.shown, types)
+    core = parallel_core(
+        compiled.combinational,
+        compiled.family,
+        wanted.name,
+        inputs,
+        outputs,
+        clock_ns=clock_ns,
+        latency=latency,
+        cells=wanted.cells,
+        with_ce=wanted.with_ce,
+    )
+    folder.mkdir(parents=True)
+    core.ports.save(folder / CORE_FILE)
+    (folder / f"{wanted.name}.v").write_text(core.verilog(), encoding="utf-8")
+    (folder / f"{wanted.name}_model.vhd").write_text(core.vhdl(), encoding="utf-8")
+
+
+def compile_layers(
+    network: IntegerNetwork,
+    layers: Sequence[Layer],
+    first: int,
+    name: str,
+    *,
+    family: str,
+    clock_ns: float,
+    latency: int | None,
+) -> CompiledNetwork:
+    """Compile neighbouring layers into one pipeline; equal arguments give equal text.
+
     The layers begin with number `first` of the network, from 0; a `latency` of None pipelines them
-    as the clock demands. Returned too is what each layer takes in the pipeline.
+    as the clock demands.
     """
     every = network.layers()
     at_start, at_end = first == 0, first + len(layers) == len(every)
     into, end = stream_datatype(layers[0].inputs), stream_datatype(layers[-1].outputs)
-    compiled = compile_network(
+    return compile_network(
         network.part(layers),
         name,
         family=family,
@@ -141,18 +220,17 @@ def sparse_node(
         in_datatype=into if at_start else widened(into),
         out_datatype=end if at_end and network.head is None else widened(end),
     )
-    folder = out / CODE_DIR / name
-    folder.mkdir(parents=True)
-    for file, text in compiled.files().items():
-        (folder / file).write_text(text, encoding="utf-8")
-    stage_ns = compiled.pipeline.stage_ns
-    node = SparseNode(
-        _block(compiled, layers, first, folder),
-        tuple(layer.name for layer in layers),
-        round(stage_ns, 2),
-        stage_ns <= clock_ns + CLOCK_SLACK_NS,
+
+
+def compile_block(
+    network: IntegerNetwork, block: Block, *, family: str, clock_ns: float, latency: int | None
+) -> CompiledNetwork:
+    """Compile the layers of a sparse block as they were for the block."""
+    first = block.layers[0] - 1
+    layers = network.layers()[first : block.layers[-1]]
+    return compile_layers(
+        network, layers, first, block.name, family=family, clock_ns=clock_ns, latency=latency
     )
-    return node, compiled.layer_costs()
 
 
 def _block(compiled: CompiledNetwork, layers: Sequence[Layer], first: int, folder: Path) -> Block:

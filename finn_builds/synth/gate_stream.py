@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +62,7 @@ def run_words(
     stall: float = 0.3,
     seed: int = 0,
     idle_limit: int = 1_000,
+    watch: Callable[[GateSimulator], None] | None = None,
 ) -> GateRun:
     """Send words through a netlist, divided among independent lanes of a few frames each.
 
@@ -78,6 +80,8 @@ def run_words(
         Chance per clock and lane that the source has nothing, and that the sink takes nothing.
     idle_limit : int
         Clocks without a word in any lane after which the run ends as it is.
+    watch : callable, optional
+        Called with the simulator right before every edge of the clock after the reset.
 
     Raises
     ------
@@ -118,6 +122,8 @@ def run_words(
         inputs |= _drive(ports["s_axis_0_tvalid"], _number(valid))
         inputs |= _drive(ports["m_axis_0_tready"], _number(ready))
         simulator.settle(inputs)
+        if watch is not None:
+            watch(simulator)
         taken = valid & _bits(simulator.read(ports["s_axis_0_tready"][0]), lanes)
         given = ready & _bits(simulator.read(ports["m_axis_0_tvalid"][0]), lanes)
         if given.any():

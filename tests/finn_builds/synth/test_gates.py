@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +15,14 @@ from finn_builds.errors import VerificationError
 from finn_builds.network import IntegerNetwork
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.options import Options
+from finn_builds.stitch.blocks import SPARSE, Block, Resources
 from finn_builds.stitch.design import Design, Stage
 from finn_builds.stitch.streams import StreamFormat
 from finn_builds.synth.gate_stream import run_words
 from finn_builds.synth.gates import GateSimulator, NotSimulated
 from finn_builds.synth.netlist import Cell, Netlist, from_json
 from finn_builds.synth.primitives import declarations
+from finn_builds.synth.report import GateLevel
 from finn_builds.synth.script import NETLIST
 from finn_builds.synth.sources import node_ports
 from finn_builds.synth.timing import longest_path
@@ -233,19 +237,32 @@ class Mapped(Compiled):
 
     netlist: Netlist
 
-    def check(self, x: np.ndarray, y: np.ndarray, **netlists: Netlist) -> dict[str, object]:
+    def check(self, x: np.ndarray, y: np.ndarray, waveform: Path, **netlists: Netlist) -> GateLevel:
         """Compare netlists, by default its own, with expected outputs."""
-        design = self.design
-        ends = design.input, design.output
-        stages = [replace(design.stages[0], name=name) for name in netlists or [self.name]]
         return check_gates(
-            Design(tuple(stages), *ends),
+            self.network,
+            [self.block(name) for name in netlists or [self.name]],
             netlists or {self.name: self.netlist},
-            {self.name: (self.network, *ends)},
             x,
             y,
             latency=self.compiled.latency,
             seed=1,
+            recompile=lambda block: self.compiled,
+            waveform=waveform,
+        )
+
+    def block(self, name: str) -> Block:
+        """Return the block of a netlist: its own, or one that no layer is in."""
+        (stage,) = self.design.stages
+        own = name == self.name
+        return Block(
+            replace(stage, name=name, kind=SPARSE if own else "StreamingFIFO_rtl"),
+            tuple(range(1, 1 + len(self.network.layers()))) if own else (),
+            self.design.input if own else self.design.output,
+            self.design.output,
+            cycles=1,
+            latency=self.compiled.latency,
+            resources=Resources(),
         )
 
 
@@ -290,13 +307,14 @@ def test_netlists_are_as_fast_as_they_were_scheduled(mapped) -> None:
 
 
 @pytest.mark.slow
-def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
+def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped, tmp_path) -> None:
+    waveform = tmp_path / "report" / "netlist_mismatch.vcd"
     chains = [m for m in mapped if m.seed < GRAPHS]
     item = max(chains, key=lambda m: len(m.netlist.cells))
     netlist, out = item.netlist, item.design.output
     x = random_frames(np.random.default_rng(8), item.network, 100)
     y = item.network.execute(x)
-    found = item.check(x, y)
+    found = item.check(x, y, waveform)
     assert (found.frames, found.mismatches) == (100, 0)
 
     # A bit that is 0 in some frame and comes from a flip-flop, which is now held at 1.
@@ -316,20 +334,25 @@ def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
     settings_of = {**flop.parameters, "REGSET": "SET", "LSRMUX": "LSR"}
     cells[driver[data]] = replace(flop, kind=kind, inputs=forced, parameters=settings_of)
     broken = replace(netlist, cells=tuple(cells))
-    with pytest.raises(VerificationError, match="the netlist after synthesis differs"):
-        item.check(x, y, **{item.name: broken})
+    with pytest.raises(VerificationError, match="the netlist after synthesis differs") as raised:
+        item.check(x, y, waveform, **{item.name: broken})
+
+    tensor = item.network.outputs[0]
+    assert f" is '{tensor}', element " in str(raised.value)
+    assert "beginning with the block's output, m_axis_0" in str(raised.value)
+    assert waveform.is_file() and f"`gtkwave {waveform}`" in str(raised.value)
 
     # Beside a block that is not simulated, the sparse node is checked by itself.
     block = Netlist((_gate("DSP48E1"),), netlist.ports)
-    found = item.check(x, y, **{item.name: netlist, "dsp": block})
+    found = item.check(x, y, waveform, **{item.name: netlist, "dsp": block})
     assert "DSP48E1" in (found.why or "") and found.nodes == {item.name: 500}
     assert (found.frames, found.mismatches) == (0, 0)
     with pytest.raises(VerificationError, match=f"the netlist of {item.name}"):
-        item.check(x, y, **{item.name: broken, "dsp": block})
+        item.check(x, y, waveform, **{item.name: broken, "dsp": block})
 
 
 @pytest.mark.slow
-def test_words_that_never_come_are_no_zeros(mapped) -> None:
+def test_words_that_never_come_are_no_zeros(mapped, tmp_path) -> None:
     """A netlist that stands still fails, even where zeros are what is asked for."""
     item = mapped[0]
     out = item.design.output
@@ -337,4 +360,62 @@ def test_words_that_never_come_are_no_zeros(mapped) -> None:
     x = random_frames(np.random.default_rng(9), item.network, 20)
     zeros = out.from_beats(np.zeros((20, out.width // 8), dtype=np.uint8))
     with pytest.raises(VerificationError, match="20 words less"):
-        item.check(x, zeros, **{item.name: stuck})
+        item.check(x, zeros, tmp_path / "waveform.vcd", **{item.name: stuck})
+
+
+@pytest.mark.slow
+def test_a_broken_cell_is_named_by_its_tensor(mapped, tmp_path) -> None:
+    """A flip-flop in front of the last layer is inverted: what it held is the first to differ."""
+    named = 0
+    for item in mapped:
+        x = random_frames(np.random.default_rng(8), item.network, 60)
+        values = item.network.values(item.network.split(x))
+        for tensor, elements in item.compiled.lowered.values.items():
+            if tensor in item.network.outputs or tensor == item.network.input.name:
+                continue
+            for element, value in enumerate(elements):
+                broken = None if value is None else _inverted(item, value.node)
+                if broken is None:
+                    continue
+                waveform = tmp_path / f"{item.name}.vcd"
+                y = item.network.execute(x)
+                try:
+                    item.check(x, y, waveform, **{item.name: broken})
+                except VerificationError as error:
+                    text = str(error)
+                else:
+                    continue  # it never reaches an output in these frames
+                found = re.search(
+                    r"frame (\d+) is '(\w+)', element (\d+), in \w+: expected (-?\d+), found "
+                    r"(-?\d+), beginning with net (\S+) ",
+                    text,
+                )
+                assert found, text
+                frame = int(found[1])
+                assert (found[2], int(found[3])) == (tensor, element), text
+                assert int(found[4]) == values[tensor][frame, element] != int(found[5]), text
+                assert waveform.is_file()
+                named += 1
+    assert named >= 3
+
+
+def _inverted(item: Mapped, node: int) -> Netlist | None:
+    """Return the netlist with bit 0 of a register inverted, if the node has one by its name."""
+    label = item.compiled.combinational.labels[node]
+    bits = item.netlist.nets.get(f"core.{label}_d1", ())
+    flops = {
+        cell.outputs["Q"][0]: k
+        for k, cell in enumerate(item.netlist.cells)
+        if cell.kind in ("FDRE", "TRELLIS_FF")
+    }
+    if not bits or bits[0] not in flops:
+        return None
+    cells = list(item.netlist.cells)
+    flop = cells[flops[bits[0]]]
+    used = (bits for c in cells for bits in (*c.inputs.values(), *c.outputs.values()))
+    unused = 1 + max(bit for bits in used for bit in bits if isinstance(bit, int))
+    pin = "D" if flop.kind == "FDRE" else "DI"
+    cells[flops[bits[0]]] = replace(flop, inputs={**flop.inputs, pin: [unused]})
+    table = {"INIT": "01"}
+    cells.append(Cell("fault", "INV", table, {"I": flop.inputs[pin]}, {"O": [unused]}))
+    return replace(item.netlist, cells=tuple(cells))
