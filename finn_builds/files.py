@@ -35,6 +35,9 @@ SYNTHESIS_FILE = "report/synth_resources.json"
 WHOLE_KEY = "(top)"
 TOOL_KEY = "tool"
 
+ROUTE_FILE = "report/route.json"  # what place and route reached
+ROUTE_DIR = "route"  # placed netlist, pins, log and bitstream of nextpnr
+
 
 def checkpoint_path(out: Path, step: str, suffix: str = ".onnx") -> Path:
     """Return where a step leaves its form of the network; the folder is made if needed."""

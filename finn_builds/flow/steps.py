@@ -69,6 +69,10 @@ STEPS: tuple[Step, ...] = (
         "finn_builds.flow.make_ip:step_make_ip_package",
         outputs=("ip", "ip.zip", "report/ip.json"),
     ),
+    Step(
+        "finn_builds.flow.route:step_place_and_route",
+        outputs=("report/route.json", "route"),
+    ),
     Step("finn_builds.flow.deliver:step_make_driver", outputs=("driver",)),
     Step(
         "finn_builds.flow.deliver:step_make_zynq_project",

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from finn_builds.network import Requantise, Tensor, Thresholds, chain
 from finn_builds.sparse.cost import estimate
-from finn_builds.sparse.family import ECP5, XC7, Family
+from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.xc7 import XC7
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder
 from finn_builds.sparse.interpret import evaluate, evaluate_nodes
 from finn_builds.sparse.lower import lower
