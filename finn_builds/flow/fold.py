@@ -106,14 +106,14 @@ def step_apply_folding_config(
     for name, node in nodes.items():
         own = given.get(name)
         kept = (own if isinstance(own, dict) else {}).keys()
-        values = {
+        inherited = {
             key: value
             for key, value, kinds in defaults
             if key not in kept
             and node.op_type in kinds
             and key in _FOLDING_ATTRIBUTES[node.op_type]
         }
-        _set_folding(node, values, path)
+        _set_folding(node, inherited, path)
     for name, values in given.items():
         if name == "Defaults" or name.startswith("StreamingFIFO"):
             continue
