@@ -128,7 +128,7 @@ def test_with_a_teacher_rows_have_the_soft_regret(mini: Make, tmp_path: Path) ->
     (point,) = points.grid_points(study)
     arrays = frames.of(point)
     asked = frames.arrays[arrays[-1]]
-    assert len(arrays) == 7 and asked.shape == (40, 3)
+    assert len(arrays) == 8 and asked.shape == (40, 3)
     np.testing.assert_allclose(asked.sum(1), 1, atol=1e-6)
     task = work.Task((work.Member("p", point.recipe, None, arrays),), 0, ("a", "b", "c"), False)
     (outcome,) = work.run(task, dict(enumerate(frames.arrays)))
