@@ -67,7 +67,7 @@ def simulation_speed(out: Path, frames: int) -> dict[str, float]:
     sources = [stitched / name for name in stitched_sources(stitched)]
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        accelerator = Accelerator(hardware.design, sources, Path(folder) / "sim", stitched)
+        accelerator = Accelerator.compiled(hardware.design, sources, Path(folder) / "sim", stitched)
         compiled = time.perf_counter() - start
         with np.load(out / "verification_frames.npz") as saved:
             x = np.resize(saved["x"], (frames, saved["x"].shape[1]))

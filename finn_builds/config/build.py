@@ -28,7 +28,7 @@ from pydantic.dataclasses import dataclass
 
 from finn_builds.config import fingerprint as fp
 from finn_builds.config import inputs as files
-from finn_builds.config.boards import Board, board_path, load_board
+from finn_builds.config.boards import AnyBoard, board_path, load_board
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
 from finn_builds.config.inputs import (
     existing_file,
@@ -38,6 +38,7 @@ from finn_builds.config.inputs import (
     find_output_dir,
     is_path,
 )
+from finn_builds.config.open_boards import OpenBoard
 from finn_builds.config.options import fault, option, options_of
 from finn_builds.config.parts import Target, board_target, part_target
 from finn_builds.errors import UserError
@@ -174,7 +175,23 @@ class BuildConfig:
     bitfile: bool = size(
         "--bitfile",
         False,
-        "run Vivado to the bitfile; without Vivado the build leaves a project for it",
+        "make the bitfile: with Vivado, which leaves a project where it is not installed, or for "
+        "an open board with nextpnr",
+    )
+    route: bool = size(
+        "--route",
+        False,
+        "place and route with nextpnr, for boards of families that it knows",
+    )
+    seeds: int = size(
+        "--seeds N", 1, "placements that --route tries, of which the best counts", ge=1
+    )
+    plan_ns: float | None = size(
+        "--plan-ns NS",
+        None,
+        "clock period that sparse layers are pipelined for",
+        unset="the clock period; with --route shorter, where the routed clock misses it",
+        ge=0.5,
     )
     data: Text | None = check(
         "--data NAME|FILE",
@@ -261,7 +278,7 @@ class BuildConfig:
         return given
 
     @property
-    def board_spec(self) -> Board:
+    def board_spec(self) -> AnyBoard:
         """The board's description; UserError if none is given, or there is none of that name."""
         if self.board is None:
             raise UserError(
@@ -292,6 +309,11 @@ class BuildConfig:
         if self.synth_clk_period_ns is None:
             raise ValueError("call validate() first")
         return float(self.synth_clk_period_ns)
+
+    @property
+    def planned_ns(self) -> float:
+        """The clock period in ns that sparse layers are pipelined for."""
+        return self.clock_ns if self.plan_ns is None else float(self.plan_ns)
 
     @property
     def model_file(self) -> Path:
@@ -435,7 +457,14 @@ class BuildConfig:
                 "synth vivado: there is no `vivado` on the search path; choose yosys, or put "
                 "Vivado's bin folder on the path"
             )
-        if self.bitfile and shutil.which("vivado") is None:
+        open_board = self.board is not None and isinstance(self.board_spec, OpenBoard)
+        if self.route and not open_board:
+            raise UserError(
+                f"--route: nextpnr of this project knows the families of open boards, and "
+                f"{self.target.name} is not one; choose another board (--list-boards), or leave it "
+                "out"
+            )
+        if self.bitfile and not open_board and shutil.which("vivado") is None:
             raise UserError(
                 "--bitfile needs `vivado` on the search path, and there is none: build without "
                 f"--bitfile, then follow {self.out}/vivado/README.md on a machine with Vivado "

@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from finn_builds.config.boards import BUDGET_SHARE, Board, Resources
+from finn_builds.config.boards import BUDGET_SHARE, AnyBoard, Resources
 from finn_builds.errors import UserError
 
 #: Default clock of each family, ns.
@@ -83,7 +83,7 @@ class Target:
         return {name: share * amounts[name] for name, share in BUDGET_SHARE.items()}
 
 
-def board_target(board: Board) -> Target:
+def board_target(board: AnyBoard) -> Target:
     """Return the device of a board."""
     return Target(board.name, board.part, board.family, board.clock_ns, board.resources)
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from finn_builds.config.build import BuildConfig
+from finn_builds.config.open_boards import OPEN_FAMILIES
 from finn_builds.errors import UserError
 from finn_builds.folded.folding import fastest, fits
 from finn_builds.folded.limits import MAX_BITS, MAX_SUM, why_not_folded
@@ -44,12 +45,19 @@ def step_choose_style(
     core = _core_options(streamlined, split, cfg)
     layers = streamlined.network.layers()
     every: tuple[Style, ...] = tuple("folded" for _ in layers)
+    if cfg.style == "folded" and cfg.target.family in OPEN_FAMILIES:
+        raise UserError(
+            f"--style folded: FINN's units are for Xilinx devices, and {cfg.board} carries "
+            f"{cfg.target.part}; choose sparse, or another board"
+        )
     unfoldable = [why_not_folded(layer) for layer in layers]
     if cfg.style == "folded":
         _check_foldable(layers, unfoldable)
         return with_styles(streamlined, every, "asked for with --style folded", cfg, core=core)
     budget = cfg.target.budget
     every = tuple("sparse" for _ in layers)
+    if cfg.target.family in OPEN_FAMILIES:
+        return _on_open_board(streamlined, every, cfg)
     if cfg.style == "sparse":
         why = "asked for with --style sparse"
         styles = with_styles(streamlined, every, why, cfg, core=core)
@@ -87,7 +95,7 @@ def step_choose_style(
     costs = layer_costs(
         network,
         family,
-        None if cfg.latency_cycles else cfg.clock_ns,
+        None if cfg.latency_cycles else cfg.planned_ns,
         cfg.latency_cycles,
         budget["LUT"],
         cfg.progress,
@@ -105,6 +113,22 @@ def _check_foldable(layers: Sequence[Layer], unfoldable: Sequence[str | None]) -
             f"activations of at most {MAX_BITS} bits and sums of at most {MAX_SUM:,}, found "
             f"{'; '.join(named)}. These can only be sparse: build with --style sparse or auto"
         )
+
+
+def _on_open_board(streamlined: Streamlined, every: tuple[Style, ...], cfg: BuildConfig) -> Styles:
+    """Return sparse layers, which are all that open boards take: FINN's units are Xilinx's."""
+    board = cfg.target
+    asked = "asked for with --style sparse" if cfg.style == "sparse" else ""
+    why = asked or "sparse: folded layers are for Xilinx devices"
+    styles = with_styles(streamlined, every, why, cfg)
+    if not asked and not fits(_logic(styles), board.budget):
+        found = _logic(styles).LUT
+        raise UserError(
+            f"{board.name}: expected at most {board.budget['LUT']:,.0f} LUTs (70 % of the device), "
+            f"found {found:,.0f} estimated for sparse layers, and folded ones are for Xilinx "
+            "devices; choose a larger board, a smaller model, or --style sparse to try it"
+        )
+    return styles
 
 
 def _logic(styles: Styles) -> Resources:
@@ -146,7 +170,7 @@ def with_styles(
             f"{SPARSE}_{index}",
             cfg.out,
             family=cfg.target.family,
-            clock_ns=cfg.clock_ns,
+            clock_ns=cfg.planned_ns,
             latency=cfg.latency_cycles,
             core=core,
         )

@@ -11,7 +11,7 @@ from finn_builds.errors import VerificationError
 from finn_builds.ingest import HostSplit
 from finn_builds.ip import IpReport, package_files, write_zip
 from finn_builds.ip.check import run_core, run_gates
-from finn_builds.sparse.family import family_named
+from finn_builds.sparse.families import family_named
 from finn_builds.sparse.parallel import CorePorts
 from finn_builds.style.styles import CORE_DIR, CORE_FILE
 from finn_builds.synth.counts import FIGURES, resources
@@ -78,12 +78,14 @@ def step_make_ip_package(
     path_ns = None
     kind = "estimated"
     if isinstance(netlist, Netlist):
-        every = resources(netlist)
+        every = resources(netlist, family_named(cfg.target.family).kinds)
         counts = {name: every[name] for name in FIGURES if name in every}
         kind = f"Yosys {version()}, not placed"
         path_ns = round(longest_path(netlist, family_named(cfg.target.family)).ns, 2)
         try:
-            found["netlist of the parallel core"] = run_gates(core, netlist, x)
+            found["netlist of the parallel core"] = run_gates(
+                core, netlist, x, family_named(cfg.target.family).kinds
+            )
         except NotSimulated as reason:
             kind += f"; not simulated: {reason}"
     elif netlist is not None:
@@ -133,7 +135,7 @@ def _netlist(core: CorePorts, verilog: str, cfg: BuildConfig) -> Netlist | NotSy
     ports += [("input", port.name, port.bits) for port in core.inputs]
     ports += [("output", port.name, port.bits) for port in core.outputs]
     ports.append(("output", "valid_out", 1))
-    family = family_named(cfg.target.family).name
+    family = family_named(cfg.target.family)
     return synthesise_module(
         verilog, core.name, ports, family, cfg.scratch / "yosys", limit=LIMIT_SECONDS
     )

@@ -17,6 +17,7 @@ from finn_builds.report.on_board import on_board
 from finn_builds.report.page import build_page
 from finn_builds.report.summary import Summary
 from finn_builds.report.traffic import passages_of, streams_of
+from finn_builds.route.report import Routed
 from finn_builds.run.state import State
 from finn_builds.stitch.blocks import Hardware
 from finn_builds.style.styles import Styles
@@ -34,6 +35,7 @@ def step_summary(
     simulated: Simulated,
     synthesised: Synthesised | None,
     placed: Placed | None,
+    routed: Routed | None,
     ip: IpReport | None,
     cfg: BuildConfig,
 ) -> Summary:
@@ -62,6 +64,7 @@ def step_summary(
             "resources": {**hardware.resources()["total"], "kind": "estimated"},
             **_synthesised(synthesised),
             **_placed(placed),
+            **_routed(routed, cfg.bitfile),
             "budget": target.resources and target.budget,
             "device": target.resources and target.resources.model_dump(),
             "ip": ip and ip.summary(),
@@ -71,7 +74,9 @@ def step_summary(
                 *(["ip.zip"] if cfg.makes_ip else []),
                 "stitched_ip",
                 "report",
-                *(["deploy.zip", "vivado.zip"] if cfg.makes_overlay else []),
+                *(["deploy.zip"] if cfg.makes_overlay else []),
+                *(["vivado.zip"] if cfg.makes_overlay and routed is None else []),
+                *(["route"] if routed else []),
                 "host_model.json",
                 "accelerator.json",
                 "model.onnx",
@@ -129,6 +134,29 @@ def _placed(found: Placed | None) -> dict[str, Any]:
     }
 
 
+def _routed(found: Routed | None, bitfile: bool) -> dict[str, Any]:
+    """Return what place and route with nextpnr reached, and its bitstream if asked for."""
+    if found is None:
+        return {"routed": None}
+    said: dict[str, Any] = {
+        "routed": {
+            "mhz": found.routed_mhz,
+            "asked_mhz": found.asked_mhz,
+            "made_mhz": found.made_mhz,
+            "met": found.met,
+            "cells": {
+                kind: {"used": used.used, "available": used.available}
+                for kind, used in found.cells.items()
+            },
+            "frames_verified": found.gate_level.frames,
+            "kind": f"routed by {found.tool} {found.version}: {found.timing}",
+        }
+    }
+    if bitfile:
+        said |= {"bitfile": "bitfile, loaded with bitfile/flash.sh", "timing_met": found.met}
+    return said
+
+
 def step_report(
     tidied: Tidied,
     split: HostSplit,
@@ -137,6 +165,7 @@ def step_report(
     hardware: Hardware,
     simulated: Simulated,
     synthesised: Synthesised | None,
+    routed: Routed | None,
     placed: Placed | None,
     cfg: BuildConfig,
 ) -> None:
@@ -157,6 +186,7 @@ def step_report(
         performance=performance,
         uses=uses_of(nodes, synthesised, target.resources),
         synthesis=synthesis_of(synthesised),
+        routed=routed,
         layers=layers_of(streamlined.network, hardware, styles),
         nodes=nodes,
         passages=passages_of(hardware, performance.one_frame),

@@ -6,19 +6,24 @@ second follow from the cycles and the clock that was asked for, which no synthes
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 
 from finn_builds import tools
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import STITCHED_DIR
+from finn_builds.files import STITCHED_DIR, WAVEFORM_FILE
+from finn_builds.network import IntegerNetwork
 from finn_builds.sim.accelerator import Accelerator, Run
 from finn_builds.sim.compile import Trace
 from finn_builds.stitch.blocks import Hardware
 from finn_builds.stitch.design import Design
 from finn_builds.stitch.sources import Stitched, stitched_sources
+from finn_builds.style.styles import compile_block
 from finn_builds.verify.exactness import check_equal, mismatching_frames
+from finn_builds.verify.locate_rtl import RtlLocator
 from finn_builds.verify.simulated import (
     OneFrame,
     Performance,
@@ -43,17 +48,26 @@ def step_measure_rtlsim_performance(
 ) -> Simulated:
     """Verify the stitched design: free-running, with random stalls and with long back-pressure.
 
-    One frame alone is run too; it shows where the latency goes. Raises VerificationError on one
-    mismatch, a broken stream rule or a hang.
+    One frame alone is run too; it shows where the latency goes. Raises VerificationError on a
+    broken stream rule, a hang, or one mismatch, which names the first tensor that differs and
+    leaves ``report/mismatch.vcd``.
     """
     vectors = streamlined.vectors
     golden = streamlined.golden
     runs = _simulate(hardware, cfg, vectors.x, None if golden is None else golden.x)
+    stalls = _stalls(cfg.verify_seed)
+    locate = _locator(streamlined.network, hardware, cfg)
     if golden is not None:
-        check_equal(golden.y, runs.pop("golden").y, "the stitched RTL (frames of --golden)")
+        check_equal(
+            golden.y,
+            runs.pop("golden").y,
+            "the stitched RTL (frames of --golden)",
+            lambda frame: locate(golden.x, golden.y, frame, {}),
+        )
     for name, run in runs.items():
-        what = f"the stitched RTL ({name.replace('_', ' ')})"
-        check_equal(vectors.y[: len(run.y)], run.y, what)
+        what, y = f"the stitched RTL ({name.replace('_', ' ')})", vectors.y[: len(run.y)]
+        find = partial(locate, vectors.x[: len(run.y)], y, how=stalls.get(name, {}))
+        check_equal(y, run.y, what, find)
     done = {
         name: SimulatedRun(
             len(run.y), len(mismatching_frames(vectors.y[: len(run.y)], run.y)), run.cycles
@@ -80,13 +94,12 @@ def _simulate(
 ) -> dict[str, Run]:
     """Compile the stitched folder as it lies there and run the frames through it."""
     stitched = cfg.out / STITCHED_DIR
-    cycles = list(hardware.cycles().values())
-    idle = 100 * (sum(cycles) + max(cycles) + 100)
-    drain = 2 * (sum(cycles) + 100)
+    limits = _limits(hardware)
+    stalls = _stalls(cfg.verify_seed)
     trace_file = None if cfg.trace is None else cfg.out / f"trace.{cfg.trace}"
     # Compiling takes most of the time, the more the larger the design.
     cfg.progress(0, 20, "compiling the simulator")
-    accelerator = Accelerator(
+    accelerator = Accelerator.compiled(
         hardware.design,
         [stitched / name for name in stitched_sources(stitched)],
         cfg.scratch,
@@ -98,29 +111,16 @@ def _simulate(
         cfg.progress(16, 20, "free-running")
         # Weights begin to flow after a reset, so a frame right after it takes some cycles longer
         # than any later one. An accelerator that waits for data is not in that state.
-        accelerator.run(x[:1], idle_limit=idle, drain=drain)
-        alone = accelerator.run(x[:1], idle_limit=idle, drain=drain, reset=False)
-        free = accelerator.run(x, idle_limit=idle, drain=drain, reset=False)
+        accelerator.run(x[:1], **limits)
+        alone = accelerator.run(x[:1], **limits, reset=False)
+        free = accelerator.run(x, **limits, reset=False)
         cfg.progress(17, 20, "with random stalls")
-        stalled = accelerator.run(
-            x,
-            stall_in=STALL,
-            stall_out=STALL,
-            seed=cfg.verify_seed + 1,
-            idle_limit=idle,
-            drain=drain,
-        )
+        stalled = accelerator.run(x, **stalls["random_stalls"], **limits)
         cfg.progress(19, 20, "with long back-pressure")
-        blocked = accelerator.run(
-            x[:LONG_STALL_FRAMES],
-            stall_out=LONG_STALL,
-            seed=cfg.verify_seed + 2,
-            idle_limit=idle,
-            drain=drain,
-        )
+        blocked = accelerator.run(x[:LONG_STALL_FRAMES], **stalls["long_back_pressure"], **limits)
         found = {}
         if golden is not None:
-            found["golden"] = accelerator.run(golden, idle_limit=idle, drain=drain)
+            found["golden"] = accelerator.run(golden, **limits)
     finally:
         accelerator.close()
     return {
@@ -130,6 +130,55 @@ def _simulate(
         "long_back_pressure": blocked,
         "one_frame": alone,
     }
+
+
+def _limits(hardware: Hardware) -> dict[str, int]:
+    """Return when a run counts as hung, and how long it goes on after the last frame, in cycles."""
+    cycles = list(hardware.cycles().values())
+    return {
+        "idle_limit": 100 * (sum(cycles) + max(cycles) + 100),
+        "drain": 2 * (sum(cycles) + 100),
+    }
+
+
+def _stalls(seed: int) -> dict[str, dict[str, float]]:
+    """Return the stalls of the runs that have some."""
+    return {
+        "random_stalls": {"stall_in": STALL, "stall_out": STALL, "seed": seed + 1},
+        "long_back_pressure": {"stall_out": LONG_STALL, "seed": seed + 2},
+    }
+
+
+def _locator(network: IntegerNetwork, hardware: Hardware, cfg: BuildConfig) -> RtlLocator:
+    """Return what finds the first tensor that differs, in the stitched folder as it lies there."""
+
+    def start(waveform: Path) -> Accelerator:
+        folder = cfg.out / STITCHED_DIR
+        sources = [folder / name for name in stitched_sources(folder)]
+        cfg.progress(19, 20, "looking for the first tensor that differs")
+        return Accelerator.compiled(
+            hardware.design,
+            sources,
+            cfg.scratch / "locate",
+            folder,
+            trace="vcd",
+            trace_file=waveform,
+        )
+
+    return RtlLocator(
+        network,
+        hardware.blocks,
+        lambda block: compile_block(
+            network,
+            block,
+            family=cfg.board_spec.family,
+            clock_ns=cfg.clock_ns,
+            latency=cfg.latency_cycles,
+        ),
+        start,
+        cfg.out / WAVEFORM_FILE,
+        _limits(hardware),
+    )
 
 
 def performance(run: Run, alone: Run, design: Design, clock_ns: float) -> Performance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploy.package import CONTENTS as PACKAGE_CONTENTS
+from finn_builds.files import NETLIST_WAVEFORM_FILE, WAVEFORM_FILE
 from finn_builds.run.pipeline import Step
 
 STEPS: tuple[Step, ...] = (
@@ -50,6 +51,7 @@ STEPS: tuple[Step, ...] = (
         outputs=(
             "report/verification.json",
             "report/rtlsim_performance.json",
+            WAVEFORM_FILE,
             "trace.vcd",
             "trace.fst",
         ),
@@ -59,12 +61,17 @@ STEPS: tuple[Step, ...] = (
         outputs=(
             "report/synth_resources.json",
             "report/ooc_synth_and_timing.json",
+            NETLIST_WAVEFORM_FILE,
             "report/out_of_context_vivado.log",
         ),
     ),
     Step(
         "finn_builds.flow.make_ip:step_make_ip_package",
         outputs=("ip", "ip.zip", "report/ip.json"),
+    ),
+    Step(
+        "finn_builds.flow.route:step_place_and_route",
+        outputs=("report/route.json", "route"),
     ),
     Step("finn_builds.flow.deliver:step_make_driver", outputs=("driver",)),
     Step(

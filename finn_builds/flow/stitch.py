@@ -44,7 +44,7 @@ def _find_depths(hardware: Hardware, cfg: BuildConfig) -> list[int]:
     hdl = cfg.scratch / "hdl"
     cfg.progress(0, len(fifos), "compiling the simulator")
     files = design_files(trial, library(s.kind for s in trial.stages), runtime_fifos=True)
-    accelerator = Accelerator(trial, write_design(files, hdl), cfg.scratch / "sim", hdl)
+    accelerator = Accelerator.compiled(trial, write_design(files, hdl), cfg.scratch / "sim", hdl)
     cycles = list(hardware.cycles().values())
     slowest = max(cycles)
     # No stage can get ahead of the next by more than the beats of the trial's frames.

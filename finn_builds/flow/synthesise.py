@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from finn_builds.config.build import BuildConfig
-from finn_builds.files import STITCHED_DIR, write_json
-from finn_builds.sparse.family import Family, family_named
+from finn_builds.files import NETLIST_WAVEFORM_FILE, STITCHED_DIR, write_json
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.family import Family
 from finn_builds.stitch.blocks import SPARSE, Hardware
 from finn_builds.stitch.sources import stitched_sources
-from finn_builds.style.styles import Styles
+from finn_builds.style.styles import compile_block
 from finn_builds.synth import vivado
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist, by_layer, chain
@@ -30,7 +31,7 @@ VIVADO_LOG = "report/out_of_context_vivado.log"
 
 
 def step_out_of_context_synthesis(
-    streamlined: Streamlined, styles: Styles, hardware: Hardware, cfg: BuildConfig
+    streamlined: Streamlined, hardware: Hardware, cfg: BuildConfig
 ) -> Synthesised | None:
     """Write ``report/synth_resources.json``: Yosys' figures, or Vivado's with Yosys' beside them.
 
@@ -56,7 +57,7 @@ def step_out_of_context_synthesis(
     stitched = {name: (folder / name).read_text(encoding="utf-8") for name in names}
     by_yosys = by_vivado = None
     if cfg.synth != "vivado":
-        by_yosys = _with_yosys(streamlined, styles, hardware, stitched, cfg)
+        by_yosys = _with_yosys(streamlined, hardware, stitched, cfg)
     if cfg.synth == "vivado" or (cfg.synth == "auto" and shutil.which("vivado") is not None):
         cfg.progress(0, 1, "vivado")
         try:
@@ -108,14 +109,13 @@ def beside(by_vivado: Synthesised | None, by_yosys: Synthesised | None) -> Synth
 
 def _with_yosys(
     streamlined: Streamlined,
-    styles: Styles,
     hardware: Hardware,
     stitched: Mapping[str, str],
     cfg: BuildConfig,
 ) -> Synthesised:
     """Return what Yosys found, and check the netlist it made."""
     design = hardware.design
-    family = cfg.target.family
+    family = family_named(cfg.target.family)
     cfg.progress(0, len(design.stages), "yosys")
     netlists = synthesise_design(
         design,
@@ -126,11 +126,11 @@ def _with_yosys(
         progress=lambda done, total: cfg.progress(done, total, "yosys"),
     )
     first_layers = {b.name: b.layers[0] - 1 for b in hardware.blocks if b.kind == SPARSE}
-    found = yosys_report(netlists, family_named(family), first_layers)
+    found = yosys_report(netlists, family, first_layers)
     if found.top.why is not None:
         return found
     cfg.progress(1, 1, "comparing the netlist with the model")
-    gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
+    gates = _check_gates(streamlined, hardware, netlists, family, cfg)
     return replace(found, top=replace(found.top, gate_level=gates))
 
 
@@ -157,22 +157,30 @@ def ooc_timing(
 
 def _check_gates(
     streamlined: Streamlined,
-    styles: Styles,
     hardware: Hardware,
     netlists: Mapping[str, Netlist | NotSynthesised],
-    seed: int,
+    family: Family,
+    cfg: BuildConfig,
 ) -> GateLevel:
-    layers = streamlined.network.layers()
-    sparse = {}
-    for node in styles.nodes:
-        block = node.block
-        members = layers[block.layers[0] - 1 : block.layers[-1]]
-        sparse[block.name] = (streamlined.network.part(members), block.input, block.output)
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
     vectors = streamlined.vectors
-    latency = sum(hardware.cycles().values())
     return check_gates(
-        hardware.design, known, sparse, vectors.x, vectors.y, latency=latency, seed=seed
+        streamlined.network,
+        hardware.blocks,
+        known,
+        vectors.x,
+        vectors.y,
+        family.kinds,
+        latency=sum(hardware.cycles().values()),
+        seed=cfg.verify_seed,
+        recompile=lambda block: compile_block(
+            streamlined.network,
+            block,
+            family=cfg.target.family,
+            clock_ns=cfg.clock_ns,
+            latency=cfg.latency_cycles,
+        ),
+        waveform=cfg.out / NETLIST_WAVEFORM_FILE,
     )
 
 
@@ -198,7 +206,9 @@ def yosys_report(
         if name in first_layers:
             parts = by_layer(found)
             layers = {
-                "stream" if k is None else str(first_layers[name] + k): resources(parts[k])
+                "stream" if k is None else str(first_layers[name] + k): resources(
+                    parts[k], delays.kinds
+                )
                 for k in sorted(parts, key=lambda k: (k is None, k))
             }
         blocks[name] = replace(_figures(found, delays), layers=layers)
@@ -210,12 +220,12 @@ def yosys_report(
         missing = ", ".join(name for name in netlists if name not in known)
         sums: Counter[str] = Counter()
         for found in known.values():
-            sums.update(resources(found))
+            sums.update(resources(found, delays.kinds))
         top = Figures(why=f"not synthesised: {missing}", others=dict(sums))
     tool = Tool(
         name="Yosys",
         version=version(),
-        options=options(delays.name),
+        options=options(delays),
         stage="every node out of context, the whole joined from the nodes; not placed",
         critical_path=SOURCE,
     )
@@ -224,4 +234,4 @@ def yosys_report(
 
 def _figures(netlist: Netlist, delays: Family) -> Figures:
     path = longest_path(netlist, delays)
-    return Figures({**resources(netlist)}, path.depth, path.ns)
+    return Figures({**resources(netlist, delays.kinds)}, path.depth, path.ns)

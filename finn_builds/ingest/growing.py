@@ -33,6 +33,7 @@ class Growing:
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
         self.made: dict[int, tuple[Operation, tuple[int, ...]]] = {}
+        self.origins: dict[int, str] = {}
         self.inputs: list[int] = []
 
     def input(self, tensor: Tensor) -> int:
@@ -56,6 +57,7 @@ class Growing:
             )
         self.tensors.append(tensor)
         self.made[len(self.tensors) - 1] = (op, tuple(inputs))
+        self.origins[len(self.tensors) - 1] = where
         return len(self.tensors) - 1
 
     def linear(
@@ -111,7 +113,7 @@ class Growing:
             names[i] = f"{kind}_{counts.get(kind, 0)}"
             counts[kind] = counts.get(kind, 0) + 1
             known[i] = tensor_of(op, names[i], [known[k] for k in inputs])
-            nodes.append(Node(op, tuple(names[k] for k in inputs), known[i]))
+            nodes.append(Node(op, tuple(names[k] for k in inputs), known[i], self.origins[i]))
         used = {name for node in nodes for name in node.inputs}
         inputs_read = [i for i in self.inputs if names[i] in used or i in outputs]
         network = IntegerNetwork(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from deploy.packing import padded
 from finn_builds.network.types import step_of
 from finn_builds.sim import SimDesign, Simulator, compile_designs
+from finn_builds.sparse.device import Kind
 from finn_builds.sparse.parallel import CorePorts, Port
 from finn_builds.synth.gates import GateSimulator
 from finn_builds.synth.netlist import Bit, Netlist
@@ -131,7 +132,9 @@ def _padded(bits: np.ndarray) -> np.ndarray:
     return np.pad(bits, ((0, 0), (0, padded(bits.shape[1]) - bits.shape[1])))
 
 
-def run_gates(core: CorePorts, netlist: Netlist, x: np.ndarray) -> np.ndarray:
+def run_gates(
+    core: CorePorts, netlist: Netlist, x: np.ndarray, known: Mapping[str, Kind]
+) -> np.ndarray:
     """Return what the mapped netlist of the core gives for frames, int64 (frames, n_out).
 
     Lanes see a few frames each, one every clock; a result is read after the latency of the core,
@@ -147,7 +150,7 @@ def run_gates(core: CorePorts, netlist: Netlist, x: np.ndarray) -> np.ndarray:
     missing = lanes * FRAMES_PER_LANE - len(codes)
     codes = np.concatenate([codes, np.repeat(codes[-1:], missing, axis=0)])
     lanewise = codes.reshape(lanes, FRAMES_PER_LANE, -1)
-    simulator = GateSimulator(netlist, lanes)
+    simulator = GateSimulator(netlist, lanes, known)
     ports = netlist.ports
     into = [bit for port in core.inputs for bit in ports[port.name]]
     out = [bit for port in core.outputs for bit in ports[port.name]]

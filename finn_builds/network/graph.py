@@ -28,7 +28,7 @@ from finn_builds.network.ops import (
 from finn_builds.network.rules import check
 from finn_builds.network.types import datatype_for, signed_datatype_for
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +70,7 @@ class Node:
     op: Operation
     inputs: tuple[str, ...]
     output: Tensor
+    origin: str = ""  # what of the user's model it was made for, in words
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +184,14 @@ class IntegerNetwork:
         for node in self.nodes:
             text, held = _as_plain(node.op)
             arrays |= {f"{node.output.name}.{key}": array for key, array in held.items()}
-            nodes.append({"op": text, "inputs": list(node.inputs), "output": tensor(node.output)})
+            nodes.append(
+                {
+                    "op": text,
+                    "inputs": list(node.inputs),
+                    "output": tensor(node.output),
+                    "origin": node.origin,
+                }
+            )
         header = {
             "format": FORMAT,
             "inputs": [tensor(item) for item in self.inputs],
@@ -214,7 +222,8 @@ class IntegerNetwork:
             output = tensor(item["output"])
             prefix = f"{output.name}."
             arrays = {k.removeprefix(prefix): v for k, v in held.items() if k.startswith(prefix)}
-            nodes.append(Node(_from_plain(item["op"], arrays), tuple(item["inputs"]), output))
+            op = _from_plain(item["op"], arrays)
+            nodes.append(Node(op, tuple(item["inputs"]), output, item["origin"]))
         inputs = tuple(tensor(item) for item in header["inputs"])
         return cls(inputs, tuple(nodes), tuple(header["outputs"]))
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from finn_builds.report.design import Drawn, Layer, Node, Passage, Stream, Synthesis, Use
 from finn_builds.report.on_board import OnBoard
+from finn_builds.route.report import Routed
 from finn_builds.verify.accuracy import Accuracy, TargetError
 from finn_builds.verify.findings import Findings
 from finn_builds.verify.simulated import Performance, Verification
@@ -94,6 +95,8 @@ class BuildReport:
     """How far the outputs are from targets, where the data hold such."""
     findings: Findings = field(default_factory=Findings)
     """What is odd about the network and the data."""
+    routed: Routed | None = None
+    """What nextpnr reached, where it was asked for."""
     steps: Annotated[tuple[tuple[str, float], ...], Field(exclude=True)] = ()
     """Name and time of each, in s."""
 

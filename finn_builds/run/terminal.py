@@ -66,6 +66,20 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
 
+def _routed(found: Mapping[str, Any] | None) -> str:
+    """Return what place and route reached: clock, cells, and what was verified."""
+    if not found:
+        return ""
+    said = f"{found['mhz']:g} MHz by nextpnr for {found['made_mhz']:g} MHz"
+    said += "" if found["met"] else ", which it misses"
+    shares = [
+        f"{kind} {used['used']:,} ({used['used'] / used['available']:.0%})"
+        for kind, used in found["cells"].items()
+        if kind in ("TRELLIS_COMB", "TRELLIS_FF", "LUT4", "ALU", "DFF")
+    ]
+    return f"{said}; {', '.join(shares)}; placed netlist: {found['frames_verified']:,} frames"
+
+
 def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     get = summary.get
     accuracy = _text("{:.1%}", get("accuracy"))
@@ -112,6 +126,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("throughput", throughput),
         ("synthesised", synthesised or _text("{}", get("not_synthesised"))),
         ("longest path", path),
+        ("routed", _routed(get("routed"))),
         ("estimated", _resources(get("resources"), get("device"), of_what)),
         *_parallel(get("ip"), get("device"), of_what),
         ("bitfile", _text("{}", get("bitfile"))),

@@ -43,10 +43,27 @@ class Run:
 
 
 class Accelerator:
-    """One design, compiled in `build_dir`, with its memory contents in `data_dir`."""
+    """One design of a compiled library, with its memory contents in `data_dir`.
+
+    `name` is the design's in the library, if that holds several.
+    """
 
     def __init__(
         self,
+        design: Design,
+        library: Path,
+        data_dir: Path,
+        *,
+        name: str | None = None,
+        trace_file: Path | None = None,
+    ) -> None:
+        self.design = design
+        self._library, self._data_dir, self._name = library, data_dir, name
+        self.simulator = self._start(trace_file)
+
+    @classmethod
+    def compiled(
+        cls,
         design: Design,
         sources: list[Path],
         build_dir: Path,
@@ -54,8 +71,8 @@ class Accelerator:
         *,
         trace: Trace | None = None,
         trace_file: Path | None = None,
-    ) -> None:
-        self.design = design
+    ) -> Accelerator:
+        """Compile one design in `build_dir` and start it."""
         library = compile_design(
             sources,
             TOP,
@@ -65,7 +82,15 @@ class Accelerator:
             links=design.links,
             trace=trace,
         )
-        self.simulator = Simulator(library, data_dir, trace_file=trace_file)
+        return cls(design, library, data_dir, trace_file=trace_file)
+
+    def restart(self, trace_file: Path | None = None) -> None:
+        """Begin a new simulation, with a waveform of its own."""
+        self.simulator.close()
+        self.simulator = self._start(trace_file)
+
+    def _start(self, trace_file: Path | None) -> Simulator:
+        return Simulator(self._library, self._data_dir, design=self._name, trace_file=trace_file)
 
     def run(self, x: np.ndarray, **how: Any) -> Run:
         """Send frames (frames, n_in) and collect as many; `how` is as for `Simulator.run`."""

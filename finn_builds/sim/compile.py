@@ -268,11 +268,13 @@ def _units(
 
 
 def _include(path: str) -> str:
-    """Return the line that takes a generated file into a unit with files of other designs.
+    """Return the lines that take a generated file into a unit with files of other designs.
 
-    Each guards against meeting a second design's precompiled header; none is precompiled here.
+    Each guards against meeting a second design's precompiled header; none is precompiled here. The
+    static function that writes a waveform's head has the same name in all of them.
     """
-    return f'#undef VL_PCH_INCLUDED\n#include "{path}"'
+    own = f"#undef trace_init\n#define trace_init {Path(path).parent.name}_trace_init"
+    return f'#undef VL_PCH_INCLUDED\n{own}\n#include "{path}"'
 
 
 def _check_ports(design: SimDesign, header: str) -> None:

@@ -9,6 +9,7 @@ The parts, in the order in which a network passes through them:
 - `cost`: LUTs and delays on a `family`, from how sums lie on chains (`chain`) and how functions
   come apart in LUTs (`lutnet`, `truth`).
 - `schedule`: pipeline registers; `stages` says where each layer ends.
+- `probes`: which element of which tensor each net of the pipeline holds, and when.
 - `emit`: Verilog out (`verilog` node by node, with `bits`, `lookups`, `compares` and `cells`);
   `stream` is the AXI-stream around it.
 

@@ -9,9 +9,10 @@ from finn_builds.network import IntegerNetwork
 from finn_builds.network.types import bits_of
 from finn_builds.sparse.cost import Cost, estimate
 from finn_builds.sparse.emit import emit_core
-from finn_builds.sparse.family import Family, family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Graph
-from finn_builds.sparse.lower import lower, stream_datatype
+from finn_builds.sparse.lower import Lowered, lower_traced, stream_datatype
 from finn_builds.sparse.options import Options
 from finn_builds.sparse.schedule import Pipeline, pipeline
 from finn_builds.sparse.stages import layer_stages
@@ -37,13 +38,18 @@ class CompiledNetwork:
 
     name: str  # module name of the streaming top; the datapath is `<name>_core`
     family: Family
-    combinational: Graph  # the operators without registers
+    lowered: Lowered  # the operators without registers
     # The datapath: a register at its input, none at its output, which the shell has
     pipeline: Pipeline
     # QONNX names of the streams' elements
     in_datatype: str
     out_datatype: str
     layers: tuple[str, ...]  # names of the layers
+
+    @property
+    def combinational(self) -> Graph:
+        """The operators without registers."""
+        return self.lowered.graph
 
     @property
     def in_width(self) -> int:
@@ -122,9 +128,9 @@ def compile_network(
     if not (name.isidentifier() and name.isascii()):
         raise ValueError(f"expected a Verilog identifier as name, found {name!r}")
     target = family_named(family)
-    graph = lower(network, target, options, in_datatype, out_datatype)
+    lowered = lower_traced(network, target, options, in_datatype, out_datatype)
     piped = pipeline(
-        graph,
+        lowered.graph,
         target,
         clock_ns=clock_ns,
         latency=None if latency is None else latency - 1,
@@ -134,7 +140,7 @@ def compile_network(
     return CompiledNetwork(
         name,
         target,
-        graph,
+        lowered,
         piped,
         in_datatype or stream_datatype(network.inputs),
         out_datatype or stream_datatype([network.tensor(name) for name in network.outputs]),

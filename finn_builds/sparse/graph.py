@@ -214,7 +214,11 @@ class Builder:
 
     def finish(self, outputs: Iterable[int]) -> Graph:
         """Return the graph of what the outputs depend on."""
-        whole = Graph(
+        return drop_dead(self.whole_graph(outputs))
+
+    def whole_graph(self, outputs: Iterable[int]) -> Graph:
+        """Return the graph with all nodes, those that no output depends on too."""
+        return Graph(
             tuple(self.nodes),
             tuple(self.ranges),
             tuple(outputs),
@@ -222,15 +226,17 @@ class Builder:
             tuple(self.layers),
             self.n_in,
         )
-        return drop_dead(whole)
+
+
+def live_numbers(graph: Graph) -> dict[int, int]:
+    """Return the numbers that `drop_dead` gives to the nodes that it keeps."""
+    live = (i for i, alive in enumerate(graph.live()) if alive)
+    return {i: number for number, i in enumerate(live)}
 
 
 def drop_dead(graph: Graph) -> Graph:
     """Return the graph without the nodes that no output depends on."""
-    at: dict[int, int] = {}
-    for i, alive in enumerate(graph.live()):
-        if alive:
-            at[i] = len(at)
+    at = live_numbers(graph)
     return Graph(
         tuple(renumber(graph.nodes[i], at) for i in at),
         tuple(graph.ranges[i] for i in at),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
@@ -19,7 +21,7 @@ from finn_builds.network import (
 )
 from finn_builds.network.types import BIPOLAR, common_datatype, range_of
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.graph import Builder, Graph
+from finn_builds.sparse.graph import Builder, Graph, drop_dead, live_numbers
 from finn_builds.sparse.largest import index_of_largest, largest
 from finn_builds.sparse.matrix import Matrix
 from finn_builds.sparse.nodes import Field
@@ -39,6 +41,28 @@ def lower(
 
     The arguments and errors are those of `compile_network`.
     """
+    return lower_traced(network, family, options, in_datatype, out_datatype).graph
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """An operator graph, and where the network's tensors are in it."""
+
+    graph: Graph
+    # by tensor, an element each; None for an element that no output depends on
+    values: Mapping[str, tuple[Value | None, ...]]
+    # by the beginning of their labels, tensors of sums that are built with what counts them
+    sums: Mapping[str, str]
+
+
+def lower_traced(
+    network: IntegerNetwork,
+    family: Family,
+    options: Options | None = None,
+    in_datatype: str | None = None,
+    out_datatype: str | None = None,
+) -> Lowered:
+    """Return the operator graph as `lower` does, and where the network's tensors are in it."""
     outputs = [network.tensor(name) for name in network.outputs]
     in_datatype = in_datatype or stream_datatype(network.inputs)
     out_datatype = out_datatype or stream_datatype(outputs)
@@ -52,7 +76,15 @@ def lower(
         for value in walk.known[tensor.name]:
             value = _bit(builder, value) if out_datatype == BIPOLAR else value
             nodes.append(plain(walk.site, value, 0, 1, f"y{len(nodes)}"))
-    return builder.finish(nodes)
+    whole = builder.whole_graph(nodes)
+    at = live_numbers(whole)
+
+    def kept(value: Value) -> Value | None:
+        node = at.get(value.node)
+        return None if node is None else Value(node, value.scale, value.offset)
+
+    values = {name: tuple(map(kept, known)) for name, known in walk.known.items()}
+    return Lowered(drop_dead(whole), values, walk.sums)
 
 
 def stream_datatype(tensors: tuple[Tensor, ...] | list[Tensor]) -> str:
@@ -85,6 +117,7 @@ class _Walk:
         self.network, self.site, self.builder = network, site, site.builder
         self.known: dict[str, list[Value]] = {}
         self.pending: dict[str, list[Value]] = {}
+        self.sums: dict[str, str] = {}
         index = 0
         for tensor in network.inputs:
             self.known[tensor.name] = self._inputs(tensor, in_datatype, index)
@@ -189,6 +222,7 @@ class _Walk:
             sums = self.network.tensor(name)
             own = op.part(len(made), len(made) + sums.size)
             part = prefix if len(node.inputs) == 1 else f"{prefix}_{len(made)}"
+            self.sums[part] = name
             if name in self.pending:
                 maker, values = self.makers[name].op, self.pending[name]
                 assert isinstance(maker, Linear)

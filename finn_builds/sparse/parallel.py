@@ -16,7 +16,7 @@ from typing import Any
 from finn_builds.network import IntegerNetwork, Tensor
 from finn_builds.network.names import identifiers
 from finn_builds.network.types import BIPOLAR, bits_of, is_signed
-from finn_builds.sparse.cells import cell_files, without_conditions
+from finn_builds.sparse.cells import behavioural_files, cell_files
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import NET_NAMES, Lane, datapath, lanes
 from finn_builds.sparse.family import Family
@@ -253,11 +253,10 @@ def _verilog(core: CorePorts, graph: Graph, family: Family) -> str:
         valid="\n".join(valid),
         body="\n".join(body),
     )
-    library = {name.removesuffix(".v"): cell for name, cell in cell_files(family).items()}
+    made = behavioural_files if core.cells == "generic" else cell_files
+    library = {name.removesuffix(".v"): cell for name, cell in made(family).items()}
     used = [name for name in library if re.search(rf"\b{name}\b", text)]
     files = [text, *(library[name] for name in used)]
-    if core.cells == "generic":
-        files = [without_conditions(file) for file in files]
     # Modules of several cores in one project must not get in each other's way.
     whole = "\n".join(files)
     return re.sub(r"\bps_(\w+)\b", rf"{core.name}_\1", whole)

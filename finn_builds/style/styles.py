@@ -141,23 +141,11 @@ def sparse_node(
 ) -> tuple[SparseNode, tuple[LayerCost, ...]]:
     """Compile neighbouring layers into one pipeline and write its Verilog into the build folder.
 
-    With `core` the layers are the whole network, and its parallel core is written too.
-
-    The layers begin with number `first` of the network, from 0; a `latency` of None pipelines them
-    as the clock demands. Returned too is what each layer takes in the pipeline.
+    With `core` the layers are the whole network, and its parallel core is written too. Other
+    arguments are as for `compile_layers`. Returned too is what each layer takes in the pipeline.
     """
-    every = network.layers()
-    at_start, at_end = first == 0, first + len(layers) == len(every)
-    into, end = stream_datatype(layers[0].inputs), stream_datatype(layers[-1].outputs)
-    compiled = compile_network(
-        network.part(layers),
-        name,
-        family=family,
-        clock_ns=None if latency else clock_ns,
-        latency=latency,
-        # A folded neighbour, and the choice of the class, take and give types of two bits or more.
-        in_datatype=into if at_start else widened(into),
-        out_datatype=end if at_end and network.head is None else widened(end),
+    compiled = compile_layers(
+        network, layers, first, name, family=family, clock_ns=clock_ns, latency=latency
     )
     folder = out / CODE_DIR / name
     folder.mkdir(parents=True)
@@ -202,6 +190,47 @@ def _write_core(
     core.ports.save(folder / CORE_FILE)
     (folder / f"{wanted.name}.v").write_text(core.verilog(), encoding="utf-8")
     (folder / f"{wanted.name}_model.vhd").write_text(core.vhdl(), encoding="utf-8")
+
+
+def compile_layers(
+    network: IntegerNetwork,
+    layers: Sequence[Layer],
+    first: int,
+    name: str,
+    *,
+    family: str,
+    clock_ns: float,
+    latency: int | None,
+) -> CompiledNetwork:
+    """Compile neighbouring layers into one pipeline; equal arguments give equal text.
+
+    The layers begin with number `first` of the network, from 0; a `latency` of None pipelines them
+    as the clock demands.
+    """
+    every = network.layers()
+    at_start, at_end = first == 0, first + len(layers) == len(every)
+    into, end = stream_datatype(layers[0].inputs), stream_datatype(layers[-1].outputs)
+    return compile_network(
+        network.part(layers),
+        name,
+        family=family,
+        clock_ns=None if latency else clock_ns,
+        latency=latency,
+        # A folded neighbour, and the choice of the class, take and give types of two bits or more.
+        in_datatype=into if at_start else widened(into),
+        out_datatype=end if at_end and network.head is None else widened(end),
+    )
+
+
+def compile_block(
+    network: IntegerNetwork, block: Block, *, family: str, clock_ns: float, latency: int | None
+) -> CompiledNetwork:
+    """Compile the layers of a sparse block as they were for the block."""
+    first = block.layers[0] - 1
+    layers = network.layers()[first : block.layers[-1]]
+    return compile_layers(
+        network, layers, first, block.name, family=family, clock_ns=clock_ns, latency=latency
+    )
 
 
 def _block(compiled: CompiledNetwork, layers: Sequence[Layer], first: int, folder: Path) -> Block:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from finn_builds.sparse.device import Kind
 from finn_builds.synth.gates import GateSimulator
 from finn_builds.synth.netlist import Bit, Netlist
 
@@ -56,11 +58,13 @@ def run_words(
     words: np.ndarray,
     per_frame: tuple[int, int],
     out_bytes: int,
+    known: Mapping[str, Kind],
     *,
     frames_per_lane: int = 4,
     stall: float = 0.3,
     seed: int = 0,
     idle_limit: int = 1_000,
+    watch: Callable[[GateSimulator], None] | None = None,
 ) -> GateRun:
     """Send words through a netlist, divided among independent lanes of a few frames each.
 
@@ -72,12 +76,16 @@ def run_words(
         Beats of a frame at the input and at the output.
     out_bytes : int
         Bytes of a beat at the output.
+    known : mapping of str to Kind
+        What each kind of cell computes.
     frames_per_lane : int
         Frames that one lane sees one after the other.
     stall : float
         Chance per clock and lane that the source has nothing, and that the sink takes nothing.
     idle_limit : int
         Clocks without a word in any lane after which the run ends as it is.
+    watch : callable, optional
+        Called with the simulator right before every edge of the clock after the reset.
 
     Raises
     ------
@@ -96,7 +104,7 @@ def run_words(
     streams = _Lanes(
         per.reshape(filled * beats_in, -1), lanes, frames_per_lane * beats_out, out_bytes * 8
     )
-    simulator = GateSimulator(netlist, lanes)
+    simulator = GateSimulator(netlist, lanes, known)
     rng = np.random.default_rng(seed)
     reset = _drive(ports.get("ap_rst_n", ()), 0)
     quiet = _drive((*into, *ports["s_axis_0_tvalid"], *ports["m_axis_0_tready"]), 0)
@@ -118,6 +126,8 @@ def run_words(
         inputs |= _drive(ports["s_axis_0_tvalid"], _number(valid))
         inputs |= _drive(ports["m_axis_0_tready"], _number(ready))
         simulator.settle(inputs)
+        if watch is not None:
+            watch(simulator)
         taken = valid & _bits(simulator.read(ports["s_axis_0_tready"][0]), lanes)
         given = ready & _bits(simulator.read(ports["m_axis_0_tvalid"][0]), lanes)
         if given.any():

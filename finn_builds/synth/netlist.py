@@ -39,11 +39,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Netlist:
-    """A flat mapped module: cells, nets of each port, names that the sources give to a net."""
+    """A flat mapped module: cells, nets of each port, names that the sources give to a net.
+
+    `nets` are the bits, the lowest first, of what the sources name; a joined netlist has none.
+    """
 
     cells: tuple[Cell, ...]
     ports: Mapping[str, tuple[Bit, ...]] = field(default_factory=dict)
     names: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    nets: Mapping[str, tuple[Bit, ...]] = field(default_factory=dict)
 
 
 def from_json(module: Mapping[str, Any]) -> Netlist:
@@ -57,15 +61,18 @@ def from_json(module: Mapping[str, Any]) -> Netlist:
             if direction in pins:
                 pins[direction][pin] = cell["connections"].get(pin, ())
         cells.append(Cell(name, cell["type"], cell["parameters"], pins["input"], pins["output"]))
+    nets = {
+        name: tuple(net["bits"])
+        for name, net in module["netnames"].items()
+        if not net.get("hide_name")
+    }
     names: dict[int, tuple[str, ...]] = {}
-    for name, net in module["netnames"].items():
-        if net.get("hide_name"):
-            continue
-        for bit in net["bits"]:
+    for name, bits in nets.items():
+        for bit in bits:
             if isinstance(bit, int):
                 names[bit] = (*names.get(bit, ()), name)
     ports = {name: tuple(port["bits"]) for name, port in module["ports"].items()}
-    return Netlist(tuple(cells), ports, names)
+    return Netlist(tuple(cells), ports, names, nets)
 
 
 def chain(netlists: Sequence[Netlist]) -> Netlist:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finn_builds import tools
+from finn_builds.sparse.family import Family
 from finn_builds.stitch.blocks import SPARSE
 from finn_builds.stitch.design import Design, Stage
 from finn_builds.stitch.sources import source_names
@@ -58,7 +59,7 @@ def synthesise_design(
     design: Design,
     stitched: Mapping[str, str],
     weights: Mapping[str, float],
-    family: str,
+    family: Family,
     work_dir: Path,
     *,
     limit: float = LIMIT_SECONDS,
@@ -96,7 +97,7 @@ def synthesise_module(
     verilog: str,
     module: str,
     ports: Sequence[tuple[str, str, int]],
-    family: str,
+    family: Family,
     work_dir: Path,
     *,
     limit: float = LIMIT_SECONDS,
@@ -108,7 +109,7 @@ def synthesise_module(
     ToolFailed
         Yosys refused it.
     """
-    files = {PRIMITIVES_FILE: primitives.declarations(family), f"{module}.v": verilog}
+    files = {PRIMITIVES_FILE: primitives.declarations(family.primitives), f"{module}.v": verilog}
     command = prepare(files, {module: ports}, family, work_dir, limit, sparse=True)
     (result,) = tools.run_each([command])
     if isinstance(result, tools.ToolFailed):
@@ -127,7 +128,7 @@ def _groups(stages: Sequence[Stage], weights: Mapping[str, float]) -> list[list[
 def prepare(
     files: Mapping[str, str],
     ports: Mapping[str, Sequence[tuple[str, str, int]]],
-    family: str,
+    family: Family,
     folder: Path,
     limit: float,
     *,

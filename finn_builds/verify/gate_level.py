@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from finn_builds.errors import VerificationError
 from finn_builds.network import IntegerNetwork
 from finn_builds.network.types import step_of
-from finn_builds.stitch.design import Design
+from finn_builds.sparse.device import Kind, NotSimulated
+from finn_builds.stitch.blocks import SPARSE, Block
 from finn_builds.stitch.streams import StreamFormat
 from finn_builds.synth.gate_stream import GateRun, run_words
-from finn_builds.synth.gates import NotSimulated
 from finn_builds.synth.netlist import Netlist, chain
 from finn_builds.synth.report import GateLevel
 from finn_builds.verify.exactness import check_equal
+from finn_builds.verify.locate import Recompile, part_of
+from finn_builds.verify.locate_gates import GateLocator
 
 #: Random frames for a node that is checked alone.
 NODE_FRAMES = 500
@@ -24,57 +27,91 @@ PATIENCE = 1_000
 
 
 def check_gates(
-    design: Design,
+    network: IntegerNetwork,
+    blocks: Sequence[Block],
     netlists: Mapping[str, Netlist],
-    sparse: Mapping[str, tuple[IntegerNetwork, StreamFormat, StreamFormat]],
     x: np.ndarray,
     y: np.ndarray,
+    known: Mapping[str, Kind],
     *,
     latency: int,
     seed: int,
+    recompile: Recompile,
+    waveform: Path,
 ) -> GateLevel:
     """Compare the netlist with the reference under random stalls, whole or by sparse nodes.
 
     DSP blocks and memories are not simulated at gate level. Of a design that has them the sparse
-    nodes, each given with what it stands for and its streams, are compared one by one with random
-    frames. `netlists` are those of every node in the design's order, `latency` the clocks that a
-    frame may take at most. Returned are ``frames`` compared of the whole design, ``mismatches``,
-    and where the whole could not be simulated ``why``, and the frames of each sparse node under
-    ``nodes``. Raises VerificationError on one mismatch, or where words went missing.
+    nodes are compared one by one with random frames. `netlists` are those of every block in the
+    design's order, `known` says what their cells compute, `latency` is the clocks that a frame may
+    take at most. Returned are ``frames`` compared of the whole design, ``mismatches``, and where
+    the whole could not be simulated ``why``, and the frames of each sparse node under ``nodes``.
+    Raises VerificationError on one
+    mismatch, which names the first tensor that differs and leaves a `waveform`, or where words
+    went missing.
     """
     idle = 2 * latency + PATIENCE
+    locate = GateLocator(network, blocks, netlists, known, recompile, waveform, idle)
+    into, out = blocks[0].input, blocks[-1].output
     try:
-        whole = chain(list(netlists.values()))
-        run = _run(whole, x, design.input, design.output, seed=seed, idle=idle)
+        whole = chain([netlists[block.name] for block in blocks])
+        what = "the netlist after synthesis"
+        ends = (into, out)
+        return check_whole(
+            whole, ends, x, y, known, latency=latency, seed=seed, what=what, locate=locate
+        )
     except NotSimulated as reason:
         rng = np.random.default_rng(seed)
         nodes = {
-            name: _check_node(name, netlists[name], *sparse[name], rng=rng, idle=idle)
-            for name in netlists
-            if name in sparse
+            block.name: _check_node(block, locate, rng) for block in blocks if block.kind == SPARSE
         }
         return GateLevel(0, 0, why=str(reason), nodes=nodes)
-    _check_run(run, y, design.output, "the netlist after synthesis")
+
+
+def check_whole(
+    netlist: Netlist,
+    ends: tuple[StreamFormat, StreamFormat],
+    x: np.ndarray,
+    y: np.ndarray,
+    known: Mapping[str, Kind],
+    *,
+    latency: int,
+    seed: int,
+    what: str,
+    locate: GateLocator | None = None,
+) -> GateLevel:
+    """Compare a netlist of the whole design, called `what`, with the reference as `check_gates`.
+
+    `ends` are the streams at its input and output. Raises NotSimulated for cells that are not
+    simulated at gate level, VerificationError if a frame differs or words went missing.
+    """
+    into, out = ends
+    run = _run(netlist, x, into, out, known, seed=seed, idle=2 * latency + PATIENCE)
+    story = None if locate is None else lambda frame: locate(x, frame)
+    _check_run(run, y, out, what, story)
     return GateLevel(len(x), 0, run.lanes, run.clocks)
 
 
-def _check_node(
-    name: str,
-    netlist: Netlist,
-    network: IntegerNetwork,
-    into: StreamFormat,
-    out: StreamFormat,
-    *,
-    rng: np.random.Generator,
-    idle: int,
-) -> int:
+def _check_node(block: Block, locate: GateLocator, rng: np.random.Generator) -> int:
     """Compare one sparse node with what it stands for; return the frames, 0 if it can't be."""
+    network = part_of(locate.network, block)
     x = _frames(network, rng)
+    seed = int(rng.integers(1 << 31))
     try:
-        run = _run(netlist, x, into, out, seed=int(rng.integers(1 << 31)), idle=idle)
+        run = _run(
+            locate.netlists[block.name],
+            x,
+            block.input,
+            block.output,
+            locate.known,
+            seed=seed,
+            idle=locate.idle,
+        )
     except NotSimulated:
         return 0
-    _check_run(run, network.execute(x), out, f"the netlist of {name} after synthesis")
+    what = f"the netlist of {block.name} after synthesis"
+    y = network.execute(x)
+    _check_run(run, y, block.output, what, lambda frame: locate.of_block(block, x, frame))
     return NODE_FRAMES
 
 
@@ -90,16 +127,29 @@ def _frames(network: IntegerNetwork, rng: np.random.Generator) -> np.ndarray:
 
 
 def _run(
-    netlist: Netlist, x: np.ndarray, into: StreamFormat, out: StreamFormat, *, seed: int, idle: int
+    netlist: Netlist,
+    x: np.ndarray,
+    into: StreamFormat,
+    out: StreamFormat,
+    known: Mapping[str, Kind],
+    *,
+    seed: int,
+    idle: int,
 ) -> GateRun:
     beats = (into.beats, out.beats)
     words = into.to_beats(x)
-    return run_words(netlist, words, beats, out.width // 8, seed=seed, idle_limit=idle)
+    return run_words(netlist, words, beats, out.width // 8, known, seed=seed, idle_limit=idle)
 
 
-def _check_run(run: GateRun, expected: np.ndarray, out: StreamFormat, what: str) -> None:
+def _check_run(
+    run: GateRun,
+    expected: np.ndarray,
+    out: StreamFormat,
+    what: str,
+    locate: Callable[[int], str] | None,
+) -> None:
     """Compare the output of a netlist; missing words do not count as zeros."""
-    check_equal(expected, out.from_beats(run.words), what)
+    check_equal(expected, out.from_beats(run.words), what, locate)
     if run.missing:
         raise VerificationError(
             f"{what} gave {run.missing:,} words less than the QONNX model asks for and stood "

@@ -10,7 +10,8 @@ import pytest
 from finn_builds import BuildConfig
 from finn_builds.config.parts import part_target
 from finn_builds.errors import UserError
-from finn_builds.sparse.family import XCUP, family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.families.xcup import XCUP
 
 
 @pytest.mark.parametrize(

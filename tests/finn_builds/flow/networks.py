@@ -138,7 +138,7 @@ def synthesise(built: Built, *, board: str = "Pynq-Z1", **options) -> Synthesise
     """Take a stitched network through the step that synthesises it."""
     out = built.folder.parent
     cfg = view_of(BuildConfig(board=board, model="digits", output_dir=out, **options).validate())
-    return step_out_of_context_synthesis(built.streamlined, built.styles, built.hardware, cfg)
+    return step_out_of_context_synthesis(built.streamlined, built.hardware, cfg)
 
 
 def simulators(built: list[Built], build_dir: Path) -> dict[str, Simulator]:

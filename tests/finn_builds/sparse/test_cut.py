@@ -8,13 +8,17 @@ import pytest
 from finn_builds.errors import UserError
 from finn_builds.sparse.cost import delays
 from finn_builds.sparse.cut import cut
-from finn_builds.sparse.family import ECP5, XC7, XCUP, Family, family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.xc7 import XC7
+from finn_builds.sparse.families.xcup import XCUP
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder, Graph
+from finn_builds.sparse.interpret import evaluate
 from finn_builds.sparse.lower import lower
 from finn_builds.sparse.nodes import Term
 from finn_builds.sparse.options import Options
 from finn_builds.sparse.schedule import clocks, pipeline
-from tests.finn_builds.sparse.interpret import evaluate
 from tests.finn_builds.sparse.sparse_networks import on_stream, random_frames, random_network
 
 #: About the shortest chains that each family can still make in a clock.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +14,18 @@ from finn_builds import tools
 from finn_builds.errors import VerificationError
 from finn_builds.network import IntegerNetwork
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.options import Options
+from finn_builds.stitch.blocks import SPARSE, Block, Resources
 from finn_builds.stitch.design import Design, Stage
 from finn_builds.stitch.streams import StreamFormat
 from finn_builds.synth.gate_stream import run_words
 from finn_builds.synth.gates import GateSimulator, NotSimulated
 from finn_builds.synth.netlist import Cell, Netlist, from_json
 from finn_builds.synth.primitives import declarations
+from finn_builds.synth.report import GateLevel
 from finn_builds.synth.script import NETLIST
 from finn_builds.synth.sources import node_ports
 from finn_builds.synth.timing import longest_path
@@ -36,6 +43,7 @@ SEEDS = {
     "xc7": (*range(300, 324), *range(1000, 1012)),
     "xcup": (*range(324, 336), *range(1012, 1016)),
     "ecp5": (*range(336, 348), *range(1016, 1022)),
+    "gowin": range(348, 356),
 }
 #: Seeds of graphs of every operation, with forks, joins, several inputs and outputs.
 GRAPHS = 1000
@@ -69,7 +77,7 @@ class TestByHand:
             table = int(rng.integers(0, 1 << min(62, 1 << n)))
             pins = {f"I{k}": 2 + k for k in range(n)}
             cell = _gate(f"LUT{n}", f"{table:0{1 << n}b}", **pins, O=100)
-            gates = GateSimulator(Netlist((cell,)), 64)
+            gates = GateSimulator(Netlist((cell,)), 64, XC7.kinds)
             gates.settle(inputs)
             expected = sum(((table >> (a % (1 << n))) & 1) << a for a in range(64))
             assert gates.read(100) == expected
@@ -77,7 +85,7 @@ class TestByHand:
     def test_a_lut_with_two_outputs(self) -> None:
         table = int(np.random.default_rng(4).integers(0, 1 << 62))
         cell = _gate("LUT6_2", f"{table:064b}", **{f"I{k}": 2 + k for k in range(6)}, O5=98, O6=99)
-        gates = GateSimulator(Netlist((cell,)), 64)
+        gates = GateSimulator(Netlist((cell,)), 64, XC7.kinds)
         gates.settle(dict(enumerate(_lanes(np.arange(64)), start=2)))
         assert gates.read(99) == table
         assert gates.read(98) == (table & 0xFFFFFFFF) * ((1 << 32) + 1)
@@ -90,7 +98,9 @@ class TestByHand:
         carry_in = rng.integers(0, 2, 200)
         s, di, o, co = (list(range(k, k + size)) for k in (10, 20, 30, 40))
         ins = {"S": s, "DI": di, "CI": [2]} | ({"CYINIT": ["0"]} if size == 4 else {})
-        gates = GateSimulator(Netlist((Cell("c", kind, {}, ins, {"O": o, "CO": co}),)), 200)
+        gates = GateSimulator(
+            Netlist((Cell("c", kind, {}, ins, {"O": o, "CO": co}),)), 200, XC7.kinds
+        )
         top = 1 << size  # so that all bits are there
         lanes = [_lanes(np.append(v, top))[:size] for v in (a ^ b, a)]
         mask = gates.ones
@@ -107,7 +117,7 @@ class TestByHand:
             _gate("FDRE", "0", C=9, D=2, CE=3, R=4, Q=20),
             _gate("FDSE", "1", C=9, D=2, CE=3, S=4, Q=21),
         )
-        gates = GateSimulator(Netlist(cells), 1)
+        gates = GateSimulator(Netlist(cells), 1, XC7.kinds)
         assert (gates.read(20), gates.read(21)) == (0, 1)
         seen = []
         for d, enable, force in ((1, 0, 0), (1, 1, 0), (0, 0, 0), (0, 1, 0), (1, 1, 1), (0, 0, 0)):
@@ -124,7 +134,7 @@ class TestByHand:
         ins = {"CIN": [2], "A0": [3], "B0": [4], "A1": [5], "B1": [6]}
         ins |= {f"{pin}{k}": [level] for k in "01" for pin, level in (("C", "0"), ("D", "1"))}
         outs = {"S0": [20], "S1": [21], "COUT": [22]}
-        gates = GateSimulator(Netlist((Cell("c", "CCU2C", init, ins, outs),)), 32)
+        gates = GateSimulator(Netlist((Cell("c", "CCU2C", init, ins, outs),)), 32, ECP5.kinds)
         gates.settle(bits)
         for lane in range(32):
             c, a0, b0, a1, b1 = ((lane >> k) & 1 for k in range(5))
@@ -134,7 +144,7 @@ class TestByHand:
             ]
         apart = Cell("c", "CCU2C", init | {"INJECT1_1": "YES"}, ins, outs)
         with pytest.raises(NotSimulated, match="without a carry"):
-            GateSimulator(Netlist((apart,)), 1)
+            GateSimulator(Netlist((apart,)), 1, ECP5.kinds)
 
     @pytest.mark.parametrize(
         ("kind", "pins"),
@@ -142,7 +152,7 @@ class TestByHand:
     )
     def test_multiplexers_of_ecp5(self, kind: str, pins: tuple[str, str, str]) -> None:
         ins = {pin: [2 + k] for k, pin in enumerate(pins)}
-        gates = GateSimulator(Netlist((Cell("m", kind, {}, ins, {"Z": [20]}),)), 8)
+        gates = GateSimulator(Netlist((Cell("m", kind, {}, ins, {"Z": [20]}),)), 8, ECP5.kinds)
         gates.settle(dict(enumerate(_lanes(np.arange(8)), start=2)))
         expected = [(lane >> 1 if lane >> 2 else lane) & 1 for lane in range(8)]
         assert [(gates.read(20) >> lane) & 1 for lane in range(8)] == expected
@@ -156,7 +166,7 @@ class TestByHand:
             Cell(str(q), "TRELLIS_FF", parameters, ins, {"Q": [q]})
             for q, parameters in ((20, plain), (21, sets))
         ]
-        gates = GateSimulator(Netlist(tuple(cells)), 1)
+        gates = GateSimulator(Netlist(tuple(cells)), 1, ECP5.kinds)
         seen = [(gates.read(20), gates.read(21))]
         for d, ce, lsr in ((1, 1, 0), (1, 0, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (0, 1, 0)):
             gates.settle({2: d, 3: ce, 4: lsr})
@@ -165,11 +175,13 @@ class TestByHand:
         assert seen == [(0, 1), (0, 1), (1, 1), (0, 0), (0, 0), (0, 1), (0, 1)]
         apart = replace(cells[0], parameters={**plain, "SRMODE": "ASYNC"})
         with pytest.raises(NotSimulated, match="SRMODE ASYNC"):
-            GateSimulator(Netlist((apart,)), 1)
+            GateSimulator(Netlist((apart,)), 1, ECP5.kinds)
 
     def test_a_shift_register_is_read_at_its_address(self) -> None:
         pins = {f"A{k}": 10 + k for k in range(4)}
-        gates = GateSimulator(Netlist((_gate("SRL16E", D=2, CE="1", CLK=9, Q=30, **pins),)), 1)
+        gates = GateSimulator(
+            Netlist((_gate("SRL16E", D=2, CE="1", CLK=9, Q=30, **pins),)), 1, XC7.kinds
+        )
         bits = np.random.default_rng(6).integers(0, 2, 40)
         for bit in bits:
             gates.settle({2: int(bit)})
@@ -180,17 +192,17 @@ class TestByHand:
 
     def test_what_it_does_not_know_is_said(self) -> None:
         with pytest.raises(NotSimulated, match="DSP48E1, RAMB18E1"):
-            GateSimulator(Netlist((_gate("DSP48E1"), _gate("RAMB18E1"))), 1)
+            GateSimulator(Netlist((_gate("DSP48E1"), _gate("RAMB18E1"))), 1, XC7.kinds)
         inverted = replace(
             _gate("FDRE", C=9, D=2, CE="1", R="0", Q=20), parameters={"IS_C_INVERTED": "1"}
         )
         with pytest.raises(NotSimulated, match="IS_C_INVERTED"):
-            GateSimulator(Netlist((inverted,)), 1)
+            GateSimulator(Netlist((inverted,)), 1, XC7.kinds)
 
     def test_a_loop_is_found(self) -> None:
         cells = (_gate("INV", I=2, O=3), replace(_gate("INV", I=3, O=2), name="back"))
         with pytest.raises(RuntimeError, match="loop through the cells"):
-            GateSimulator(Netlist(cells), 1)
+            GateSimulator(Netlist(cells), 1, XC7.kinds)
 
 
 def _clock(seed: int) -> float:
@@ -233,19 +245,33 @@ class Mapped(Compiled):
 
     netlist: Netlist
 
-    def check(self, x: np.ndarray, y: np.ndarray, **netlists: Netlist) -> dict[str, object]:
+    def check(self, x: np.ndarray, y: np.ndarray, waveform: Path, **netlists: Netlist) -> GateLevel:
         """Compare netlists, by default its own, with expected outputs."""
-        design = self.design
-        ends = design.input, design.output
-        stages = [replace(design.stages[0], name=name) for name in netlists or [self.name]]
         return check_gates(
-            Design(tuple(stages), *ends),
+            self.network,
+            [self.block(name) for name in netlists or [self.name]],
             netlists or {self.name: self.netlist},
-            {self.name: (self.network, *ends)},
             x,
             y,
+            self.compiled.family.kinds,
             latency=self.compiled.latency,
             seed=1,
+            recompile=lambda block: self.compiled,
+            waveform=waveform,
+        )
+
+    def block(self, name: str) -> Block:
+        """Return the block of a netlist: its own, or one that no layer is in."""
+        (stage,) = self.design.stages
+        own = name == self.name
+        return Block(
+            replace(stage, name=name, kind=SPARSE if own else "StreamingFIFO_rtl"),
+            tuple(range(1, 1 + len(self.network.layers()))) if own else (),
+            self.design.input if own else self.design.output,
+            self.design.output,
+            cycles=1,
+            latency=self.compiled.latency,
+            resources=Resources(),
         )
 
 
@@ -256,12 +282,12 @@ def mapped(
     """Return random networks of a family with their netlists, all of one call of Yosys."""
     family = request.param
     made = [Compiled.of_seed(seed, family) for seed in SEEDS[family]]
-    files = {"primitives.v": declarations(family)}
+    files = {"primitives.v": declarations(family_named(family).primitives)}
     for item in made:
         files |= item.compiled.files()
     ports = {item.name: node_ports(item.design.stages[0]) for item in made}
     folder = tmp_path_factory.mktemp("gates") / family
-    command = prepare(files, ports, family, folder, 300, sparse=True)
+    command = prepare(files, ports, family_named(family), folder, 300, sparse=True)
     tools.run(command.argv, cwd=command.cwd, log=command.log, timeout=command.timeout)
     modules = json.loads((folder / NETLIST).read_text())["modules"]
     return [Mapped(**vars(item), netlist=from_json(modules[item.name])) for item in made]
@@ -276,7 +302,9 @@ def test_netlists_of_random_networks(mapped) -> None:
         beats = pack(on_stream(x, compiled.in_datatype), compiled.in_width)
         y = on_stream(network.execute(x), compiled.out_datatype)
         out_bytes = item.design.output.width // 8
-        found = run_words(item.netlist, beats, (1, 1), out_bytes, seed=1).words
+        found = run_words(
+            item.netlist, beats, (1, 1), out_bytes, item.compiled.family.kinds, seed=1
+        ).words
         assert np.array_equal(found, pack(y, compiled.out_width)), item.name
 
 
@@ -290,13 +318,14 @@ def test_netlists_are_as_fast_as_they_were_scheduled(mapped) -> None:
 
 
 @pytest.mark.slow
-def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
+def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped, tmp_path) -> None:
+    waveform = tmp_path / "report" / "netlist_mismatch.vcd"
     chains = [m for m in mapped if m.seed < GRAPHS]
     item = max(chains, key=lambda m: len(m.netlist.cells))
     netlist, out = item.netlist, item.design.output
     x = random_frames(np.random.default_rng(8), item.network, 100)
     y = item.network.execute(x)
-    found = item.check(x, y)
+    found = item.check(x, y, waveform)
     assert (found.frames, found.mismatches) == (100, 0)
 
     # A bit that is 0 in some frame and comes from a flip-flop, which is now held at 1.
@@ -316,20 +345,25 @@ def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped) -> None:
     settings_of = {**flop.parameters, "REGSET": "SET", "LSRMUX": "LSR"}
     cells[driver[data]] = replace(flop, kind=kind, inputs=forced, parameters=settings_of)
     broken = replace(netlist, cells=tuple(cells))
-    with pytest.raises(VerificationError, match="the netlist after synthesis differs"):
-        item.check(x, y, **{item.name: broken})
+    with pytest.raises(VerificationError, match="the netlist after synthesis differs") as raised:
+        item.check(x, y, waveform, **{item.name: broken})
+
+    tensor = item.network.outputs[0]
+    assert f" is '{tensor}', element " in str(raised.value)
+    assert "beginning with the block's output, m_axis_0" in str(raised.value)
+    assert waveform.is_file() and f"`gtkwave {waveform}`" in str(raised.value)
 
     # Beside a block that is not simulated, the sparse node is checked by itself.
     block = Netlist((_gate("DSP48E1"),), netlist.ports)
-    found = item.check(x, y, **{item.name: netlist, "dsp": block})
+    found = item.check(x, y, waveform, **{item.name: netlist, "dsp": block})
     assert "DSP48E1" in (found.why or "") and found.nodes == {item.name: 500}
     assert (found.frames, found.mismatches) == (0, 0)
     with pytest.raises(VerificationError, match=f"the netlist of {item.name}"):
-        item.check(x, y, **{item.name: broken, "dsp": block})
+        item.check(x, y, waveform, **{item.name: broken, "dsp": block})
 
 
 @pytest.mark.slow
-def test_words_that_never_come_are_no_zeros(mapped) -> None:
+def test_words_that_never_come_are_no_zeros(mapped, tmp_path) -> None:
     """A netlist that stands still fails, even where zeros are what is asked for."""
     item = mapped[0]
     out = item.design.output
@@ -337,4 +371,62 @@ def test_words_that_never_come_are_no_zeros(mapped) -> None:
     x = random_frames(np.random.default_rng(9), item.network, 20)
     zeros = out.from_beats(np.zeros((20, out.width // 8), dtype=np.uint8))
     with pytest.raises(VerificationError, match="20 words less"):
-        item.check(x, zeros, **{item.name: stuck})
+        item.check(x, zeros, tmp_path / "waveform.vcd", **{item.name: stuck})
+
+
+@pytest.mark.slow
+def test_a_broken_cell_is_named_by_its_tensor(mapped, tmp_path) -> None:
+    """A flip-flop in front of the last layer is inverted: what it held is the first to differ."""
+    named = 0
+    for item in mapped:
+        x = random_frames(np.random.default_rng(8), item.network, 60)
+        values = item.network.values(item.network.split(x))
+        for tensor, elements in item.compiled.lowered.values.items():
+            if tensor in item.network.outputs or tensor == item.network.input.name:
+                continue
+            for element, value in enumerate(elements):
+                broken = None if value is None else _inverted(item, value.node)
+                if broken is None:
+                    continue
+                waveform = tmp_path / f"{item.name}.vcd"
+                y = item.network.execute(x)
+                try:
+                    item.check(x, y, waveform, **{item.name: broken})
+                except VerificationError as error:
+                    text = str(error)
+                else:
+                    continue  # it never reaches an output in these frames
+                found = re.search(
+                    r"frame (\d+) is '(\w+)', element (\d+), in \w+: expected (-?\d+), found "
+                    r"(-?\d+), beginning with net (\S+) ",
+                    text,
+                )
+                assert found, text
+                frame = int(found[1])
+                assert (found[2], int(found[3])) == (tensor, element), text
+                assert int(found[4]) == values[tensor][frame, element] != int(found[5]), text
+                assert waveform.is_file()
+                named += 1
+    assert named >= 3
+
+
+def _inverted(item: Mapped, node: int) -> Netlist | None:
+    """Return the netlist with bit 0 of a register inverted, if the node has one by its name."""
+    label = item.compiled.combinational.labels[node]
+    bits = item.netlist.nets.get(f"core.{label}_d1", ())
+    flops = {
+        cell.outputs["Q"][0]: k
+        for k, cell in enumerate(item.netlist.cells)
+        if cell.kind in ("FDRE", "TRELLIS_FF")
+    }
+    if not bits or bits[0] not in flops:
+        return None
+    cells = list(item.netlist.cells)
+    flop = cells[flops[bits[0]]]
+    used = (bits for c in cells for bits in (*c.inputs.values(), *c.outputs.values()))
+    unused = 1 + max(bit for bits in used for bit in bits if isinstance(bit, int))
+    pin = "D" if flop.kind == "FDRE" else "DI"
+    cells[flops[bits[0]]] = replace(flop, inputs={**flop.inputs, pin: [unused]})
+    table = {"INIT": "01"}
+    cells.append(Cell("fault", "INV", table, {"I": flop.inputs[pin]}, {"O": [unused]}))
+    return replace(item.netlist, cells=tuple(cells))
