@@ -4,11 +4,11 @@
 
 Networks: the shipped jet tagger as the flow makes it, random ones 16-64-32-32-5 at 2, 4 and 6 bits,
 0 to 95 % pruned, with uniform power-of-two thresholds (po2) and with free ones, a dense 64x64 INT4
-layer, 784-128-128-10 at 2 bits and 95 % pruned, and layers n x n of growing size (4 bits, 90 %
-pruned). The designs of a row are the same integer network, compared with it frame by frame, and go
-through the same Yosys script. Parts that are there already are kept; `--only` measures its rows
-again and `--fresh` all. Results go to ``benchmarks/results/sparse.json``, ``.md`` and ``.svg`` as
-they come.
+layer, 784-128-128-10 at 2 bits and 95 % pruned, layers n x n of growing size (4 bits, 90 % pruned),
+a 256-tap convolution as a matrix, and a dense 64x64 layer of 10 bits. The designs of a row are the
+same integer network, compared with it frame by frame, and go through the same Yosys script. Parts
+that are there already are kept; `--only` measures its rows again and `--fresh` all. Results go to
+``benchmarks/results/sparse.json``, ``.md`` and ``.svg`` as they come.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from benchmarks.sparse_cases import (
     Case,
     cases,
     folds_as,
+    is_growth,
     random_network,
 )
 from benchmarks.sparse_folded import folded_figures
@@ -224,7 +225,7 @@ class Bench:
 
 def wanted(case: Case, part: str) -> bool:
     """Return whether a row has a part."""
-    growth = case.key.startswith("size_")
+    growth = is_growth(case.key)
     if part == "folded":
         return not growth and folds_as(case) == case
     if part == "plain":

@@ -38,18 +38,23 @@ class Case:
         Share of the weights that are 0.
     free : bool
         Thresholds anywhere, rather than uniform and a power of two apart.
+    taps : int
+        Of a convolution over one dimension, written as a matrix; 0 for a layer that is none.
     """
 
     sizes: tuple[int, ...]
     bits: int = 0
     pruned: float = 0.0
     free: bool = False
+    taps: int = 0
 
     @property
     def key(self) -> str:
         """Return the row's name."""
         if not self.sizes:
             return "jets"
+        if self.taps:
+            return f"conv{self.taps}_{self.bits}b"
         if len(self.sizes) == 2 and self.pruned:
             return f"size_{self.sizes[0]}"
         if len(self.sizes) == 2:
@@ -65,7 +70,20 @@ class Case:
 
 
 JETS = Case(())
+#: Rows of the table of cost against size, beside those of `GROWTH`, and what they are.
+ALONE = {
+    "conv256_8b": "256-tap Conv1d, 271 -> 16, 8 bits",
+    "dense64x64_10b": "64 x 64, 10 bits, dense",
+}
 LARGE = Case((784, 128, 128, 10), 2, 0.95, False)
+#: Layers that are wider than those of networks that are folded.
+CONVOLUTION = Case((271, 16), 8, taps=256)
+WIDE = Case((64, 64), 10)
+
+
+def is_growth(key: str) -> bool:
+    """Return whether a row shows what size costs: only this project's figures are measured."""
+    return key.startswith("size_") or key in ALONE
 
 
 def cases() -> list[Case]:
@@ -77,7 +95,7 @@ def cases() -> list[Case]:
         for free in (False, True)
     ]
     growth = [Case((n, n), 4, 0.9, False) for n in GROWTH]
-    return [JETS, *rows, Case((64, 64), 4, 0.0, False), LARGE, *growth]
+    return [JETS, *rows, Case((64, 64), 4, 0.0, False), LARGE, *growth, CONVOLUTION, WIDE]
 
 
 def folds_as(case: Case) -> Case:
@@ -107,6 +125,12 @@ def random_network(case: Case, seed: int) -> IntegerNetwork:
     for k, (n, m) in enumerate(zip(case.sizes, case.sizes[1:], strict=False)):
         w = rng.integers(1, q + 1, (n, m)) * rng.choice((-1, 1), (n, m))
         w[rng.random((n, m)) < case.pruned] = 0
+        if case.taps:
+            # Every output sees the same taps, one place further on.
+            place = np.arange(n)[:, None] - np.arange(m)
+            kernel = w[: case.taps, 0]
+            inside = (place >= 0) & (place < case.taps)
+            w = np.where(inside, kernel[np.clip(place, 0, case.taps - 1)], 0)
         x = x @ w
         ops.append((f"a{k}", Linear(w)))
         if k < len(case.sizes) - 2:

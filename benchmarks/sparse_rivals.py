@@ -167,8 +167,9 @@ def alkaid_solution(network: IntegerNetwork, x: np.ndarray) -> AlkaidSolution:
     Settings tried: the first solver method wmc and wmc-dc, latency unbounded (-1) and bounded to
     2 extra adder levels, thresholds looked up in tables or compared. Uniform thresholds are given
     to it as an added constant, a shift and a saturation, the form that it was made for. Its
-    estimate is of the design with ternary adders fused, which Vivado would map to single chains;
-    the Verilog is without, because Yosys makes two chains of each and finds fewer LUTs that way.
+    estimate is of the design with ternary adders fused, which Vivado is expected to map to single
+    chains; the Verilog is without, because Yosys makes two chains of each and finds fewer LUTs that
+    way.
 
     Parameters
     ----------

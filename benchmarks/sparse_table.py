@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.sparse_cases import ALONE, is_growth
+
 # What the sparse style is meant to reach (the comparison's aims).
 LUT_RATIO = 0.75
 THROUGHPUT = 30.0
@@ -87,7 +89,7 @@ def _ratio(a: object, b: object) -> str:
 
 
 def _networks(rows: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
-    return ((k, r) for k, r in rows.items() if not k.startswith("size_") and "sparse" in r)
+    return ((k, r) for k, r in rows.items() if not is_growth(k) and "sparse" in r)
 
 
 def _luts(rows: dict[str, Any]) -> list[str]:
@@ -202,17 +204,17 @@ def _folded(rows: dict[str, Any], clock_ns: float) -> list[str]:
 def _growth(rows: dict[str, Any]) -> list[str]:
     lines = [
         [
-            k.removeprefix("size_"),
+            ALONE.get(k, k.removeprefix("size_")),
             r["weights"],
             *(_cell(r["sparse"], c) for c in ("lut", "estimate", "ff", "latency", "seconds")),
         ]
         for k, r in rows.items()
-        if k.startswith("size_") and "sparse" in r
+        if is_growth(k) and "sparse" in r
     ]
     return [
         "## Cost against size",
         "",
-        "One layer n x n, 4 bits, 90 % pruned, no thresholds.",
+        "One layer n x n, 4 bits, 90 % pruned, where it says nothing else; no thresholds.",
         "",
         *_grid("n|weights|LUT|est|FF|cycles|optimiser s", lines),
     ]

@@ -37,6 +37,15 @@ else:  # beside this file, as on the board
 
 __all__ = ["main"]
 
+HERE = Path(__file__).parent
+
+
+def __getattr__(name: str) -> object:
+    """Give ``io_shape_dict`` to ``from driver import io_shape_dict``, as FINN's scripts have it."""
+    if name == "io_shape_dict":
+        return Package(HERE).io_shape_dict()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 def _positive(text: str) -> int:
     value = int(text)
@@ -83,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         "latency=200,jitter=50,ready=0.5,valid=0.5,seed=1 or read_error=slverr"
     )
     add("--virtual", nargs="?", const=True, default=False, metavar="MEMORY", help=text)
-    add("--package", type=Path, default=Path(__file__).parent, help=argparse.SUPPRESS)
+    add("--package", type=Path, default=HERE, help=argparse.SUPPRESS)
     return parser
 
 
@@ -181,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             virtual=arguments.virtual,
             timeout_s=arguments.timeout,
         )
+        print(overlay.clock_text())
         if data is not None:
             _execute(overlay, data, table, arguments)
             return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 if __package__:  # in the project's checkout
@@ -16,20 +15,32 @@ else:  # beside this file, as on the board
 __all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
 
 DRIVER_FILES = (
-    "driver.py", "driver_base.py", "errors.py", "host_model.py", "labels.py", "measure.py",
-    "package.py", "packing.py", "registers.py", "stream_forms.py", "tables.py", "text_tables.py",
-    "validate.py",
+    "driver.py", "driver_base.py", "errors.py", "fabric_clock.py", "handoff.py", "host_model.py",
+    "labels.py", "measure.py", "package.py", "packing.py", "registers.py", "stream_forms.py",
+    "stream_types.py", "tables.py", "text_tables.py", "validate.py", "weights.py",
 )  # fmt: skip
 DESCRIPTION = "overlay.json"
+SETTINGS = "settings.json"  # the same for FINN+'s driver
 README = "README.md"
 VECTORS = "validation.npz"
 CHECKSUMS = "SHA256SUMS"
 NOTEBOOKS = "notebooks"
 RTL = "rtl"
 BITFILE = "bitfile"
+BIT = "finn-accel.bit"  # with finn-accel.hwh and finn-accel.json beside it
 
 #: Every file and folder that a package can hold.
-CONTENTS = (*DRIVER_FILES, DESCRIPTION, README, VECTORS, CHECKSUMS, NOTEBOOKS, RTL, BITFILE)
+CONTENTS = (
+    *DRIVER_FILES,
+    DESCRIPTION,
+    SETTINGS,
+    README,
+    VECTORS,
+    CHECKSUMS,
+    NOTEBOOKS,
+    RTL,
+    BITFILE,
+)
 
 FORMAT_VERSION = 1
 _KEYS = (
@@ -70,6 +81,39 @@ class Package:
             self.host_model = HostModel.from_dict(self.description["host_model"])
         except HostModelError as error:
             raise DriverError(f"{path}: {error}") from error
+
+    def facts(self, bitfile: Path | None = None) -> dict:
+        """Return what is known of a bitfile: ``clock``, ``board_files``, ``vivado``, ``timing``.
+
+        Vivado's script writes them beside the bitfile; what it did not write is the description's.
+        Raises `DriverError` if that file can't be read or says that timing was missed.
+        """
+        path = (bitfile or self.folder / BITFILE / BIT).with_suffix(".json")
+        facts = {key: self.description.get(key) for key in ("clock", "board_files", "vivado")}
+        if path.is_file():
+            try:
+                written = json.loads(path.read_text(encoding="utf-8"))
+                facts |= {key: value for key, value in written.items() if value is not None}
+                missed = facts.get("timing") is not None and not facts["timing"]["met"]
+                float((facts["clock"] or {}).get("period_ns", 0))
+            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+                raise DriverError(
+                    f"can't read {path}, which Vivado's script wrote ({error!r}): copy it again"
+                ) from error
+            if missed:
+                raise DriverError(
+                    f"{path} says that the bitfile missed its timing: its results would be wrong "
+                    "at times. Build again with a longer --clock-ns"
+                )
+        return facts
+
+    def io_shape_dict(self, bitfile: Path | None = None) -> dict:
+        """Return FINN's description of the streams, with ``bitfile``: what the driver checks."""
+        clock = self.facts(bitfile)["clock"] or {}
+        period = float(clock.get("period_ns", 0))
+        most_mhz = 1000 / period if period else float(self.description["fclk_mhz"])
+        built = {"most_mhz": most_mhz, "build_id": self.description["shell"].get("build_id")}
+        return {**self.description["io_shape_dict"], "bitfile": built}
 
     def check_files(self) -> int:
         """Compare every file of ``SHA256SUMS`` with its checksum and return their number."""
@@ -114,22 +158,27 @@ class Package:
             from driver_base import FINNExampleOverlay as overlay_class
 
         def overlay(path: Path, board: object) -> object:
+            shapes = self.io_shape_dict(bitfile)
             return overlay_class(
                 str(path),
                 platform or self.description["platform"],
-                self.description["io_shape_dict"],
+                shapes,
                 batch_size,
-                self.description["fclk_mhz"],
+                min(self.description["fclk_mhz"], shapes["bitfile"]["most_mhz"]),
                 board,
                 host_model=self.host_model,
                 top1=self.description["top1"],
                 timeout_s=timeout_s,
             )
 
+        path = bitfile or self.folder / BITFILE / BIT
+        both = (path, path.with_suffix(".hwh"))
         if virtual is not False:
-            return self._simulated("" if virtual is True else virtual, overlay)
-        path = bitfile or self.folder / BITFILE / "finn-accel.bit"
-        for file in (path, path.with_suffix(".hwh")):
+            # pynq wants a file to load. With the bitfile's it reads the handoff, as on the board.
+            path = path if all(file.is_file() for file in both) else self.folder / DESCRIPTION
+            board = self._simulated("" if virtual is True else virtual)
+            return overlay(path, board)
+        for file in both:
             if not file.is_file():
                 raise DriverError(
                     f"there is no {file}: make the bitfile with Vivado as the package's README.md "
@@ -141,7 +190,8 @@ class Package:
             )
         return overlay(path, Device.devices[device])
 
-    def _simulated(self, conditions: str, overlay: Callable[[Path, object], object]) -> object:
+    def _simulated(self, conditions: str) -> object:
+        """Return the simulated board with this package's accelerator."""
         try:
             from deploy.virtual.simulate import simulate_package
             from deploy.virtual.simulator import VirtualBoardError
@@ -151,8 +201,6 @@ class Package:
                 f"the checkout's .venv/bin/python ({error})"
             ) from error
         try:
-            board = simulate_package(self.folder, self.description, conditions)
-            # pynq wants a file to load; the simulated fabric is in the library.
-            return overlay(self.folder / DESCRIPTION, board)
+            return simulate_package(self.folder, self.description, conditions)
         except VirtualBoardError as error:
             raise DriverError(str(error)) from error

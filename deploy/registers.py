@@ -18,6 +18,7 @@ RESPONSES = {2: "SLVERR: the memory refused the access", 3: "DECERR: there is no
 IDENTITY_AT, IDENTITY = 0x04, 0x50535331
 SOFT_RESET, CLEAR_METER = 1, 2
 METER_LOST = 0x2C
+BUILD_ID = 0x40
 METER = {
     "frames_in": 0x08,
     "frames_out": 0x0C,
@@ -33,6 +34,12 @@ METER = {
 }
 RESET_PATIENCE_S = 1.0
 
+#: What to do where pynq and the fabric do not agree.
+STALE = (
+    "load the bitfile of this package. pynq may also answer with what it kept of another overlay: "
+    "run `python -c 'from pynq import PL; PL.reset()'` and try again"
+)
+
 
 class DriverError(Exception):
     """The accelerator, its board or its data are wrong; says what to do."""
@@ -44,13 +51,24 @@ class Shell:
     def __init__(self, idma: Sequence, odma: Sequence, control: object = None) -> None:
         self.idma, self.odma, self.control = idma, odma, control
 
-    def check(self, in_bytes: Sequence[int], out_bytes: Sequence[int]) -> None:
-        """Check that the blocks are those of an accelerator with these bytes per frame."""
+    def check(
+        self, in_bytes: Sequence[int], out_bytes: Sequence[int], build_id: int | None = None
+    ) -> None:
+        """Check that the blocks are those of an accelerator with these bytes per frame.
+
+        `build_id` is the build's identifier, and None where it is not known.
+        """
         if self.control is None:
+            if build_id is not None:
+                raise DriverError(f"the bitfile has no control0, and this package's has: {STALE}")
             return
         if self.control.read(IDENTITY_AT) != IDENTITY:
+            raise DriverError(f"control0 does not have the shell's identity: {STALE}")
+        found = self.control.read(BUILD_ID)
+        if build_id not in (None, found):
             raise DriverError(
-                "control0 does not have the shell's identity: load the bitfile of this package"
+                f"the bitfile is of build {found:08x}, the description of {build_id:08x}: the two "
+                f"are of different builds, copy both from one. If they are of one, {STALE}"
             )
         for name, dmas, sizes in (("input", self.idma, in_bytes), ("output", self.odma, out_bytes)):
             for dma, expected in zip(dmas, sizes, strict=False):

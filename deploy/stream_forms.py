@@ -5,36 +5,20 @@ Needs only numpy and runs on Python 3.10.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import numpy as np
 
 if __package__:  # in the project's checkout
-    from deploy.packing import Packer, bipolar_bits, bipolar_values, unpack, value_range
+    from deploy.packing import Packer, bipolar_bits, bipolar_values, unpack
     from deploy.registers import DriverError
+    from deploy.stream_types import BIPOLAR, StreamType
 else:  # beside this file, as on the board
-    from packing import Packer, bipolar_bits, bipolar_values, unpack, value_range
+    from packing import Packer, bipolar_bits, bipolar_values, unpack
     from registers import DriverError
+    from stream_types import BIPOLAR, StreamType
 
-__all__ = ["StreamForms", "parse_datatype"]
-
-
-BIPOLAR = "BIPOLAR"
-
-
-def parse_datatype(name: str) -> tuple[int, bool]:
-    """Return bits and signedness of a QONNX integer type such as ``UINT4`` or ``INT20``.
-
-    An element of a stream is meant: a BIPOLAR one is an unsigned bit, 0 for -1 and 1 for 1.
-    """
-    known = {BIPOLAR: (1, False), "BINARY": (1, False), "TERNARY": (2, True)}
-    if name in known:
-        return known[name]
-    match = re.fullmatch(r"(U?)INT([1-9]\d*)", name)
-    if not match:
-        raise DriverError(f"datatype {name}: expected BIPOLAR, BINARY, TERNARY, INT<n> or UINT<n>")
-    return int(match[2]), not match[1]
+__all__ = ["StreamForms"]
 
 
 def _shape(key: str) -> Callable[..., tuple[int, ...]]:
@@ -56,19 +40,32 @@ class StreamForms:
     _io_shape_dict: dict
     _packers: dict[int, Packer]  # of the latest shape, by input
 
-    def idt(self, ind: int = 0) -> str:
-        """Return the type of input `ind`."""
-        return self._io_shape_dict["idt"][ind]
+    @property
+    def io_shape_dict(self) -> dict:
+        """FINN's description of the streams that the overlay was made with."""
+        return self._io_shape_dict
 
-    def odt(self, ind: int = 0) -> str:
+    @property
+    def num_inputs(self) -> int:
+        """Input streams of the accelerator."""
+        return len(self._io_shape_dict["ishape_normal"])
+
+    @property
+    def num_outputs(self) -> int:
+        """Output streams of the accelerator."""
+        return len(self._io_shape_dict["oshape_normal"])
+
+    def idt(self, ind: int = 0) -> StreamType:
+        """Return the type of input `ind`."""
+        return StreamType(self._io_shape_dict["idt"][ind])
+
+    def odt(self, ind: int = 0) -> StreamType:
         """Return the type of output `ind`."""
-        return self._io_shape_dict["odt"][ind]
+        return StreamType(self._io_shape_dict["odt"][ind])
 
     def input_range(self, ind: int = 0) -> tuple[int, int]:
         """Return the smallest and the largest integer that input `ind` takes."""
-        if self.idt(ind) == BIPOLAR:
-            return -1, 1
-        return value_range(*parse_datatype(self.idt(ind)))
+        return self.idt(ind).min(), self.idt(ind).max()
 
     # Shapes of a batch: as the network sees it, by beats and elements, by beats and bytes.
     ishape_normal = _shape("ishape_normal")
@@ -120,7 +117,7 @@ class StreamForms:
             ibuf_folded = bipolar_bits(ibuf_folded)
         packer = self._packers.get(ind)
         if packer is None or packer.shape != ibuf_folded.shape:
-            packer = Packer(ibuf_folded.shape, *parse_datatype(self.idt(ind)))
+            packer = Packer(ibuf_folded.shape, *self.idt(ind).stored())
             self._packers[ind] = packer
         return packer(ibuf_folded)
 
@@ -128,7 +125,7 @@ class StreamForms:
         """Unpack uint8 (frames, beats, bytes) into integers (frames, beats, elements)."""
         frames, beats, size = obuf_packed.shape
         elements = self.oshape_folded(ind)[-1]
-        bits, signed = parse_datatype(self.odt(ind))
+        bits, signed = self.odt(ind).stored()
         data = np.asarray(obuf_packed).reshape(frames * beats, size)
         values = unpack(data, elements, bits, signed)
         if self.odt(ind) == BIPOLAR:

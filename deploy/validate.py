@@ -87,10 +87,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             bitfile=arguments.bitfile, batch_size=arguments.batchsize, virtual=arguments.virtual
         )
         result = validate(package, overlay)
+        facts = package.facts(arguments.bitfile)
     except (DriverError, HostModelError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(json.dumps({"files": files, **result}, indent=2))
+    bitfile = {"clock_mhz": overlay.fclk_mhz, **facts}
+    print(json.dumps({"files": files, **result, "bitfile": bitfile}, indent=2))
+    print(overlay.clock_text())
+    if note := (facts["board_files"] or {}).get("note"):
+        print(f"board files: {note}")
     wrong = result["input_mismatches"] + result["mismatches"] + result["class_mismatches"]
     print("FAILED" if wrong else f"PASSED: {result['frames']} frames, all as built")
     return 1 if wrong else 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +58,21 @@ def replace(partial: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_zip(archive: Path, root: str, folder: Path, files: Iterable[Path]) -> None:
+    """Write a zip that unpacks into one folder `root`; equal contents give an equal file.
+
+    `files` lie below `folder` and keep their relative names.
+    """
+    partial = archive.with_name(f"{archive.name}.tmp")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in files:
+            entry = zipfile.ZipInfo(f"{root}/{path.relative_to(folder).as_posix()}")
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            file.writestr(entry, path.read_bytes())
+    replace(partial, archive)
 
 
 def read_json(path: Path) -> Any:

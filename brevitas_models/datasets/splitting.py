@@ -45,7 +45,8 @@ def split(table: TableLike, seed: int) -> Dataset:
         notes = []
         kept = np.flatnonzero(~duplicates(table.x, y))
         if len(kept) < len(y):
-            notes.append(f"{len(y) - len(kept):,} exact duplicate rows dropped")
+            dropped = len(y) - len(kept)
+            notes.append(f"{dropped:,} exact duplicate row{'s' * (dropped > 1)} dropped")
         _require_rows(table, y[kept], 3, "one each to train, validate and test on")
         parts = stratified(y[kept], (VALIDATION_SHARE, TEST_SHARE), rng)
         train, val, test = (kept[part] for part in parts)

@@ -81,12 +81,20 @@ def cost_figures(model: QuantMLP, x: Tensor, auc: float) -> dict[str, float]:
     }
 
 
-def figure_lines(figures: dict[str, float]) -> list[str]:
-    """Return the figures of `score_figures` and `cost_figures` as lines for people."""
+def figure_lines(figures: dict[str, float], *, physics: bool = True) -> list[str]:
+    """Return the figures of `score_figures` and `cost_figures` as lines for people.
+
+    Without `physics` those are left out that only people who tag jets ask for.
+    """
+    curves = f"mean AUC {figures['auc']:.3f}"
+    if physics:
+        curves += (
+            f", background efficiency at 50 % signal efficiency "
+            f"{figures['background_efficiency']:.2%}, neural efficiency "
+            f"{figures['neural_efficiency']:.3f}, aIQ {figures['aiq']:.3f}"
+        )
     return [
-        f"mean AUC {figures['auc']:.3f}, background efficiency at 50 % signal efficiency "
-        f"{figures['background_efficiency']:.2%}, neural efficiency "
-        f"{figures['neural_efficiency']:.3f}, aIQ {figures['aiq']:.3f}",
+        curves,
         f"{figures['remaining_weights']:,.0f} weights, {figures['weight_bits']:,.0f} bits, "
         f"{figures['bops']:,.0f} BOPs ({figures['bops_32bit_input']:,.0f} with 32-bit inputs)",
     ]

@@ -200,7 +200,8 @@ def run(
     figures |= metrics.cost_figures(model, torch.from_numpy(x), figures["auc"])
 
     what = "surrogate frames (not real data)" if data.surrogate else f"{data.name}, frames unseen"
-    for line in (*metrics.accuracy_lines(figures, what), *metrics.figure_lines(figures)):
+    lines = metrics.figure_lines(figures, physics=data.name == "jets")
+    for line in (*metrics.accuracy_lines(figures, what), *lines):
         reporter.result(line)
     truth = np.concatenate([one.data.y_test for one in measured])
     if hint := metrics.chance_line(figures["accuracy"], truth):

@@ -18,9 +18,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
-from pynq import Clocks
+from pynq import Clocks, ps
 from pynq.buffer import PynqBuffer
 from pynq.pl_server.device import Device
+
+# Both are names of this module in every version from 3.0 to 4.0, wherever they are defined.
+from pynq.pl_server.embedded_device import Metadata, RuntimeMetadataParser
 
 from deploy.virtual.conditions import Conditions
 from deploy.virtual.processors import PROCESSORS
@@ -86,12 +89,16 @@ class VirtualBoard(Device):
         self.set_conditions(conditions)
         self._seconds = 0.0
         self._free = [(0, memory_bytes)]  # (offset, bytes), sorted, neighbours merged
+        self._addresses = dict(_BLOCKS)
         self.ip_dict: dict = {}
         self.timestamp = ""
         self.bitfile_name = ""
         # pynq keeps the clocks of the first device that it used.
         if hasattr(Clocks, "_real_instance"):
             del Clocks._real_instance
+        if not hasattr(Clocks, "set_device"):  # pynq 3.0: those of the processor it runs on
+            ps.CPU_ARCH = self.arch
+            Device.active_device = self
 
     def now(self) -> float:
         """Return the simulated time in seconds."""
@@ -117,8 +124,16 @@ class VirtualBoard(Device):
 
     # The interface that pynq expects of a device
 
-    def get_bitfile_metadata(self, bitfile_name: str) -> SimpleNamespace:
-        """Return what pynq would parse from the hardware handoff file."""
+    def get_bitfile_metadata(self, bitfile_name: str) -> object:
+        """Return what pynq's own parser reads from the hardware handoff, or the like without one.
+
+        The blocks are then where the handoff has them.
+        """
+        handoff = Path(bitfile_name).with_suffix(".hwh")
+        if handoff.is_file():
+            parser = RuntimeMetadataParser(Metadata(input=handoff))
+            self._addresses = {name: parser.ip_dict[name]["phys_addr"] for name in _BLOCKS}
+            return parser
         blocks = {name: _ip(name, address) for name, address in _BLOCKS.items()}
         return SimpleNamespace(
             ip_dict=blocks,
@@ -197,7 +212,7 @@ class VirtualBoard(Device):
 
     def _access(self, address: int, value: int | None) -> int:
         block, base = next(
-            ((i, b) for i, b in enumerate(_BLOCKS.values()) if b <= address < b + _RANGE),
+            ((i, b) for i, b in enumerate(self._addresses.values()) if b <= address < b + _RANGE),
             (None, 0),
         )
         if block is None:

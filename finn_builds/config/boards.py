@@ -5,6 +5,7 @@ are read, and a mistake in one is an error that names the file and the key.
 """
 
 import difflib
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,6 +48,33 @@ class Resources(BaseModel):
     URAM: NonNegativeInt
 
 
+#: What the two dividers behind a PLL, of six bits each, can divide by (UG585, UG1087).
+_DIVISORS = sorted({a * b for a in range(1, 64) for b in range(1, 64)})
+
+#: Relative difference up to which two frequencies are the same one: crystals are told with four to
+#: eight digits, periods with four.
+CLOCK_DIGITS = 1e-3
+
+
+class Pll(BaseModel):
+    """The PLL of the processing system that the fabric's clock is divided from, after boot."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    crystal_mhz: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    multiplier: PositiveInt
+
+    @property
+    def mhz(self) -> float:
+        """Frequency of the PLL in MHz."""
+        return self.crystal_mhz * self.multiplier
+
+    def fastest_mhz(self, asked_mhz: float) -> float:
+        """Return the fastest clock in MHz that the PLL makes and that is not above `asked_mhz`."""
+        fits = (d for d in _DIVISORS if self.mhz / d <= asked_mhz * (1 + 1e-9))
+        return self.mhz / next(fits, _DIVISORS[-1])
+
+
 class Board(BaseModel):
     """One board: its device, its processing system and the clock to start from."""
 
@@ -55,9 +83,12 @@ class Board(BaseModel):
     name: str  # after ``--board``; equal to the file's name
     part: str  # Vivado part, e.g. ``xc7z020clg400-1``
     family: Literal["xc7", "xcup"]  # Yosys' name of the device family
-    board_part: str | None  # Vivado board part, or None where the vendor has none
+    # Vendor and name of Vivado's board files, ``vendor:name``, or None where there are none. The
+    # version is not stated: the newest that is installed is taken.
+    board_part: Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")] | None
     ps_type: Literal["zynq_7000", "zynq_ultrascale"]  # kind of processing system
     clock_ns: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # default period in ns
+    pll: Pll  # of the processing system
     dma_width: Literal[64, 128]  # width in bits of the AXI port the DMAs use
     axi_control: str  # master port of the processing system to the accelerator's registers
     axi_data: str  # slave port of the processing system through which the DMAs reach the DDR
@@ -80,7 +111,23 @@ class Board(BaseModel):
             raise ValueError(f"part: {self.ps_type} parts begin with {wanted}, found {self.part}")
         if self.dma_width != width:
             raise ValueError(f"dma_width: {self.ps_type} has {width}, found {self.dma_width}")
+        asked = 1000 / self.clock_ns
+        made = self.pll.fastest_mhz(asked)
+        if made < asked * (1 - CLOCK_DIGITS):
+            raise ValueError(
+                f"clock_ns: the PLL's {self.pll.mhz:g} MHz, divided by an integer, does not make "
+                f"{asked:.3f} MHz; the fastest clock not above it is {made:.3f} MHz, "
+                f"{floor_ns(made)} ns"
+            )
         return self
+
+
+def floor_ns(mhz: float) -> float:
+    """Return the period in ns of a clock, to the picosecond, so that asking for it yields it.
+
+    The period is rounded down: rounded up it would ask for a slower clock than the PLL makes.
+    """
+    return math.floor(1e6 / mhz + 1e-6) / 1000
 
 
 def board_path(name: str, folder: Path = BOARD_DIR) -> Path:
@@ -139,12 +186,15 @@ def _first_problem(error: ValidationError) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
-            known = Resources if key.startswith("resources.") else Board
+            within: dict[str, type[BaseModel]] = {"resources": Resources, "pll": Pll}
+            known = within.get(key.partition(".")[0], Board) if "." in key else Board
             return f"unknown key {key}; known keys are {', '.join(known.model_fields)}; remove it"
         case "missing":
             return f"the key {key} is missing; add it, as the other boards have it"
         case "value_error":  # raised by Board itself: the message begins with the key
             return str(problem["ctx"]["error"])
+        case "string_pattern_mismatch":
+            return f"{key}: expected vendor:name without a version, found {problem['input']!r}"
         case _:
             expected = problem["msg"].removeprefix("Input should be ")
             return f"{key}: expected {expected}, found {problem['input']!r}; change it"

@@ -168,8 +168,8 @@ class BuildConfig:
     synth: Literal["auto", "yosys", "vivado", "none"] = size(
         "--synth",
         "auto",
-        "what counts the resources: yosys, vivado, none (estimates only), or auto (vivado where it "
-        "is installed, else yosys)",
+        "what counts the resources: yosys, vivado, none (estimates only), or auto (yosys, and "
+        "vivado beside it where it is installed)",
     )
     bitfile: bool = size(
         "--bitfile",

@@ -5,19 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from finn_builds.config.build import BuildConfig
+from finn_builds.files import STITCHED_DIR, write_zip
 from finn_builds.ingest import HostSplit
-from finn_builds.shell.package import overlay_description, write_driver, write_package
+from finn_builds.shell.package import (
+    identified,
+    overlay_description,
+    write_driver,
+    write_package,
+)
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.stitch.sources import Stitched
 from finn_builds.verify.simulated import Simulated
 from finn_builds.verify.streamlined import Streamlined
-from finn_builds.vivado.bitfile import BIT, BITFILE_DIR, Placed, make_bitfile
-from finn_builds.vivado.project import write_project
+from finn_builds.vivado.bitfile import BITFILE_DIR, Placed, make_bitfile
+from finn_builds.vivado.project import project_files, write_project
+from finn_builds.vivado.script import BIT
 
 #: The driver alone, as FINN lays it out, and the folder that goes to the board.
 DRIVER_DIR = "driver"
 DEPLOY_DIR = "deploy"
 PROJECT_DIR = "vivado"
+PROJECT_ZIP = "vivado.zip"
 
 #: Test vectors that a package carries at most.
 _MOST_VECTORS = 1000
@@ -38,15 +46,19 @@ def step_make_driver(
 def step_make_zynq_project(
     split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
 ) -> None:
-    """Write ``vivado/``: all that Vivado needs beside ``stitched_ip/`` to make the bitfile."""
+    """Write ``vivado/``: all that Vivado needs beside ``stitched_ip/`` to make the bitfile.
+
+    ``vivado.zip`` holds the two folders, for a PC that has nothing but Vivado.
+    """
     if not cfg.makes_overlay:
         return
-    write_project(
-        cfg.out / PROJECT_DIR,
-        ShellSpec(**_description(split, stitched, simulated, cfg)["shell"]),
-        cfg.board_spec,
-        clock_ns=cfg.clock_ns,
-    )
+    description = _description(split, stitched, simulated, cfg)
+    spec, project = ShellSpec(**description["shell"]), cfg.out / PROJECT_DIR
+    write_project(project, spec, cfg.board_spec, clock_ns=cfg.clock_ns)
+    # What an earlier run of Vivado left in its folder stays out.
+    own = project_files(spec, cfg.board_spec, clock_ns=cfg.clock_ns)
+    files = [*(project / name for name in own), *(cfg.out / STITCHED_DIR).iterdir()]
+    write_zip(cfg.out / PROJECT_ZIP, description["name"], cfg.out, sorted(files))
 
 
 def step_synthesize_bitfile(cfg: BuildConfig) -> Placed | None:
@@ -56,8 +68,8 @@ def step_synthesize_bitfile(cfg: BuildConfig) -> Placed | None:
 
     Raises
     ------
-    ToolFailed
-        Vivado stopped with an error; the message has the end of its log.
+    UserError
+        Vivado made no bitfile; the message has the reason.
     """
     if not cfg.bitfile:
         return None
@@ -81,15 +93,14 @@ def step_deployment_package(
         return
     vectors = streamlined.vectors
     features, labels = vectors.features, vectors.labels
-    bitfile = None
-    if placed is not None and placed.timing_met:
-        bitfile = cfg.out / BITFILE_DIR / BIT
+    usable = placed if placed is not None and placed.timing_met else None
+    bitfile = None if usable is None else cfg.out / BITFILE_DIR / BIT
     write_package(
         cfg.out / DEPLOY_DIR,
-        _description(split, stitched, simulated, cfg),
+        _description(split, stitched, simulated, cfg, usable),
         vectors.x[:_MOST_VECTORS],
         vectors.y[:_MOST_VECTORS],
-        rtl=cfg.out / "stitched_ip",
+        rtl=cfg.out / STITCHED_DIR,
         features=None if features is None else features[:_MOST_VECTORS],
         labels=None if labels is None else labels[:_MOST_VECTORS],
         bitfile=bitfile,
@@ -97,10 +108,14 @@ def step_deployment_package(
 
 
 def _description(
-    split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
+    split: HostSplit,
+    stitched: Stitched,
+    simulated: Simulated,
+    cfg: BuildConfig,
+    placed: Placed | None = None,
 ) -> dict[str, Any]:
     measured = simulated.performance
-    return overlay_description(
+    description = overlay_description(
         f"{cfg.model_name}_{cfg.board_spec.name}",
         stitched.description(),
         split.description,
@@ -110,4 +125,6 @@ def _description(
             "latency_cycles": measured.latency_cycles,
             "interval_cycles": measured.interval_cycles,
         },
+        made=None if placed is None else placed.facts,
     )
+    return identified(description, cfg.out / STITCHED_DIR, clock_ns=stitched.clock_ns)

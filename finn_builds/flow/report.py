@@ -71,7 +71,7 @@ def step_summary(
                 *(["ip.zip"] if cfg.makes_ip else []),
                 "stitched_ip",
                 "report",
-                *(["deploy.zip", "vivado"] if cfg.makes_overlay else []),
+                *(["deploy.zip", "vivado.zip"] if cfg.makes_overlay else []),
                 "host_model.json",
                 "accelerator.json",
                 "model.onnx",
@@ -121,14 +121,12 @@ def _placed(found: Placed | None) -> dict[str, Any]:
     """Return what came of the bitfile, if one was asked for."""
     if found is None:
         return {"bitfile": None}
-    slack = found.report["timing"]["WNS"]
-    said = f"bitfile/finn-accel.bit, slack {slack} ns (Vivado {found.report['tool']['version']})"
-    if not found.timing_met:
-        said = (
-            f"misses its timing (slack {slack} ns) and is not in the package: build again with a "
-            "longer --clock-ns"
-        )
-    return {"bitfile": said, "timing_met": found.timing_met}
+    return {
+        "bitfile": found.words["bitfile"],
+        "timing_met": found.timing_met,
+        "clock": found.report["clock"],
+        "board_files": found.report["board_files"],
+    }
 
 
 def step_report(
@@ -139,6 +137,7 @@ def step_report(
     hardware: Hardware,
     simulated: Simulated,
     synthesised: Synthesised | None,
+    placed: Placed | None,
     cfg: BuildConfig,
 ) -> None:
     """Write the page of the build and its figures."""
@@ -163,6 +162,7 @@ def step_report(
         passages=passages_of(hardware, performance.one_frame),
         streams=streams_of(performance.links),
         classes=_classes(split.host, streamlined.answers),
+        bitfile={} if placed is None else placed.words,
         origin=Origin(
             command=origin.command_line(cfg),
             seeds={"verification and data": cfg.verify_seed},

@@ -56,7 +56,11 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.synthesise:step_out_of_context_synthesis",
-        outputs=("report/synth_resources.json", "report/ooc_synth_and_timing.json"),
+        outputs=(
+            "report/synth_resources.json",
+            "report/ooc_synth_and_timing.json",
+            "report/out_of_context_vivado.log",
+        ),
     ),
     Step(
         "finn_builds.flow.make_ip:step_make_ip_package",
@@ -66,7 +70,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         "finn_builds.flow.deliver:step_make_zynq_project",
         # Not the whole folder: what Vivado has made beside them stays.
-        outputs=("vivado/build.tcl", "vivado/README.md", "vivado/sources"),
+        outputs=("vivado/build.tcl", "vivado/README.md", "vivado/sources", "vivado.zip"),
     ),
     Step(
         "finn_builds.flow.deliver:step_synthesize_bitfile",
@@ -74,6 +78,7 @@ STEPS: tuple[Step, ...] = (
             "bitfile",
             "report/post_synth_resources.json",
             "report/post_route_timing.rpt",
+            "report/vivado",
             "report/vivado.log",
         ),
     ),

@@ -20,21 +20,27 @@ from finn_builds.synth.report import Figures, GateLevel, Synthesised, Tool
 from finn_builds.synth.script import options
 from finn_builds.synth.timing import SOURCE, longest_path
 from finn_builds.synth.yosys import NotSynthesised, synthesise_design, version
+from finn_builds.tools import ToolFailed
 from finn_builds.verify.gate_level import check_gates
 from finn_builds.verify.streamlined import Streamlined
+from finn_builds.vivado.reports import ReportError
+
+#: All that Vivado said.
+VIVADO_LOG = "report/out_of_context_vivado.log"
 
 
 def step_out_of_context_synthesis(
     streamlined: Streamlined, styles: Styles, hardware: Hardware, cfg: BuildConfig
 ) -> Synthesised | None:
-    """Write ``report/synth_resources.json``: Vivado's figures where it is installed, else Yosys'.
+    """Write ``report/synth_resources.json``: Yosys' figures, or Vivado's with Yosys' beside them.
 
-    Every block is synthesised alone; the whole design is the blocks' netlists joined. A block that
-    could not be synthesised in the time it has says why, and then there are no figures of the
-    whole. Beside each stand the estimates. What Yosys made is compared with the QONNX model, under
-    random stalls, as far as it can be simulated.
+    With Yosys every block is synthesised alone; the whole design is the blocks' netlists joined. A
+    block that could not be synthesised in the time it has says why, and then there are no figures
+    of the whole. What Yosys made is compared with the QONNX model, under random stalls, as far as
+    it can be simulated. Beside each stand the estimates.
 
-    Does nothing with ``synth="none"``.
+    ``synth="auto"`` runs both tools where Vivado is installed, and Yosys alone elsewhere; if Vivado
+    fails then, the figures are Yosys' and say so. Does nothing with ``synth="none"``.
 
     Raises
     ------
@@ -43,41 +49,34 @@ def step_out_of_context_synthesis(
     VerificationError
         The netlist does not compute what the model does.
     """
-    tool = cfg.synth
-    if tool == "auto":
-        tool = "yosys" if shutil.which("vivado") is None else "vivado"
-    if tool == "none":
+    if cfg.synth == "none":
         return None
-    design = hardware.design
     folder = cfg.out / STITCHED_DIR
     names = stitched_sources(folder) + sorted(path.name for path in folder.glob("*.dat"))
     stitched = {name: (folder / name).read_text(encoding="utf-8") for name in names}
-    estimated = hardware.resources()
-    target = cfg.target
-    family = family_named(target.family)
-    if tool == "vivado":
+    by_yosys = by_vivado = None
+    if cfg.synth != "vivado":
+        by_yosys = _with_yosys(streamlined, styles, hardware, stitched, cfg)
+    if cfg.synth == "vivado" or (cfg.synth == "auto" and shutil.which("vivado") is not None):
         cfg.progress(0, 1, "vivado")
-        found = vivado.synthesise(
-            design, stitched, target.part, cfg.clock_ns, cfg.scratch / "vivado"
-        )
-    else:
-        cfg.progress(0, len(design.stages), "yosys")
-        netlists = synthesise_design(
-            design,
-            stitched,
-            {name: node["LUT"] for name, node in estimated.items()},
-            family.name,
-            cfg.scratch,
-            progress=lambda done, total: cfg.progress(done, total, "yosys"),
-        )
-        first_layers = {b.name: b.layers[0] - 1 for b in hardware.blocks if b.kind == SPARSE}
-        found = yosys_report(netlists, family, first_layers)
-        if found.top.why is None:
-            cfg.progress(1, 1, "comparing the netlist with the model")
-            gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
-            found = replace(found, top=replace(found.top, gate_level=gates))
-    slowest = max(hardware.cycles().values())
-    timing = ooc_timing(found, cfg.clock_ns, slowest)
+        try:
+            by_vivado = vivado.synthesise(
+                hardware.design,
+                stitched,
+                cfg.target.part,
+                cfg.clock_ns,
+                cfg.scratch / "vivado",
+                log=cfg.out / VIVADO_LOG,
+            )
+        except (ToolFailed, ReportError):
+            if by_yosys is None:
+                raise
+            # Nobody asked for it: an edition without the device is no reason to stop.
+            stage = f"{by_yosys.tool.stage}; Vivado was tried, too, and failed: see {VIVADO_LOG}"
+            by_yosys = replace(by_yosys, tool=replace(by_yosys.tool, stage=stage))
+    found = beside(by_vivado, by_yosys)
+    estimated = hardware.resources()
+    timing = ooc_timing(found, cfg.clock_ns, max(hardware.cycles().values()))
     if timing is not None:
         write_json(cfg.out / "report/ooc_synth_and_timing.json", timing)
     return Synthesised(
@@ -85,6 +84,54 @@ def step_out_of_context_synthesis(
         {name: replace(one, estimate=estimated[name]) for name, one in found.blocks.items()},
         found.tool,
     )
+
+
+def beside(by_vivado: Synthesised | None, by_yosys: Synthesised | None) -> Synthesised:
+    """Return the figures of the one tool that ran, or Vivado's with Yosys' counts beside them.
+
+    The result of the netlist check, which is of Yosys' netlist, is kept.
+    """
+    if by_vivado is None or by_yosys is None:
+        found = by_vivado or by_yosys
+        assert found is not None, "one of the tools has run"
+        return found
+
+    def both(one: Figures, other: Figures) -> Figures:
+        return replace(one, yosys=dict(other.counts) or None)
+
+    return replace(
+        by_vivado,
+        top=replace(both(by_vivado.top, by_yosys.top), gate_level=by_yosys.top.gate_level),
+        blocks={name: both(one, by_yosys.blocks[name]) for name, one in by_vivado.blocks.items()},
+    )
+
+
+def _with_yosys(
+    streamlined: Streamlined,
+    styles: Styles,
+    hardware: Hardware,
+    stitched: Mapping[str, str],
+    cfg: BuildConfig,
+) -> Synthesised:
+    """Return what Yosys found, and check the netlist it made."""
+    design = hardware.design
+    family = family_named(cfg.target.family)
+    cfg.progress(0, len(design.stages), "yosys")
+    netlists = synthesise_design(
+        design,
+        stitched,
+        {name: node["LUT"] for name, node in hardware.resources().items()},
+        family.name,
+        cfg.scratch,
+        progress=lambda done, total: cfg.progress(done, total, "yosys"),
+    )
+    first_layers = {b.name: b.layers[0] - 1 for b in hardware.blocks if b.kind == SPARSE}
+    found = yosys_report(netlists, family, first_layers)
+    if found.top.why is not None:
+        return found
+    cfg.progress(1, 1, "comparing the netlist with the model")
+    gates = _check_gates(streamlined, styles, hardware, netlists, cfg.verify_seed)
+    return replace(found, top=replace(found.top, gate_level=gates))
 
 
 def ooc_timing(

@@ -88,6 +88,8 @@ class BuildReport:
     origin: Origin
     on_board: OnBoard | None  # None where there is no board
     """Throughput and latency behind the board's DMAs."""
+    bitfile: dict[str, str] = field(default_factory=dict)
+    """What Vivado made, in words; empty where it was not asked to."""
     target_error: TargetError | None = None
     """How far the outputs are from targets, where the data hold such."""
     findings: Findings = field(default_factory=Findings)

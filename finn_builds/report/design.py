@@ -115,7 +115,8 @@ class Node:
     # By resource; empty where they are not known
     estimated: dict[str, float]
     synthesised: dict[str, float]
-    note: str = ""  # why there is no synthesised figure, where there is a reason
+    # Why there is no synthesised figure, or Yosys' count beside another tool's
+    note: str = ""
     # Its layers and what is around them, where the synthesised cells could be counted by layer
     parts: tuple[Part, ...] = ()
 

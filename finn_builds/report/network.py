@@ -117,11 +117,16 @@ def nodes_of(
                 layers=block.layers,
                 estimated=_shown(guess),
                 synthesised=_shown(found.counts),
-                note=found.why or "",
+                note=found.why or _by_yosys(found),
                 parts=_parts(found, styles.layers) if len(block.layers) > 1 else (),
             )
         )
     return tuple(made)
+
+
+def _by_yosys(found: Figures) -> str:
+    """Return what Yosys counts of a block that another tool has counted, too."""
+    return f"{found.yosys['LUT']:,.0f} LUT by Yosys" if found.yosys else ""
 
 
 def uses_of(

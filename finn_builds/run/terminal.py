@@ -115,6 +115,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("estimated", _resources(get("resources"), get("device"), of_what)),
         *_parallel(get("ip"), get("device"), of_what),
         ("bitfile", _text("{}", get("bitfile"))),
+        ("board files", _text("{}", (get("board_files") or {}).get("note"))),
         ("folder", _text("{}", get("out_dir"))),
         ("files", ", ".join(get("files") or ())),
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,14 @@ import numpy.typing as npt
 from deploy import package
 from deploy.host_model import HostModel
 from finn_builds.config.boards import Board
+from finn_builds.files import write_zip
 from finn_builds.shell.spec import ShellSpec
+from finn_builds.shell.top import shell_sources
 
-__all__ = ["overlay_description", "write_driver", "write_package"]
+__all__ = ["identified", "overlay_description", "write_driver", "write_package"]
 
 _DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+_HARDWARE = (".v", ".sv", ".dat")
 _NO_SOURCE = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "__init__.py")
 
 
@@ -32,11 +34,14 @@ def overlay_description(
     *,
     top1: bool = False,
     expected: dict[str, Any] | None = None,
+    made: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of ``overlay.json``, which the driver reads.
 
     `accelerator` and `host_model` are the content of the build's files of these names; `expected`
-    are ``latency_cycles`` and ``interval_cycles`` as measured in the build.
+    are ``latency_cycles`` and ``interval_cycles`` as measured in the build. `made` is what Vivado
+    said of the bitfile (``clock``, ``board_files``, ``vivado``), where there is one; until then the
+    clock is the one asked for.
     """
     into, out = accelerator["input"], accelerator["output"]
     expected = expected or {}
@@ -52,6 +57,19 @@ def overlay_description(
         out_beats=out["beats"],
         frames_under_way=under_way,
     )
+    asked = 1000 / accelerator["clock_ns"]
+    made = made or {
+        "clock": {
+            "asked_mhz": asked,
+            "actual_mhz": None,
+            "period_ns": accelerator["clock_ns"],
+        },
+        "board_files": {
+            "found": "unknown",
+            "note": "No bitfile was made yet: the script in vivado/ tells which it found.",
+        },
+        "vivado": None,
+    }
     shapes: dict[str, Any] = {}
     for side, stream in (("i", into), ("o", out)):
         beats, elements = stream["beats"], stream["elements"]
@@ -59,15 +77,19 @@ def overlay_description(
         shapes[f"{side}shape_normal"] = [[1, beats * elements]]
         shapes[f"{side}shape_folded"] = [[1, beats, elements]]
         shapes[f"{side}shape_packed"] = [[1, beats, stream["width"] // 8]]
+    # FINN's names and FINN+'s
     shapes |= {"input_dma_name": ["idma0"], "output_dma_name": ["odma0"]}
-    shapes |= {"number_of_external_weights": 0, "num_inputs": 1, "num_outputs": 1}
+    shapes |= {"idma_names": ["idma0"], "odma_names": ["odma0"]}
+    shapes |= {"number_of_external_weights": 0, "external_weights_input_shapes": {}}
+    shapes |= {"num_inputs": 1, "num_outputs": 1}
     return {
         "version": package.FORMAT_VERSION,
         "name": name,
         "board": board.name,
         "platform": "zynq-iodma",
         "ps_type": board.ps_type,
-        "fclk_mhz": 1000 / accelerator["clock_ns"],
+        "fclk_mhz": made["clock"]["actual_mhz"] or asked,
+        **made,
         "io_shape_dict": shapes,
         "shell": asdict(spec),
         "stitched_ip": package.RTL,
@@ -75,6 +97,40 @@ def overlay_description(
         "host_model": host_model,
         "expected": expected,
     }
+
+
+def identified(description: dict[str, Any], rtl: Path, *, clock_ns: float) -> dict[str, Any]:
+    """Return a description with the build's identifier in its ``shell``: ``build_id``, 32 bits.
+
+    It follows from the accelerator's sources in `rtl`, from the shell's, from the clock asked for,
+    and from what of the description the driver's results depend on; never zero. What a Vivado run
+    adds to the description does not change it.
+    """
+    shell = {key: value for key, value in description["shell"].items() if key != "build_id"}
+    keys = ("name", "board", "ps_type", "io_shape_dict", "top1", "host_model")
+    told = {**{key: description[key] for key in keys}, "shell": shell, "clock_ns": clock_ns}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    sources = sorted(path for path in rtl.iterdir() if path.suffix in _HARDWARE)
+    for path in (*sources, *shell_sources()):
+        digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
+    build_id = int.from_bytes(digest.digest()[:4], "big") or 1
+    return {**description, "shell": {**shell, "build_id": build_id}}
+
+
+def finn_settings(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of ``settings.json``, from which FINN+'s driver makes its overlay."""
+    shapes = dict(description["io_shape_dict"])
+    for key in ("idt", "odt"):
+        shapes[key] = [f"DataType['{name}']" for name in shapes[key]]
+    driver = {
+        "driver_type": "FINNDMAOverlay",
+        "platform": description["platform"],
+        "fclk_mhz": description["fclk_mhz"],
+        "io_shape_dict": shapes,
+        "external_weights": False,
+        "runtime_weights": False,
+    }
+    return {"driver_information": driver, "experiment_information": {}}
 
 
 def write_driver(folder: Path, description: dict[str, Any]) -> None:
@@ -85,8 +141,9 @@ def write_driver(folder: Path, description: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in package.DRIVER_FILES:
         shutil.copyfile(_DEPLOY / name, folder / name)
-    text = json.dumps(description, indent=2) + "\n"
-    (folder / package.DESCRIPTION).write_text(text, encoding="utf-8")
+    texts = {package.DESCRIPTION: description, package.SETTINGS: finn_settings(description)}
+    for name, content in texts.items():
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def write_package(
@@ -117,7 +174,7 @@ def write_package(
         Raw features and classes of the first frames of `inputs`: with them the host's steps are
         checked too, and the notebook shows the accuracy.
     bitfile
-        ``.bit`` with its ``.hwh`` beside it.
+        ``.bit`` with its ``.hwh`` and ``.json`` beside it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in package.CONTENTS:
@@ -139,7 +196,7 @@ def write_package(
     np.savez_compressed(folder / package.VECTORS, allow_pickle=False, **vectors)
     if bitfile is not None:
         (folder / package.BITFILE).mkdir()
-        for suffix in (".bit", ".hwh"):
+        for suffix in (".bit", ".hwh", ".json"):
             shutil.copyfile(
                 bitfile.with_suffix(suffix), folder / package.BITFILE / f"finn-accel{suffix}"
             )
@@ -149,7 +206,9 @@ def write_package(
         for path in files
     )
     (folder / package.CHECKSUMS).write_text(sums, encoding="utf-8")
-    return _archive(folder, [*files, folder / package.CHECKSUMS])
+    archive = folder.with_name(folder.name + ".zip")
+    write_zip(archive, folder.name, folder, [*files, folder / package.CHECKSUMS])
+    return archive
 
 
 def _remove(path: Path) -> None:
@@ -168,20 +227,6 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def _archive(folder: Path, files: list[Path]) -> Path:
-    """Write a zip that unpacks into one folder; equal contents give an equal file."""
-    archive = folder.with_name(folder.name + ".zip")
-    fresh = archive.with_name(archive.name + ".tmp")
-    with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as file:
-        for path in files:
-            entry = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}")
-            entry.external_attr = 0o644 << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            file.writestr(entry, path.read_bytes())
-    fresh.replace(archive)
-    return archive
-
-
 def _readme(description: dict[str, Any]) -> str:
     """Return the text that says what a package is and how to use it."""
     board, clock = description["board"], description["fclk_mhz"]
@@ -198,10 +243,12 @@ def _readme(description: dict[str, Any]) -> str:
 # {description["name"]} for {board}
 
 An accelerator, its driver and test vectors. The driver needs only Python 3.10, numpy and pynq,
-which are part of a PYNQ image. The clock is set to {clock:g} MHz.
+which are part of a PYNQ image. The clock is {clock:g} MHz, or the fastest below it that the board
+can make and the bitfile takes; `validate.py` and `driver.py` say which one runs.
 {cycles}
 ## On the board
-Copy the zip to the board and unpack it, then, as root in PYNQ's Python environment:
+Copy the zip to the board and unpack it, then, as root in PYNQ's Python environment
+(`sudo -i`, `source /etc/profile.d/pynq_venv.sh`):
 
     python validate.py
     python driver.py --exec_mode throughput_test --batchsize 1000
@@ -209,9 +256,12 @@ Copy the zip to the board and unpack it, then, as root in PYNQ's Python environm
 
 `python driver.py --help` lists all options; `notebooks/board.ipynb` does the same in Jupyter.
 
-The bitfile is `{bitfile}/finn-accel.bit` with `finn-accel.hwh` beside it. If they are not here, the
-package was built without Vivado: run the build folder's `vivado/build.tcl` in Vivado as its README
-describes, and copy the two files to `{bitfile}/`.
+The bitfile is `{bitfile}/finn-accel.bit` with `finn-accel.hwh` and `finn-accel.json` beside it. If
+they are not here, the package was built without Vivado: unzip the build's `vivado.zip` on a PC with
+Vivado, run its `vivado/build.tcl` as the README there describes, and copy the three files of
+`vivado/result/` to `{bitfile}/`.
+
+`settings.json` is for FINN+'s driver (`finn-plus-driver`), which runs on the bitfile, too.
 
 ## Without a board
 On a machine with the project's Python environment, `--virtual` simulates the board and the

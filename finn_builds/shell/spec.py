@@ -56,6 +56,8 @@ class ShellSpec:
     pending: Annotated[int, Field(ge=1, le=255)] = 8
     # The number of frames under way in the accelerator up to which latency is measured
     tracked: Annotated[_PowerOfTwo, Field(ge=2, le=65536)] = 64
+    # What a register of ``control0`` gives, so that a driver knows the bitfile of its package
+    build_id: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
 
     def __post_init__(self) -> None:
         for side, layer, size, beats in (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from finn_builds.shell.spec import ShellSpec
 
-__all__ = ["TOP", "shell_files", "shell_sources"]
+__all__ = ["TOP", "clock_and_reset", "shell_files", "shell_sources"]
 
 TOP = "prunestream_shell"
 IDMA, ODMA, CONTROL = "prunestream_idma", "prunestream_odma", "prunestream_control"
@@ -38,14 +38,6 @@ Port = tuple[str, int, str]  # direction, bits, name
 
 _HEAD = "// {what} Generated.\n`default_nettype none\nmodule {name} (\n{ports}\n);\n"
 _TAIL = "endmodule\n`default_nettype wire\n"
-_CLOCK = """\
-    (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 ap_clk CLK" *)
-    (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF {buses}, ASSOCIATED_RESET ap_rst_n" *)
-    input  wire ap_clk,
-    (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)
-    input  wire ap_rst_n,
-"""
-_ACTIVE_LOW = '    (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)\n'
 
 
 def shell_sources() -> list[Path]:
@@ -59,6 +51,51 @@ def _range(bits: int) -> str:
 
 def _declare(ports: Sequence[Port]) -> str:
     return ",\n".join(f"    {way:<6} wire {_range(bits)}{name}" for way, bits, name in ports)
+
+
+def clock_and_reset(buses: Sequence[str], *, makes: str | None = None) -> str:
+    """Return the ports ``ap_clk`` and ``ap_rst_n`` with what a block design has to know of them.
+
+    It does not guess that `buses` belong to the clock, nor the polarity of a reset (UG994). `makes`
+    is a second reset, active low, that the module drives.
+    """
+
+    def reset(way: str, name: str) -> str:
+        return (
+            f'    (* X_INTERFACE_INFO = "xilinx.com:signal:reset:1.0 {name} RST" *)\n'
+            '    (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)\n'
+            f"    {way:<6} wire {name},\n"
+        )
+
+    resets = "ap_rst_n" if makes is None else f"ap_rst_n:{makes}"
+    return (
+        '    (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 ap_clk CLK" *)\n'
+        f'    (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF {":".join(buses)}, '
+        f'ASSOCIATED_RESET {resets}" *)\n'
+        "    input  wire ap_clk,\n"
+        + reset("input", "ap_rst_n")
+        + ("" if makes is None else reset("output", makes))
+    )
+
+
+def _declare_master(ports: Sequence[Port], prefix: str, spec: ShellSpec, *, reads: bool) -> str:
+    """Return the ports of an AXI4 master with the properties that the interconnect is made for.
+
+    Inferred from the ports alone, they would be: narrow bursts, 2 requests under way, bursts of
+    256 words. The interconnect would convert bursts that never come.
+    """
+    way = "READ" if reads else "WRITE"
+    burst = spec.read_burst if reads else spec.write_burst
+    properties = (
+        f"PROTOCOL AXI4, READ_WRITE_MODE {way}_ONLY, SUPPORTS_NARROW_BURST 0, "
+        f"NUM_{way}_OUTSTANDING {spec.pending}, MAX_BURST_LENGTH {burst}"
+    )
+    lines = []
+    for port in ports:
+        signal = port[2].removeprefix(f"{prefix}_").upper()
+        info = f"xilinx.com:interface:aximm:1.0 {prefix} {signal}"
+        lines.append(f'    (* X_INTERFACE_INFO = "{info}" *)\n{_declare([port])}')
+    return f'    (* X_INTERFACE_PARAMETER = "{properties}" *)\n' + ",\n".join(lines)
 
 
 def _connect(pairs: Sequence[tuple[str, str]]) -> str:
@@ -139,8 +176,8 @@ _REGS = "s_axi_control"
 
 #: Nets between axil_slave, which is in every wrapper, and the registers of its block.
 _REGISTER_NETS = (
-    (1, "write"), (5, "write_at"), (32, "write_data"), (1, "hold_writes"), (5, "read_at"),
-    (32, "read_data"),
+    (1, "write"), (5, "write_at"), (32, "write_data"), (4, "write_strobe"), (1, "hold_writes"),
+    (5, "read_at"), (32, "read_data"),
 )  # fmt: skip
 
 
@@ -164,7 +201,7 @@ def _dma(spec: ShellSpec, *, reads: bool, runtime_sizes: bool) -> str:
     stream_name = "m_axis_0" if reads else "s_axis_0"
     side = [("input", 1, "stop"), ("output", 1, "quiet"), ("input", 1, "clear")]
     sizes = [("input", 32, "frame_bytes")] if runtime_sizes else []
-    ports = [*axil_ports(_REGS), *bus, *stream, *side, *sizes]
+    others = [*axil_ports(_REGS), *stream, *side, *sizes]
     frame = spec.in_frame_bytes if reads else spec.out_frame_bytes
     what = "Input DMA: memory to stream." if reads else "Output DMA: stream to memory."
     pairs = [("ap_clk", "ap_clk"), ("ap_rst_n", "ap_rst_n")]
@@ -177,7 +214,8 @@ def _dma(spec: ShellSpec, *, reads: bool, runtime_sizes: bool) -> str:
         _HEAD.format(
             what=what,
             name=name,
-            ports=_CLOCK.format(buses=f"{_REGS}:{_BUS}:{stream_name}") + _declare(ports),
+            ports=clock_and_reset((_REGS, _BUS, stream_name))
+            + f"{_declare_master(bus, _BUS, spec, reads=reads)},\n{_declare(others)}",
         )
         + _constants(_BUS, kind, spec)
         + _register_slave()
@@ -211,7 +249,7 @@ def _control(spec: ShellSpec, *, runtime_sizes: bool) -> str:
         pairs += [(f"{stream}_{x}", f"s_axis_{stream}_t{x}") for x in ("valid", "ready")]
         beats = spec.in_beats if stream == "in" else spec.out_beats
         pairs.append((f"{stream}_beats", f"{stream}_beats" if runtime_sizes else f"16'd{beats}"))
-    buses = ":".join([_REGS, "s_axis_in", "m_axis_in", "s_axis_out", "m_axis_out"])
+    buses = (_REGS, "s_axis_in", "m_axis_in", "s_axis_out", "m_axis_out")
     through = "".join(
         f"    assign m_axis_{s}_tdata = s_axis_{s}_tdata;\n"
         f"    assign m_axis_{s}_tvalid = s_axis_{s}_tvalid;\n"
@@ -222,14 +260,13 @@ def _control(spec: ShellSpec, *, runtime_sizes: bool) -> str:
         _HEAD.format(
             what="Soft reset and measurement; the streams pass through.",
             name=CONTROL,
-            ports=_CLOCK.format(buses=buses)
-            + _ACTIVE_LOW
-            + "    output wire accelerator_rst_n,\n"
-            + _declare(ports),
+            ports=clock_and_reset(buses, makes="accelerator_rst_n") + _declare(ports),
         )
         + through
         + _register_slave()
-        + f"    shell_control #(.TRACKED({spec.tracked})) control (\n{_connect(pairs)}\n    );\n"
+        + f"    shell_control #(\n        .TRACKED({spec.tracked}),\n"
+        + f"        .BUILD_ID(32'h{spec.build_id:08X})\n"
+        + f"    ) control (\n{_connect(pairs)}\n    );\n"
         + _TAIL
     )
 

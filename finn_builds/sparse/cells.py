@@ -1,8 +1,10 @@
 """Verilog of the cells that are more than one expression: what carry chains and slices can do.
 
 Each has a behavioural body, read by simulators, and one of primitives. Yosys (which defines
-`YOSYS`) maps `a + b + c` to two chains, where Vivado makes one, and spreads a table over more
-levels than it needs. No tool makes one chain of a comparison with a selected constant, and Yosys
+`YOSYS`) maps `a + b + c` to two chains and spreads a table over more levels than it needs, so it
+gets the primitives. Vivado is expected, not measured, to make one chain, so it gets the expression;
+where `PS_CELLS` is defined it gets the same primitives as Yosys, which the netlist check has
+simulated. No tool is known to make one chain of a comparison with a selected constant, and Yosys
 makes LUTs of a multiplexer that a slice has, so all synthesis (`SYNTHESIS`) gets those as
 primitives.
 """
@@ -12,18 +14,32 @@ from __future__ import annotations
 from finn_builds.sparse.cells_ccu2c import CCU2C_CELLS
 from finn_builds.sparse.family import Family
 
+#: Macro that gives every synthesis tool the primitives.
+AS_CELLS = "PS_CELLS"
+
 _HEAD = """\
 // {title}
 `default_nettype none
 """
 
-_ADD = """\
+#: In front of a module whose primitives are for Yosys, and for others where they ask for them.
+_GUARD = f"""\
+`ifdef YOSYS
+`ifndef {AS_CELLS}
+`define {AS_CELLS}
+`endif
+`endif
+"""
+
+_ADD = (
+    _GUARD
+    + """\
 // y = (a ^ NA) + (b ^ NB) + (c ^ NC) + ONES modulo 2^W, ONES = 0, 1 or 2. The chain adds two bits
 // a position by itself. Where a third meets them (SAVE[i]), the position's LUT compresses its own
 // to a sum bit and a saved carry (its second output), which the position above takes as its second
 // bit. Elsewhere `a` goes into the chain as it is; of two inverted bits (PAIR[i]) a LUT inverts it.
-// Vivado finds this by itself in the expression, and times it better than the instances (whose
-// saved carry seems to depend on the one below); Yosys does not, so it gets the primitives.
+// Vivado is expected to find this by itself in the expression, and to time it better than the
+// instances (whose saved carry seems to depend on the one below); Yosys does not find it.
 module ps_add #(
     parameter W = 1,
     parameter [W-1:0] NA = 0,
@@ -40,7 +56,7 @@ module ps_add #(
     input wire [W-1:0] c,
     output wire [W-1:0] y
 );
-`ifndef YOSYS
+`ifndef PS_CELLS
   localparam [W+1:0] EXTRA = ONES;
   assign y = (a ^ NA) + (b ^ NB) + (c ^ NC) + EXTRA[W-1:0];
 `else
@@ -104,6 +120,7 @@ module ps_add #(
 `endif
 endmodule
 """
+)
 
 #: A verdict along a carry chain; cells differ in what they say of a position.
 _COMPARE_CHAIN = """\
@@ -206,7 +223,9 @@ module {module} (
 endmodule
 """
 
-_LUT = """\
+_LUT = (
+    _GUARD
+    + """\
 // Any function of {n} bits. A mapper that sees the function may spread it over several levels.
 module {module} #(
     parameter [{top}:0] INIT = 0
@@ -214,7 +233,7 @@ module {module} #(
     input wire [{last}:0] a,
     output wire y
 );
-`ifndef YOSYS
+`ifndef PS_CELLS
   assign y = INIT[a];
 `else
   {cell} #(
@@ -223,6 +242,7 @@ module {module} #(
 `endif
 endmodule
 """
+)
 
 _CARRY4 = """\
       wire [3:0] c;

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from finn_builds.network.ops import IntArray
+from finn_builds.sparse.blocks import equal_blocks, side_by_side
 from finn_builds.sparse.refine import Weigher, refine
 from finn_builds.sparse.share import SharedSums, SignedTerm, alkaid_sums, greedy_sums, plain_sums
 
@@ -23,6 +24,8 @@ RESTART_WEIGHTS = 8_000
 # Forms that are refined, the cheapest first, and terms of all of them together.
 REFINED = 6
 REFINE_TERMS = 4_000
+# Forms of a matrix of equal blocks that are costed as they would be built.
+BLOCK_FORMS = 3
 # For a quick estimate: pairs of terms, and terms times neurons, within which alkaid's solver takes
 # at most about five seconds, and pairs within which the greedy one does.
 QUICK_PAIRS = 1_000_000
@@ -115,6 +118,33 @@ def _best_forms(
     return list(dict.fromkeys([*forms, *refined]))
 
 
+def _forms_of_blocks(
+    matrix: IntArray, ranges: list[tuple[int, int]], search: Search
+) -> list[SharedSums] | None:
+    """Return the best forms of a matrix of equal blocks, each block solved once, or None."""
+    groups = equal_blocks(matrix, ranges)
+    if groups is None:
+        return None
+    found: list[list[SharedSums]] = []
+    for blocks in groups:
+        rows, columns = blocks[0]
+        found.append(
+            _best_forms(matrix[np.ix_(rows, columns)], [ranges[i] for i in rows.tolist()], search)
+        )
+    count = min(BLOCK_FORMS, max(len(forms) for forms in found))
+    return [
+        side_by_side(
+            *matrix.shape,
+            [
+                (block, forms[min(k, len(forms) - 1)])
+                for blocks, forms in zip(groups, found, strict=True)
+                for block in blocks
+            ],
+        )
+        for k in range(count)
+    ]
+
+
 def cheapest_sums(
     matrix: IntArray,
     ranges: list[tuple[int, int]],
@@ -125,7 +155,7 @@ def cheapest_sums(
 
     The first arguments are those of `shared_forms`.
     """
-    forms = _best_forms(matrix, ranges, search)
+    forms = _forms_of_blocks(matrix, ranges, search) or _best_forms(matrix, ranges, search)
     best = min(forms, key=cost) if len(forms) > 1 else forms[0]
     if not np.array_equal(best.matrix(), matrix):
         raise AssertionError("a shared form does not amount to its matrix")

@@ -1,10 +1,9 @@
 """Thresholds as a multiplication: the pair of constants with the fewest digits.
 
 For thresholds t_1 < t_2 < ... of a sum x, ``floor((a x + b) / 2^s)`` counts those that x has
-reached where, for each k, ``a t_k + b >= k 2^s`` and ``a (t_k - 1) + b < k 2^s``. So a and s do
-where the numbers ``k 2^s - a t_k`` lie within a - 1 of each other, and then b is any of an
-interval. That is a condition on each two thresholds, which together leave an interval of ``a /
-2^s``.
+reached where, for each k, ``a t_k + b >= k 2^s`` and ``a (t_k - 1) + b < k 2^s``. There is such a
+b where the numbers ``k 2^s - a t_k`` lie within a - 1 of each other, and it is any of an interval.
+That is a condition on each two thresholds; all of them leave an interval of ``a / 2^s``.
 """
 
 from __future__ import annotations

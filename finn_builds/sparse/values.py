@@ -115,7 +115,7 @@ def plain(site: Site, value: Value, base: int, step: int, label: str) -> int:
     if isinstance(made, Table) and len(made.values) <= 1 << MAX_COMPOSED_BITS:
         # A function of a table is a table of the same inputs.
         composed = [scale * min(max(v, lo), hi) + offset for v in made.values]
-        if _luts(composed, site) < spent:
+        if _luts(composed, site) <= spent:  # the table in between may have no other reader
             fields, values = list(made.fields), composed
     if values is not None:
         return builder.table(fields, values, label)

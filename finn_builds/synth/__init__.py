@@ -1,1 +1,1 @@
-"""Resources and timing of generated RTL from synthesis: Yosys, or Vivado where it is installed."""
+"""Resources and timing of generated RTL from synthesis: Yosys, and Vivado where it is installed."""

@@ -54,6 +54,9 @@ class Figures:
     # Of a design that was not: the counts of the blocks that were, summed up
     others: dict[str, int] | None = None
     estimate: dict[str, int] | None = None  # what was estimated before
+    # Beside the counts of another tool: those of Yosys for the same sources. What the netlist check
+    # has simulated is Yosys' netlist, so this is how far the other's is from it
+    yosys: dict[str, int | float] | None = None
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,16 @@ from finn_builds.vivado import reports
 SCRIPT = "out_of_context.tcl"
 OPTIONS = "synth_design -mode out_of_context -flatten_hierarchy rebuilt"
 
+#: The clock, which `synth_design` has to know before it begins: it maps for speed what is late.
+CONSTRAINTS = "clock.xdc"
+
 #: Reports of the script.
 UTILISATION, HIERARCHY, TIMING = "utilization.rpt", "hierarchy.rpt", "timing.rpt"
 
 _LEVELS = re.compile(r"^\s*Logic Levels:\s+(\d+)", re.MULTILINE)
 
 
-def script(sources: Sequence[str], part: str, clock_ns: float) -> str:
+def script(sources: Sequence[str], part: str) -> str:
     """Return the Tcl that synthesises the design alone and writes three reports.
 
     The sources are in compile order, relative to the working directory, in which the memory
@@ -34,8 +37,8 @@ def script(sources: Sequence[str], part: str, clock_ns: float) -> str:
     return "\n".join(
         [
             *(f"read_verilog{' -sv' if name.endswith('.sv') else ''} {name}" for name in sources),
+            f"read_xdc -mode out_of_context {CONSTRAINTS}",
             f"{OPTIONS} -top {TOP} -part {part}",
-            f"create_clock -name ap_clk -period {clock_ns:g} [get_ports ap_clk]",
             f"report_utilization -file {UTILISATION}",
             f"report_utilization -hierarchical -file {HIERARCHY}",
             f"report_timing_summary -file {TIMING}",
@@ -44,10 +47,21 @@ def script(sources: Sequence[str], part: str, clock_ns: float) -> str:
     )
 
 
+def constraints(clock_ns: float) -> str:
+    """Return the constraint of the clock, with a period of `clock_ns` ns."""
+    return f"create_clock -name ap_clk -period {clock_ns:g} [get_ports ap_clk]\n"
+
+
 def synthesise(
-    design: Design, stitched: Mapping[str, str], part: str, clock_ns: float, work_dir: Path
+    design: Design,
+    stitched: Mapping[str, str],
+    part: str,
+    clock_ns: float,
+    work_dir: Path,
+    *,
+    log: Path,
 ) -> Synthesised:
-    """Run Vivado and return the figures of the design and its nodes.
+    """Run Vivado and return the figures of the design and its nodes; `log` gets all it says.
 
     Raises
     ------
@@ -57,13 +71,16 @@ def synthesise(
         A report is not as Vivado writes it.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
-    listed = script(source_names(stitched), part, clock_ns)
-    for name, text in {**stitched, SCRIPT: listed}.items():
+    own = {
+        SCRIPT: script(source_names(stitched), part),
+        CONSTRAINTS: constraints(clock_ns),
+    }
+    for name, text in {**stitched, **own}.items():
         (work_dir / name).write_text(text, encoding="utf-8")
     tools.run(
         ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log", "-source", SCRIPT],
         cwd=work_dir,
-        log=work_dir / "output.log",
+        log=log,
     )
     return figures(
         design,

@@ -97,7 +97,7 @@ def load_data(
         )
     if targets is not None:
         _check_targets(targets, host, table.name)
-    known = bool(host.class_names) and table.class_order == "as the model has them"
+    known = bool(host.class_names) and table.class_names == host.class_names and not classes
     said = "" if y is None or known else f"{', '.join(table.class_names)} ({table.class_order})"
     x = x.reshape(len(x), *host.input_shape)
     return GivenData(x, y, targets, table.source + which, table.surrogate, said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -9,18 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from finn_builds import tools
+from finn_builds.errors import UserError
 from finn_builds.files import read_json, write_json
 from finn_builds.vivado import reports
-from finn_builds.vivado.block_design import BUILD_SCRIPT, RESULT
+from finn_builds.vivado.script import (
+    BIT,
+    BUILD_SCRIPT,
+    FACTS,
+    HWH,
+    LATE_BIT,
+    REPORTS,
+    RESULT,
+    STOPPED,
+    TIMING,
+    UTILISATION,
+)
 
-__all__ = ["BIT", "BITFILE_DIR", "LOG", "RESOURCES", "TIMING", "Placed", "make_bitfile"]
+__all__ = ["BITFILE_DIR", "LOG", "REPORT_DIR", "RESOURCES", "Placed", "make_bitfile"]
 
 BITFILE_DIR = "bitfile"
-BIT = "finn-accel.bit"
-HWH = "finn-accel.hwh"
 LOG = "report/vivado.log"
 RESOURCES = "report/post_synth_resources.json"
-TIMING = "report/post_route_timing.rpt"
+
+#: FINN's name of the timing report; the others keep Vivado's in a folder of their own.
+FINN_TIMING = "report/post_route_timing.rpt"
+REPORT_DIR = "report/vivado"
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,7 @@ class Placed:
     """What Vivado found after placement and routing.
 
     `report` has ``(top)`` and every instance, with FINN's names of resources; ``timing`` in ns;
-    ``tool``.
+    ``clock``, ``board_files`` as the description of the overlay has them; ``tool``.
     """
 
     report: dict[str, Any]
@@ -37,6 +51,34 @@ class Placed:
     def timing_met(self) -> bool:
         """Whether the design keeps its timing."""
         return bool(self.report["timing"]["met"])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the driver has to know of the bitfile: clock, board files, version of Vivado."""
+        return {
+            "clock": self.report["clock"],
+            "board_files": self.report["board_files"],
+            "vivado": self.report["tool"]["version"],
+        }
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What a reader has to know: the bitfile with its clock and slack, and the board files."""
+        timing, clock = self.report["timing"], self.report["clock"]
+        if self.timing_met:
+            said = (
+                f"{BITFILE_DIR}/{BIT} at {clock['actual_mhz']:.3f} MHz "
+                f"({clock['asked_mhz']:.3f} MHz asked for, constrained to {clock['period_ns']} ns)"
+                f", slack {timing['WNS']} ns (Vivado {self.report['tool']['version']})"
+            )
+        else:
+            slacks = (timing[key] for key in reports.WORST_SLACKS)
+            worst = min((slack for slack in slacks if slack is not None), default="none")
+            said = (
+                f"misses its timing (slack {worst} ns) and is not in the package: build again with "
+                f"a longer --clock-ns; {REPORT_DIR}/worst_paths.rpt says where it is lost"
+            )
+        return {"bitfile": said, "board files": self.report["board_files"]["note"]}
 
     def save(self, out: Path, step: str) -> None:
         """Write ``report/post_synth_resources.json``."""
@@ -51,36 +93,55 @@ class Placed:
 def make_bitfile(out: Path, project: Path, scratch: Path) -> Placed:
     """Run Vivado on the folder `project` in `scratch`, where it needs some hundred MB.
 
-    Writes ``bitfile/finn-accel.bit`` and ``.hwh``, ``report/post_route_timing.rpt`` and Vivado's
-    log.
+    Writes ``bitfile/``, ``report/post_route_timing.rpt``, ``report/vivado/`` and Vivado's log.
+
+    Raises
+    ------
+    UserError
+        The script stopped and said why: a run failed, the clock or the device is not to be had.
+    ToolFailed
+        Vivado ended otherwise; the message has the end of its log.
     """
-    version = reports.tool_version(
-        tools.run(["vivado", "-version"], cwd=scratch, timeout=300).stdout
-    )
     shutil.copytree(project, scratch / project.name)
     shutil.copytree(out / "stitched_ip", scratch / "stitched_ip")
     work = scratch / project.name
-    tools.run(
-        ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log", "-source", BUILD_SCRIPT],
-        cwd=work,
-        log=out / LOG,
-    )
-    return collect(work / RESULT, out, version)
+    command = ["vivado", "-mode", "batch", "-nojournal", "-log", "vivado.log"]
+    try:
+        done = tools.run([*command, "-source", BUILD_SCRIPT], cwd=work, log=out / LOG)
+    except tools.ToolFailed as error:
+        why = re.search(rf"^{STOPPED}(.*)$", error.output, re.MULTILINE)
+        if why is None:
+            raise
+        raise UserError(f"Vivado made no bitfile: {why[1]}; all it said is in {LOG}") from error
+    return collect(work / RESULT, out, done.stdout)
 
 
-def collect(result: Path, out: Path, version: str) -> Placed:
-    """Copy what the script has made in `result` into the build folder and return the figures."""
-    placed = reports.hierarchy((result / "utilization.rpt").read_text(encoding="utf-8"))
-    timing = (result / "timing.rpt").read_text(encoding="utf-8")
+def collect(result: Path, out: Path, output: str) -> Placed:
+    """Copy what the script has made in `result` into the build folder and return the figures.
+
+    The banner in the `output` tells which Vivado it was where the script could not find out.
+    """
+    placed = reports.hierarchy((result / UTILISATION).read_text(encoding="utf-8"))
+    timing = reports.timing((result / TIMING).read_text(encoding="utf-8"))
+    facts = read_json(result / FACTS)
     figures: dict[str, Any] = {
         **_short_names(placed),
-        "timing": reports.timing(timing),
-        "tool": {"name": "Vivado", "version": version, "stage": "placed and routed"},
+        "timing": timing,
+        "clock": facts["clock"],
+        "board_files": facts["board_files"],
+        "tool": {
+            "name": "Vivado",
+            "version": facts["vivado"] or reports.tool_version(output),
+            "stage": "placed and routed",
+        },
     }
     (out / BITFILE_DIR).mkdir()
-    shutil.copyfile(result / BIT, out / BITFILE_DIR / BIT)
-    shutil.copyfile(result / HWH, out / BITFILE_DIR / HWH)
-    (out / TIMING).write_text(timing, encoding="utf-8")
+    for name in (BIT if timing["met"] else LATE_BIT, HWH, FACTS):
+        shutil.copyfile(result / name, out / BITFILE_DIR / name)
+    shutil.copyfile(result / TIMING, out / FINN_TIMING)
+    (out / REPORT_DIR).mkdir()
+    for name in REPORTS:
+        shutil.copyfile(result / name, out / REPORT_DIR / name)
     return Placed(figures)
 
 

@@ -1,156 +1,117 @@
-"""Tcl that makes the bitfile: block design, synthesis, place and route, reports.
+"""Tcl of the block design: processing system, interconnect, DMAs, control block, accelerator.
 
 The design is the processing system, one SmartConnect to the registers and one to the memory, a
-reset block, and four module references: the two DMAs, the control block and the accelerator. No
-HLS and no board files are needed: where Vivado has the board's files they give the processor's
-presets; where it has not, the processor keeps Vivado's defaults, which a PYNQ overlay never uses,
-because the board's boot image has set up DDR and pins before.
-
-Never run in Vivado; the tests execute it under ``tclsh`` against a model of the commands, cells,
-pins and properties it uses.
+reset block, and four module references: the two DMAs, the control block and the accelerator. There
+is no HLS in it.
 """
 
 from __future__ import annotations
 
-from finn_builds.config.boards import Board
+from dataclasses import dataclass
+
+from finn_builds.config.boards import CLOCK_DIGITS, Board, floor_ns
 from finn_builds.shell.spec import ShellSpec
+from finn_builds.shell.top import clock_and_reset
+from finn_builds.vivado.tcl import fill, number
 
-__all__ = ["ACCELERATOR", "BUILD_SCRIPT", "RESULT", "accelerator_wrapper", "build_tcl"]
-
-BUILD_SCRIPT = "build.tcl"
-
-#: Folder beside the script that gets bitfile, handoff and reports.
-RESULT = "result"
+__all__ = ["ACCELERATOR", "accelerator_wrapper", "block_design_tcl", "processor"]
 
 #: Module reference around the accelerator.
 ACCELERATOR = "prunestream_accelerator"
 
+#: DDR in MiB from which on a part of it lies above the first 4 GB of addresses on UltraScale+
+#: (UG1085, system addresses: the lower 2 GB lie at 0, the rest at 0x8_0000_0000).
+_LOW_DDR_MIB = 2048
+
+
+@dataclass(frozen=True)
+class Processor:
+    """What Vivado calls the parts of a processing system (UG585, UG1085; PG082, PG201)."""
+
+    ip: str  # its name in the catalogue
+    clock: str  # pin of the fabric's first clock
+    reset: str  # pin of the fabric's first reset
+    control_clock: str  # pins for the clocks of its two ports
+    memory_clock: str
+    actual: str  # property with the frequency in MHz that it makes
+    constrained: str  # name of the clock that its own constraints define
+    configure: str  # Tcl between making its cell and connecting it
+
 
 _ZYNQ_7000 = """\
 apply_bd_automation -rule xilinx.com:bd_rule:processing_system7 -config [list \\
-    make_external "FIXED_IO, DDR" apply_board_preset $preset Master Disable Slave Disable] $ps
+    make_external "FIXED_IO, DDR" apply_board_preset [expr {$board_part ne ""}] \\
+    Master Disable Slave Disable] $ps
+if {$board_part eq ""} {
+    set_property CONFIG.PCW_CRYSTAL_PERIPHERAL_FREQMHZ @crystal@ $ps
+}
 set_property -dict [list \\
     CONFIG.PCW_USE_M_AXI_GP0 1 \\
     CONFIG.PCW_USE_S_AXI_HP0 1 \\
-    CONFIG.PCW_S_AXI_HP0_DATA_WIDTH {width} \\
+    CONFIG.PCW_S_AXI_HP0_DATA_WIDTH @width@ \\
     CONFIG.PCW_EN_CLK0_PORT 1 \\
     CONFIG.PCW_EN_RST0_PORT 1 \\
-    CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ {mhz}] $ps
+    CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ $asked_mhz] $ps
 """
 
-# General-purpose master 0 is HPM0_FPD, 1 is HPM1_FPD, 2 is HPM0_LPD; slave 2 is HP0_FPD.
+# General-purpose master 0 is HPM0_FPD, 1 is HPM1_FPD, 2 is HPM0_LPD; slave 2 is HP0_FPD. A preset
+# may leave PSU__OVERRIDE__BASIC_CLOCK at 1; then the frequency asked for would not be computed.
 _ZYNQ_ULTRASCALE = """\
-if {{$preset}} {{
+if {$board_part ne ""} {
     apply_bd_automation -rule xilinx.com:bd_rule:zynq_ultra_ps_e -config [list \\
         apply_board_preset 1] $ps
-}}
+} else {
+    set_property CONFIG.PSU__PSS_REF_CLK__FREQMHZ @crystal@ $ps
+}
+set_property CONFIG.PSU__OVERRIDE__BASIC_CLOCK 0 $ps
 set_property -dict [list \\
     CONFIG.PSU__USE__M_AXI_GP0 1 \\
     CONFIG.PSU__USE__M_AXI_GP1 0 \\
     CONFIG.PSU__USE__M_AXI_GP2 0 \\
     CONFIG.PSU__USE__S_AXI_GP2 1 \\
-    CONFIG.PSU__SAXIGP2__DATA_WIDTH {width} \\
+    CONFIG.PSU__SAXIGP2__DATA_WIDTH @width@ \\
     CONFIG.PSU__FPGA_PL0_ENABLE 1 \\
-    CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ {mhz}] $ps
+    CONFIG.PSU__CRL_APB__PL0_REF_CTRL__SRCSEL IOPLL \\
+    CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ $asked_mhz] $ps
 """
 
-# What Vivado calls the parts of a processing system (UG585, UG1085; PG082, PG201), and the Tcl
-# between making its cell and connecting it.
-_PROCESSORS: dict[str, tuple[str, dict[str, str]]] = {
-    "zynq_7000": (
-        _ZYNQ_7000,
-        {
-            "ip": "processing_system7",
-            "clock": "FCLK_CLK0",
-            "reset": "FCLK_RESET0_N",
-            "control_clock": "M_AXI_GP0_ACLK",
-            "memory_clock": "S_AXI_HP0_ACLK",
-        },
+_HIGH = "set_property CONFIG.PSU__DDR_HIGH_ADDRESS_GUI_ENABLE 1 $ps\n"
+
+_PROCESSORS = {
+    "zynq_7000": Processor(
+        ip="processing_system7",
+        clock="FCLK_CLK0",
+        reset="FCLK_RESET0_N",
+        control_clock="M_AXI_GP0_ACLK",
+        memory_clock="S_AXI_HP0_ACLK",
+        actual="PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ",
+        constrained="clk_fpga_0",
+        configure=_ZYNQ_7000,
     ),
-    "zynq_ultrascale": (
-        _ZYNQ_ULTRASCALE,
-        {
-            "ip": "zynq_ultra_ps_e",
-            "clock": "pl_clk0",
-            "reset": "pl_resetn0",
-            "control_clock": "maxihpm0_fpd_aclk",
-            "memory_clock": "saxihp0_fpd_aclk",
-        },
+    "zynq_ultrascale": Processor(
+        ip="zynq_ultra_ps_e",
+        clock="pl_clk0",
+        reset="pl_resetn0",
+        control_clock="maxihpm0_fpd_aclk",
+        memory_clock="saxihp0_fpd_aclk",
+        actual="PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ",
+        constrained="clk_pl_0",
+        configure=_ZYNQ_ULTRASCALE,
     ),
 }
 
-_HEAD = """\
-# Makes the bitfile of the accelerator in ../stitched_ip for {board}. Generated.
-#
-#   vivado -mode batch -source build.tcl
-#
-# Leaves finn-accel.bit, finn-accel.hwh and the reports in result/ beside this file.
-
-set here [file dirname [file normalize [info script]]]
-set stitched [file normalize [file join $here .. stitched_ip]]
-set project [file join $here project]
-set result [file join $here {result}]
-set part {part}
-set board_part {{{board_part}}}
-set jobs 4
-
-# The newest version of a catalogue entry that this Vivado has.
-proc newest {{name}} {{
-    set found [get_ipdefs "$name:*"]
-    if {{[llength $found] == 0}} {{
-        error "this Vivado has no $name in its IP catalogue: install the Zynq device families"
-    }}
-    return [lindex [lsort -dictionary $found] end]
-}}
-
-# Copies a source; memory contents are named by absolute paths then, because Vivado looks for
-# relative ones in the folder of a run.
-proc localise {{source folder data}} {{
-    set file [open $source]
-    set text [read $file]
-    close $file
-    set copy [file join $folder [file tail $source]]
-    set file [open $copy w]
-    puts -nonewline $file [string map [list "\\"./" "\\"$data/"] $text]
-    close $file
-    return $copy
-}}
-
-if {{[llength [get_parts -quiet $part]] == 0}} {{
-    error "this Vivado does not know the part $part: install its device family, or an edition that\\
-        has it"
-}}
-
-# Sources: the shell's beside this file, and the accelerator's but those that are the shell's, too.
-file delete -force $project $result
-file mkdir [file join $project src] $result
-set file [open [file join $stitched all_verilog_srcs.txt]]
-set names [split [string trim [read $file]] "\\n"]
-close $file
-set sources [lsort [glob -directory [file join $here sources] *]]
-foreach name $names {{
-    if {{![file exists [file join $here sources $name]]}} {{
-        lappend sources [localise [file join $stitched $name] [file join $project src] $stitched]
-    }}
-}}
-
-create_project finn_zynq_link $project -part $part
-set preset 0
-if {{$board_part ne "" && [llength [get_board_parts -quiet $board_part]]}} {{
-    set_property board_part $board_part [current_project]
-    set preset 1
-}} else {{
-    puts "note: no board files for {board} here: the processor keeps Vivado's defaults. That is\\
-        right for a PYNQ overlay and wrong for a design that boots by itself."
-}}
-add_files -norecurse $sources
-update_compile_order -fileset sources_1
-
+# ACT_FREQMHZ is printed to 1 Hz.
+_DESIGN = """\
 create_bd_design top
-set ps [create_bd_cell -type ip -vlnv [newest xilinx.com:ip:{ip}] zynq_ps]
-"""
+set ps [create_bd_cell -type ip -vlnv [newest xilinx.com:ip:@ip@] zynq_ps]
+@configure@
+set actual_mhz [get_property CONFIG.@actual@ $ps]
+puts "clock: $asked_mhz MHz asked for, the processor makes $actual_mhz MHz"
+if {$actual_mhz > $asked_mhz + 2e-6} {
+    stop "the processor makes $actual_mhz MHz where $asked_mhz MHz was asked for, a clock that is\\
+        too fast: build again with --clock-ns @slower@"
+}
 
-_BODY = """\
 set reset [create_bd_cell -type ip -vlnv [newest xilinx.com:ip:proc_sys_reset] reset0]
 set to_registers [create_bd_cell -type ip -vlnv [newest xilinx.com:ip:smartconnect] axi_registers]
 set_property -dict [list CONFIG.NUM_SI 1 CONFIG.NUM_MI 3] $to_registers
@@ -159,83 +120,89 @@ set_property -dict [list CONFIG.NUM_SI 2 CONFIG.NUM_MI 1] $to_memory
 create_bd_cell -type module -reference prunestream_idma idma0
 create_bd_cell -type module -reference prunestream_odma odma0
 create_bd_cell -type module -reference prunestream_control control0
-create_bd_cell -type module -reference {accelerator} accelerator0
+create_bd_cell -type module -reference @accelerator@ accelerator0
 
 # One clock and one reset for all; the control block resets the accelerator.
-foreach {{source sinks}} {{
-    zynq_ps/{clock} {{
-        zynq_ps/{control_clock} zynq_ps/{memory_clock} reset0/slowest_sync_clk axi_registers/aclk
+foreach {source sinks} {
+    zynq_ps/@clock@ {
+        zynq_ps/@control_clock@ zynq_ps/@memory_clock@ reset0/slowest_sync_clk axi_registers/aclk
         axi_memory/aclk idma0/ap_clk odma0/ap_clk control0/ap_clk accelerator0/ap_clk
-    }}
-    zynq_ps/{reset} {{reset0/ext_reset_in}}
-    reset0/interconnect_aresetn {{axi_registers/aresetn axi_memory/aresetn}}
-    reset0/peripheral_aresetn {{idma0/ap_rst_n odma0/ap_rst_n control0/ap_rst_n}}
-    control0/accelerator_rst_n {{accelerator0/ap_rst_n}}
-    control0/stop {{idma0/stop odma0/stop}}
-    control0/clear {{idma0/clear odma0/clear}}
-    idma0/quiet {{control0/idma_quiet}}
-    odma0/quiet {{control0/odma_quiet}}
-}} {{
-    foreach sink $sinks {{
+    }
+    zynq_ps/@reset@ {reset0/ext_reset_in}
+    reset0/interconnect_aresetn {axi_registers/aresetn axi_memory/aresetn}
+    reset0/peripheral_aresetn {idma0/ap_rst_n odma0/ap_rst_n control0/ap_rst_n}
+    control0/accelerator_rst_n {accelerator0/ap_rst_n}
+    control0/stop {idma0/stop odma0/stop}
+    control0/clear {idma0/clear odma0/clear}
+    idma0/quiet {control0/idma_quiet}
+    odma0/quiet {control0/odma_quiet}
+} {
+    foreach sink $sinks {
         connect_bd_net [get_bd_pins $source] [get_bd_pins $sink]
-    }}
-}}
-foreach {{source sink}} {{
-    zynq_ps/{axi_control} axi_registers/S00_AXI
+    }
+}
+foreach {source sink} {
+    zynq_ps/@axi_control@ axi_registers/S00_AXI
     axi_registers/M00_AXI idma0/s_axi_control
     axi_registers/M01_AXI odma0/s_axi_control
     axi_registers/M02_AXI control0/s_axi_control
     idma0/m_axi_gmem axi_memory/S00_AXI
     odma0/m_axi_gmem axi_memory/S01_AXI
-    axi_memory/M00_AXI zynq_ps/{axi_data}
+    axi_memory/M00_AXI zynq_ps/@axi_data@
     idma0/m_axis_0 control0/s_axis_in
     control0/m_axis_in accelerator0/s_axis_0
     accelerator0/m_axis_0 control0/s_axis_out
     control0/m_axis_out odma0/s_axis_0
-}} {{
+} {
     connect_bd_intf_net [get_bd_intf_pins $source] [get_bd_intf_pins $sink]
-}}
+}
 assign_bd_address
 validate_bd_design
 save_bd_design
-
-make_wrapper -files [get_files top.bd] -top -import
-set_property top top_wrapper [get_filesets sources_1]
-update_compile_order -fileset sources_1
-
-launch_runs impl_1 -to_step write_bitstream -jobs $jobs
-wait_on_run impl_1
-set run [get_runs impl_1]
-if {{[get_property PROGRESS $run] ne "100%"}} {{
-    error "no bitfile: the run ended with '[get_property STATUS $run]'; see the logs in $project"
-}}
-open_run impl_1
-report_utilization -hierarchical -file [file join $result utilization.rpt]
-report_timing_summary -file [file join $result timing.rpt]
-file copy [file join [get_property DIRECTORY $run] top_wrapper.bit] \\
-    [file join $result finn-accel.bit]
-# In .gen from 2020.2 on, in .srcs before.
-set handoff [glob -directory $project finn_zynq_link.*/sources_1/bd/top/hw_handoff/top.hwh]
-file copy [lindex $handoff 0] [file join $result finn-accel.hwh]
-close_project
-puts "finished: $result"
 """
 
 
-def build_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
-    """Return the script that makes the bitfile, with a clock period of `clock_ns` ns asked for."""
-    configure, names = _PROCESSORS[board.ps_type]
-    return (_HEAD + configure + _BODY).format(
-        board=board.name,
-        part=board.part,
-        board_part=board.board_part or "",
-        result=RESULT,
-        width=8 * spec.word_bytes,
-        mhz=f"{1000 / clock_ns:.6f}".rstrip("0").rstrip("."),
+def processor(board: Board) -> Processor:
+    """Return what Vivado calls the parts of a board's processing system."""
+    return _PROCESSORS[board.ps_type]
+
+
+def needs_high_addresses(board: Board) -> bool:
+    """Tell whether a part of the board's DDR lies above the first 4 GB of addresses."""
+    return board.ps_type == "zynq_ultrascale" and board.ddr_mib > _LOW_DDR_MIB
+
+
+def slower_ns(board: Board, clock_ns: float) -> float:
+    """Return the shortest period in ns, longer than `clock_ns`, whose clock the PLL makes."""
+    asked = 1000 / clock_ns
+    made = board.pll.fastest_mhz(asked)
+    if made > asked * (1 - CLOCK_DIGITS):  # what was asked for is one already
+        made = board.pll.fastest_mhz(asked * (1 - CLOCK_DIGITS))
+    return floor_ns(made)
+
+
+def block_design_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
+    """Return the Tcl that makes the block design, with a clock period of `clock_ns` ns asked for.
+
+    It expects the variables ``board_part`` and ``asked_mhz`` and the procedure ``newest``.
+    """
+    of = processor(board)
+    configure = fill(of.configure, crystal=number(board.pll.crystal_mhz), width=8 * spec.word_bytes)
+    if needs_high_addresses(board):
+        configure += _HIGH
+    return fill(
+        _DESIGN,
+        ip=of.ip,
+        configure=configure,
+        actual=of.actual,
+        slower=number(slower_ns(board, clock_ns)),
+        clock=of.clock,
+        reset=of.reset,
+        control_clock=of.control_clock,
+        memory_clock=of.memory_clock,
         accelerator=ACCELERATOR,
         axi_control=board.axi_control,
         axi_data=board.axi_data,
-        **names,
     )
 
 
@@ -248,11 +215,7 @@ def accelerator_wrapper(spec: ShellSpec) -> str:
 // The accelerator as a module reference. Generated.
 `default_nettype none
 module {ACCELERATOR} (
-    (* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 ap_clk CLK" *)
-    (* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF s_axis_0:m_axis_0, ASSOCIATED_RESET ap_rst_n" *)
-    input  wire ap_clk,
-    (* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)
-    input  wire ap_rst_n,
+{clock_and_reset(("s_axis_0", "m_axis_0"))}\
     input  wire [{8 * spec.in_bytes - 1}:0] s_axis_0_tdata,
     input  wire s_axis_0_tvalid,
     output wire s_axis_0_tready,

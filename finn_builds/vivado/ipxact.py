@@ -135,6 +135,19 @@ def _file_sets(root: ElementTree.Element, sources: Sequence[str], data: Sequence
             _add(element, "fileType" if kind else "userFileType", kind or "data")
 
 
+def _parameters(root: ElementTree.Element) -> None:
+    """Add the parameter that cores packaged by Vivado have: the name of what is made of one."""
+    parameter = _add(_add(root, "parameters"), "parameter")
+    _add(parameter, "name", "Component_Name")
+    value = _add(parameter, "value", f"{_VLNV[2]}_v{_VLNV[3].replace('.', '_')}")
+    for key, given in (
+        ("resolve", "user"),
+        ("id", "PARAM_VALUE.Component_Name"),
+        ("order", "1"),
+    ):
+        value.set(f"{{{_SPIRIT}}}{key}", given)
+
+
 def _vendor_extensions(
     root: ElementTree.Element, shown: str = "Streaming MLP", offered: Sequence[str] = _FAMILIES
 ) -> None:
@@ -169,6 +182,7 @@ def component_xml(
     _model(root, top, _stream_ports(8 * in_bytes, 8 * out_bytes))
     _file_sets(root, sources, data)
     _add(root, "description", "Quantised multilayer perceptron with AXI-Stream in and out")
+    _parameters(root)
     _vendor_extensions(root)
     return _text(root)
 

@@ -7,13 +7,8 @@ from pathlib import Path
 from finn_builds.config.boards import Board
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import TOP, shell_files, shell_sources
-from finn_builds.vivado.block_design import (
-    ACCELERATOR,
-    BUILD_SCRIPT,
-    RESULT,
-    accelerator_wrapper,
-    build_tcl,
-)
+from finn_builds.vivado.block_design import ACCELERATOR, accelerator_wrapper
+from finn_builds.vivado.script import BIT, BUILD_SCRIPT, FACTS, HWH, LATE_BIT, RESULT, build_tcl
 
 __all__ = ["how_to_run", "project_files", "write_project"]
 
@@ -25,13 +20,20 @@ _FREE = (
 )  # fmt: skip
 
 
+#: What the vendor's blocks beside the shell take. A SmartConnect with one master and one slave took
+#: 910 LUTs and 904 registers on Zynq-7000 in Vivado 2023.1 (analogdevicesinc/hdl, pull request
+#: 1054); the one to the memory has two masters. The one to the registers has AXI4-Lite slaves alone
+#: and so its low-area form (PG247), of which no figure was found.
+INTERCONNECT = "1,500 to 2,500 LUTs"
+
+
 def how_to_run(folder: str) -> str:
     """Return the commands that make the bitfile in a build folder, as lines of text."""
     return (
         f"    cd {folder}/vivado\n"
         f"    vivado -mode batch -source {BUILD_SCRIPT}\n"
         "    mkdir -p ../deploy/bitfile\n"
-        f"    cp {RESULT}/finn-accel.bit {RESULT}/finn-accel.hwh ../deploy/bitfile/\n"
+        f"    cp {RESULT}/{BIT} {RESULT}/{HWH} {RESULT}/{FACTS} ../deploy/bitfile/\n"
     )
 
 
@@ -40,19 +42,21 @@ def needs_licence(board: Board) -> bool:
     return not board.part.startswith(_FREE)
 
 
-def _readme(board: Board) -> str:
+def _readme(board: Board, clock_ns: float) -> str:
     edition = (
         "needs a licensed edition (Enterprise): the free one has not this device"
         if needs_licence(board)
         else "is enough in its free edition (ML Standard) with this device family installed"
     )
     files = (
-        f"The board's files (`{board.board_part}`, from *Vivado > Tools > XHub Stores > Boards* or "
-        "the maker) are used if they are installed and not needed for a PYNQ overlay: the boot "
-        "image has set up DDR and pins before."
+        f"The newest board files of `{board.board_part}` (from *Vivado > Tools > Vivado Store > "
+        "Boards* or the maker) are used if any are installed, and not needed for a PYNQ overlay: "
+        "the boot image has set up PLLs, DDR and pins before. The script says which it has taken."
         if board.board_part
         else "No board files are needed."
     )
+    asked = 1000 / clock_ns
+    made = board.pll.fastest_mhz(asked)
     return f"""\
 # Bitfile for {board.name}
 
@@ -62,8 +66,28 @@ Vivado {edition}. {files}
 the machine that has Vivado, with both folders copied there:
 
 {how_to_run(".")}
-The two files belong into `bitfile/` of the deployment package. Where `vivado` is on the search
-path, `build.py --bitfile` does all this by itself.
+The three files belong into `bitfile/` of the deployment package: the bitfile, its description for
+PYNQ, and the clock, board files and timing that the driver and a reader need. Where `vivado` is on
+the search path, `build.py --bitfile` does all this by itself.
+
+What to look at afterwards:
+
+- **Clock.** {asked:.3f} MHz are asked for. The processor divides its PLL of {board.pll.mhz:.3f} MHz
+  by an integer, so {made:.3f} MHz are expected. The script prints what Vivado says, and stops if
+  it is above what was asked for.
+- **Timing.** A design that misses it leaves `{LATE_BIT}`
+  instead of `{BIT}`, and the copy above fails. `{RESULT}/worst_paths.rpt` has the ten
+  worst paths; build again with a longer `--clock-ns`.
+- **Errors.** The script prints the errors of the run that failed, and where its log lies.
+- `{RESULT}/` also has the resources by instance, clocks, Vivado's methodology checks, and the
+  address map.
+
+`set as_cells 1` near the beginning of the script makes Vivado build the adders and tables of
+sparse layers from the LUTs and carry chains that the build has simulated, instead of finding its
+own. Expected to be larger and slower, and not measured.
+
+Beside accelerator and shell the design has two SmartConnects and a reset block. Expected for them:
+{INTERCONNECT}. Not measured.
 
 This script has never been run in Vivado: it was executed against a model of Vivado's commands.
 """
@@ -73,7 +97,7 @@ def project_files(spec: ShellSpec, board: Board, *, clock_ns: float) -> dict[str
     """Return the text of every file by name relative to the folder."""
     files = {
         BUILD_SCRIPT: build_tcl(spec, board, clock_ns=clock_ns),
-        "README.md": _readme(board),
+        "README.md": _readme(board, clock_ns),
         f"sources/{ACCELERATOR}.v": accelerator_wrapper(spec),
     }
     for path in shell_sources():

@@ -11,7 +11,15 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["ReportError", "hierarchy", "timing", "tool_version", "utilisation"]
+__all__ = [
+    "UNKNOWN",
+    "WORST_SLACKS",
+    "ReportError",
+    "hierarchy",
+    "timing",
+    "tool_version",
+    "utilisation",
+]
 
 #: Headings of the hierarchical table by resource, under FINN's names. Vivado called DSP blocks
 #: "DSP48 Blocks" until 2019; only UltraScale+ parts have URAM.
@@ -53,7 +61,12 @@ _TIMING = (
     "WHS", "THS", "hold_failing_endpoints", "hold_endpoints",
     "WPWS", "TPWS", "pulse_width_failing_endpoints", "pulse_width_endpoints",
 )  # fmt: skip
-_WORST_SLACKS = ("WNS", "WHS", "WPWS")
+#: The slacks that none may be negative.
+WORST_SLACKS = ("WNS", "WHS", "WPWS")
+
+
+#: Version of a Vivado that does not tell it.
+UNKNOWN = "unknown"
 
 
 class ReportError(ValueError):
@@ -163,14 +176,16 @@ def timing(text: str) -> dict[str, float | int | bool | None]:
             found[key] = int(cell)
         else:
             found[key] = float(cell)
-    slacks = [found[key] for key in _WORST_SLACKS]
+    slacks = [found[key] for key in WORST_SLACKS]
     found["met"] = found["WNS"] is not None and all(s is None or s >= 0 for s in slacks)
     return found
 
 
 def tool_version(text: str) -> str:
-    """Return the version of Vivado that wrote a report, such as ``2023.2``."""
-    match = re.search(r"Vivado v\.?(\S+)", text)
-    if not match:
-        raise ReportError("the report does not say which Vivado wrote it")
-    return match[1]
+    """Return the version of Vivado in the text of a report or of ``vivado -version``.
+
+    Such as ``2023.2`` or ``2022.2_AR000035739``; ``unknown`` where the text does not say. Reports
+    write ``Vivado v.2023.2``, the program ``Vivado v2022.2`` and, since 2023, ``vivado v2025.1``.
+    """
+    match = re.search(r"\bvivado v\.?(\d\S*)", text, re.IGNORECASE)
+    return match[1] if match else UNKNOWN

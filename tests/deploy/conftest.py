@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,11 +104,21 @@ class Made:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     pytest.importorskip("pynq", reason="the driver needs pynq")
+    return make(tmp_path_factory.mktemp("build"), "Pynq-Z1")
+
+
+@pytest.fixture(scope="session")
+def made_for_kv260(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    pytest.importorskip("pynq", reason="the driver needs pynq")
+    return make(tmp_path_factory.mktemp("build"), "KV260_SOM")
+
+
+def make(build: Path, board: str) -> Made:
+    """Write the stitched folder and the package of the small accelerator for a board."""
     from deploy.host_model import HostModel
     from finn_builds.config.boards import load_board
-    from finn_builds.shell.package import overlay_description, write_package
+    from finn_builds.shell.package import identified, overlay_description, write_package
 
-    build = tmp_path_factory.mktemp("build")
     stitched = build / "stitched_ip"
     stitched.mkdir()
     (stitched / "tiny_accelerator.v").write_text(ACCELERATOR)
@@ -120,9 +133,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         "tiny",
         accelerator,
         HOST,
-        load_board("Pynq-Z1"),
+        load_board(board),
         expected={"latency_cycles": 4, "interval_cycles": 5.0},
     )
+    description = identified(description, stitched, clock_ns=10.0)
     features = np.random.default_rng(0).normal(1, 2, (70, 12)).astype(np.float32)
     integers = HostModel.from_dict(HOST).before(features)
     outputs = reference(integers)
@@ -130,6 +144,52 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         build / "deploy", description, integers, outputs, rtl=stitched, features=features[:50]
     )
     return Made(build / "deploy", archive, features, integers, outputs, description)
+
+
+@pytest.fixture(scope="session")
+def handoff_of() -> Callable[..., str]:
+    """Return the handoff of a shell on a board, in Vivado's form; its project goes into a folder.
+
+    `stitched_ip` lies beside that folder. The clock is the processor's PLL divided to 100 MHz.
+    """
+    tclsh = shutil.which("tclsh")
+    if tclsh is None:
+        pytest.skip("tclsh is not installed (Debian package tcl): no block design, no handoff")
+    from finn_builds.config.boards import load_board
+    from finn_builds.shell.spec import ShellSpec
+    from finn_builds.vivado.project import write_project
+    from tests.deploy.handoff import handoff
+    from tests.finn_builds.vivado.conftest import RECORDER
+
+    def text(project: Path, spec: ShellSpec, board: str) -> str:
+        ps_type = load_board(board).ps_type
+        write_project(project, spec, load_board(board), clock_ns=10.0)
+        record = project / "record.txt"
+        record.touch()
+        command = [tclsh, str(RECORDER), str(project / "build.tcl"), str(record)]
+        subprocess.run(command, check=True, capture_output=True, cwd=project)
+        divisors, mhz = ((10, 1), 100.0) if ps_type == "zynq_7000" else ((15, 1), 99.999)
+        return handoff(record.read_text().splitlines(), spec, divisors=divisors, mhz=mhz)
+
+    return text
+
+
+@pytest.fixture(scope="session")
+def with_handoff(handoff_of: Callable[..., str]) -> Callable[[Made], Path]:
+    """Add a bitfile with its handoff to a package; return the bitfile's path."""
+    from finn_builds.shell.spec import ShellSpec
+
+    def add(made: Made) -> Path:
+        bit = made.folder / "bitfile" / "finn-accel.bit"
+        if not bit.is_file():
+            spec = ShellSpec(**made.description["shell"])
+            text = handoff_of(made.folder.parent / "vivado", spec, made.description["board"])
+            bit.parent.mkdir(exist_ok=True)
+            bit.with_suffix(".hwh").write_text(text)
+            bit.write_bytes(b"the simulated fabric is in a library")
+        return bit
+
+    return add
 
 
 @pytest.fixture

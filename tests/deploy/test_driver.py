@@ -12,7 +12,6 @@ pytest.importorskip("pynq", reason="the driver needs pynq")
 from deploy.driver_base import FINNExampleOverlay
 from deploy.host_model import HostModel, HostModelError
 from deploy.registers import DriverError
-from deploy.stream_forms import parse_datatype
 
 pytestmark = pytest.mark.slow  # one small compilation
 
@@ -211,15 +210,6 @@ def test_top1_gives_classes_and_refuses_scores(made, virtual):
         overlay.run(made.features)
     classes = np.array([[3], [0], [5]])
     assert overlay.classes(classes).tolist() == [3, 0, 5]
-
-
-def test_datatypes():
-    assert parse_datatype("UINT4") == (4, False)
-    assert parse_datatype("INT20") == (20, True)
-    assert parse_datatype("BINARY") == parse_datatype("BIPOLAR") == (1, False)
-    for name in ("FLOAT32", "INT0", "bipolar", "UINT", "INT8x"):
-        with pytest.raises(DriverError, match="datatype"):
-            parse_datatype(name)
 
 
 def test_waiting_without_a_run_times_out(overlay):

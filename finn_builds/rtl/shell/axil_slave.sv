@@ -4,7 +4,10 @@
 //   hold_writes is low, and `write` is high in that very cycle; its response follows in the next.
 //   A read is taken when no earlier one is pending; `read_data` is sampled in that cycle and
 //   offered in the next.
-// Errors: a write that does not carry all four bytes changes nothing and is answered with SLVERR.
+// Bytes: `write_strobe` says which bytes a write carries; a register keeps the others. A write of
+//   no byte is only answered.
+// Errors: every access is answered OKAY, because an Arm Cortex-A53 takes an error response to a
+//   write for a system error, at which Linux panics.
 // Throughput: one read and one write every two cycles, independent of each other.
 `default_nettype none
 module axil_slave #(
@@ -19,7 +22,7 @@ module axil_slave #(
     input  wire  [3:0]           wstrb,
     input  wire                  wvalid,
     output wire                  wready,
-    output logic [1:0]           bresp,
+    output wire  [1:0]           bresp,
     output logic                 bvalid,
     input  wire                  bready,
     input  wire  [ADDR_BITS-1:0] araddr,
@@ -33,28 +36,28 @@ module axil_slave #(
     output wire                  write,
     output wire  [ADDR_BITS-3:0] write_at,   // word address
     output wire  [31:0]          write_data,
+    output wire  [3:0]           write_strobe,  // bytes of it that are written, at least one
     output wire  [ADDR_BITS-3:0] read_at,    // word address
     input  wire  [31:0]          read_data
 );
     localparam logic [1:0] OKAY = 2'b00;
-    localparam logic [1:0] SLVERR = 2'b10;
 
     // Nothing is taken in reset: what is offered then is still there when the reset ends.
     wire take_write = awvalid && wvalid && !bvalid && !hold_writes && rst_n;
     wire take_read = arvalid && !rvalid && rst_n;
-    wire whole = &wstrb;
 
     assign awready = take_write;
     assign wready = take_write;
-    assign write = take_write && whole;
+    assign write = take_write && |wstrb;
     assign write_at = awaddr[ADDR_BITS-1:2];
     assign write_data = wdata;
+    assign write_strobe = wstrb;
+    assign bresp = OKAY;
     assign arready = take_read;
     assign read_at = araddr[ADDR_BITS-1:2];
     assign rresp = OKAY;
 
     always_ff @(posedge clk) begin
-        if (take_write) bresp <= whole ? OKAY : SLVERR;
         if (take_read) rdata <= read_data;
         if (!rst_n) begin
             bvalid <= 1'b0;

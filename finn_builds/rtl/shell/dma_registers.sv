@@ -8,7 +8,8 @@
 //                 bit 2 a start was refused, bit 3 the transfer is longer than 2^32 - 1 bytes
 //   0x24 bytes of one frame, read only
 //   0x28 bytes of this run that the stream has not moved yet, read only
-// Other addresses read as zero and take no writes.
+// Other addresses read as zero and take no writes. A write of single bytes leaves the others as they
+// are; it starts a run if it has byte 0.
 //
 // Done is set at the end of a run and cleared by the next start. An error on the bus ends a run
 // without setting done; then, while a run is on, or in a soft reset, a start does nothing but set
@@ -34,6 +35,7 @@ module dma_registers #(
     input  wire                  write,        // as axil_slave has them
     input  wire  [4:0]           write_at,
     input  wire  [31:0]          write_data,
+    input  wire  [3:0]           write_strobe,
     output wire                  hold_writes,
     input  wire  [4:0]           read_at,
     output logic [31:0]          read_data,
@@ -78,8 +80,13 @@ module dma_registers #(
     assign span = sum[31:0];
 
     always_ff @(posedge clk) begin
-        if (!rst_n) frames <= '0;
-        else if (write_frames) frames <= write_data;
+        if (!rst_n) begin
+            frames <= '0;
+        end else if (write_frames) begin
+            for (integer i = 0; i < 4; i = i + 1) begin
+                if (write_strobe[i]) frames[8*i +: 8] <= write_data[8*i +: 8];
+            end
+        end
         if (!rst_n || write_frames || !adds) addend <= '0;
         else addend <= frames;
         if (!rst_n || write_frames) begin
@@ -98,19 +105,23 @@ module dma_registers #(
     end
 
     wire [63:0] address_read = 64'(address);
-    wire [63:0] address_next = {
-        write && write_at == ADDRESS_HIGH ? write_data : address_read[63:32],
-        write && write_at == ADDRESS_LOW ? write_data : address_read[31:0]
-    };
+    wire write_low = write && write_at == ADDRESS_LOW;
+    wire write_high = write && write_at == ADDRESS_HIGH;
     always_ff @(posedge clk) begin
-        if (!rst_n) address <= '0;
-        else address <= address_next[ADDR_BITS-1:0];
+        if (!rst_n) begin
+            address <= '0;
+        end else begin
+            for (integer i = 0; i < ADDR_BITS; i = i + 1) begin
+                if (write_strobe[(i / 8) % 4] && (i < 32 ? write_low : write_high))
+                    address[i] <= write_data[i % 32];
+            end
+        end
     end
 
     logic done;
     logic refused;
     logic stopped;  // `stop` was high before
-    wire  write_start = write && write_at == CONTROL && write_data[0];
+    wire  write_start = write && write_at == CONTROL && write_strobe[0] && write_data[0];
     wire  start = write_start && !running && resp == 2'b00 && !stop;
     wire  begin_run = waiting && settled;
 

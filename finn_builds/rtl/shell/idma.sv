@@ -31,6 +31,7 @@ module idma #(
     input  wire                    write,  // of registers, as axil_slave has them
     input  wire [4:0]              write_at,
     input  wire [31:0]             write_data,
+    input  wire [3:0]              write_strobe,
     output wire                    hold_writes,
     input  wire [4:0]              read_at,
     output wire [31:0]             read_data,
@@ -73,7 +74,8 @@ module idma #(
 
     dma_registers #(.ADDR_BITS(ADDR_BITS), .SIZE_BITS(SIZE_BITS)) registers (
         .clk(ap_clk), .rst_n(ap_rst_n), .stop(stop), .clear(clear), .frame_bytes(frame_bytes),
-        .write(write), .write_at(write_at), .write_data(write_data), .hold_writes(hold_writes),
+        .write(write), .write_at(write_at), .write_data(write_data),
+        .write_strobe(write_strobe), .hold_writes(hold_writes),
         .read_at(read_at), .read_data(read_data),
         .launch(launch), .address(address), .span(span), .running(running),
         .finished(finished), .failed(resp != 2'b00 && quiet), .resp(resp), .bytes_left(bytes_left)

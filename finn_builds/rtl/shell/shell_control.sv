@@ -10,6 +10,7 @@
 //   0x28 span                       0x2C bit 0: too many frames under way, see stream_meter
 //   0x30 stalls at the input        0x34 stalls at the output
 //   0x38 beats of an input frame    0x3C of an output frame
+//   0x40 identifier of the build, read only
 //   All times in clock cycles.
 //
 // Soft reset: the DMAs are told to stop; when the bus owes them nothing any more, they and the
@@ -18,7 +19,8 @@
 `default_nettype none
 module shell_control #(
     parameter integer RESET_CYCLES = 16,
-    parameter integer TRACKED = 64
+    parameter integer TRACKED = 64,
+    parameter logic [31:0] BUILD_ID = 32'd0
 ) (
     input  wire         ap_clk,
     input  wire         ap_rst_n,  // synchronous
@@ -28,6 +30,7 @@ module shell_control #(
     input  wire         write,  // of registers, as axil_slave has them
     input  wire  [4:0]  write_at,
     input  wire  [31:0] write_data,
+    input  wire  [3:0]  write_strobe,
     output wire         hold_writes,
     input  wire  [4:0]  read_at,
     output logic [31:0] read_data,
@@ -47,7 +50,7 @@ module shell_control #(
     localparam integer HOLD_BITS = $clog2(RESET_CYCLES + 1);
 
     assign hold_writes = 1'b0;
-    wire write_control = write && write_at == 5'h00;
+    wire write_control = write && write_at == 5'h00 && write_strobe[0];
     logic [HOLD_BITS-1:0] hold;
     logic clear_meter;
 
@@ -128,6 +131,7 @@ module shell_control #(
             5'h0B: others = {31'd0, lost};
             5'h0E: others = {16'd0, in_beats};
             5'h0F: others = {16'd0, out_beats};
+            5'h10: others = BUILD_ID;
             default: others = '0;
         endcase
         read_data = others;

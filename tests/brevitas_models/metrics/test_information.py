@@ -103,5 +103,7 @@ def test_all_figures_of_a_model():
     assert layers == metrics.neural_efficiency(model, x)
     assert figures["neural_efficiency"] == metrics.geometric_mean(layers)
     assert figures["aiq"] == metrics.aiq(figures["auc"], figures["neural_efficiency"])
+    plain = " ".join(metrics.figure_lines(figures, physics=False))
+    assert "mean AUC" in plain and "aIQ" not in plain and "signal" not in plain
     text = " ".join(metrics.figure_lines(figures))
     assert f"{figures['bops']:,.0f}" in text and "21 weights" in text

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from pydantic import ValidationError
+from pynq.ps import _ClocksUltrascale, _ClocksZynq
 
-from finn_builds.config.boards import BOARD_DIR, Board, board_names, load_board
+from finn_builds.config.boards import (
+    BOARD_DIR,
+    CLOCK_DIGITS,
+    Board,
+    board_names,
+    floor_ns,
+    load_board,
+)
 from finn_builds.errors import UserError
 
 SHIPPED = [
@@ -63,9 +73,60 @@ def test_figures_agree_with_each_other(name: str) -> None:
 def test_board_part_is_the_boards(name: str) -> None:
     board_part = load_board(name).board_part
     assert board_part is not None
-    vendor, board, kind, version = board_part.split(":")
-    assert vendor and kind == "part0" and version.count(".") == 1
+    vendor, board = board_part.split(":")
+    assert vendor
     assert board.replace("-8gb", "").replace("-", "") == name.lower().replace("-", "")
+
+
+def pynq_clocks(board: Board, crystal_mhz: float) -> _ClocksUltrascale | _ClocksZynq:
+    """Return pynq's own clocks with the registers that the board has after boot."""
+    kind = _ClocksZynq if board.ps_type == "zynq_7000" else _ClocksUltrascale
+    clocks = object.__new__(kind)  # its constructor maps registers
+    clocks._ref_clk_mhz = crystal_mhz
+    clocks.PL_CLK_CTRLS = [SimpleNamespace(SRCSEL=0, DIVISOR0=15, DIVISOR1=1)]
+    pll = {"PRE_SRC": 0, "FBDIV": 2 * board.pll.multiplier, "DIV2": 1}
+    clocks.PL_SRC_PLL_CTRLS = [SimpleNamespace(**pll, PLL_FDIV=board.pll.multiplier)]
+    return clocks
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_pynq_makes_the_default_clock(name: str) -> None:
+    """pynq takes the nearest clock, even one that is faster: it must be the one asked for."""
+    board = load_board(name)
+    asked = 1000 / board.clock_ns
+    clocks = pynq_clocks(board, board.pll.crystal_mhz)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it warns of a clock that is not the one asked for
+        clocks.set_pl_clk(0, clk_mhz=asked)
+    made = clocks.get_pl_clk(0)
+    assert made <= asked
+    assert made == pytest.approx(asked, rel=CLOCK_DIGITS)
+    assert made == pytest.approx(board.pll.fastest_mhz(asked), rel=1e-6)
+    # pynq takes every UltraScale+ board's crystal for 33.333 MHz: the dividers are the same.
+    divisor = clocks.PL_CLK_CTRLS[0].DIVISOR0 * clocks.PL_CLK_CTRLS[0].DIVISOR1
+    other = pynq_clocks(board, type(clocks).DEFAULT_SRC_CLK_MHZ)
+    other.set_pl_clk(0, clk_mhz=asked)
+    assert divisor == other.PL_CLK_CTRLS[0].DIVISOR0 * other.PL_CLK_CTRLS[0].DIVISOR1
+    assert divisor == (10 if board.ps_type == "zynq_7000" else 8)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_next_faster_clock_is_far(name: str) -> None:
+    board = load_board(name)
+    made = board.pll.fastest_mhz(1000 / board.clock_ns)
+    divisor = round(board.pll.mhz / made)
+    assert board.pll.mhz / (divisor - 1) > 1.1 * made
+    assert floor_ns(made) == board.clock_ns
+
+
+def test_there_is_no_200_mhz_from_1500() -> None:
+    pll = load_board("KV260_SOM").pll
+    assert pll.mhz == pytest.approx(1499.985)
+    assert pll.fastest_mhz(200) == pytest.approx(187.498, abs=1e-3)
+    assert pll.fastest_mhz(250) == pytest.approx(249.9975)
+    assert pll.fastest_mhz(0.1) == pytest.approx(1499.985 / 63**2), "the slowest there is"
+    assert floor_ns(187.498125) == 5.333
+    assert floor_ns(100.0) == 10.0
 
 
 @pytest.mark.parametrize(
@@ -125,6 +186,10 @@ def test_a_new_board_is_one_file(tmp_path: Path, good: dict) -> None:
         ({"family": "xcup"}, r"family: zynq_7000 is xc7, found xcup"),
         ({"part": "xczu3eg-sbva484-1-i"}, r"part: zynq_7000 parts begin with xc7z, found xczu3eg"),
         ({"ps_type": "versal"}, r"ps_type: expected 'zynq_7000' or"),
+        ({"clock_ns": 7.5}, r"clock_ns: the PLL's 1000 MHz.*133\.333 MHz;.*125\.000 MHz, 8\.0 ns"),
+        ({"pll": {"crystal_mhz": 50.0}}, r"the key pll\.multiplier is missing"),
+        ({"pll": {"crystal_mhz": 50.0, "multiplier": 20, "x": 1}}, r"unknown key pll\.x; known ke"),
+        ({"board_part": "tul:pynq:part0:1.0"}, r"board_part: expected vendor:name without a ver"),
         ({"name": "Other"}, r"name: expected the file's name, Pynq-Z1, found Other"),
     ],
 )

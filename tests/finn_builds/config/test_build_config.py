@@ -35,7 +35,7 @@ class TestValidate:
         assert cfg.fpga_part == "xc7z020clg400-1"
         assert cfg.model_file == model and cfg.model_name == "my_model"
         assert not cfg.out.exists()
-        assert make(model, board="KV260_SOM").validate().synth_clk_period_ns == 5.0
+        assert make(model, board="KV260_SOM").validate().synth_clk_period_ns == 5.333
 
     def test_given_values_stay(self, model: Path, tmp_path: Path) -> None:
         cfg = make(model, synth_clk_period_ns=4, output_dir=str(tmp_path / "o"), target_fps=1000)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,10 +20,14 @@ from deploy.measure import throughput_test
 from deploy.package import Package
 from deploy.validate import validate
 from finn_builds import BuildConfig, build
+from finn_builds.config.boards import load_board
+from finn_builds.errors import UserError
+from finn_builds.files import read_json
 from finn_builds.flow import choose_style
 from finn_builds.flow.deliver import step_deployment_package
 from finn_builds.ingest import HostSplit
 from finn_builds.run.runner import result_of
+from finn_builds.run.terminal import summary_table
 from finn_builds.stitch.sources import Stitched
 from finn_builds.style.styles import Styles
 from finn_builds.verify.simulated import Simulated
@@ -88,7 +93,8 @@ def built(result) -> dict:
 
 def command(result, *argv: str) -> subprocess.CompletedProcess[str]:
     """Run a file of the package in its folder, as the README says."""
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    # The project that is installed may be another checkout of it.
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     folder = result.out / "deploy"
     return subprocess.run(
         [sys.executable, *argv], cwd=folder, env=environment, capture_output=True, text=True
@@ -160,6 +166,30 @@ def test_the_zip_holds_the_package_and_runs_under_any_name(results, tmp_path):
     assert validate(package, overlay)["mismatches"] == 0
 
 
+def test_one_zip_has_all_that_vivado_needs(results, tmp_path):
+    """Nothing else is needed where it is unzipped: the script finds every source it names."""
+    for name in ("sparse", "folded"):
+        out = results[name].out
+        with zipfile.ZipFile(out / "vivado.zip") as archive:
+            names = archive.namelist()
+            archive.extractall(tmp_path / name)
+        (folder,) = (tmp_path / name).iterdir()
+        assert len(names) == len(set(names))
+        listed = (folder / "stitched_ip" / "all_verilog_srcs.txt").read_text().split()
+        assert all((folder / "stitched_ip" / source).is_file() for source in listed)
+        data = {path.name for path in (out / "stitched_ip").glob("*.dat")}
+        assert data == {path.name for path in (folder / "stitched_ip").glob("*.dat")}
+        for path in (folder / "vivado").rglob("*"):
+            if path.is_file():
+                built = out / "vivado" / path.relative_to(folder / "vivado")
+                assert path.read_bytes() == built.read_bytes()
+        assert {"build.tcl", "README.md", "sources"} == {
+            p.name for p in (folder / "vivado").iterdir()
+        }
+        # Windows takes paths of 260 characters, and Vivado adds some 100 to those of its project.
+        assert max(map(len, names)) < 120
+
+
 def test_equal_builds_give_equal_packages(results, config):
     """Nothing of the time or the place is in a zip."""
     out = results["sparse"].out
@@ -213,8 +243,79 @@ def test_bitfile_goes_into_the_package_if_it_keeps_its_timing(
         )
     )
     assert set(result.ran) >= {"synthesize_bitfile", "deployment_package", "summary"}
-    names = ["finn-accel.bit", "finn-accel.hwh"]
+    bit = "finn-accel-timing-missed.bit" if late else "finn-accel.bit"
+    names = sorted([bit, "finn-accel.hwh", "finn-accel.json"])
     assert sorted(path.name for path in (result.out / "bitfile").iterdir()) == names
-    assert (result.out / "deploy" / "bitfile" / "finn-accel.bit").is_file() != late
+    in_package = [result.out / "deploy" / "bitfile" / name for name in names]
+    assert [path.is_file() for path in in_package] == [not late] * 3
     assert result.summary["timing_met"] != late
     assert ("misses its timing" in result.summary["bitfile"]) == late
+    assert ("at 100.000 MHz (100.000 MHz asked for" in result.summary["bitfile"]) != late
+    note = result.summary["board_files"]["note"]
+    assert note.startswith("The processor has the presets of the board files ")
+    assert note in summary_table(result.summary)
+    assert note in (result.out / "report.html").read_text()
+    # The package says what it was made for; without a bitfile, what was asked for.
+    overlay = read_json(result.out / "deploy" / "overlay.json")
+    made = {"asked_mhz": 100.0, "actual_mhz": 100.0, "period_ns": 10.0}
+    assert overlay["clock"] == (made | ({"actual_mhz": None} if late else {}))
+    assert overlay["fclk_mhz"] == 100.0
+    assert overlay["vivado"] == (None if late else "2023.2")
+    found = "unknown" if late else f"{load_board(config.board).board_part}:part0:1.0"
+    assert overlay["board_files"]["found"] == found
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("failing-run", "the run impl_1 ended with 'route_design ERROR'"),
+        ("fast-clock", "the processor makes 111.111111 MHz where 100 MHz was asked for"),
+    ],
+)
+def test_a_bitfile_that_fails_leaves_the_build_as_it_was(
+    results,
+    config,
+    fake_vivado,  # noqa: F811
+    option,
+    reason,
+):
+    """The command line ends with this message and exit code 2."""
+    out = results["sparse"].out
+
+    def state() -> tuple[bytes, list[str]]:
+        made = sorted(path.name for path in out.glob("bitfile/*"))
+        return (out / "deploy.zip").read_bytes(), made
+
+    before = state()
+    (fake_vivado / "options").write_text(option)
+    settings = replace(config, output_dir=out, style="sparse", bitfile=True)
+    with pytest.raises(UserError, match="Vivado made no bitfile: ") as told:
+        build(replace(settings, start_step="synthesize_bitfile"))
+    assert reason in str(told.value)
+    assert state() == before
+
+
+def test_a_package_for_the_kv260_states_its_clock_and_its_board_files(
+    config,
+    fake_vivado,  # noqa: F811
+    tmp_path,
+):
+    """Made with the board's default clock, 5.333 ns, and checked on the simulated board."""
+    out = tmp_path / "kv260"
+    result = build(replace(config, board="KV260_SOM", output_dir=out, style="sparse", bitfile=True))
+    assert result.summary["timing_met"]
+    with zipfile.ZipFile(out / "deploy.zip") as archive:
+        archive.extractall(tmp_path)
+        names = archive.namelist()
+    assert {f"deploy/bitfile/finn-accel.{kind}" for kind in ("bit", "hwh", "json")} <= set(names)
+    package = Package(tmp_path / "deploy")
+    assert package.check_files() == len(names) - 1
+    clock = package.description["clock"]
+    assert clock["asked_mhz"] == pytest.approx(1000 / 5.333, abs=1e-6)
+    assert (clock["actual_mhz"], clock["period_ns"]) == (187.498125, 5.333)
+    assert package.description["board_files"]["found"] == "xilinx.com:kv260_som:part0:1.4"
+    facts = read_json(tmp_path / "deploy" / "bitfile" / "finn-accel.json")
+    assert facts["clock"] == clock
+    overlay = package.open(virtual=True, batch_size=60)
+    assert validate(package, overlay)["mismatches"] == 0
+    assert overlay.fclk_mhz == pytest.approx(187.498, abs=1e-3)

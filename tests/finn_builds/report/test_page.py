@@ -47,7 +47,8 @@ def test_figures_and_their_kinds() -> None:
     for text in (
         "Accuracy 75.0 % ± 1.0 % measured 1,000 frames",
         "Verified frames 1,000 measured 0 mismatches",
-        "Latency 20 cycles measured 200 ns of the core at the clock asked for; through the board",
+        "Latency 20 cycles measured 200 ns at the clock asked for",
+        "On the board, the accelerator sets the pace: at most 50,000,000 frames/s.",
         "Interval 2 cycles measured",
         "Throughput 50 M frames/s measured",
         "LUT 2,000 of 53,200, 3.8 % estimated",
@@ -81,6 +82,14 @@ def test_mismatches_are_not_hidden() -> None:
     content = report()
     content = replace(content, verification=replace(content.verification, mismatches=3))
     assert '<small class="bad">3 mismatches' in build_page(content)
+
+
+def test_what_vivado_made_is_told() -> None:
+    said = {"bitfile": "slack 0.1 ns", "board files": "No board files <of> it"}
+    words = text_of(build_page(replace(report(), bitfile=said)))
+    assert "bitfile slack 0.1 ns" in words
+    assert "board files No board files &lt;of&gt; it" in words
+    assert "board files" not in text_of(build_page(report()))
 
 
 def test_no_accuracy() -> None:

@@ -177,6 +177,7 @@ class TestResources:
         [
             (Figures({"LUT": 5, "FF": 2.0, "CARRY": 1}), {"LUT": 5.0, "FF": 2.0}, ""),
             (Figures(why="took too long"), {}, "took too long"),
+            (Figures({"LUT": 5}, yosys={"LUT": 1009, "FF": 2}), {"LUT": 5.0}, "1,009 LUT by Yosys"),
             (None, {}, ""),
         ],
     )

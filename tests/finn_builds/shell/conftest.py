@@ -221,4 +221,4 @@ def wide(make_bench: Callable[..., Bench]) -> Bench:
 @pytest.fixture(scope="session")
 def folded(make_bench: Callable[..., Bench]) -> Bench:
     """Five beats of 3 bytes in, two beats of 13 bytes out, in turns."""
-    return make_bench(ShellSpec("summer", 3, 13, 5, 2))
+    return make_bench(ShellSpec("summer", 3, 13, 5, 2, build_id=0x89ABCDEF))

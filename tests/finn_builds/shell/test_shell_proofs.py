@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow  # seconds each
 
 BLOCKS = {
     "axil_slave": ("shell/axil_slave", proofs.AXIL_SLAVE),
+    "dma_registers": ("shell/dma_registers", proofs.DMA_REGISTERS),
     "burst_addresses": ("shell/burst_addresses", proofs.BURST_ADDRESSES),
     "words_to_beats": ("shell/words_to_beats", proofs.WORDS_TO_BEATS),
     "beats_to_words": ("shell/beats_to_words", proofs.BEATS_TO_WORDS),
@@ -36,6 +37,7 @@ def widths(word: int, beat: int) -> dict[str, int]:
 
 CASES = [
     ("axil_slave", {}),
+    *(("dma_registers", {"ADDR_BITS": bits}) for bits in (32, 40)),
     ("burst_addresses", ZYNQ_7000),
     ("burst_addresses", ULTRASCALE),
     # Beats of one byte, of part of a word, a word and a half, two words, more than two
@@ -62,11 +64,16 @@ def test_rules_hold_for_ever(tmp_path: Path, name: str, parameters: dict[str, in
 @pytest.mark.parametrize(
     ("name", "parameters", "right", "wrong"),
     [
-        # An answer that is taken back, one without a request, one too few, acting on half a write
+        # An answer that is taken back, one without a request, one too few, acting on no byte
         ("axil_slave", {}, "(bvalid && !bready)", "1'b0"),
         ("axil_slave", {}, "bvalid <= take_write ||", "bvalid <= awvalid ||"),
         ("axil_slave", {}, "arvalid && !rvalid && rst_n", "arvalid && rst_n"),
-        ("axil_slave", {}, "take_write && whole;", "take_write;"),
+        ("axil_slave", {}, "take_write && |wstrb;", "take_write;"),
+        # A byte that is not written and changes, a start that is none
+        ("dma_registers", {}, "if (write_strobe[i]) frames", "frames"),
+        ("dma_registers", {}, "write_strobe[(i / 8) % 4] && (i <", "(i <"),
+        ("dma_registers", {"ADDR_BITS": 40}, "(i < 32 ? write_low : write_high)", "write_low"),
+        ("dma_registers", {}, "write_strobe[0] && write_data[0]", "write_data[0]"),
         # A burst that crosses 4 KiB, one that changes, one word too many
         ("burst_addresses", ZYNQ_7000, "last_word : '1) - first", "last_word : '1)"),
         ("burst_addresses", ULTRASCALE, "more && (!valid || ready)", "more"),

@@ -32,6 +32,7 @@ from finn_builds.sparse.family import ECP5, FAMILIES, XC7, Family
 from finn_builds.sparse.lower import lower, stream_datatype
 from finn_builds.sparse.options import Options
 from tests.finn_builds.network.networks import random_graph, random_inputs
+from tests.finn_builds.sparse.interpret import evaluate
 from tests.finn_builds.sparse.sparse_networks import on_stream
 
 QUICK = Options(restarts=0)

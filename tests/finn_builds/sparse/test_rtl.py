@@ -12,7 +12,7 @@ from deploy.packing import padded
 from finn_builds import tools
 from finn_builds.network import IntegerNetwork
 from finn_builds.sim import SimDesign, Simulator, compile_designs
-from finn_builds.sparse.cells import cell_files
+from finn_builds.sparse.cells import AS_CELLS, cell_files
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.family import ECP5, XC7, XCUP, Family
 from finn_builds.sparse.options import Options
@@ -123,9 +123,43 @@ endmodule
 """
 
 
+def _primitives() -> str:
+    """Return what the vendor's primitives do (UG953), for a simulator that does not know them."""
+    text = ""
+    for n in range(2, 7):
+        pins = ", ".join(f"I{k}" for k in range(n))
+        index = ", ".join(f"I{k}" for k in reversed(range(n)))
+        text += (
+            f"module LUT{n} #(parameter [{2**n - 1}:0] INIT = 0) (input {pins}, output O);\n"
+            f"  assign O = INIT[{{{index}}}];\nendmodule\n"
+        )
+    text += (
+        "module LUT6_2 #(parameter [63:0] INIT = 0) (input I0, I1, I2, I3, I4, I5, output O5, O6);"
+        "\n  assign O5 = INIT[{1'b0, I4, I3, I2, I1, I0}];\n"
+        "  assign O6 = INIT[{I5, I4, I3, I2, I1, I0}];\nendmodule\n"
+    )
+    for name, n, into in (("CARRY4", 4, "CYINIT"), ("CARRY8", 8, "CI_TOP")):
+        first = "CI | CYINIT" if n == 4 else "CI"
+        kind = '#(parameter CARRY_TYPE = "SINGLE_CY8") ' if n == 8 else ""
+        text += (
+            f"module {name} {kind}(input CI, {into}, input [{n - 1}:0] S, DI, "
+            f"output [{n - 1}:0] O, CO);\n  wire [{n}:0] c;\n  assign c[0] = {first};\n"
+            + "".join(f"  assign c[{k + 1}] = S[{k}] ? c[{k}] : DI[{k}];\n" for k in range(n))
+            + f"  assign O = S ^ c[{n - 1}:0];\n  assign CO = c[{n}:1];\nendmodule\n"
+        )
+    for name in ("MUXF7", "MUXF8"):
+        text += (
+            f"module {name} (input I0, I1, S, output O);\n  assign O = S ? I1 : I0;\nendmodule\n"
+        )
+    return text
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [100, 101, 103, 106])
-def test_icarus_agrees(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "as_cells"), [(100, 0), (101, 0), (103, 0), (106, 0), (100, 1), (106, 1)]
+)
+def test_icarus_agrees(tmp_path: Path, seed: int, as_cells: int) -> None:
+    """With `as_cells` it reads what synthesis gets where ``PS_CELLS`` is defined."""
     programs = tools.icarus()
     if programs is None:
         pytest.skip("Icarus Verilog is not installed")
@@ -147,11 +181,16 @@ def test_icarus_agrees(tmp_path: Path, seed: int) -> None:
             limit=100_000,
         )
     )
-    built = tools.run(
-        [str(compiler), "-g2001", "-Wall", "-Wno-timescale", "-o", "tb.vvp", "tb.v", *sources],
-        cwd=tmp_path,
-    )
+    defines: list[str] = []
+    if as_cells:
+        (tmp_path / "primitives.v").write_text(_primitives())
+        sources.append("primitives.v")
+        defines = [f"-D{AS_CELLS}", "-DSYNTHESIS"]
+    options = ["-g2001", "-Wall", "-Wno-timescale", *defines, "-o", "tb.vvp"]
+    built = tools.run([str(compiler), *options, "tb.v", *sources], cwd=tmp_path)
     assert "warning" not in built.stdout, built.stdout
+    made = (tmp_path / "tb.vvp").read_text()
+    assert ("LUT6_2" in made) == bool(as_cells)
     assert "done, bad 0" in tools.run([str(simulator), "tb.vvp"], cwd=tmp_path).stdout
 
 

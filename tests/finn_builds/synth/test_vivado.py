@@ -11,8 +11,10 @@ import pytest
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.files import SYNTHESIS_FILE, read_json
+from finn_builds.flow.synthesise import VIVADO_LOG
 from finn_builds.synth import vivado
 from finn_builds.synth.report import Synthesised
+from finn_builds.tools import ToolFailed
 from finn_builds.vivado.reports import ReportError
 from tests.finn_builds.flow.networks import small_network, stitch, synthesise
 from tests.finn_builds.vivado.report_texts import FLAT, TIMING
@@ -55,17 +57,18 @@ def written(*rows: tuple[str, int]) -> dict[str, str]:
 
 
 def test_script_reads_sources_in_order_and_writes_reports():
-    lines = vivado.script(["a.sv", "b.v"], "xc7z020clg400-1", 8.5).splitlines()
+    lines = vivado.script(["a.sv", "b.v"], "xc7z020clg400-1").splitlines()
     assert lines == [
         "read_verilog -sv a.sv",
         "read_verilog b.v",
+        "read_xdc -mode out_of_context clock.xdc",
         "synth_design -mode out_of_context -flatten_hierarchy rebuilt -top finn_design_wrapper "
         "-part xc7z020clg400-1",
-        "create_clock -name ap_clk -period 8.5 [get_ports ap_clk]",
         "report_utilization -file utilization.rpt",
         "report_utilization -hierarchical -file hierarchy.rpt",
         "report_timing_summary -file timing.rpt",
     ]
+    assert vivado.constraints(8.5) == "create_clock -name ap_clk -period 8.5 [get_ports ap_clk]\n"
 
 
 def test_figures_of_reports():
@@ -108,7 +111,9 @@ def small(tmp_path):
     return stitch("small", network, tmp_path / "small", styles=("sparse", "folded"))
 
 
-def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch):
+@pytest.mark.parametrize("synth", ["auto", "vivado"])
+def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch, synth):
+    """With ``auto`` Yosys runs, too: its counts stand beside, and its netlist is checked."""
     sparse, folded = [stage.name for stage in small.design.stages]
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -123,11 +128,12 @@ def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch):
         "for f in $(sed -n 's/^read_verilog \\(-sv \\)*//p' out_of_context.tcl); do\n"
         '  [ -f "$f" ] || { echo "no $f"; exit 4; }\ndone\n'
         f"ls {folded}_memblock.dat > /dev/null || exit 5\n"
+        "grep -q 'create_clock -name ap_clk -period 10 ' clock.xdc || exit 6\n"
         f"cp {folder}/*.rpt .\n"
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    made = synthesise(small)
+    made = synthesise(small, synth=synth)
     assert made is not None
     made.save(tmp_path, "out_of_context_synthesis")
     assert Synthesised.load(tmp_path, "out_of_context_synthesis") == made
@@ -140,6 +146,40 @@ def test_vivado_is_taken_where_it_is_installed(small, tmp_path, monkeypatch):
     assert found["(top)"]["estimate"] == estimated["total"]
     for name in (sparse, folded):
         assert found[name]["estimate"] == estimated[name]
+    if synth == "vivado":
+        assert not any("yosys" in found[name] for name in ("(top)", sparse, folded))
+        return
+    alone = synthesise(small, synth="yosys")
+    assert alone is not None and alone.tool.name == "Yosys"
+    for name, figures in {"(top)": alone.top, **alone.blocks}.items():
+        assert found[name]["yosys"] == figures.counts
+        assert found[name]["yosys"]["LUT"] > 0
+    assert made.top.gate_level == alone.top.gate_level
+    assert alone.top.gate_level is not None and alone.top.gate_level.nodes == {sparse: 500}
+
+
+def failing(tmp_path, monkeypatch) -> None:
+    """Put a ``vivado`` on the search path that has not the device."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "vivado"
+    program.write_text("#!/bin/sh\necho 'ERROR: [Common 17-69] no such part'\nexit 1\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+
+
+def test_a_vivado_that_nobody_asked_for_stops_no_build(small, tmp_path, monkeypatch):
+    failing(tmp_path, monkeypatch)
+    made = synthesise(small)
+    assert made is not None and made.tool.name == "Yosys"
+    assert made.tool.stage.endswith(f"Vivado was tried, too, and failed: see {VIVADO_LOG}")
+    assert made.top.counts["LUT"] > 0 and made.top.yosys is None
+    assert "no such part" in (small.folder.parent / VIVADO_LOG).read_text()
+
+
+def test_a_vivado_that_was_asked_for_does(small, tmp_path, monkeypatch):
+    failing(tmp_path, monkeypatch)
+    with pytest.raises(ToolFailed, match="no such part"):
+        synthesise(small, synth="vivado")
 
 
 def test_no_figures_where_none_are_wanted(small):

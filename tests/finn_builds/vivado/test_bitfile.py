@@ -1,4 +1,8 @@
-"""``build.py --bitfile``: with a stand-in for Vivado, and without any."""
+"""``build.py --bitfile``: with a stand-in for Vivado, and without any.
+
+The stand-in answers as several versions of the program do in public transcripts, and fails in the
+ways it fails.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +11,30 @@ from pathlib import Path
 
 import pytest
 
+from finn_builds.config.boards import board_names, load_board
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.tools import ToolFailed
 from finn_builds.vivado.bitfile import Placed, make_bitfile
-from tests.finn_builds.vivado.conftest import write_build
+from finn_builds.vivado.script import REPORTS
+from tests.finn_builds.vivado.conftest import BANNERS, write_build
+
+
+def build_folder(tmp_path: Path, board: str = "Pynq-Z1") -> Path:
+    out = tmp_path / "build"
+    write_build(out, board, load_board(board).clock_ns)
+    (out / "report").mkdir()
+    (tmp_path / "scratch").mkdir()
+    return out
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    out = tmp_path / "build"
-    write_build(out, "Pynq-Z1")
-    (out / "report").mkdir()
-    (tmp_path / "scratch").mkdir()
-    return out
+    return build_folder(tmp_path)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_bitfile_reports_and_log_are_collected(fake_vivado, folder, tmp_path):
@@ -28,8 +42,8 @@ def test_bitfile_reports_and_log_are_collected(fake_vivado, folder, tmp_path):
     placed.save(folder, "synthesize_bitfile")
     assert Placed.load(folder, "synthesize_bitfile") == placed
     assert placed.timing_met
-    names = sorted(path.name for path in (folder / "bitfile").iterdir())
-    assert names == ["finn-accel.bit", "finn-accel.hwh"]
+    assert names(folder / "bitfile") == ["finn-accel.bit", "finn-accel.hwh", "finn-accel.json"]
+    assert names(folder / "report" / "vivado") == sorted(REPORTS)
     figures = json.loads((folder / "report" / "post_synth_resources.json").read_text())
     assert figures["(top)"] == {
         "LUT": 900,
@@ -44,26 +58,87 @@ def test_bitfile_reports_and_log_are_collected(fake_vivado, folder, tmp_path):
     assert figures["timing"]["WNS"] == 0.321
     assert figures["timing"]["met"]
     assert figures["tool"] == {"name": "Vivado", "version": "2023.2", "stage": "placed and routed"}
-    assert "finished" in (folder / "report" / "vivado.log").read_text()
+    log = (folder / "report" / "vivado.log").read_text()
+    assert "finished" in log and "MHz asked for" in log and "board files: " in log
     assert "WNS" in (folder / "report" / "post_route_timing.rpt").read_text()
     assert not (folder / "vivado" / "project").exists(), "Vivado works in the scratch folder"
 
 
-def test_missed_timing_is_recorded(fake_vivado, folder, tmp_path):
-    (fake_vivado / "options").write_text("late")
+@pytest.mark.parametrize("board", board_names())
+def test_every_board_s_clock_and_board_files_are_told(fake_vivado, tmp_path, board):
+    spec = load_board(board)
+    folder = build_folder(tmp_path, board)
+    placed = make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
+    facts = placed.facts
+    assert facts["clock"]["actual_mhz"] <= facts["clock"]["asked_mhz"]
+    made = spec.pll.fastest_mhz(1000 / spec.clock_ns)
+    assert facts["clock"]["actual_mhz"] == pytest.approx(made, abs=1e-6)
+    assert facts["board_files"]["found"].startswith(f"{spec.board_part}:part0:")
+    words = placed.words
+    assert words["board files"] == facts["board_files"]["note"]
+    assert words["bitfile"].startswith(f"bitfile/finn-accel.bit at {made:.3f} MHz (")
+    written = json.loads((folder / "bitfile" / "finn-accel.json").read_text())
+    assert {key: written[key] for key in facts} == facts
+
+
+@pytest.mark.parametrize("version", BANNERS)
+def test_the_version_is_read_of_old_and_new_banners(fake_vivado, folder, tmp_path, version):
+    """Where the script can't ask for it; a version that nobody knows fails no build."""
+    (fake_vivado / "options").write_text("silent")
+    (fake_vivado / "banner").write_text(BANNERS[version])
+    placed = make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
+    assert placed.report["tool"]["version"] == placed.facts["vivado"] == version
+    assert placed.timing_met
+
+
+@pytest.mark.parametrize(("option", "slack"), [("late", "WNS"), ("hold", "WHS")])
+def test_missed_timing_is_recorded(fake_vivado, folder, tmp_path, option, slack):
+    (fake_vivado / "options").write_text(option)
     placed = make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
     assert not placed.timing_met
     placed.save(folder, "synthesize_bitfile")
     timing = json.loads((folder / "report" / "post_synth_resources.json").read_text())["timing"]
-    assert (timing["WNS"], timing["met"]) == (-0.25, False)
+    assert timing[slack] < 0 and timing["met"] is False
+    assert names(folder / "bitfile") == [
+        "finn-accel-timing-missed.bit",
+        "finn-accel.hwh",
+        "finn-accel.json",
+    ]
+    assert f"misses its timing (slack {timing[slack]} ns)" in placed.words["bitfile"]
+    assert "TIMING MISSED" in (folder / "report" / "vivado.log").read_text()
 
 
-def test_a_failing_run_keeps_the_log_and_makes_no_bitfile(fake_vivado, folder, tmp_path):
-    (fake_vivado / "options").write_text("failing-run")
-    with pytest.raises(ToolFailed, match="route_design ERROR"):
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("failing-block", "the run top_idma0_0_synth_1 ended with 'synth_design ERROR'"),
+        ("failing-synthesis", "the run synth_1 ended with 'synth_design ERROR'"),
+        ("failing-run", "the run impl_1 ended with 'route_design ERROR'"),
+        ("fast-clock", "a clock that is too fast: build again with --clock-ns"),
+        ("other-constraint", "is constrained to 20.000 ns, a slower clock"),
+        ("without-part", "does not know the part xc7z020clg400-1: install its device family"),
+    ],
+)
+def test_a_failure_keeps_the_log_and_makes_no_bitfile(
+    fake_vivado, folder, tmp_path, option, message
+):
+    (fake_vivado / "options").write_text(option)
+    with pytest.raises(UserError) as told:
         make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
-    assert "no bitfile" in (folder / "report" / "vivado.log").read_text()
+    said = str(told.value)
+    assert said.startswith("Vivado made no bitfile: ") and "\n" not in said
+    assert said.endswith("; all it said is in report/vivado.log")
+    assert message in said
+    log = (folder / "report" / "vivado.log").read_text()
+    assert message in log
+    assert ("this is why" in said) == option.startswith("failing")
     assert not (folder / "bitfile").exists()
+
+
+def test_a_vivado_that_does_not_start_is_no_user_s_mistake(fake_vivado, folder, tmp_path):
+    (fake_vivado / "vivado").write_text("#!/bin/sh\necho 'libtinfo.so.5: cannot open'\nexit 127\n")
+    with pytest.raises(ToolFailed, match=r"libtinfo\.so\.5"):
+        make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
 
 
 def test_without_vivado_the_message_says_what_to_run_where(tmp_path, monkeypatch):

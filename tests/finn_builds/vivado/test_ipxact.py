@@ -41,6 +41,8 @@ def test_it_keeps_the_schema(schema, text):
         (r"<spirit:slave />", ""),
         (r"verilogSource<", "verilog<"),
         (r"(?s)<spirit:name>ap_clk</spirit:name>\s*(<spirit:wire>)", r"\1"),
+        (r"<spirit:name>Component_Name</spirit:name>", ""),
+        (r'spirit:resolve="user"', 'spirit:resolve="anyone"'),
     ],
 )
 def test_the_schema_is_strict(schema, text, old, new):
@@ -97,9 +99,20 @@ def test_clock_and_reset_are_associated(text):
         "ASSOCIATED_BUSIF": "s_axis_0:m_axis_0",
         "ASSOCIATED_RESET": "ap_rst_n",
         "POLARITY": "ACTIVE_LOW",
+        "Component_Name": "finn_design_v1_0",
     }
     sides = {
         bus.findtext("s:name", namespaces=SPIRIT): bus.find("s:master", SPIRIT) is not None
         for bus in document.iterfind(".//s:busInterface", SPIRIT)
     }
     assert sides == {"s_axis_0": False, "m_axis_0": True, "ap_clk": False, "ap_rst_n": False}
+
+
+def test_vivado_can_name_what_it_makes_of_the_core(text):
+    """Cores that Vivado packages have it; its tools ask for it by this name."""
+    document = etree.fromstring(text.encode())
+    (name,) = document.findall("s:parameters/s:parameter/s:name", SPIRIT)
+    value = document.find("s:parameters/s:parameter/s:value", SPIRIT)
+    assert (name.text, value.text) == ("Component_Name", "finn_design_v1_0")
+    attributes = {etree.QName(key).localname: given for key, given in value.attrib.items()}
+    assert attributes == {"resolve": "user", "id": "PARAM_VALUE.Component_Name", "order": "1"}

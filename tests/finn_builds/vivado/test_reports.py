@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from finn_builds.vivado.reports import ReportError, hierarchy, timing, tool_version, utilisation
+from tests.finn_builds.vivado.conftest import BANNERS
 from tests.finn_builds.vivado.report_texts import FLAT, TIMING
 
 HIERARCHY_7 = """\
@@ -101,12 +102,24 @@ def test_a_hold_violation_is_one():
     assert not timing(TIMING.format(row=MET.replace("0.021", "-0.001")))["met"]
 
 
-def test_version():
-    assert tool_version(HIERARCHY_7) == "2022.2"
-    assert tool_version("Vivado v2024.1 (64-bit)") == "2024.1"
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (HIERARCHY_7, "2022.2"),
+        *((text, version) for version, text in BANNERS.items()),
+        ("Vivado v2024.1 (64-bit)", "2024.1"),
+        ("Vivado v2022.2_AR000035739_AR000034905 (64-bit)", "2022.2_AR000035739_AR000034905"),
+        ("| Tool Version : Vivado v.2025.1 (win64) Build 6140274", "2025.1"),
+        ("", "unknown"),
+        ("vivado: command not found", "unknown"),
+        ("Vivado version", "unknown"),
+    ],
+)
+def test_version(text, version):
+    assert tool_version(text) == version
 
 
-@pytest.mark.parametrize("read", [hierarchy, utilisation, timing, tool_version])
+@pytest.mark.parametrize("read", [hierarchy, utilisation, timing])
 def test_other_texts_are_errors(read):
     for text in ("", "| a | b |\n", HIERARCHY_UP.replace("Total LUTs", "LUTs")):
         with pytest.raises(ReportError):
