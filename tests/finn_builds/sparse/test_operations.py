@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-from finn_builds.sparse.interpret import evaluate
 
 from finn_builds.network import (
     Affine,
