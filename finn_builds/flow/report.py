@@ -141,6 +141,14 @@ def _placed(found: Placed | None) -> dict[str, Any]:
     }
 
 
+def _on_dmas(performance: Performance, cfg: BuildConfig) -> OnBoard | None:
+    """Return what the DMAs of a board with a processor let through; None where there are none."""
+    if not cfg.makes_overlay:
+        return None
+    board = cfg.board_spec
+    return on_board(performance, board.dma_width) if isinstance(board, Board) else None
+
+
 def _routed(found: Routed | None, bitfile: bool) -> dict[str, Any]:
     """Return what place and route with nextpnr reached, and its bitstream if asked for."""
     if found is None:

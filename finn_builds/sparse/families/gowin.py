@@ -31,6 +31,7 @@ from finn_builds.sparse.device import (
     mux,
     number,
     primitive,
+    setting,
 )
 from finn_builds.sparse.family import Bounds, CompareShape, Family
 from finn_builds.sparse.lutnet import lut_count, lut_net
@@ -359,6 +360,8 @@ _XOR, _XNOR, _SAME = 0b0110, 0b1001, 0b10
 
 
 def _alu(parameters: Parameters) -> Carry:
+    if setting(parameters, "ALU_MODE", "0").strip("01"):  # nextpnr's own: ends of chains
+        raise NotSimulated(f"cells ALU of mode {parameters['ALU_MODE']} are not simulated")
     mode = number(parameters, "ALU_MODE")
     if mode > 1:
         raise NotSimulated(f"cells ALU of mode {mode} are not simulated")
