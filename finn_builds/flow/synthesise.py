@@ -121,7 +121,7 @@ def _with_yosys(
         design,
         stitched,
         {name: node["LUT"] for name, node in hardware.resources().items()},
-        family,
+        family.name,
         cfg.scratch,
         progress=lambda done, total: cfg.progress(done, total, "yosys"),
     )
