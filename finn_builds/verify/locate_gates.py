@@ -34,6 +34,9 @@ from finn_builds.verify.locate import (
 )
 from finn_builds.verify.waves import Recorder
 
+#: Where the registers of a pipeline are in the waveform.
+SCOPE = "registers."
+
 #: Chance per clock of a stall, and how many patterns of stalls are tried, where a frame is right
 #: without any.
 STALL, PATTERNS = 0.3, 20
@@ -42,7 +45,8 @@ STALL, PATTERNS = 0.3, 20
 def registers_of(netlist: Netlist, compiled: CompiledNetwork) -> dict[str, tuple[Bit, ...]]:
     """Return the bits of the registers of a pipeline that are whole in a mapped netlist.
 
-    Synthesis keeps few names, but each flip-flop knows the line that it comes from, and those of a
+    Synthesis keeps few names, and a name that it keeps may be of a net that holds something else by
+    now; but each flip-flop knows the line that it comes from, and those of a
     line are numbered from its lowest bit.
     """
     graph = compiled.pipeline.graph
@@ -60,7 +64,7 @@ def registers_of(netlist: Netlist, compiled: CompiledNetwork) -> dict[str, tuple
             bit = int(number[0]), cell.outputs["Q"][0]
             found.setdefault(register[1], []).append(bit)
     return {
-        f"core.{name}": tuple(bit for _, bit in sorted(bits))
+        f"{SCOPE}{name}": tuple(bit for _, bit in sorted(bits))
         for name, bits in found.items()
         if len(bits) == widths.get(name)
     }
@@ -132,10 +136,10 @@ class GateLocator:
                 if sparse:
                     probes = probes_of(self.recompile, self.network, block, into.values, samples)
                     handshakes = Handshakes.of(recorder.waves, "s_axis_0", "ap_rst_n")
-                    inside = in_pipeline(probes, recorder.waves, handshakes, frame, scope="core.")
+                    inside = in_pipeline(probes, recorder.waves, handshakes, frame, scope=SCOPE)
                     if inside is not None:
                         difference, edge = inside
-                        net = f"core.{difference.net}"
+                        net = f"{SCOPE}{difference.net}"
                         finding = finding_of(difference, block.name, net, edge)
                 self.waveform.parent.mkdir(parents=True, exist_ok=True)
                 recorder.waves.write(self.waveform, recorder.widths)

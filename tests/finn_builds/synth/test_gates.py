@@ -391,12 +391,14 @@ def test_a_broken_cell_is_named_by_its_tensor(tmp_path: Path) -> None:
                 mapped.check(x, y, waveform, deep=broken)
             found = re.search(
                 r"frame (\d+) is '(\w+)', element (\d+), in deep: expected (-?\d+), found (-?\d+), "
-                r"beginning with net core\.\w+ ",
+                r"beginning with net registers\.\w+ ",
                 str(raised.value),
             )
             assert found, str(raised.value)
             frame = int(found[1])
-            assert (found[2], int(found[3])) == (tensor, element), raised.value
+            assert (found[2], int(found[3])) == (tensor, element), (
+                f"{tensor} {element}: {raised.value}"
+            )
             expected = values[tensor][frame, element]
             assert int(found[4]) == expected != int(found[5]), raised.value
             assert waveform.is_file()
@@ -407,7 +409,7 @@ def test_a_broken_cell_is_named_by_its_tensor(tmp_path: Path) -> None:
 def _inverted(item: Mapped, node: int) -> Netlist | None:
     """Return the netlist with bit 0 of a register inverted, if the node has one by its name."""
     label = item.compiled.combinational.labels[node]
-    bits = registers_of(item.netlist, item.compiled).get(f"core.{label}_d1", ())
+    bits = registers_of(item.netlist, item.compiled).get(f"registers.{label}_d1", ())
     flops = {
         cell.outputs["Q"][0]: k
         for k, cell in enumerate(item.netlist.cells)
