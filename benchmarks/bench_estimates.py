@@ -26,6 +26,7 @@ import numpy as np
 from benchmarks.record import machine, versions, write_result
 from finn_builds.config.boards import load_board
 from finn_builds.folded.folding import divisors
+from finn_builds.sparse.families import family_named
 from finn_builds.stitch.sources import stitched_sources
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist
@@ -68,14 +69,16 @@ def measure(index: int, rng: np.random.Generator, folder: Path) -> list[dict[str
     names = stitched_sources(built.folder)
     names += sorted(path.name for path in built.folder.glob("*.dat"))
     sources = {name: (built.folder / name).read_text() for name in names}
-    found = synthesise_design(built.design, sources, {}, board.family, folder, limit=1800)
+    found = synthesise_design(
+        built.design, sources, {}, family_named(board.family), folder, limit=1800
+    )
     rows = []
     for block in built.hardware.blocks:
         netlist = found[block.name]
         if not isinstance(netlist, Netlist):
             raise RuntimeError(f"network {index}, {block.name}: {netlist.why}")
         estimate = block.resources.rounded()
-        count = resources(netlist)
+        count = resources(netlist, family_named(board.family).kinds)
         rows.append(
             {
                 "network": index,
@@ -137,7 +140,7 @@ def main() -> None:
         "versions": versions(PACKAGES),
         "seed": args.seed,
         "networks": args.networks,
-        "options": options("xc7"),
+        "options": options(family_named("xc7")),
         "rows": [],
     }
     for index in range(args.networks):

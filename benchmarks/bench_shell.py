@@ -36,6 +36,7 @@ from finn_builds.shell.top import CONTROL as CONTROL_MODULE
 from finn_builds.shell.top import IDMA as IDMA_MODULE
 from finn_builds.shell.top import ODMA as ODMA_MODULE
 from finn_builds.shell.top import shell_files, shell_sources
+from finn_builds.sparse.families import family_named
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import from_json
 
@@ -162,7 +163,9 @@ def occupied(spec: ShellSpec, family: str, folder: Path) -> dict[str, dict[str, 
         )
         tools.run([*tools.yosys_command(), "-q", "-p", script], cwd=folder, timeout=900)
         modules = json.loads((folder / "netlist.json").read_text())["modules"]
-        rows[top.removeprefix("prunestream_")] = resources(from_json(modules[top]))
+        rows[top.removeprefix("prunestream_")] = resources(
+            from_json(modules[top]), family_named(family).kinds
+        )
     rows["shell"] = {key: sum(row[key] for row in rows.values()) for key in rows["idma"]}
     return rows
 

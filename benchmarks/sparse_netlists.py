@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finn_builds.network import IntegerNetwork
+from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.synth.gates import GateSimulator
 from finn_builds.synth.netlist import Netlist
 
@@ -57,7 +58,7 @@ def checked(netlist: Netlist, network: IntegerNetwork, ports: Ports) -> int:
         If an output differs.
     """
     x = frames_of(network, FRAMES)
-    simulator = GateSimulator(netlist, len(x))
+    simulator = GateSimulator(netlist, len(x), XC7.kinds)
     inputs = dict(zip(netlist.ports[ports.data_in], _lanes(x, ports.in_widths), strict=True))
     if ports.enable is not None:
         inputs[netlist.ports[ports.enable][0]] = simulator.ones

@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     modes = ("execute", "throughput_test", "latency_test")
     add("--exec_mode", choices=modes, default="execute", help="default execute: classify a file")
-    add("--platform", help="zynq-iodma, which is the default")
+    add("--platform", help="zynq-iodma or uart; default that of the package")
+    add("--port", help="serial port of an open board, such as /dev/ttyUSB0")
+    add("--baud", type=_positive, help="its rate, default that of the package")
     add("--batchsize", type=_positive, default=1, help="frames per run (default 1)")
     add("--device", type=int, default=0, help="index of the pynq device (default 0)")
     add("--bitfile", type=Path, help="default bitfile/finn-accel.bit")
@@ -189,6 +191,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             device=arguments.device,
             virtual=arguments.virtual,
             timeout_s=arguments.timeout,
+            port=arguments.port,
+            baud=arguments.baud,
         )
         print(overlay.clock_text())
         if data is not None:

@@ -17,6 +17,7 @@ if __package__:  # in the project's checkout
     from deploy import handoff, measure
     from deploy.fabric_clock import set_fabric_clock
     from deploy.host_model import HostModel
+    from deploy.inference import Inference
     from deploy.registers import STALE, DriverError, Shell
     from deploy.stream_forms import StreamForms
     from deploy.weights import ConstantWeights
@@ -25,6 +26,7 @@ else:  # beside this file, as on the board
     import measure
     from fabric_clock import set_fabric_clock
     from host_model import HostModel
+    from inference import Inference
     from registers import STALE, DriverError, Shell
     from stream_forms import StreamForms
     from weights import ConstantWeights
@@ -34,7 +36,7 @@ __all__ = ["FINNExampleOverlay"]
 ERROR_POLL_S = 1e-3  # after this time a run is also checked for errors on the bus
 
 
-class FINNExampleOverlay(StreamForms, ConstantWeights, Overlay):
+class FINNExampleOverlay(StreamForms, Inference, ConstantWeights, Overlay):
     """One accelerator with its DMAs, on the platform ``zynq-iodma``.
 
     The ``.hwh`` lies beside the bitfile. `io_shape_dict` is FINN's description of the two streams:
@@ -197,35 +199,6 @@ class FINNExampleOverlay(StreamForms, ConstantWeights, Overlay):
             self.execute_on_buffers(batch_size=len(part))
             self.copy_output_data_from_device(out[first : first + len(part)])
         return self.unfold_output(self.unpack_output(out))
-
-    def run(self, features: np.ndarray) -> np.ndarray:
-        """Return the network's output, float32 (frames, n_out), for raw features."""
-        host = self._host()
-        if self.top1:
-            raise DriverError(
-                "this accelerator gives only the class: use classify(), or build without --top1"
-            )
-        return host.after(self._integers(features).reshape(-1, host.n_out))
-
-    def classify(self, features: np.ndarray) -> np.ndarray:
-        """Return the class of each frame, int64 (frames,), for raw features."""
-        return self.classes(self._integers(features))
-
-    def classes(self, integers: np.ndarray) -> np.ndarray:
-        """Return the class of each frame, int64 (frames,), from the accelerator's integers."""
-        if self.top1:
-            return integers.reshape(len(integers)).astype(np.int64)
-        host = self._host()
-        return host.classify(integers.reshape(-1, host.n_out))
-
-    def _integers(self, features: np.ndarray) -> np.ndarray:
-        integers = self._host().before(features)
-        return self.execute(integers.reshape(len(integers), *self.ishape_normal()[1:]))
-
-    def _host(self) -> HostModel:
-        if self.host_model is None:
-            raise DriverError("this overlay was made without a host model: use execute()")
-        return self.host_model
 
     # State of the board
 

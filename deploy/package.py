@@ -15,9 +15,10 @@ else:  # beside this file, as on the board
 __all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
 
 DRIVER_FILES = (
-    "driver.py", "driver_base.py", "errors.py", "fabric_clock.py", "handoff.py", "host_model.py",
-    "labels.py", "measure.py", "package.py", "packing.py", "registers.py", "stream_forms.py",
-    "stream_types.py", "tables.py", "text_tables.py", "validate.py", "weights.py",
+    "driver.py", "driver_base.py", "driver_uart.py", "errors.py", "fabric_clock.py", "handoff.py",
+    "host_model.py", "inference.py", "labels.py", "measure.py", "package.py", "packing.py",
+    "registers.py", "serial_link.py", "stream_forms.py", "stream_types.py", "tables.py",
+    "text_tables.py", "validate.py", "weights.py",
 )  # fmt: skip
 DESCRIPTION = "overlay.json"
 SETTINGS = "settings.json"  # the same for FINN+'s driver
@@ -139,13 +140,29 @@ class Package:
         device: int = 0,
         virtual: bool | str = False,
         timeout_s: float = 10.0,
+        port: str | None = None,
+        baud: int | None = None,
     ) -> object:
         """Return the overlay, a ``FINNExampleOverlay``, ready to run.
+
+        Of an open board it is a ``SerialOverlay`` on the serial port `port`.
 
         Defaults are the package's own bitfile and platform; `device` is the index of the pynq
         device. `virtual` simulates the board, where the project is installed; a text says how its
         memory behaves, for example ``latency=200,ready=0.5`` or ``read_error=slverr``.
         """
+        if self.description["platform"] == "uart":
+            if platform not in (None, "uart"):
+                raise DriverError(
+                    f"platform {platform!r}: this package is of an open board; leave it out, or "
+                    "pass uart"
+                )
+            return self._serial(batch_size, virtual, port, baud)
+        if platform == "uart" or port is not None:
+            raise DriverError(
+                f"this package is of a board with a processor ({self.description['board']}), which "
+                "has no serial shell: run it on the board, without --platform and --port"
+            )
         # pynq gives this warning at each start, and a user can't do anything about it.
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         try:
@@ -189,6 +206,51 @@ class Package:
                 f"device {device}: pynq finds {len(Device.devices)} here, numbered from 0; name one"
             )
         return overlay(path, Device.devices[device])
+
+    def _serial(
+        self, batch_size: int, virtual: bool | str, port: str | None, baud: int | None
+    ) -> object:
+        if __package__:
+            from deploy.driver_uart import SerialOverlay
+        else:
+            from driver_uart import SerialOverlay
+        line = None
+        if virtual is not False:
+            if virtual is not True:
+                raise DriverError(
+                    f"--virtual {virtual}: an open board has no memory port; leave the text out"
+                )
+            line = self._simulated_line()
+            port = line.port
+        if port is None:
+            raise DriverError(
+                "name the serial port of the board with --port, such as /dev/ttyUSB0, or simulate "
+                "the board with --virtual"
+            )
+        return SerialOverlay(
+            port,
+            baud or self.description["shell"]["baud"],
+            self.description["io_shape_dict"],
+            batch_size,
+            self.description["fclk_mhz"],
+            host_model=self.host_model,
+            top1=self.description["top1"],
+            device=line,
+        )
+
+    def _simulated_line(self) -> object:
+        try:
+            from deploy.virtual.serial_board import simulate_serial
+            from deploy.virtual.simulator import VirtualBoardError
+        except ImportError as error:
+            raise DriverError(
+                "--virtual needs the project's own Python environment, on a host: run it with "
+                f"the checkout's .venv/bin/python ({error})"
+            ) from error
+        try:
+            return simulate_serial(self.folder, self.description)
+        except VirtualBoardError as error:
+            raise DriverError(str(error)) from error
 
     def _simulated(self, conditions: str) -> object:
         """Return the simulated board with this package's accelerator."""

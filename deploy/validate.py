@@ -77,6 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = "simulate the board, on a host; MEMORY as for driver.py"
     add("--virtual", nargs="?", const=True, default=False, metavar="MEMORY", help=text)
     add("--batchsize", type=int, default=100, help="frames per run (default 100)")
+    add("--port", help="serial port of an open board, such as /dev/ttyUSB0")
+    add("--baud", type=int, help="its rate, default that of the package")
     add("--bitfile", type=Path, help="default bitfile/finn-accel.bit")
     add("--package", type=Path, default=Path(__file__).parent, help="folder, default this one")
     arguments = parser.parse_args(argv)
@@ -84,7 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         package = Package(arguments.package)
         files = package.check_files()
         overlay = package.open(
-            bitfile=arguments.bitfile, batch_size=arguments.batchsize, virtual=arguments.virtual
+            bitfile=arguments.bitfile,
+            batch_size=arguments.batchsize,
+            virtual=arguments.virtual,
+            port=arguments.port,
+            baud=arguments.baud,
         )
         result = validate(package, overlay)
         facts = package.facts(arguments.bitfile)

@@ -16,7 +16,7 @@ import numpy as np
 
 from finn_builds.network import IntegerNetwork, Linear, Requantise, Tensor, Thresholds, chain
 from finn_builds.sparse.cost import estimate
-from finn_builds.sparse.family import XC7
+from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.graph import Graph
 from finn_builds.sparse.nodes import Compare, Concat, Field, Input, Sum, Table, operands
 from finn_builds.sparse.lower import lower

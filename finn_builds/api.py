@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import html
 import tempfile
 from dataclasses import dataclass
@@ -11,11 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
-from finn_builds.files import PAGE_FILE, SUMMARY_FILE, read_json
+from finn_builds.files import PAGE_FILE, ROUTE_FILE, SUMMARY_FILE, read_json
 from finn_builds.flow.steps import STEPS
 from finn_builds.run.notebook import notebook_reporter
 from finn_builds.run.progress import Reporter
-from finn_builds.run.runner import result_of, run_steps
+from finn_builds.run.runner import RunResult, result_of, run_steps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from finn_builds.report.trace import Trace
 
     Raw = np.ndarray | dict[str, np.ndarray]
+
+
+#: Builds that a routed clock which misses the one asked for may take.
+CLOSURE_TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -153,14 +158,41 @@ def build(
             options["output_dir"] = cfg.output_dir or cfg.default_out
         elif example is not None:
             raise UserError("example: only a torch module needs one; leave it out")
-        config = BuildConfig(**({} if model is None else {"model": model}), **options)
+        config = (
+            BuildConfig(**options) if model is None else BuildConfig(model=str(model), **options)
+        )
     elif model is not None or example is not None or options:
         raise UserError("expected a BuildConfig or its fields, found both; put all in one")
     cfg = config.validate()
-    result = run_steps(STEPS, cfg, reporter=reporter or notebook_reporter())
+    shown = reporter or notebook_reporter()
+    result = run_steps(STEPS, cfg, reporter=shown)
+    for _ in range(CLOSURE_TURNS - 1):
+        planned = _shorter_plan(config, cfg, result)
+        if planned is None:
+            break
+        cfg = dataclasses.replace(config, plan_ns=planned).validate()
+        result = run_steps(STEPS, cfg, reporter=shown)
     summary = read_json(result.out / SUMMARY_FILE) if result.complete else {}
     finished_out = None if result.out == cfg.out else cfg.out
     return BuildResult(result.out, finished_out, summary, result.ran, result.reused, result.seconds)
+
+
+def _shorter_plan(config: BuildConfig, cfg: BuildConfig, result: RunResult) -> float | None:
+    """Return the clock period to plan for again where a routed clock misses the one asked for.
+
+    None where it does not, where the period was given, or where it would change nothing.
+    """
+    if not result.complete or config.plan_ns is not None or cfg.latency_cycles is not None:
+        return None
+    if not (result.out / ROUTE_FILE).is_file():
+        return None
+    from finn_builds.route.report import Routed
+
+    routed = Routed.load(result.out, "")
+    if routed.met:
+        return None
+    planned = round(cfg.planned_ns * routed.routed_mhz / routed.made_mhz, 2)
+    return planned if planned < cfg.planned_ns else None
 
 
 def read_network(model: str | Path) -> IntegerNetwork:
@@ -179,7 +211,7 @@ def layer_luts(model: Path, family: str = "xc7") -> list[int]:
     Registers for a pipeline are not counted, nor what layers share with each other.
     """
     from finn_builds.sparse.cost import estimate
-    from finn_builds.sparse.family import family_named
+    from finn_builds.sparse.families import family_named
     from finn_builds.sparse.lower import lower
 
     network, target = read_network(model), family_named(family)

@@ -24,6 +24,7 @@ NETLIST_WAVEFORM_FILE = "report/netlist_mismatch.vcd"  # likewise, of the mapped
 ESTIMATES_FILE = "report/estimate_layer_resources_final.json"  # by block of the stitched design
 STITCHED_DIR = "stitched_ip"
 ACCELERATOR_FILE = "accelerator.json"  # what a frame looks like on the streams
+IP_FILE = "report/ip.json"  # the parallel core: compared, measured, counted
 SUMMARY_FILE = "report/summary.json"  # headline figures
 PAGE_FILE = "report.html"
 PAGE_DATA_FILE = "report/report.json"  # the figures of the page, for programs
@@ -33,6 +34,9 @@ CHECKPOINTS = "intermediate_models"  # models and networks as they were after a 
 SYNTHESIS_FILE = "report/synth_resources.json"
 WHOLE_KEY = "(top)"
 TOOL_KEY = "tool"
+
+ROUTE_FILE = "report/route.json"  # what place and route reached
+ROUTE_DIR = "route"  # placed netlist, pins, log and bitstream of nextpnr
 
 
 def checkpoint_path(out: Path, step: str, suffix: str = ".onnx") -> Path:

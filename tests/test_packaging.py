@@ -71,7 +71,7 @@ def imported(folder: Path, leave_out: str = "") -> Iterator[tuple[str, Path]]:
         ("finn_builds", "folded", ("",), {"finn"}),
         ("finn_builds/folded", "", ("", "folded"), {"finn"}),
         ("brevitas_models", "", ("", "train"), set()),
-        ("deploy", "", ("",), ON_A_BOARD),
+        ("deploy", "", ("", "serial"), ON_A_BOARD),
         ("prunestream.py", "", ("",), set()),
     ],
 )

@@ -11,6 +11,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import train as command
+from brevitas_models import pruning
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint
 from brevitas_models.train import outputs, rounds
@@ -266,3 +267,16 @@ def test_steps_are_compiled_where_that_is_asked_for(
     assert command.main(["--model", "toy.yaml", "--compiled"]) == 2
     assert "--compiled: torch compiles with g++" in capsys.readouterr().err
     assert asked == [False, True]
+
+
+def test_a_budget_of_luts_takes_the_place_of_the_share() -> None:
+    network = {"layers": [4, 8, 3], "edges": "tables", "weight_bits": 5, "input_bits": 4}
+    Path("tables.yaml").write_text(yaml.safe_dump({**RECIPE, "network": network}))
+    line = ["--model", "tables.yaml", "--out", "result", "--quiet"]
+    assert command.main([*line, "--lut-budget", "60"]) == 0
+    model, info = checkpoint.load("result/tables.pt")
+    assert info["recipe"]["pruning"]["lut_budget"] == 60
+    assert info["recipe"]["pruning"]["share"] == 0
+    assert 20 < pruning.total_luts(pruning.edge_prices(model)) <= 60
+    kinds = [node.op_type for node in onnx.load("result/tables.onnx").graph.node]
+    assert kinds.count("Gather") == kinds.count("ReduceSum") == 2

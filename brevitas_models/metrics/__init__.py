@@ -4,6 +4,7 @@ from brevitas_models.metrics.accuracy import accuracy_figures, accuracy_lines, c
 from brevitas_models.metrics.cost import network_bops, weight_bits
 from brevitas_models.metrics.information import aiq, geometric_mean, neural_efficiency
 from brevitas_models.metrics.measured import cost_figures, figure_lines, measure, score_figures
+from brevitas_models.metrics.regret import calibration_figures, regret_figures, regret_lines
 from brevitas_models.metrics.roc import background_efficiency, probabilities, roc_auc
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "accuracy_lines",
     "aiq",
     "background_efficiency",
+    "calibration_figures",
     "chance_line",
     "cost_figures",
     "figure_lines",
@@ -19,6 +21,8 @@ __all__ = [
     "network_bops",
     "neural_efficiency",
     "probabilities",
+    "regret_figures",
+    "regret_lines",
     "roc_auc",
     "score_figures",
     "weight_bits",

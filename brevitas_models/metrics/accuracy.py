@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from brevitas_models.metrics.regret import calibration_figures, regret_figures, regret_lines
+
 Labels = npt.NDArray[np.int64]
 
 
 def accuracy_figures(
-    truth: Labels, answers: Labels, teacher: Labels | None = None
+    truth: Labels, answers: Labels, teacher: npt.NDArray[np.float64] | None = None
 ) -> dict[str, float]:
     """Compare classes given by a model with the true ones, and with those of its teacher.
 
@@ -17,6 +19,8 @@ def accuracy_figures(
     ----------
     truth, answers : int array (n,)
         True classes and the model's, n > 0.
+    teacher : float array (n, n_classes), optional
+        Its probabilities.
 
     Returns
     -------
@@ -26,7 +30,7 @@ def accuracy_figures(
         frames on which both give the same class) and ``below_teacher``, the accuracy lost against
         the teacher. Since both saw the same frames, its standard error ``below_teacher_error``
         is that of the mean of the frame-wise differences, which is smaller than the error of
-        either accuracy.
+        either accuracy. And `regret.regret_figures`, `regret.calibration_figures`.
     """
     right = answers == truth
     n = len(truth)
@@ -37,12 +41,15 @@ def accuracy_figures(
         "accuracy_error": float(np.sqrt(accuracy * (1 - accuracy) / n)),
     }
     if teacher is not None:
-        lost = (teacher == truth).astype(float) - right
+        preferred = teacher.argmax(1)
+        lost = (preferred == truth).astype(float) - right
         figures |= {
-            "teacher_accuracy": float((teacher == truth).mean()),
-            "agreement": float((teacher == answers).mean()),
+            "teacher_accuracy": float((preferred == truth).mean()),
+            "agreement": float((preferred == answers).mean()),
             "below_teacher": float(lost.mean()),
             "below_teacher_error": float(lost.std() / np.sqrt(n)),
+            **regret_figures(answers, teacher),
+            **calibration_figures(truth, teacher),
         }
     return figures
 
@@ -59,7 +66,7 @@ def accuracy_lines(figures: dict[str, float], what: str) -> list[str]:
             f"{100 * figures['below_teacher']:.1f} ± {100 * figures['below_teacher_error']:.1f} "
             f"points below and gives the same class on {figures['agreement']:.1%}"
         )
-    return lines
+    return lines + regret_lines(figures)
 
 
 def chance_line(accuracy: float, truth: Labels) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -24,6 +25,14 @@ def layer_bops(
     return n_in * n_out * ((1.0 - pruned) * input_bits * weight_bits + sums)
 
 
+def table_bops(n_in: int, n_out: int, entry_bits: int, pruned: float = 0.0) -> float:
+    """Return the bit operations of a layer of tables on one frame.
+
+    Reading an entry is none; entries that are left are added, in sums as wide as they may get.
+    """
+    return n_in * n_out * (1.0 - pruned) * (entry_bits + math.log2(n_in))
+
+
 def network_bops(
     config: MLPConfig, masks: Sequence[Tensor], input_bits: int | None = None
 ) -> float:
@@ -33,15 +42,23 @@ def network_bops(
     those of the network's input quantiser; Hawks et al. (2021) take 32, their inputs being float.
     """
     widths = (config.input_bits if input_bits is None else input_bits, *config.act_widths)
-    return sum(
-        layer_bops(n_in, n_out, came, bits, 1.0 - int(mask.sum()) / mask.numel())
-        for n_in, n_out, came, bits, mask in zip(
-            config.layers[:-1], config.layers[1:], widths, config.weight_widths, masks, strict=True
-        )
-    )
+    layers = itertools.pairwise(config.layers)
+    total = 0.0
+    for (n_in, n_out), came, bits, kind, mask in zip(
+        layers, widths, config.weight_widths, config.edge_kinds, masks, strict=True
+    ):
+        pruned = 1.0 - int(mask.sum()) / mask.numel()
+        if kind == "tables":
+            total += table_bops(n_in, n_out, bits, pruned)
+        else:
+            total += layer_bops(n_in, n_out, came, bits, pruned)
+    return total
 
 
 def weight_bits(config: MLPConfig, masks: Sequence[Tensor]) -> int:
-    """Return the bits of all weights that are left; parameters as of `network_bops`."""
-    kept = (int(mask.sum()) for mask in masks)
-    return sum(n * bits for n, bits in zip(kept, config.weight_widths, strict=True))
+    """Return the bits of all weights and table entries that are left, as of `network_bops`."""
+    total = 0
+    for layer, (mask, bits) in enumerate(zip(masks, config.weight_widths, strict=True)):
+        tables = config.edge_kinds[layer] == "tables"
+        total += int(mask.sum()) * bits * (2 ** config.input_widths[layer] if tables else 1)
+    return total

@@ -47,7 +47,7 @@ def neural_efficiency(model: QuantMLP, x: Tensor) -> list[float]:
     compared, since no entropy is above log2 n. The model is left in evaluation mode.
     """
     model.eval()
-    x = model.input_quant(x)
+    x = model.quantised_inputs(x)
     found = []
     for index, (norm, act) in enumerate(zip(model.norms, model.acts, strict=True)):
         z = norm(model.preactivation(index, x))

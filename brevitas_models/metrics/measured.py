@@ -20,17 +20,21 @@ Labels = npt.NDArray[np.int64]
 
 @torch.no_grad()
 def measure(
-    model: QuantMLP, x: Tensor, truth: Labels, class_names: Sequence[str]
+    model: QuantMLP,
+    x: Tensor,
+    truth: Labels,
+    class_names: Sequence[str],
+    teacher: npt.NDArray[np.float64] | None = None,
 ) -> dict[str, float]:
     """Return all figures of a model, measured on frames that it has not seen.
 
-    `x` are standardised features (n, n_in), `truth` true classes (n,). The model is left in
-    evaluation mode.
+    `x` are standardised features (n, n_in), `truth` true classes (n,), `teacher` a teacher's
+    probabilities (n, n_classes). The model is left in evaluation mode.
     """
     logits = model.eval()(x).numpy()
     scores = score_figures(truth, probabilities(logits), class_names)
     return {
-        **accuracy_figures(truth, logits.argmax(axis=1)),
+        **accuracy_figures(truth, logits.argmax(axis=1), teacher),
         **scores,
         **cost_figures(model, x, scores["auc"]),
     }

@@ -13,6 +13,10 @@ FLOAT_BITS = 32
 WIDEST = 16
 # What a build takes at most; wider networks are for training and comparing only.
 WIDEST_BUILT = 8
+# A table has an entry for every code that may come in.
+TABLE_WIDTHS = (2, 8)
+# Range of the entries, and of the activation after them; logits have twice that of entries.
+TABLE_RANGE = 4.0
 
 _WIDTHS = f"1..{WIDEST} (1 = bipolar, that is -1 or +1) or {FLOAT_BITS} (float)"
 
@@ -29,6 +33,7 @@ def _widths(value: Any) -> int | tuple[int, ...]:
 
 Size = Annotated[int, Field(ge=1, strict=True)]
 Widths = Annotated[int | tuple[int, ...], BeforeValidator(_widths)]
+Edges = Literal["weights", "tables"]
 
 
 class MLPConfig(Section):
@@ -45,6 +50,9 @@ class MLPConfig(Section):
         bipolar, 2..16 are integers, 32 is float. A build takes no more than 8 bits.
     input_bits : int
         Width of the input quantiser, which works on standardised features. 32: there is none.
+    input_ranges : str
+        ``shared``: one range for all features; ``per_feature``: each its own, over which its
+        frames lie, which needs an input quantiser of 2 bits or more.
     batch_norm : str
         After every hidden Linear layer: ``on``, ``off``, ``no_affine`` (no scale and shift of its
         own) or ``no_running_stats`` (normalises with the statistics of the batch; before export
@@ -59,7 +67,15 @@ class MLPConfig(Section):
     narrow_range : bool
         Leave out the most negative weight value, so that weights are symmetric around zero.
     bias : bool
-        Whether Linear layers have a (float) bias.
+        Whether layers have a (float) bias.
+    edges : str or tuple of str
+        What an edge, from one value to one neuron, is in each layer. ``weights``: a weight times
+        the value. ``tables``: any function of the value's code, an own one for each edge, learned
+        as a broken line and quantised entry by entry; `weight_bits` is the width of the entries.
+        Codes and entries of a table have 2..8 bits. There is no BatchNorm after such a layer.
+    table_knots : int
+        Points of each broken line, evenly spread over the codes; a table with fewer codes has a
+        point for each.
     fold_batch_norm : bool
         Fold BatchNorm into the weights before they are quantised and snap the sum of its shift and
         the bias to the grid of the accumulator. With power-of-two scales every activation then is
@@ -70,6 +86,7 @@ class MLPConfig(Section):
     weight_bits: Widths = 4
     act_bits: Widths = 4
     input_bits: Annotated[int, BeforeValidator(_width)] = 8
+    input_ranges: Literal["shared", "per_feature"] = "shared"
     batch_norm: Literal["on", "off", "no_affine", "no_running_stats"] = "on"
     scale: Literal["power_of_two", "free"] = "power_of_two"
     weight_scale: Literal["per_tensor", "per_channel"] = "per_tensor"
@@ -77,6 +94,8 @@ class MLPConfig(Section):
     narrow_range: StrictBool = True
     bias: StrictBool = True
     fold_batch_norm: StrictBool = False
+    edges: Edges | tuple[Edges, ...] = "weights"
+    table_knots: int = Field(17, ge=2, le=256, strict=True)
 
     @field_validator("batch_norm", mode="before")
     @classmethod
@@ -92,6 +111,24 @@ class MLPConfig(Section):
                 raise ValueError(
                     f"{key}: expected a width or a list of {count} widths, found {list(widths)}"
                 )
+        if isinstance(self.edges, tuple) and len(self.edges) != self._count:
+            raise ValueError(
+                f"edges: expected weights, tables or a list of {self._count} of these, found "
+                f"{list(self.edges)}"
+            )
+        low, high = TABLE_WIDTHS
+        for layer, kind in enumerate(self.edge_kinds):
+            found = self.input_widths[layer], self.weight_widths[layer]
+            if kind == "tables" and not all(low <= bits <= high for bits in found):
+                raise ValueError(
+                    f"edges: tables take codes and have entries of {low}..{high} bits, found codes "
+                    f"of {found[0]} and entries (weight_bits) of {found[1]} in layer {layer}"
+                )
+        if self.input_ranges == "per_feature" and self.input_bits in (1, FLOAT_BITS):
+            raise ValueError(
+                f"input_ranges: per_feature needs input_bits of 2..{WIDEST}, found "
+                f"{self.input_bits}"
+            )
         if self.fold_batch_norm and self.batch_norm not in ("on", "no_affine"):
             raise ValueError(
                 f"fold_batch_norm: needs BatchNorm with running statistics, that is batch_norm "
@@ -112,6 +149,39 @@ class MLPConfig(Section):
     def weight_widths(self) -> tuple[int, ...]:
         """Weight bits of each Linear layer, input side first."""
         return _spread(self.weight_bits, self._count)
+
+    @property
+    def edge_kinds(self) -> tuple[Edges, ...]:
+        """``weights`` or ``tables`` for each layer, input side first."""
+        return self.edges if isinstance(self.edges, tuple) else (self.edges,) * self._count
+
+    @property
+    def normed(self) -> tuple[bool, ...]:
+        """Whether BatchNorm comes after each hidden layer, input side first."""
+        return tuple(
+            self.batch_norm != "off" and kind == "weights" for kind in self.edge_kinds[:-1]
+        )
+
+    @property
+    def table_steps(self) -> tuple[float | None, ...]:
+        """Scale of each hidden activation, if it is fixed: after a layer of tables.
+
+        None for a learned one and for activations without a scale (bipolar, float).
+        """
+        span = 2 * TABLE_RANGE if self.activation == "hardtanh" else TABLE_RANGE
+        return tuple(
+            span / 2**bits if kind == "tables" and bits not in (1, FLOAT_BITS) else None
+            for kind, bits in zip(self.edge_kinds[:-1], self.act_widths, strict=True)
+        )
+
+    def knots(self, layer: int) -> int:
+        """Return the points of each broken line of a layer of tables."""
+        return min(self.table_knots, 2 ** self.input_widths[layer])
+
+    @property
+    def signed_acts(self) -> bool:
+        """Whether the codes of hidden activations are signed; those of features always are."""
+        return self.activation == "hardtanh"
 
     @property
     def act_widths(self) -> tuple[int, ...]:

@@ -3,8 +3,13 @@
 Every quantiser in the graph has the scale 1 and every scale is a node of its own, so that MatMul
 nodes multiply and add integers, which is exact::
 
-    features -> Sub mean -> Div scale
+    features -> Sub mean -> Div scale [-> Sub centre -> Div width]
     -> [Div step -> Quant -> MatMul -> Mul scale -> Add bias -> Sub -> Mul -> Add (BatchNorm)] ...
+
+A layer of tables looks up a row of integers for each input and adds them::
+
+    -> Div step -> Quant -> Add -> Cast -> Add first row -> Gather -> ReduceSum -> Mul scale
+    -> Add bias
 
 All other nodes are single float32 operations, the same and in the same order as in the model in
 evaluation mode. Both therefore agree to the last bit wherever weights and activations are
@@ -37,6 +42,7 @@ from brevitas_models.model.checkpoint import plain
 from brevitas_models.model.layers import MaskedLinear, Norm
 from brevitas_models.model.quant_mlp import QuantMLP, activation
 from brevitas_models.model.quantizers import unit_act_quantizer, unit_weight_quantizer
+from brevitas_models.model.tables import TableEdges
 
 METADATA_KEY = "prunestream"
 METADATA_OF_A_FILE = "split"  # only where the data are a user's file
@@ -155,8 +161,11 @@ class _Deployed(nn.Module):
         ]
         self.acts = nn.ModuleList(map(_Quantised, acts, steps))
         norms = [*model.norms, nn.Identity()]
+        self.ranges = model.ranges
         self.layers = nn.ModuleList(
-            _Layer(
+            _Tables(linear)
+            if isinstance(linear, TableEdges)
+            else _Layer(
                 linear, unit_weight_quantizer(bits, narrow_range=config.narrow_range), step, norm
             )
             for linear, bits, step, norm in zip(
@@ -166,7 +175,7 @@ class _Deployed(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (n, n_classes) of raw features (n, n_in)."""
-        x = (features - self.mean) / self.scale
+        x = self.ranges((features - self.mean) / self.scale)
         for act, layer in zip(self.acts, self.layers, strict=True):
             x = layer(act(x))
         return x
@@ -220,6 +229,24 @@ class _Layer(nn.Module):
         if self.shift is not None:
             y = y + self.shift
         return y
+
+
+class _Tables(nn.Module):
+    """A layer of tables on integers, all parameters constant."""
+
+    @torch.no_grad()
+    def __init__(self, layer: TableEdges) -> None:
+        super().__init__()
+        rows, scale, offset = layer.integers(None)
+        first = torch.arange(layer.in_features) * layer.codes
+        self.rows, self.first = nn.Buffer(rows.contiguous()), nn.Buffer(first)
+        self.lowest = float(layer.lowest)
+        self.scale, self.offset = _constant(scale), _constant(offset)
+
+    def forward(self, x: Tensor) -> Tensor:
+        index = (x - self.lowest).to(torch.int64) + self.first
+        y = self.rows[index].sum(1) * self.scale
+        return y if self.offset is None else y + self.offset
 
 
 def _constant(value: Tensor | None) -> nn.Buffer | None:

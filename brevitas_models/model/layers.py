@@ -51,6 +51,19 @@ class MaskedLinear(qnn.QuantLinear):
         """The mask, bool (n_out, n_in): false where the weight is pruned."""
         return self.parametrizations.weight[0].keep  # type: ignore[union-attr,index,return-value]
 
+    @property
+    def learnt(self) -> Tensor:
+        """What is trained of the edges: the float weight (n_out, n_in), zero where pruned."""
+        return self.weight
+
+    def sizes(self) -> Tensor:
+        """Return the magnitude of each weight, (n_out, n_in): what edges are ranked by."""
+        return self.weight.detach().abs()
+
+    def set_mask(self, mask: Tensor) -> None:
+        """Prune the weights where `mask`, bool (n_out, n_in), is false, and only those."""
+        self.mask.copy_(mask)
+
     def effective(self, in_scale: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return what the layer computes with in evaluation, before the weight is quantised.
 

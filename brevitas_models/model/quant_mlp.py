@@ -1,4 +1,4 @@
-"""The quantised multilayer perceptron."""
+"""The quantised multilayer perceptron, of weights or of tables."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from torch import Tensor, nn
 
 from brevitas_models.errors import UserError
 from brevitas_models.model.config import MLPConfig
+from brevitas_models.model.inputs import InputRanges
 from brevitas_models.model.layers import FoldedLinear, MaskedLinear, Norm
 from brevitas_models.model.quantizers import (
     act_quantizer,
     fit_range,
     input_quantizer,
+    set_scale,
+    table_quantizer,
     tensor_quantizer,
     weight_quantizer,
 )
+from brevitas_models.model.tables import TableEdges
 
 # Rows that a search for the best range looks at: enough for its first two digits.
 CALIBRATION_ROWS = 16384
@@ -30,13 +34,17 @@ CALIBRATION_ROWS = 16384
 class QuantMLP(nn.Module):
     """Linear -> BatchNorm -> activation for each hidden layer, then Linear; all quantised.
 
+    A layer may have tables as edges in the place of weights; there is no BatchNorm after it.
+
     Takes standardised features (n, n_in) float and returns logits (n, n_classes).
 
     Attributes
     ----------
     linears : nn.ModuleList
-        The Linear layers (`MaskedLinear`), input side first. `weight` of each is the float weight
-        with pruned entries zero.
+        The Linear layers (`MaskedLinear`, `FoldedLinear`) and layers of tables (`TableEdges`),
+        input side first. `weight` of a Linear layer is the float weight with pruned entries zero.
+    ranges : nn.Module
+        `InputRanges`, or Identity where all features share one range.
     norms, acts : nn.ModuleList
         BatchNorm (or Identity) and activation of each hidden layer.
     """
@@ -49,10 +57,14 @@ class QuantMLP(nn.Module):
         )
         # Features are data: their range is set once, by `calibrate`, and not trained.
         self.input_quant.requires_grad_(False)
+        self.ranges = nn.Identity()
+        if config.input_ranges == "per_feature":
+            self.ranges = InputRanges(config.layers[0], config.input_bits)
+            set_scale(self.input_quant, 1.0)
         hidden = range(len(config.act_widths))
         norms = [_norm(config, index) for index in hidden]
         self.linears = nn.ModuleList(
-            _linear(config, index, norms[index] if index in hidden else None)
+            _layer(config, index, norms[index] if index in hidden else None)
             for index in range(len(config.weight_widths))
         )
         self.norms = nn.ModuleList(nn.Identity() if config.fold_batch_norm else n for n in norms)
@@ -61,13 +73,23 @@ class QuantMLP(nn.Module):
             activation(bits, act_quantizer(bits, scale=config.scale, signed=signed), signed=signed)
             for bits in config.act_widths
         )
+        for index, step in enumerate(config.table_steps):
+            if step is not None:
+                # Tables learn any scale themselves.
+                set_scale(self.acts[index], step)
+                self.acts[index].requires_grad_(False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (n, n_classes) of standardised features (n, n_in)."""
-        x = self.input_quant(features)
+        x = self.quantised_inputs(features)
         for index, (norm, act) in enumerate(zip(self.norms, self.acts, strict=True)):
             x = act(norm(self.preactivation(index, x)))
         return self.preactivation(len(self.acts), x)
+
+    def quantised_inputs(self, features: Tensor) -> Tensor:
+        """Return what comes into the first layer, for standardised features (n, n_in)."""
+        x: Tensor = self.input_quant(self.ranges(features))
+        return x
 
     def preactivation(self, index: int, x: Tensor) -> Tensor:
         """Return the output (n, n_out) of Linear layer `index` for its quantised input."""
@@ -80,7 +102,7 @@ class QuantMLP(nn.Module):
         quantizer = tensor_quantizer(self.acts[index - 1] if index else self.input_quant)
         if quantizer is None:
             return None
-        return quantizer(self.linears[index].weight.new_zeros(()))[1].reshape(())
+        return quantizer(torch.zeros(()))[1].reshape(())
 
     def masks(self) -> list[Tensor]:
         """Return the mask of each Linear layer, bool (n_out, n_in): false where pruned."""
@@ -115,7 +137,7 @@ class QuantMLP(nn.Module):
                     f"expected weight_bits of 2 or more for it: give them, or prune nothing"
                 )
         for mask, linear in zip(masks, self.linears, strict=True):
-            linear.mask.copy_(mask)
+            linear.set_mask(mask)
 
     @torch.no_grad()
     def calibrate(self, features: Tensor) -> None:
@@ -133,14 +155,18 @@ class QuantMLP(nn.Module):
         """
         step = -(-len(features) // CALIBRATION_ROWS)
         x = features[::step]
-        fit_range(self.input_quant, x)
-        x = self.input_quant(x)
+        if isinstance(self.ranges, InputRanges):
+            self.ranges.fit(x)
+        else:
+            fit_range(self.input_quant, x)
+        x = self.quantised_inputs(x)
         for index, (norm, act) in enumerate(zip(self.norms, self.acts, strict=True)):
             linear = self.linears[index]
             x = linear.with_batch_statistics(x, self.input_scale(index))
             if isinstance(norm, Norm):
                 x = norm.with_batch_statistics(x)
-            fit_range(act, x)
+            if self.config.table_steps[index] is None:
+                fit_range(act, x)
             x = act(x)
 
     @torch.no_grad()
@@ -155,12 +181,19 @@ class QuantMLP(nn.Module):
         self.eval()
         if self.config.batch_norm != "no_running_stats":
             return
-        x = self.input_quant(features)
+        x = self.quantised_inputs(features)
         for index, (norm, act) in enumerate(zip(self.norms, self.acts, strict=True)):
             x = self.preactivation(index, x)
             if isinstance(norm, Norm):
                 norm.freeze(x)
             x = act(norm(x))
+
+    def same_ranges(self, other: QuantMLP) -> bool:
+        """Return whether both models quantise features in the same ranges, scales apart."""
+        mine, theirs = self.ranges.state_dict(), other.ranges.state_dict()
+        return mine.keys() == theirs.keys() and all(
+            map(torch.equal, mine.values(), theirs.values())
+        )
 
     def prunable(self) -> list[bool]:
         """Return for each Linear layer whether its weights can be pruned (not bipolar)."""
@@ -175,7 +208,7 @@ class QuantMLP(nn.Module):
 
 
 def _norm(config: MLPConfig, index: int) -> nn.Module:
-    if config.batch_norm == "off":
+    if not config.normed[index]:
         return nn.Identity()
     return Norm(
         config.layers[index + 1],
@@ -184,8 +217,20 @@ def _norm(config: MLPConfig, index: int) -> nn.Module:
     )
 
 
-def _linear(config: MLPConfig, index: int, norm: nn.Module | None) -> MaskedLinear:
+def _layer(config: MLPConfig, index: int, norm: nn.Module | None) -> MaskedLinear | TableEdges:
     n_in, n_out = config.layers[index : index + 2]
+    if config.edge_kinds[index] == "tables":
+        return TableEdges(
+            n_in,
+            n_out,
+            code_bits=config.input_widths[index],
+            signed=index == 0 or config.activation == "hardtanh",
+            knots=config.knots(index),
+            bias=config.bias,
+            weight_quant=table_quantizer(
+                config.weight_widths[index], logits=index == len(config.layers) - 2
+            ),
+        )
     quantizer = weight_quantizer(
         config.weight_widths[index],
         scale=config.scale,

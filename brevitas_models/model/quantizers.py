@@ -29,6 +29,8 @@ from brevitas.quant.solver.act import ActQuantSolver
 from brevitas.quant.solver.weight import WeightQuantSolver
 from torch import Tensor, nn
 
+from brevitas_models.model.config import TABLE_RANGE
+
 # Smallest scale: 2^-20 is exact in float32 and far below any scale that training ends at.
 SCALE_FLOOR = 2.0**-20
 # Ranges that quantisers start with, in units of standard deviations of their input: features are
@@ -92,6 +94,18 @@ class IntWeight(_Integer, WeightQuantSolver):
     scaling_min_val = SCALE_FLOOR
     # A power-of-two scale is rounded up: no weight is clipped by more than one step.
     restrict_value_float_to_int_impl = CeilSte
+
+
+class TableEntry(_Integer, WeightQuantSolver):
+    """Signed table entries of 2 to 8 bits, of a fixed power-of-two scale.
+
+    No gradient passes where an entry is clipped.
+    """
+
+    scaling_impl_type = ScalingImplType.CONST
+    scaling_per_output_type = ScalingPerOutputType.TENSOR
+    restrict_scaling_type = RestrictValueType.FP
+    tensor_clamp_impl = TensorClamp
 
 
 class BipolarWeight(_Bipolar, WeightQuantSolver):
@@ -160,6 +174,12 @@ def weight_quantizer(
     if bits == 1:
         return BipolarWeight.let(**common)
     return IntWeight.let(bit_width=bits, narrow_range=narrow_range, **common)
+
+
+def table_quantizer(bits: int, *, logits: bool) -> type[ExtendedInjector]:
+    """Return the quantiser of table entries; `logits`: of the last layer."""
+    # Brevitas divides the constant by the largest magnitude, 2^(bits - 1).
+    return TableEntry.let(bit_width=bits, scaling_const=TABLE_RANGE * (2 if logits else 1))
 
 
 def act_quantizer(bits: int, *, scale: str, signed: bool) -> type[ExtendedInjector] | None:
@@ -246,6 +266,20 @@ def fit_range(act: nn.Module, x: Tensor) -> None:
         errors.append(torch.mean(error.sub_(wanted).square_()))
     best = ranges[int(torch.stack(errors).argmin())]
     scaling.value.copy_(restriction.restrict_init_tensor(best))
+
+
+@torch.no_grad()
+def set_scale(act: nn.Module, scale: float) -> None:
+    """Give an activation quantiser, not a float or bipolar one, this scale: a power of two."""
+    quantizer = tensor_quantizer(act)
+    assert quantizer is not None
+    scaling = quantizer.scaling_impl
+    unit = scaling.restrict_clamp_scaling.restrict_value_impl
+    value = scaling.value.new_tensor(scale)
+    # The scale is in proportion to the range; a first range shows the factor.
+    scaling.value.copy_(unit.restrict_init_tensor(value))
+    factor = scale / quantizer(value.new_zeros(()))[1].reshape(())
+    scaling.value.copy_(unit.restrict_init_tensor(value * factor))
 
 
 def _restriction(scale: str) -> RestrictValueType:

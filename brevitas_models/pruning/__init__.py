@@ -1,16 +1,25 @@
 """Which weights to prune: what is ranked (`criteria`), how (`ranking`), and how many (`shares`)."""
 
-from brevitas_models.pruning.criteria import LayerLuts, masks_for
+from brevitas_models.pruning.criteria import masks_for, masks_in_budget
+from brevitas_models.pruning.prices import RULES, EdgeLuts, LayerLuts, Luts, edge_prices, total_luts
 from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, pruned_share
+from brevitas_models.pruning.saliency import saliencies
 from brevitas_models.pruning.shares import PAPER_SHARES, cubic_share, shares_up_to
 
 __all__ = [
     "PAPER_SHARES",
+    "RULES",
+    "EdgeLuts",
     "LayerLuts",
+    "Luts",
     "cubic_share",
+    "edge_prices",
     "magnitude_masks",
     "masks_for",
+    "masks_in_budget",
     "masks_of_scores",
     "pruned_share",
+    "saliencies",
     "shares_up_to",
+    "total_luts",
 ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,11 +14,18 @@ from brevitas_models.errors import UserError
 from brevitas_models.model.config import WIDEST_BUILT
 from brevitas_models.model.export import export_bare
 from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.model.tables import TableEdges
+from brevitas_models.pruning.digits import integer_weights, signed_digit_counts
+from brevitas_models.pruning.prices import (
+    EdgeLuts,
+    LayerLuts,
+    edge_prices,
+    masks_within,
+    table_luts,
+)
 from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, neuron_masks
+from brevitas_models.pruning.saliency import saliencies
 from brevitas_models.pruning.settings import PruningSettings
-
-# Takes a QONNX file; returns the estimated LUTs of each Linear layer with its activation.
-LayerLuts = Callable[[Path], Sequence[int]]
 
 
 @torch.no_grad()
@@ -34,7 +42,7 @@ def masks_for(
     all prunable weights; a pruned weight stays pruned as long as it never falls. `seed` is that of
     the criterion ``random``; the cost ``estimate`` needs `layer_luts`.
     """
-    weights = [linear.weight for linear in model.linears]
+    weights = [linear.sizes() for linear in model.linears]
     prunable = model.prunable()
     if settings.criterion == "magnitude":
         return magnitude_masks(weights, share, settings.scope, prunable)
@@ -46,8 +54,7 @@ def masks_for(
     if settings.criterion == "random":
         scores = random_scores(weights, model.masks(), seed)
     else:
-        luts_per_digit = _luts_per_digit(model, settings.cost, layer_luts)
-        scores = hardware_scores(weights, model.masks(), integer_weights(model), luts_per_digit)
+        scores = hardware_scores(weights, model.masks(), _costs(model, settings.cost, layer_luts))
     return masks_of_scores(scores, share, settings.scope, prunable)
 
 
@@ -63,10 +70,7 @@ def random_scores(weights: Sequence[Tensor], masks: Sequence[Tensor], seed: int)
 
 
 def hardware_scores(
-    weights: Sequence[Tensor],
-    masks: Sequence[Tensor],
-    integers: Sequence[Tensor],
-    luts_per_digit: Sequence[float],
+    weights: Sequence[Tensor], masks: Sequence[Tensor], costs: Sequence[Tensor]
 ) -> list[Tensor]:
     """Return the magnitude of each weight, as its layer sees it, per LUT that is saved without it.
 
@@ -77,25 +81,18 @@ def hardware_scores(
 
     Parameters
     ----------
-    weights, masks : sequence of Tensor
-        Of each layer, (n_out, n_in).
-    integers : sequence of Tensor
-        The quantised weights, same shapes. Each costs as many additions as its integer has non-zero
-        signed digits; one that is quantised to zero costs nothing, and for it the cost of one
-        addition is taken.
-    luts_per_digit : sequence of float
-        What an addition in the layer costs, positive.
+    weights, masks, costs : sequence of Tensor
+        Of each layer, (n_out, n_in): size of the edge, false where it is pruned, positive LUTs.
 
     Returns
     -------
     list of Tensor
         Scores, 0 or more; -1 for weights that are pruned already.
     """
-    scores = []
-    for weight, mask, integer, luts in zip(weights, masks, integers, luts_per_digit, strict=True):
-        cost = signed_digit_counts(integer).clamp_min(1) * luts
-        scores.append(torch.where(mask, _layer_magnitudes(weight) / cost, -1.0))
-    return scores
+    return [
+        torch.where(mask, _layer_magnitudes(weight) / cost, -1.0)
+        for weight, mask, cost in zip(weights, masks, costs, strict=True)
+    ]
 
 
 def _layer_magnitudes(weight: Tensor) -> Tensor:
@@ -107,35 +104,45 @@ def _layer_magnitudes(weight: Tensor) -> Tensor:
     return found.view(weight.shape)
 
 
-def signed_digit_counts(integers: Tensor) -> Tensor:
-    """Return how many non-zero digits, int64, integers have in their shortest signed-digit form.
-
-    That is the non-adjacent form, which has the fewest of all forms with the digits -1, 0 and 1:
-    Reitwiesner, "Binary Arithmetic", Advances in Computers 1 (1960) 231. Its non-zero digits are
-    the bits in which n and 3 n differ.
-    """
-    n = integers.abs().round().to(torch.int64)
-    differing = n ^ (3 * n)
-    counts = torch.zeros_like(n)
-    while bool(differing.any()):
-        counts += differing & 1
-        differing >>= 1
-    return counts
-
-
 @torch.no_grad()
-def integer_weights(model: QuantMLP) -> list[Tensor]:
-    """Return what the weights of each layer are in hardware, integers as float (n_out, n_in).
+def masks_in_budget(
+    model: QuantMLP, budget: float, features: Tensor, edge_luts: EdgeLuts | None = None
+) -> list[Tensor]:
+    """Return masks with which the edges of a model cost at most `budget` LUTs, see `edge_prices`.
 
-    Of layers with float weights these are the weights as multiples of a 127th of the largest, for
-    the sake of a cost.
+    Those of the least `saliencies` on `features`, standardised (n, n_in), for each LUT go first;
+    the pruned stay pruned.
+    """
+    if not all(model.prunable()):
+        raise UserError(
+            "pruning.lut_budget: 1-bit weights, which are -1 or +1, can't be pruned; expected "
+            "weight_bits of 2 or more in every layer, or pruning.share"
+        )
+    prices = edge_prices(model, edge_luts)
+    scores = [
+        torch.where(mask, size / price.clamp_min(1.0), -1.0)
+        for mask, size, price in zip(
+            model.masks(), saliencies(model, features), prices, strict=True
+        )
+    ]
+    return masks_within(scores, prices, budget)
+
+
+def _costs(model: QuantMLP, cost: str, layer_luts: LayerLuts | None) -> list[Tensor]:
+    """Return what each edge is taken to cost.
+
+    A weight costs as many additions as its integer has non-zero signed digits; one that is
+    quantised to zero costs nothing, and for it the cost of one addition is taken.
     """
     found = []
-    for index, linear in enumerate(model.linears):
-        weight = linear.integers(model.input_scale(index))[0]
-        if not linear.weight_quant.is_quant_enabled:
-            weight = torch.round(weight / weight.abs().max().clamp_min(1e-30) * 127)
-        found.append(weight)
+    each = _luts_per_digit(model, cost, layer_luts)
+    for layer, whole, luts in zip(model.linears, integer_weights(model), each, strict=True):
+        if isinstance(layer, TableEdges):
+            tables = whole.flatten(0, 1).numpy().astype(np.int64)
+            price = torch.from_numpy(table_luts(tables)).float().view(layer.mask.shape)
+            found.append(price.clamp_min(1.0))
+        else:
+            found.append(signed_digit_counts(whole).clamp_min(1) * luts)
     return found
 
 
@@ -146,7 +153,7 @@ def _luts_per_digit(model: QuantMLP, cost: str, layer_luts: LayerLuts | None) ->
     if layer_luts is None:
         raise UserError(
             "pruning.cost: estimate: needs a function that estimates LUTs, as train.py brings the "
-            "build's own; pass one as Hooks.layer_luts, or choose digits"
+            "build's own; pass one as Hooks.luts, or choose digits"
         )
     if not model.config.buildable:
         found = sorted({*model.config.weight_widths, *model.config.input_widths})

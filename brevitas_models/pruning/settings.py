@@ -36,10 +36,17 @@ class PruningSettings(Section):
     criterion: Literal["magnitude", "random", "neurons", "hardware"] = "magnitude"
     # ``global``: all layers are ranked together; ``per_layer``: each loses the same share
     scope: Literal["global", "per_layer"] = "global"
-    # What ``hardware`` takes a weight to cost. ``digits``: the non-zero signed digits of the
-    # quantised weight, times the bits of the layer's input; ``estimate``: the digits, times what
-    # one costs in this layer by the build's own estimate, computed again before each training.
+    # What ``hardware`` takes a weight to cost (a table: see `prices.table_luts`). ``digits``: the
+    # non-zero signed digits of the quantised weight, times the bits of the layer's input;
+    # ``estimate``: the digits, times what one costs in this layer by the build's own estimate,
+    # computed again before each training.
     cost: Literal["digits", "estimate"] = "digits"
+    # LUTs that all edges may cost in the end, in the place of `share`, for the schedule
+    # ``gradual``: from `start` to `end` what they may cost falls from what they cost at the start
+    # to this, edges of the least `saliencies` for a LUT go first, and from there on the network
+    # stays within it. Prices are those of `prices.edge_prices`, or the build's where training is
+    # given its function.
+    lut_budget: int | None = Field(None, ge=1, strict=True)
 
     @model_validator(mode="after")
     def _in_order(self) -> PruningSettings:
@@ -48,6 +55,20 @@ class PruningSettings(Section):
         if self.shares is not None and list(self.shares) != sorted(self.shares):
             raise ValueError(f"expected shares that never fall, found {list(self.shares)}")
         return self
+
+    @model_validator(mode="after")
+    def _of_a_budget(self) -> PruningSettings:
+        if self.lut_budget is not None and (self.share or self.schedule != "gradual"):
+            raise ValueError(
+                f"lut_budget takes the place of share in the schedule gradual, found share "
+                f"{self.share} and schedule {self.schedule}"
+            )
+        return self
+
+    @property
+    def prunes(self) -> bool:
+        """Whether anything is to be pruned while training."""
+        return self.share > 0 or self.lut_budget is not None
 
     @model_validator(mode="after")
     def _of_this_schedule(self) -> PruningSettings:

@@ -48,11 +48,11 @@ class StudyData:
         self.arrays: list[np.ndarray] = []
         self._seen: dict[str, int] = {}
         self._folds: dict[tuple[int, int], Dataset] = {}
-        self._known: dict[Hashable, tuple[int, int, int, int, int, int]] = {}
+        self._known: dict[Hashable, tuple[int, ...]] = {}
         self._digests: list[str] = []
         self._keys: dict[Point, str] = {}
 
-    def of(self, point: Point) -> tuple[int, int, int, int, int, int]:
+    def of(self, point: Point) -> tuple[int, ...]:
         """Return which arrays are a point's, as `work.Member.arrays`.
 
         Raises UserError if the network does not fit the data or the teacher, or the teacher is
@@ -68,6 +68,7 @@ class StudyData:
         experiment = Experiment(settings, data, self.teacher)  # checks the sizes
         if name not in self._known:
             frames, validation = experiment.frames()
+            asked = experiment.opinion()
             parts = (
                 frames.x.numpy(),
                 frames.target.numpy(),
@@ -75,8 +76,9 @@ class StudyData:
                 validation.target.numpy(),
                 data.scaler.transform(data.x_test),
                 data.y_test,
+                *([] if asked is None else [asked]),
             )
-            self._known[name] = tuple(self._keep(part) for part in parts)  # type: ignore[assignment]
+            self._known[name] = tuple(self._keep(part) for part in parts)
         return self._known[name]
 
     def key(self, point: Point) -> str:

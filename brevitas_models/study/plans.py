@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from brevitas_models.errors import UserError
-from brevitas_models.pruning import LayerLuts
+from brevitas_models.pruning import RULES, Luts
 from brevitas_models.study import bayes
 from brevitas_models.study.config import Bayes, Study
 from brevitas_models.study.data import StudyData
@@ -35,7 +35,7 @@ class Progress:
     store: Store
     frames: StudyData
     attempts: int
-    layer_luts: LayerLuts | None = None
+    luts: Luts = RULES
     # How often each point has failed in this run
     failed: dict[str, int] = field(default_factory=dict)
     # Layer sizes that searches were given so far

@@ -74,7 +74,7 @@ def run(
     try:
         lock = filelock.FileLock(out / ".lock", timeout=0)
         with lock, where(processes, dask) as count:
-            progress = Progress(store, frames, study.compute.attempts, hooks.layer_luts)
+            progress = Progress(store, frames, study.compute.attempts, hooks.luts)
             todo = plans(study, grid, frames)
             _train(study, todo, progress, Pool(count, frames.arrays), reporter)
             unbuilt = 0
@@ -145,7 +145,7 @@ def _task(study: Study, step: Step, progress: Progress) -> Task:
         arrays = progress.frames.of(point)
         members.append(Member(progress.key(point), point.recipe, before, arrays))
     names = tuple(progress.frames.data.class_names)
-    return Task(tuple(members), step.round, names, study.compute.compiled, progress.layer_luts)
+    return Task(tuple(members), step.round, names, study.compute.compiled, progress.luts)
 
 
 def _points(todo: Sequence[Plan], progress: Progress) -> list[Point]:

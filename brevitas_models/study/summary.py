@@ -25,6 +25,8 @@ class Pooled:
     error: float
     frames: int  # different frames tested
     rows: int
+    # Mean soft regret against the teacher and its standard error; None where there was none.
+    regret: tuple[float, float] | None = None
 
 
 def pooled(rows: Sequence[Row]) -> list[Pooled]:
@@ -46,7 +48,17 @@ def _pool(name: dict[str, object], rows: list[Row]) -> Pooled:
     accuracy = sum(row["accuracy"] * row["frames"] for row in rows) / tested
     frames = round(tested / seeds)
     error = math.sqrt(accuracy * (1 - accuracy) / frames)
-    return Pooled(name, mean, accuracy, error, frames, len(rows))
+    return Pooled(name, mean, accuracy, error, frames, len(rows), _regret(rows, seeds))
+
+
+def _regret(rows: list[Row], seeds: int) -> tuple[float, float] | None:
+    """Return soft regret and error of all frames; seeds answer for the same frames."""
+    if any(row.get("soft_regret") is None for row in rows):
+        return None
+    tested = sum(row["frames"] for row in rows)
+    mean = sum(row["soft_regret"] * row["frames"] for row in rows) / tested
+    squares = sum((row["soft_regret_error"] * row["frames"]) ** 2 for row in rows) / seeds
+    return mean, math.sqrt(squares) * seeds / tested
 
 
 def plain_float(found: Sequence[Pooled]) -> Pooled | None:
@@ -71,6 +83,9 @@ def page(rows: Sequence[Row]) -> str:
         "| bits | schedule | variant | pruned | accuracy | against float | mean AUC | background "
         "efficiency | neural efficiency | BOPs | fewer | BOPs, 32-bit input | fewer |"
     )
+    taught = any(item.regret for item in found)
+    if taught:
+        head += " soft regret, points |"
     lines = [head, "|" + "---|" * (head.count("|") - 1)]
     for item in found:
         f = item.figures
@@ -89,6 +104,10 @@ def page(rows: Sequence[Row]) -> str:
             f"{f['bops_32bit_input']:,.0f}",
             _factor(item, reference, "bops_32bit_input"),
         ]
+        if taught:
+            cells.append(
+                f"{100 * item.regret[0]:.2f} ± {100 * item.regret[1]:.2f}" if item.regret else ""
+            )
         lines.append("| " + " | ".join(cells) + " |")
     surrogate = any(row["surrogate"] for row in rows)
     frames = "surrogate frames, **not real jets**" if surrogate else "frames not trained on"

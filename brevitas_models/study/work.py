@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from brevitas_models import metrics
-from brevitas_models.pruning import LayerLuts
+from brevitas_models.pruning import RULES, Luts
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rounds import RoundResult, State, Trainee, train_round
 from brevitas_models.train.rules import Frames
@@ -31,8 +31,9 @@ class Member:
     recipe: Recipe
     before: State | None  # state at the end of the round before; None for the first round
     # Which of the task's arrays are its features and targets to learn from, features and targets to
-    # judge by, and features and true classes of the test set
-    arrays: tuple[int, int, int, int, int, int]
+    # judge by, features and true classes of the test set, and, if there is a teacher, its
+    # probabilities of the test set
+    arrays: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Task:
     round: int
     class_names: tuple[str, ...]
     compiled: Compiled
-    layer_luts: LayerLuts | None = None
+    luts: Luts = RULES
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,14 @@ def _train(task: Task, members: tuple[Member, ...], tensors: Mapping[int, Tensor
         task.round,
         [member.before for member in members],
         compiled=task.compiled,
-        layer_luts=task.layer_luts,
+        luts=task.luts,
     )
     outcomes = []
     for member, result in zip(members, results, strict=True):
-        x, truth = (tensors[index] for index in member.arrays[4:])
+        x, truth, *teacher = (tensors[index] for index in member.arrays[4:])
         model = result.model(member.recipe.network)
-        figures = metrics.measure(model, x, truth.numpy(), task.class_names)
+        asked = teacher[0].numpy() if teacher else None
+        figures = metrics.measure(model, x, truth.numpy(), task.class_names, asked)
         result = dataclasses.replace(result, figures=figures)
         outcomes.append(Outcome(member.point, task.round, result))
     return outcomes

@@ -51,6 +51,16 @@ def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> li
                 f"{_percent(figures['agreement'])}",
             ),
         ]
+    if "soft_regret" in figures:
+        gap, error = figures["teacher_overconfidence"], figures["teacher_overconfidence_error"]
+        found.append(
+            (
+                "soft regret",
+                f"{100 * figures['soft_regret']:.2f} ± {100 * figures['soft_regret_error']:.2f} "
+                f"points; the teacher's confidence is {100 * gap:+.1f} ± {100 * error:.1f} points "
+                f"off its accuracy",
+            )
+        )
     layers = [
         f"{figures[f'neural_efficiency_{index}']:.3f}"
         for index in range(1, len(model.config.layers))
@@ -88,15 +98,27 @@ def _network(config: MLPConfig) -> str:
         "no_affine": "BatchNorm without scale and shift",
         "no_running_stats": "BatchNorm without running statistics",
     }[config.batch_norm]
-    if config.fold_batch_norm:
+    kinds = set(config.edge_kinds)
+    if "tables" in kinds and not any(config.normed):
+        norm = "no BatchNorm"
+    elif config.fold_batch_norm:
         norm += " folded into the weights before quantisation"
-    return f"{'-'.join(map(str, config.layers))}, {kind}, {norm}"
+    edges = {
+        ("tables",): "edges are tables",
+        ("weights",): "",
+    }.get(tuple(kinds), f"edges are {', '.join(config.edge_kinds)}")
+    sizes = "-".join(map(str, config.layers))
+    return ", ".join(part for part in (sizes, edges, kind, norm) if part)
 
 
 def _bits(config: MLPConfig) -> str:
     scale = {"power_of_two": "power-of-two", "free": "free"}[config.scale]
     weights, acts = _list(config.weight_bits), _list(config.act_bits)
-    return f"weights {weights}, activations {acts}, inputs {config.input_bits}; {scale} scales"
+    name = "table entries" if set(config.edge_kinds) == {"tables"} else "weights"
+    ranges = ", each feature in its own range" if config.input_ranges == "per_feature" else ""
+    return (
+        f"{name} {weights}, activations {acts}, inputs {config.input_bits}{ranges}; {scale} scales"
+    )
 
 
 def _list(bits: int | Sequence[int]) -> str:
@@ -111,6 +133,11 @@ def _weights(model: QuantMLP, info: Mapping[str, Any]) -> str:
         return f"{total:,}, none pruned"
     settings = info["recipe"]["pruning"]
     schedule = settings["schedule"].replace("_", " ")
+    if settings.get("lut_budget"):
+        return (
+            f"{total:,} edges, of which {_percent(1 - left / total)} pruned ({left} remain), to a "
+            f"budget of {settings['lut_budget']:,} LUTs, schedule {schedule}"
+        )
     scope = {"global": "over the whole network", "per_layer": "layer by layer"}[settings["scope"]]
     return (
         f"{total:,}, of which {_percent(1 - left / total)} pruned ({left} remain), criterion "

@@ -1,4 +1,4 @@
-"""Knowledge distillation: a teacher in a QONNX file, and inputs to ask it about."""
+"""Knowledge distillation: a teacher in a QONNX file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ _FRAMES_AT_ONCE = 16_384
 # The metadata property that this project's export writes; see `export.METADATA_KEY`, which is not
 # imported since that would import torch's exporter too.
 _OWN_METADATA = "prunestream"
-
-# More base points than this are not searched for neighbours; see `mix_neighbours`.
-_LARGEST_POOL = 20_000
 
 
 class Teacher:
@@ -153,73 +150,3 @@ def _read(path: Path) -> tuple[Any, bool]:
         # Looked up here, since the clean-up does not keep what a file says about itself.
         ours = model.get_metadata_prop(_OWN_METADATA) is not None
         return cleanup_model(model), ours
-
-
-def mix_neighbours(
-    centres: Floats,
-    pool: Floats,
-    samples: int,
-    *,
-    rng: np.random.Generator,
-    neighbours: int = 12,
-    along: tuple[float, float] = (0.0, 1.2),
-    across: tuple[float, float] = (-0.2, 1.0),
-    noise: float = 0.08,
-) -> Floats:
-    """Draw new inputs around given ones, for a teacher to label.
-
-    A new input starts at a centre x_i and moves towards two of its nearest neighbours x_j and x_k::
-
-        x = x_i + a (x_j - x_i) + b (x_k - x_i) + noise * n
-
-    with a and b uniform in `along` and `across` and n standard normal. So it stays near the
-    surface that the given inputs lie on, fills the gaps between them and reaches a little beyond
-    (a > 1, b < 0). No label is used or made. This is mixup (Zhang et al., arXiv 1710.09412) of
-    inputs alone, kept local as in SMOTE (Chawla et al., arXiv 1106.1813).
-
-    Parameters
-    ----------
-    centres : array (n, n_features)
-        Standardised features to start from, each used about equally often.
-    pool : array (m, n_features)
-        Standardised features among which neighbours are sought; may be `centres` itself. Of more
-        than 20,000 a random part is taken, since enough of them lie close anyway.
-    neighbours : int
-        How many of the nearest count as neighbours; a point is not its own neighbour.
-    noise : float
-        Standard deviation of the noise, in standardised units.
-
-    Returns
-    -------
-    array (samples, n_features)
-
-    Raises
-    ------
-    UserError
-        If `pool` has no more than `neighbours` points.
-    """
-    from sklearn.neighbors import NearestNeighbors
-
-    if len(pool) <= neighbours:
-        raise UserError(
-            f"distillation.neighbours: mixing among {neighbours} neighbours needs more than "
-            f"{neighbours} frames, found {len(pool)}; ask for fewer neighbours or give more data"
-        )
-    if len(pool) > _LARGEST_POOL:
-        pool = pool[rng.choice(len(pool), _LARGEST_POOL, replace=False)]
-    if len(centres) > samples:
-        centres = centres[rng.choice(len(centres), samples, replace=False)]
-    search = NearestNeighbors(n_neighbors=neighbours + 1).fit(pool)
-    distances, nearest = search.kneighbors(centres)
-    # A centre that lies in the pool finds itself first; any other drops its farthest neighbour.
-    found_itself = distances[:, 0] == 0
-    nearest = np.where(found_itself[:, None], nearest[:, 1:], nearest[:, :-1])
-
-    start = rng.permutation(samples) % len(centres)
-    pick = rng.integers(neighbours, size=(2, samples))
-    one, other = pool[nearest[start, pick[0]]], pool[nearest[start, pick[1]]]
-    centre = centres[start]
-    a = rng.uniform(*along, size=(samples, 1))
-    b = rng.uniform(*across, size=(samples, 1))
-    spread = noise * rng.standard_normal(centre.shape)
-    return (centre + a * (one - centre) + b * (other - centre) + spread).astype(np.float32)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ import torch
 from brevitas_models import datasets, metrics
 from brevitas_models.datasets import Dataset
 from brevitas_models.datasets.folds import fold, with_test_frames
+from brevitas_models.datasets.spaces import space_of
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint, export
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train import distill, outputs, record, rules
+from brevitas_models.train import mixing, outputs, record, rules
 from brevitas_models.train.distill import Teacher
 from brevitas_models.train.hooks import Hooks
 from brevitas_models.train.noise import redraw_labels
@@ -87,15 +89,26 @@ class Experiment:
         settings = self.recipe.distillation or DistillationSettings()
         if settings.samples > 0:
             rng = np.random.default_rng(self.recipe.training.seed)
-            ways = settings.model_dump(include={"neighbours", "along", "across", "noise"})
+            mix = self._mixer(settings)
             everything = np.concatenate([train, validation])
-            # A tenth as many to judge by, around the validation set. Their neighbours may be
-            # training frames: among themselves they would have only distant ones.
-            validation = distill.mix_neighbours(
-                validation, everything, max(settings.samples // 10, 1), rng=rng, **ways
-            )
-            train = distill.mix_neighbours(train, train, settings.samples, rng=rng, **ways)
+            # A tenth as many to judge by, another draw around the same frames: the teacher has an
+            # answer to any input, so no frame need be kept from learning.
+            validation = mix(everything, everything, max(settings.samples // 10, 1), rng=rng)
+            train = mix(everything, everything, settings.samples, rng=rng)
         return self._taught(train, settings), self._taught(validation, settings)
+
+    def _mixer(self, settings: DistillationSettings) -> Callable[..., np.ndarray]:
+        """Return what mixes inputs as the settings say."""
+        ways = settings.model_dump(include={"neighbours", "along", "across", "noise", "local"})
+        if settings.space == "standardised":
+            return partial(mixing.mix_neighbours, **ways)
+        space = space_of(self.data.feature_names)
+        if space is None:
+            raise UserError(
+                f"distillation.space: free coordinates are known for the 16 features of the jets, "
+                f"found {self.data.n_features} features of {self.data.name}; choose standardised"
+            )
+        return partial(mixing.mix_in_space, space=space, scaler=self.data.scaler, **ways)
 
     def _taught(self, x: np.ndarray, settings: DistillationSettings) -> Frames:
         logits = torch.from_numpy(self._teacher_logits(x))
@@ -116,9 +129,7 @@ class Experiment:
 
     def fit(self) -> tuple[QuantMLP, list[EpochRecord]]:
         """Train a fresh model; return it as the last round left it, and all epochs."""
-        (results,) = run_rounds(
-            [self.trainee()], compiled=self.compiled, layer_luts=self.hooks.layer_luts
-        )
+        (results,) = run_rounds([self.trainee()], compiled=self.compiled, luts=self.hooks.luts)
         epochs = [record for result in results for record in result.history]
         return results[-1].model(self.recipe.network), epochs
 
@@ -128,11 +139,21 @@ class Experiment:
         return metrics.probabilities(rules.evaluate(model, torch.from_numpy(x)).numpy())
 
     def answers(self, model: QuantMLP) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return the true classes of the test set, the model's and the teacher's, each (n,)."""
+        """Return the test set's true classes, the model's, and the teacher's probabilities.
+
+        The first two are (n,), the last is (n, n_classes), None without a teacher.
+        """
         x = self.data.scaler.transform(self.data.x_test)
         own = rules.evaluate(model, torch.from_numpy(x)).argmax(dim=1).numpy()
-        asked = self._teacher_logits(x).argmax(axis=1) if self.teacher is not None else None
-        return self.data.y_test, own, asked
+        return self.data.y_test, own, self.opinion()
+
+    def opinion(self) -> np.ndarray | None:
+        """Return the teacher's probabilities (n, n_classes) of the test set, if there is one."""
+        if self.teacher is None:
+            return None
+        return metrics.probabilities(
+            self._teacher_logits(self.data.scaler.transform(self.data.x_test))
+        )
 
 
 def run(
@@ -248,7 +269,7 @@ def _trained(
                 group,
                 store,
                 compiled=compiled,
-                layer_luts=experiments[-1].hooks.layer_luts,
+                luts=experiments[-1].hooks.luts,
                 on_epoch=on_epoch,
             )
         found.update(zip(places, results, strict=True))

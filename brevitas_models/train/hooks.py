@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from brevitas_models.datasets import ReadTable
-from brevitas_models.pruning import LayerLuts
+from brevitas_models.pruning import RULES, Luts
 
 
 class BuildRow(Protocol):
@@ -23,12 +23,13 @@ class BuildRow(Protocol):
 class Hooks:
     """Functions of the build side; where one is needed and missing, training ends with an error.
 
-    They speak QONNX files and plain values only. A study sends `layer_luts` to other processes.
+    They speak QONNX files and plain values only. A study sends `luts` to other processes.
 
     Attributes
     ----------
-    layer_luts : callable or None
-        Estimated LUTs of each Linear layer of a QONNX file; for ``pruning.cost: estimate``.
+    luts : Luts
+        ``layers``: estimated LUTs of each layer of a QONNX file; for ``pruning.cost: estimate``.
+        ``edges``: of integer tables of edges; for ``pruning.lut_budget``.
     build_row : callable or None
         Hardware columns of a study; for ``--with-hardware``.
     check_board : callable or None
@@ -37,7 +38,7 @@ class Hooks:
         Reads users' data files, see `datasets.load`.
     """
 
-    layer_luts: LayerLuts | None = None
+    luts: Luts = RULES
     build_row: BuildRow | None = None
     check_board: Callable[[str], None] | None = None
     read_table: ReadTable | None = None

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from brevitas_models import pruning
 from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.pruning import EdgeLuts
 from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import rules
 from brevitas_models.train.rules import EpochRecord, Frames, OnEpoch
@@ -28,7 +29,9 @@ from brevitas_models.train.stacked.step import FramePool, Step
 from brevitas_models.train.stacked.step import rates as step_rates
 
 # Settings in which the models of one stack must agree; seed, patience and L1 factor are their own.
-SHARED = ("epochs", "batch_size", "learning_rate", "schedule")
+SHARED = ("epochs", "batch_size", "learning_rate", "schedule", "average")
+# Steps from one pruning to a budget to the next: prices of edges take as long as a few steps.
+BUDGET_STEPS = 50
 
 
 @dataclass
@@ -55,7 +58,11 @@ class Job:
 
 
 def train_many(
-    jobs: Sequence[Job], *, temperature: float = 1.0, compiled: Compiled = False
+    jobs: Sequence[Job],
+    *,
+    temperature: float = 1.0,
+    compiled: Compiled = False,
+    edge_luts: EdgeLuts | None = None,
 ) -> list[list[EpochRecord]]:
     """Train models side by side, each as it would be alone.
 
@@ -70,6 +77,8 @@ def train_many(
         Let torch compile the steps. That takes a quarter of a minute (seconds in a later process,
         if torch may keep files, for the same kind of network and number of models) and needs g++;
         a step then takes about half the time. ``auto``: where there is a compiler and it pays.
+    edge_luts : callable or None
+        Prices of edges, for ``pruning.lut_budget``; see `pruning.edge_prices`.
 
     Returns
     -------
@@ -89,7 +98,7 @@ def train_many(
         for job in jobs:
             if job.calibrate:
                 job.model.calibrate(job.frames.x)
-        run = _Run(jobs, temperature, compiled)
+        run = _Run(jobs, temperature, compiled, edge_luts)
         for epoch in range(1, run.settings.epochs + 1):
             if not run.active:
                 break
@@ -129,6 +138,7 @@ class _State:
         self.best_weights: dict[str, Any] = {}
         self.target = job.frames.target
         self.in_scale = job.model.input_scale(0)
+        self.full_luts = 0.0
         self.x = torch.empty(0)
 
     def same_frames(self, other: _State) -> bool:
@@ -138,6 +148,7 @@ class _State:
             and self.job.frames.target is other.job.frames.target
             and self.job.model.config.input_bits == other.job.model.config.input_bits
             and (self.in_scale is None or torch.equal(self.in_scale, other.in_scale))
+            and self.job.model.same_ranges(other.job.model)
         )
 
     def same_batches(self, other: _State) -> bool:
@@ -148,13 +159,22 @@ class _State:
 class _Run:
     """The stack that is being trained; it shrinks as models run out of patience."""
 
-    def __init__(self, jobs: Sequence[Job], temperature: float, compiled: Compiled) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        temperature: float,
+        compiled: Compiled,
+        edge_luts: EdgeLuts | None,
+    ) -> None:
+        self.edge_luts = edge_luts
         self.states = [_State(job) for job in jobs]
         for index, state in enumerate(self.states):
             twins = (other for other in self.states[:index] if state.same_frames(other))
             twin = next(twins, None)
             # Inputs are not trained: they are quantised here, once.
-            state.x = state.job.model.input_quant(state.job.frames.x) if twin is None else twin.x
+            state.x = (
+                state.job.model.quantised_inputs(state.job.frames.x) if twin is None else twin.x
+            )
         self.settings = jobs[0].settings
         self.temperature = temperature
         self.batch, self.steps = steps_of(self.settings, len(jobs[0].frames))
@@ -171,6 +191,7 @@ class _Run:
             return
         self.stack = Stack([state.job.model for state in active])
         self.one_step = Step(self.stack, self.temperature, self.compiled)
+        self.mean = self.stack.values.data.clone() if not before else self.mean[kept]
         if before:
             self.one_step.first.copy_(before.first[kept])
             self.one_step.second.copy_(before.second[kept])
@@ -205,19 +226,27 @@ class _Run:
         learning = [rules.learning_rate(step / all_steps, self.settings) for step in ahead]
         rates = torch.tensor([step_rates(r, at + 1) for r, at in zip(learning, ahead, strict=True)])
         self.one_step.total.zero_()
-        pruning_now = [state for state in self.active if state.pruned.share > 0]
+        pruning_now = [state for state in self.active if state.pruned.prunes]
         for index in range(self.steps):
             self.one_step(self.pool, order[index], self.in_scale, self.l1, rates[index])
             self.step += 1
+            self._average()
             before, now = (self.step - 1) / all_steps, self.step / all_steps
             for state in pruning_now:
+                if state.pruned.lut_budget is not None:
+                    self._keep_budget(state, now, last=index == self.steps - 1)
+                    continue
                 rules.prune(state.job.model, before, now, state.pruned, state.job.settings.seed)
         if self.one_step.network.counts_batches:
             self.stack.counts += self.steps
         losses = (self.one_step.total / self.steps).tolist()
+        trained = self.stack.values.data.clone()
+        if self.settings.average:
+            self.stack.values.data.copy_(self.mean)
         spent = time.perf_counter() - started
         for state, loss_value in zip(self.active, losses, strict=True):
             self._judge(state, epoch, loss_value, learning[-1], spent / count)
+        self.stack.values.data.copy_(trained)
         going = [
             state
             for state in self.active
@@ -225,6 +254,23 @@ class _Run:
         ]
         if len(going) < len(self.active):
             self._restack(going)
+
+    def _average(self) -> None:
+        """Let the mean of the weights follow them, the faster the fewer steps there were."""
+        if self.settings.average:
+            kept = min(self.settings.average, (1 + self.step) / (10 + self.step))
+            self.mean.lerp_(self.stack.values.data, 1.0 - kept)
+
+    def _keep_budget(self, state: _State, now: float, *, last: bool) -> None:
+        """Prune to a budget: every few steps while it falls, then at the end of each epoch."""
+        model, settings = state.job.model, state.pruned
+        due = self.step % BUDGET_STEPS == 0 and now <= settings.end
+        if now < settings.start or not (due or last):
+            return
+        if not state.full_luts:
+            state.full_luts = pruning.total_luts(pruning.edge_prices(model, self.edge_luts))
+        frames = state.job.frames.x
+        rules.prune_to_budget(model, now, settings, state.full_luts, frames, self.edge_luts)
 
     def _judge(
         self, state: _State, epoch: int, train_loss: float, rate: float, seconds: float

@@ -19,9 +19,9 @@ from torch import Tensor
 from brevitas_models import pruning
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.pruning import LayerLuts
+from brevitas_models.pruning import RULES, LayerLuts, Luts
 from brevitas_models.pruning.settings import PruningSettings
-from brevitas_models.train.loop import Job, steps_of, train_many
+from brevitas_models.train.loop import SHARED, Job, steps_of, train_many
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rules import EpochRecord, Frames
 from brevitas_models.train.settings import TrainingSettings
@@ -117,7 +117,7 @@ def kind(recipe: Recipe, frames: int) -> Hashable:
         stackable(recipe.network),
         len(plan(recipe)),
         steps_of(chosen, frames),
-        (chosen.epochs, chosen.batch_size, chosen.learning_rate, chosen.schedule),
+        tuple(getattr(chosen, key) for key in SHARED),
         _temperature(recipe),
     )
 
@@ -136,7 +136,7 @@ def train_round(
     before: Sequence[State | None],
     *,
     compiled: Compiled = False,
-    layer_luts: LayerLuts | None = None,
+    luts: Luts = RULES,
     on_epoch: Callable[[Round, EpochRecord], None] | None = None,
 ) -> list[RoundResult]:
     """Train one round of some trainees side by side.
@@ -154,12 +154,12 @@ def train_round(
         initial = copy_state(model)
         if state is not None:
             model.load_state_dict(state)
-        _start(model, now, initial, one.recipe, layer_luts)
+        _start(model, now, initial, one.recipe, luts.layers)
         settings, gradual, calibrate = training_of(one.recipe, now)
         watch = None if on_epoch is None else partial(on_epoch, now)
         jobs.append(Job(model, one.frames, one.validation, settings, gradual, watch, calibrate))
     temperature = _temperature(trainees[0].recipe)
-    histories = train_many(jobs, temperature=temperature, compiled=compiled)
+    histories = train_many(jobs, temperature=temperature, compiled=compiled, edge_luts=luts.edges)
     return [
         RoundResult(
             now, pruning.pruned_share(job.model.masks()), copy_state(job.model), tuple(history)

@@ -18,8 +18,13 @@ from torch import Tensor
 from brevitas_models import pruning
 from brevitas_models.errors import UserError
 from brevitas_models.model.quant_mlp import QuantMLP
+from brevitas_models.pruning import EdgeLuts
 from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train.settings import TrainingSettings
+
+# Part of a budget of LUTs that pruning goes down to: entries of tables go on growing afterwards,
+# and an edge that has to go late is missed most.
+HEADROOM = 0.97
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,36 @@ def prune(
     model.set_masks(pruning.masks_for(model, share, settings, seed))
 
 
+def prune_to_budget(
+    model: QuantMLP,
+    now: float,
+    settings: PruningSettings,
+    full: float,
+    features: Tensor,
+    edge_luts: EdgeLuts | None = None,
+) -> None:
+    """Prune a model to what its edges may cost when the part `now`, 0..1, of all steps is made.
+
+    Parameters
+    ----------
+    full : float
+        LUTs that they cost before anything was pruned.
+    features : Tensor
+        Standardised training features (n, n_in), to measure by what edges do.
+    """
+    assert settings.lut_budget is not None
+    if now < settings.start:
+        return
+    passed = (now - settings.start) / (settings.end - settings.start)
+    if passed > 1.0:
+        budget = float(settings.lut_budget)
+    else:
+        # The share of what is too much that has gone, as the share of weights of other schedules.
+        excess = max(full - HEADROOM * settings.lut_budget, 0.0)
+        budget = full - pruning.cubic_share(passed, 1.0) * excess
+    model.set_masks(pruning.masks_in_budget(model, budget, features, edge_luts))
+
+
 def loss_of(logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
     """Return the mean cross entropy, shape (), of logits (n, n_classes) and `Frames.target`."""
     return F.cross_entropy(logits / temperature, target) * temperature**2
@@ -146,7 +181,7 @@ def check_losses(losses: Sequence[float], epoch: int, settings: TrainingSettings
 
 def has_full_share(progress: float, pruned: PruningSettings) -> bool:
     """Return whether all that is to be pruned is, when the part `progress`, 0..1, is made."""
-    return pruned.share == 0 or progress >= pruned.end
+    return not pruned.prunes or progress >= pruned.end
 
 
 def out_of_patience(best_epoch: int, settings: TrainingSettings, epoch: int) -> bool:

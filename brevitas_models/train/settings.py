@@ -58,6 +58,9 @@ class TrainingSettings(Section):
         Epochs without a better validation loss after which training stops; null: never.
     l1 : float
         Factor of the sum of |w| over all weight tensors in the loss (1e-4 in Hawks et al. 2021).
+    average : float
+        0: an epoch ends with the weights of its last step. Above: with their running mean, of which
+        this share stays at each step, for example 0.999; it is judged and kept in their place.
     seed : int
         Seed of the initial weights and of the order of the frames.
     """
@@ -68,6 +71,7 @@ class TrainingSettings(Section):
     schedule: Literal["cosine", "constant"] = "cosine"
     patience: int | None = Field(None, ge=1)
     l1: float = Field(0.0, ge=0)
+    average: float = Field(0.0, ge=0, lt=1)
     seed: int = Field(0, ge=0)
 
 
@@ -77,10 +81,13 @@ class DistillationSettings(Section):
     Attributes
     ----------
     samples : int
-        Inputs to mix around the training frames (see `distill.mix_neighbours`); 0: the training
+        Inputs to mix around the training frames (see `mixing.mix_neighbours`); 0: the training
         frames themselves are the inputs.
-    neighbours, along, across, noise
-        Arguments of `distill.mix_neighbours`.
+    neighbours, along, across, noise, local
+        Arguments of `mixing.mix_neighbours`.
+    space : str
+        Where inputs are mixed: ``standardised`` features, or ``free`` coordinates, which are known
+        for the jets alone (`spaces.JetSpace`).
     temperature : float
         Temperature of the softmax of both teacher and student (Hinton et al., arXiv 1503.02531).
     teacher_inputs : str
@@ -96,6 +103,8 @@ class DistillationSettings(Section):
     along: tuple[float, float] = (0.0, 1.2)
     across: tuple[float, float] = (-0.2, 1.0)
     noise: float = Field(0.08, ge=0)
+    local: bool = False
+    space: Literal["standardised", "free"] = "standardised"
     temperature: float = Field(1.0, gt=0)
     teacher_inputs: Literal["auto", "raw", "standardised"] = "auto"
     teacher_name: str = ""

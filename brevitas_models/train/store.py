@@ -16,7 +16,7 @@ import torch
 
 from brevitas_models.errors import UserError
 from brevitas_models.files import write_atomic
-from brevitas_models.pruning import LayerLuts
+from brevitas_models.pruning import RULES, Luts
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rounds import Round, RoundResult, Trainee, plan, train_round
 from brevitas_models.train.rules import EpochRecord
@@ -131,7 +131,7 @@ def run_rounds(
     store: RoundStore | None = None,
     *,
     compiled: Compiled = False,
-    layer_luts: LayerLuts | None = None,
+    luts: Luts = RULES,
     on_epoch: Callable[[Round, EpochRecord], None] | None = None,
 ) -> list[list[RoundResult]]:
     """Train fresh models side by side through all rounds of their schedules.
@@ -156,7 +156,7 @@ def run_rounds(
         # in the company that it had in an undisturbed run, so sums come out the same.
         before = [rounds[index - 1].state if index else None for rounds in finished]
         results = train_round(
-            trainees, index, before, compiled=compiled, layer_luts=layer_luts, on_epoch=on_epoch
+            trainees, index, before, compiled=compiled, luts=luts, on_epoch=on_epoch
         )
         for one, result in zip(trainees, results, strict=True):
             store.add(one.key, result)

@@ -15,7 +15,7 @@ from deploy.virtual.board import VirtualBoard
 from deploy.virtual.conditions import Conditions
 from deploy.virtual.simulator import VirtualBoardError
 
-__all__ = ["ENTRY_POINTS", "ShellCompiler", "simulate_package"]
+__all__ = ["ENTRY_POINTS", "ShellCompiler", "compiled", "simulate_package"]
 
 ENTRY_POINTS = "prunestream.simulator"
 
@@ -38,6 +38,17 @@ def simulate_package(
     Raises `VirtualBoardError` if the accelerator's sources or the compiler are missing.
     """
     wanted = Conditions.parse(conditions)
+    library, sources = compiled(folder, description, compile_shell)
+    return VirtualBoard(library, ps_type=description["ps_type"], conditions=wanted, run_dir=sources)
+
+
+def compiled(
+    folder: Path, description: dict, compile_shell: ShellCompiler | None = None
+) -> tuple[Path, Path]:
+    """Return the simulation of a deployment package and the folder in which it has to run.
+
+    Raises `VirtualBoardError` as `simulate_package`.
+    """
     sources = (folder / description["stitched_ip"]).resolve()
     listing = sources / "all_verilog_srcs.txt"
     if not listing.is_file():
@@ -52,7 +63,7 @@ def simulate_package(
         folder.parent / "virtual_board",
         _say_that_it_takes_time,
     )
-    return VirtualBoard(library, ps_type=description["ps_type"], conditions=wanted, run_dir=sources)
+    return library, sources
 
 
 def _installed_compiler() -> ShellCompiler:

@@ -7,7 +7,7 @@ are read, and a mistake in one is an error that names the file and the key.
 import difflib
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import yaml
 from pydantic import (
@@ -21,6 +21,12 @@ from pydantic import (
 )
 
 from finn_builds.errors import UserError
+
+if TYPE_CHECKING:
+    from finn_builds.config.open_boards import OpenBoard
+
+#: A board with a processor, or one that open tools place and route.
+AnyBoard: TypeAlias = "Board | OpenBoard"
 
 BOARD_DIR = Path(__file__).resolve().parents[2] / "board_configs"
 
@@ -148,7 +154,7 @@ def board_names(folder: Path = BOARD_DIR) -> list[str]:
     return sorted((path.stem for path in folder.glob("*.yaml")), key=str.lower)
 
 
-def load_board(name: str, folder: Path = BOARD_DIR) -> Board:
+def load_board(name: str, folder: Path = BOARD_DIR) -> AnyBoard:
     """Read and check one board; UserError if there is none, or its file is not as it should be."""
     path = board_path(name, folder)
     try:
@@ -164,10 +170,13 @@ def load_board(name: str, folder: Path = BOARD_DIR) -> Board:
             f"{path}: expected one mapping of keys, found {type(content).__name__}; see the other "
             "files in its folder"
         )
+    from finn_builds.config.open_boards import OPEN_FAMILIES, OpenBoard
+
+    kind = OpenBoard if content.get("family") in OPEN_FAMILIES else Board
     try:
-        board = Board.model_validate(content)
+        board: AnyBoard = kind.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{path}: {_first_problem(error)}") from error
+        raise UserError(f"{path}: {_first_problem(error, list(kind.model_fields))}") from error
     if board.name != name:
         raise UserError(
             f"{path}: name: expected the file's name, {name}, found {board.name}; rename one of "
@@ -180,15 +189,16 @@ def _first_line(error: Exception) -> str:
     return str(getattr(error, "problem", None) or error).splitlines()[0]
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError, keys: list[str]) -> str:
     """Return the first problem as one line: key, what is wrong, what was found."""
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
     match problem["type"]:
         case "extra_forbidden":
             within: dict[str, type[BaseModel]] = {"resources": Resources, "pll": Pll}
-            known = within.get(key.partition(".")[0], Board) if "." in key else Board
-            return f"unknown key {key}; known keys are {', '.join(known.model_fields)}; remove it"
+            inner = within.get(key.partition(".")[0]) if "." in key else None
+            known = keys if inner is None else list(inner.model_fields)
+            return f"unknown key {key}; known keys are {', '.join(known)}; remove it"
         case "missing":
             return f"the key {key} is missing; add it, as the other boards have it"
         case "value_error":  # raised by Board itself: the message begins with the key

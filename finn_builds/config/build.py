@@ -28,7 +28,7 @@ from pydantic.dataclasses import dataclass
 
 from finn_builds.config import fingerprint as fp
 from finn_builds.config import inputs as files
-from finn_builds.config.boards import Board, board_path, load_board
+from finn_builds.config.boards import AnyBoard, board_path, load_board
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
 from finn_builds.config.inputs import (
     existing_file,
@@ -38,7 +38,9 @@ from finn_builds.config.inputs import (
     find_output_dir,
     is_path,
 )
+from finn_builds.config.open_boards import OpenBoard
 from finn_builds.config.options import fault, option, options_of
+from finn_builds.config.parts import Target, board_target, part_target
 from finn_builds.errors import UserError
 from finn_builds.tools.programs import require
 
@@ -72,6 +74,31 @@ class BuildConfig:
         None,
         "board to build for (see --list-boards)",
         expected="the name of a board",
+    )
+    fpga_part: str | None = what(
+        "--part PART",
+        None,
+        "part of the FPGA, instead of a board: for a package to instantiate in firmware (--package "
+        "ip); beside a board it must be the board's",
+        unset="the board's",
+        expected="the full name of a part",
+    )
+    package: Literal["pynq", "ip", "both"] | None = what(
+        "--package",
+        None,
+        "what the build delivers: pynq (driver, DMAs, overlay for a PYNQ board), ip (a core with "
+        "parallel ports and a fixed latency, in Verilog and VHDL, with a bit-exact model in C++), "
+        "or both",
+        unset="pynq for a board, ip for a part",
+    )
+    cells: Literal["vendor", "generic"] = what(
+        "--cells",
+        "vendor",
+        "how the core of --package ip is written: with the family's carry chains and LUTs where "
+        "synthesis makes better use of them, or without any cell of a vendor",
+    )
+    clock_enable: bool = what(
+        "--clock-enable", False, "give the core of --package ip a clock enable, ce"
     )
     model: Text = what(
         "--model NAME|FILE",
@@ -148,9 +175,24 @@ class BuildConfig:
     bitfile: bool = size(
         "--bitfile",
         False,
-        "run Vivado to the bitfile; without Vivado the build leaves a project for it",
+        "make the bitfile: with Vivado, which leaves a project where it is not installed, or for "
+        "an open board with nextpnr",
     )
-    fpga_part: str | None = size("", None, "part of the FPGA, as a check", unset="the board's")
+    route: bool = size(
+        "--route",
+        False,
+        "place and route with nextpnr, for boards of families that it knows",
+    )
+    seeds: int = size(
+        "--seeds N", 1, "placements that --route tries, of which the best counts", ge=1
+    )
+    plan_ns: float | None = size(
+        "--plan-ns NS",
+        None,
+        "clock period that sparse layers are pipelined for",
+        unset="the clock period; with --route shorter, where the routed clock misses it",
+        ge=0.5,
+    )
     data: Text | None = check(
         "--data NAME|FILE",
         None,
@@ -216,14 +258,14 @@ class BuildConfig:
         names the field that is not what it should be, or ToolMissing.
         """
         given = dataclasses.replace(self)  # checks what was set since the object was made
-        board = given._check_board()
+        given._check_board()
         if given.input_scale is not None and given.input_quant is None:
             raise UserError("input_scale needs input_quant: say to which type, e.g. INT8")
         if given.force and given.start_step is not None:
             raise UserError("force runs every step, start_step only the later ones: leave one out")
         if given.synth_clk_period_ns is None:
-            given.synth_clk_period_ns = board.clock_ns
-        given.fpga_part = board.part
+            given.synth_clk_period_ns = given.target.clock_ns
+        given.fpga_part = given.target.part
         given.model = find_model(given.model)
         given.data = find_data(given.data)
         _check_class_names(given.class_names)
@@ -236,11 +278,30 @@ class BuildConfig:
         return given
 
     @property
-    def board_spec(self) -> Board:
+    def board_spec(self) -> AnyBoard:
         """The board's description; UserError if none is given, or there is none of that name."""
         if self.board is None:
-            raise UserError("no board given: expected a name, e.g. Pynq-Z1; --list-boards has them")
+            raise UserError(
+                "no board given: expected a name, e.g. Pynq-Z1, which --list-boards has, or a part"
+            )
         return load_board(self.board)
+
+    @property
+    def target(self) -> Target:
+        """The device: the board's, or the part; UserError if neither is given."""
+        if self.board is None and self.fpga_part is not None:
+            return part_target(self.fpga_part)
+        return board_target(self.board_spec)
+
+    @property
+    def makes_overlay(self) -> bool:
+        """Whether the build delivers what a PYNQ board needs."""
+        return self.board is not None and self.package in (None, "pynq", "both")
+
+    @property
+    def makes_ip(self) -> bool:
+        """Whether the build delivers the parallel core."""
+        return self.package in ("ip", "both") or (self.board is None and self.package is None)
 
     @property
     def clock_ns(self) -> float:
@@ -248,6 +309,11 @@ class BuildConfig:
         if self.synth_clk_period_ns is None:
             raise ValueError("call validate() first")
         return float(self.synth_clk_period_ns)
+
+    @property
+    def planned_ns(self) -> float:
+        """The clock period in ns that sparse layers are pipelined for."""
+        return self.clock_ns if self.plan_ns is None else float(self.plan_ns)
 
     @property
     def model_file(self) -> Path:
@@ -270,7 +336,7 @@ class BuildConfig:
     @property
     def default_out(self) -> Path:
         """The build folder where none is given, relative to the present folder."""
-        return Path("build") / f"{self.model_name}_{self.board}"
+        return Path("build") / f"{self.model_name}_{self.board or self.fpga_part}"
 
     @property
     def out(self) -> Path:
@@ -363,14 +429,26 @@ class BuildConfig:
             return fp.tree_digest(value)
         return json.loads(json.dumps(value, default=str))
 
-    def _check_board(self) -> Board:
+    def _check_board(self) -> None:
+        if self.board is None and self.fpga_part is not None:
+            part_target(self.fpga_part)
+            wants = [w for w, given in (("--bitfile", self.bitfile), *self._for_boards) if given]
+            if wants:
+                raise UserError(
+                    f"{wants[0]} needs a board with its processing system, and there is only the "
+                    f"part {self.fpga_part}: give --board, or leave it out"
+                )
+            return
         board = self.board_spec
         if self.fpga_part not in (None, board.part):
             raise UserError(
                 f"fpga_part {self.fpga_part}: {board.name} carries {board.part}; leave it out, "
                 f"or describe the other board in board_configs/"
             )
-        return board
+
+    @property
+    def _for_boards(self) -> tuple[tuple[str, bool], ...]:
+        return tuple((f"--package {word}", self.package == word) for word in ("pynq", "both"))
 
     def _check_tools(self) -> None:
         """Look for the programs that the build will call."""
@@ -379,7 +457,14 @@ class BuildConfig:
                 "synth vivado: there is no `vivado` on the search path; choose yosys, or put "
                 "Vivado's bin folder on the path"
             )
-        if self.bitfile and shutil.which("vivado") is None:
+        open_board = self.board is not None and isinstance(self.board_spec, OpenBoard)
+        if self.route and not open_board:
+            raise UserError(
+                f"--route: nextpnr of this project knows the families of open boards, and "
+                f"{self.target.name} is not one; choose another board (--list-boards), or leave it "
+                "out"
+            )
+        if self.bitfile and not open_board and shutil.which("vivado") is None:
             raise UserError(
                 "--bitfile needs `vivado` on the search path, and there is none: build without "
                 f"--bitfile, then follow {self.out}/vivado/README.md on a machine with Vivado "

@@ -16,7 +16,7 @@ from finn_builds.verify.streamlined import Streamlined
 def step_convert_to_hw(streamlined: Streamlined, styles: Styles, cfg: BuildConfig) -> FoldedLayers:
     """Turn each run of folded layers into FINN's MVAU and Thresholding nodes."""
     layers = streamlined.network.layers()
-    part = cfg.board_spec.part
+    part = cfg.target.part
     spans = [(begin, end) for style, begin, end in styles.runs if style == "folded"]
     if spans:
         prepare_finn(cfg.scratch)
@@ -32,7 +32,7 @@ def step_specialize_layers(folded: FoldedLayers, cfg: BuildConfig) -> FoldedLaye
     if not folded.runs:
         return folded
     prepare_finn(cfg.scratch)
-    part = cfg.board_spec.part
+    part = cfg.target.part
     runs = tuple(replace(run, model=specialised(run.model, part)) for run in folded.runs)
     number_nodes(runs)
     names = [node.name for run in runs for node in run.model.graph.node]

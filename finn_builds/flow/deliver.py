@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from finn_builds.config.build import BuildConfig
+from finn_builds.config.open_boards import OpenBoard
 from finn_builds.files import STITCHED_DIR, write_zip
 from finn_builds.ingest import HostSplit
+from finn_builds.route.bitstream import bitstream_path, write_bitstream
+from finn_builds.route.device import uart_spec
+from finn_builds.route.report import Routed
 from finn_builds.shell.package import (
     identified,
     overlay_description,
@@ -34,7 +38,12 @@ _MOST_VECTORS = 1000
 def step_make_driver(
     split: HostSplit, stitched: Stitched, simulated: Simulated, cfg: BuildConfig
 ) -> None:
-    """Write ``driver/``: the driver's files and the description of this accelerator for them."""
+    """Write ``driver/``: the driver's files and the description of this accelerator for them.
+
+    Does nothing in a build without a PYNQ package, nor do the other steps here.
+    """
+    if not cfg.makes_overlay:
+        return
     write_driver(cfg.out / DRIVER_DIR, _description(split, stitched, simulated, cfg))
 
 
@@ -43,8 +52,11 @@ def step_make_zynq_project(
 ) -> None:
     """Write ``vivado/``: all that Vivado needs beside ``stitched_ip/`` to make the bitfile.
 
-    ``vivado.zip`` holds the two folders, for a PC that has nothing but Vivado.
+    ``vivado.zip`` holds the two folders, for a PC that has nothing but Vivado. Nothing is written
+    for an open board.
     """
+    if not cfg.makes_overlay or isinstance(cfg.board_spec, OpenBoard):
+        return
     description = _description(split, stitched, simulated, cfg)
     spec, project = ShellSpec(**description["shell"]), cfg.out / PROJECT_DIR
     write_project(project, spec, cfg.board_spec, clock_ns=cfg.clock_ns)
@@ -54,10 +66,11 @@ def step_make_zynq_project(
     write_zip(cfg.out / PROJECT_ZIP, description["name"], cfg.out, sorted(files))
 
 
-def step_synthesize_bitfile(cfg: BuildConfig) -> Placed | None:
+def step_synthesize_bitfile(routed: Routed | None, cfg: BuildConfig) -> Placed | None:
     """Run Vivado on the project and collect bitfile, handoff, timing and utilisation.
 
-    Does nothing without ``bitfile``.
+    Of an open board it is the bitstream of nextpnr's placement, with a script that loads it. Does
+    nothing without ``bitfile``.
 
     Raises
     ------
@@ -65,6 +78,9 @@ def step_synthesize_bitfile(cfg: BuildConfig) -> Placed | None:
         Vivado made no bitfile; the message has the reason.
     """
     if not cfg.bitfile:
+        return None
+    if routed is not None:
+        write_bitstream(cfg.out, cfg.board_spec)
         return None
     cfg.progress(0, 1, "vivado: half an hour or more")
     return make_bitfile(cfg.out, cfg.out / PROJECT_DIR, cfg.scratch)
@@ -76,16 +92,21 @@ def step_deployment_package(
     stitched: Stitched,
     simulated: Simulated,
     placed: Placed | None,
+    routed: Routed | None,
     cfg: BuildConfig,
 ) -> None:
     """Write ``deploy/`` and ``deploy.zip``, which need nothing else on the board.
 
-    The bitfile is in it if there is one and Vivado says that it keeps its timing.
+    The bitfile is in it if there is one and its tool says that it keeps its timing.
     """
+    if not cfg.makes_overlay:
+        return
     vectors = streamlined.vectors
     features, labels = vectors.features, vectors.labels
     usable = placed if placed is not None and placed.timing_met else None
     bitfile = None if usable is None else cfg.out / BITFILE_DIR / BIT
+    if routed is not None and routed.met and cfg.bitfile:
+        bitfile = bitstream_path(cfg.out, cfg.board_spec)
     write_package(
         cfg.out / DEPLOY_DIR,
         _description(split, stitched, simulated, cfg, usable),
@@ -106,11 +127,16 @@ def _description(
     placed: Placed | None = None,
 ) -> dict[str, Any]:
     measured = simulated.performance
+    board = cfg.board_spec
+    spec = None
+    if isinstance(board, OpenBoard):
+        spec, _ = uart_spec(board, stitched, cfg.clock_ns)
     description = overlay_description(
-        f"{cfg.model_name}_{cfg.board_spec.name}",
+        f"{cfg.model_name}_{board.name}",
         stitched.description(),
         split.description,
-        cfg.board_spec,
+        board,
+        uart=spec,
         top1=cfg.top1,
         expected={
             "latency_cycles": measured.latency_cycles,

@@ -47,7 +47,7 @@ def step_generate_estimate_reports(
     """Write FINN's estimate reports for the folded network."""
     if folded.runs:
         prepare_finn(cfg.scratch)
-    hardware = hardware_of(streamlined.network, styles, folded, cfg.board_spec.part)
+    hardware = hardware_of(streamlined.network, styles, folded, cfg.target.part)
     report = cfg.out / "report"
     write_json(report / "op_and_param_counts.json", op_and_param_counts(hardware))
     write_json(report / "estimate_layer_cycles.json", hardware.cycles())
@@ -55,7 +55,7 @@ def step_generate_estimate_reports(
     if folded.runs:
         write_json(
             report / "estimate_layer_config_alternatives.json",
-            config_alternatives(folded.runs, cfg.board_spec.part),
+            config_alternatives(folded.runs, cfg.target.part),
         )
     write_json(
         report / "estimate_network_performance.json", network_performance(hardware, cfg.clock_ns)

@@ -38,7 +38,7 @@ def step_target_fps_parallelization(
     Writes ``auto_folding_config.json`` in FINN's format. A folding file of the user's takes the
     place of this choice in the next step.
     """
-    part, budget = cfg.board_spec.part, cfg.board_spec.budget
+    part, budget = cfg.target.part, cfg.target.budget
     if folded.runs:
         prepare_finn(cfg.scratch)
     if cfg.folding_config_file is None:
@@ -98,7 +98,7 @@ def step_apply_folding_config(
         prepare_finn(cfg.scratch)
     path = Path(cfg.folding_config_file)
     nodes = {node.name: node for run in folded.runs for node in run.model.graph.node}
-    hardware = hardware_of(streamlined.network, styles, folded, cfg.board_spec.part)
+    hardware = hardware_of(streamlined.network, styles, folded, cfg.target.part)
     names = [block.name for block in hardware.blocks]
     classes = streamlined.network.head
     given = read_json(path)
@@ -136,7 +136,7 @@ def step_apply_folding_config(
         elif classes is not None and name.startswith(TOP1):
             if "PE" in values:
                 _check_divides(name, "PE", values, "Labels", len(classes.offsets), path)
-                folded = replace(folded, top1_pe=values["PE"])
+                folded = replace(folded, top1_pe=int(values["PE"]))
         else:
             raise UserError(
                 f"{path}: {name} has no folding: expected folded layers only, found one of sparse "

@@ -24,7 +24,7 @@ def step_hw_codegen(
 
     The code lies in ``ipgen/nodes/<block>``, and that of sparse blocks in ``ipgen/sparse``.
     """
-    part = cfg.board_spec.part
+    part = cfg.target.part
     if folded.runs:
         prepare_finn(cfg.scratch)
     plain = hardware_of(streamlined.network, styles, folded, part)

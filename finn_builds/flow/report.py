@@ -6,25 +6,34 @@ from dataclasses import asdict
 from typing import Any
 
 from deploy.host_model import HostModel
+from finn_builds.config.boards import Board
 from finn_builds.config.build import BuildConfig
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
+from finn_builds.ip import IpReport
 from finn_builds.report import origin
 from finn_builds.report.content import BuildReport, Classes, Origin
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
-from finn_builds.report.on_board import on_board
+from finn_builds.report.on_board import OnBoard, on_board
 from finn_builds.report.page import build_page
 from finn_builds.report.summary import Summary
 from finn_builds.report.traffic import passages_of, streams_of
+from finn_builds.route.report import Routed
 from finn_builds.run.state import State
 from finn_builds.stitch.blocks import Hardware
 from finn_builds.style.styles import Styles
 from finn_builds.synth.counts import FIGURES
 from finn_builds.synth.report import Synthesised
 from finn_builds.verify.accuracy import Accuracy, Quality, TargetError
-from finn_builds.verify.simulated import Simulated
+from finn_builds.verify.simulated import Performance, Simulated
 from finn_builds.verify.streamlined import Answers, Streamlined
 from finn_builds.vivado.bitfile import Placed
+
+
+def _on_dmas(performance: Performance, cfg: BuildConfig) -> OnBoard | None:
+    """Return what the board's DMAs leave of the core's figures, None where there are none."""
+    board = cfg.board_spec if cfg.makes_overlay else None
+    return on_board(performance, board.dma_width) if isinstance(board, Board) else None
 
 
 def step_summary(
@@ -33,16 +42,19 @@ def step_summary(
     simulated: Simulated,
     synthesised: Synthesised | None,
     placed: Placed | None,
+    routed: Routed | None,
+    ip: IpReport | None,
     cfg: BuildConfig,
 ) -> Summary:
     """Gather the headline figures of a build, each said to be measured or estimated."""
-    board = cfg.board_spec
+    target = cfg.target
     verification, performance = simulated.verification, simulated.performance
+    on_dmas = _on_dmas(performance, cfg)
     return Summary(
         {
             "model": cfg.model_name,
-            "board": board.name,
-            "part": board.part,
+            "board": cfg.board,
+            "part": target.part,
             "clock_ns": cfg.clock_ns,
             **_quality(streamlined.quality),
             "warnings": list(streamlined.findings.warnings),
@@ -55,19 +67,23 @@ def step_summary(
             "interval_cycles": performance.interval_cycles,
             "fps": performance.fps,
             "timing_kind": performance.kind,
-            "board_throughput": asdict(on_board(performance, board.dma_width)),
+            "board_throughput": on_dmas and asdict(on_dmas),
             "resources": {**hardware.resources()["total"], "kind": "estimated"},
             **_synthesised(synthesised),
             **_placed(placed),
-            "budget": board.budget,
-            "device": board.resources.model_dump(),
+            **_routed(routed, cfg.bitfile),
+            "budget": target.resources and target.budget,
+            "device": target.resources and target.resources.model_dump(),
+            "ip": ip and ip.summary(),
             "out_dir": str(cfg.output_dir),
             "files": [
                 "report.html",
+                *(["ip.zip"] if cfg.makes_ip else []),
                 "stitched_ip",
                 "report",
-                "deploy.zip",
-                "vivado.zip",
+                *(["deploy.zip"] if cfg.makes_overlay else []),
+                *(["vivado.zip"] if cfg.makes_overlay and routed is None else []),
+                *(["route"] if routed else []),
                 "host_model.json",
                 "accelerator.json",
                 "model.onnx",
@@ -125,6 +141,29 @@ def _placed(found: Placed | None) -> dict[str, Any]:
     }
 
 
+def _routed(found: Routed | None, bitfile: bool) -> dict[str, Any]:
+    """Return what place and route with nextpnr reached, and its bitstream if asked for."""
+    if found is None:
+        return {"routed": None}
+    said: dict[str, Any] = {
+        "routed": {
+            "mhz": found.routed_mhz,
+            "asked_mhz": found.asked_mhz,
+            "made_mhz": found.made_mhz,
+            "met": found.met,
+            "cells": {
+                kind: {"used": used.used, "available": used.available}
+                for kind, used in found.cells.items()
+            },
+            "frames_verified": found.gate_level.frames,
+            "kind": f"routed by {found.tool} {found.version}: {found.timing}",
+        }
+    }
+    if bitfile:
+        said |= {"bitfile": "bitfile, loaded with bitfile/flash.sh", "timing_met": found.met}
+    return said
+
+
 def step_report(
     tidied: Tidied,
     split: HostSplit,
@@ -133,26 +172,28 @@ def step_report(
     hardware: Hardware,
     simulated: Simulated,
     synthesised: Synthesised | None,
+    routed: Routed | None,
     placed: Placed | None,
     cfg: BuildConfig,
 ) -> None:
     """Write the page of the build and its figures."""
     cfg.progress(0, 3, "gathering")
-    board, performance = cfg.board_spec, simulated.performance
+    target, performance = cfg.target, simulated.performance
     quality = streamlined.quality
     nodes = nodes_of(hardware, styles, synthesised)
     report = BuildReport(
         model=cfg.model_name,
-        board=board.name,
-        part=board.part,
+        board=target.name,
+        part=target.part,
         style_asked=styles.asked,
         style_why=styles.why,
         top1=streamlined.network.head is not None,
         accuracy=quality if isinstance(quality, Accuracy) else None,
         verification=simulated.verification,
         performance=performance,
-        uses=uses_of(nodes, synthesised, board.resources),
+        uses=uses_of(nodes, synthesised, target.resources),
         synthesis=synthesis_of(synthesised),
+        routed=routed,
         layers=layers_of(streamlined.network, hardware, styles),
         nodes=nodes,
         passages=passages_of(hardware, performance.one_frame),
@@ -167,7 +208,7 @@ def step_report(
             trained=origin.training_note(model_info(tidied.model)),
             date=origin.now(),
         ),
-        on_board=on_board(performance, board.dma_width),
+        on_board=_on_dmas(performance, cfg),
         target_error=quality if isinstance(quality, TargetError) else None,
         findings=streamlined.findings,
         steps=tuple((name, done.seconds) for name, done in State.load(cfg.out).steps.items()),

@@ -15,7 +15,7 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "finn_builds.flow.choose_style:step_choose_style",
-        outputs=("report/style.json", "ipgen/sparse"),
+        outputs=("report/style.json", "ipgen/sparse", "ipgen/parallel"),
     ),
     Step("finn_builds.flow.convert:step_convert_to_hw"),
     Step(
@@ -64,6 +64,14 @@ STEPS: tuple[Step, ...] = (
             NETLIST_WAVEFORM_FILE,
             "report/out_of_context_vivado.log",
         ),
+    ),
+    Step(
+        "finn_builds.flow.make_ip:step_make_ip_package",
+        outputs=("ip", "ip.zip", "report/ip.json"),
+    ),
+    Step(
+        "finn_builds.flow.route:step_place_and_route",
+        outputs=("report/route.json", "route"),
     ),
     Step("finn_builds.flow.deliver:step_make_driver", outputs=("driver",)),
     Step(

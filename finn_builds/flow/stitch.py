@@ -96,5 +96,5 @@ def step_create_stitched_ip(hardware: Hardware, cfg: BuildConfig) -> Stitched:
         data=sorted(set(files) - set(sources)),
     )
     (folder / COMPONENT_FILE).write_text(component, encoding="utf-8")
-    board = cfg.board_spec
-    return Stitched(TOP, board.name, board.part, cfg.clock_ns, design.input, design.output)
+    target = cfg.target
+    return Stitched(TOP, target.name, target.part, cfg.clock_ns, design.input, design.output)

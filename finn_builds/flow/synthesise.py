@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from finn_builds.config.build import BuildConfig
 from finn_builds.files import NETLIST_WAVEFORM_FILE, STITCHED_DIR, write_json
-from finn_builds.sparse.family import Family, family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.family import Family
 from finn_builds.stitch.blocks import SPARSE, Hardware
 from finn_builds.stitch.sources import stitched_sources
 from finn_builds.style.styles import compile_block
@@ -63,7 +64,7 @@ def step_out_of_context_synthesis(
             by_vivado = vivado.synthesise(
                 hardware.design,
                 stitched,
-                cfg.board_spec.part,
+                cfg.target.part,
                 cfg.clock_ns,
                 cfg.scratch / "vivado",
                 log=cfg.out / VIVADO_LOG,
@@ -114,7 +115,7 @@ def _with_yosys(
 ) -> Synthesised:
     """Return what Yosys found, and check the netlist it made."""
     design = hardware.design
-    family = cfg.board_spec.family
+    family = family_named(cfg.target.family)
     cfg.progress(0, len(design.stages), "yosys")
     netlists = synthesise_design(
         design,
@@ -125,11 +126,11 @@ def _with_yosys(
         progress=lambda done, total: cfg.progress(done, total, "yosys"),
     )
     first_layers = {b.name: b.layers[0] - 1 for b in hardware.blocks if b.kind == SPARSE}
-    found = yosys_report(netlists, family_named(family), first_layers)
+    found = yosys_report(netlists, family, first_layers)
     if found.top.why is not None:
         return found
     cfg.progress(1, 1, "comparing the netlist with the model")
-    gates = _check_gates(streamlined, hardware, netlists, cfg)
+    gates = _check_gates(streamlined, hardware, netlists, family, cfg)
     return replace(found, top=replace(found.top, gate_level=gates))
 
 
@@ -158,6 +159,7 @@ def _check_gates(
     streamlined: Streamlined,
     hardware: Hardware,
     netlists: Mapping[str, Netlist | NotSynthesised],
+    family: Family,
     cfg: BuildConfig,
 ) -> GateLevel:
     known = {name: found for name, found in netlists.items() if isinstance(found, Netlist)}
@@ -168,12 +170,13 @@ def _check_gates(
         known,
         vectors.x,
         vectors.y,
+        family.kinds,
         latency=sum(hardware.cycles().values()),
         seed=cfg.verify_seed,
         recompile=lambda block: compile_block(
             streamlined.network,
             block,
-            family=cfg.board_spec.family,
+            family=cfg.target.family,
             clock_ns=cfg.clock_ns,
             latency=cfg.latency_cycles,
         ),
@@ -203,7 +206,9 @@ def yosys_report(
         if name in first_layers:
             parts = by_layer(found)
             layers = {
-                "stream" if k is None else str(first_layers[name] + k): resources(parts[k])
+                "stream" if k is None else str(first_layers[name] + k): resources(
+                    parts[k], delays.kinds
+                )
                 for k in sorted(parts, key=lambda k: (k is None, k))
             }
         blocks[name] = replace(_figures(found, delays), layers=layers)
@@ -215,12 +220,12 @@ def yosys_report(
         missing = ", ".join(name for name in netlists if name not in known)
         sums: Counter[str] = Counter()
         for found in known.values():
-            sums.update(resources(found))
+            sums.update(resources(found, delays.kinds))
         top = Figures(why=f"not synthesised: {missing}", others=dict(sums))
     tool = Tool(
         name="Yosys",
         version=version(),
-        options=options(delays.name),
+        options=options(delays),
         stage="every node out of context, the whole joined from the nodes; not placed",
         critical_path=SOURCE,
     )
@@ -229,4 +234,4 @@ def yosys_report(
 
 def _figures(netlist: Netlist, delays: Family) -> Figures:
     path = longest_path(netlist, delays)
-    return Figures({**resources(netlist)}, path.depth, path.ns)
+    return Figures({**resources(netlist, delays.kinds)}, path.depth, path.ns)

@@ -57,6 +57,20 @@ class HostSplit:
         """What the host computes, ready to execute."""
         return HostModel.from_dict(self.description)
 
+    def shown_names(self) -> dict[str, str]:
+        """Return the model's names of the network's outputs, where one is an output as it is."""
+        found: dict[str, str] = {}
+        begin = 0
+        outputs = self.description["outputs"]
+        for name in self.network.outputs:
+            places = list(range(begin, begin + self.network.tensor(name).size))
+            begin += len(places)
+            whole = places == list(range(self.description["n_out"]))
+            same = [o for o in outputs if o["take"] == places or (o["take"] is None and whole)]
+            if len(same) == 1:
+                found[name] = same[0]["name"]
+        return found
+
     def save(self, out: Path, step: str) -> None:
         """Write the host's part as ``host_model.json``, the rest as checkpoints."""
         write_json(out / HOST_FILE, self.description)

@@ -9,6 +9,7 @@ from finn_builds.report import text
 from finn_builds.report.compare import Build, Comparison
 from finn_builds.report.content import BuildReport
 from finn_builds.report.design import ESTIMATED, RESOURCES
+from finn_builds.route.report import Routed
 from finn_builds.verify.accuracy import Accuracy
 from finn_builds.verify.simulated import Verification
 
@@ -59,6 +60,11 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
         row("latency (measured)", lambda b: text.cycles(b.performance.latency_cycles)),
         row("latency at the clock", lambda b: text.duration(b.performance.latency_ns)),
         row("clock asked for", lambda b: f"{text.trimmed(b.performance.clock_ns)} ns"),
+        *(
+            [row("routed by nextpnr", lambda b: _routed(b.routed))]
+            if any(build.report.routed for build in comparison.builds)
+            else []
+        ),
         row("interval (measured)", lambda b: text.cycles(b.performance.interval_cycles)),
         row("frames/s at the clock", lambda b: text.short(b.performance.fps)),
         best("best: accuracy, LUT", comparison.lut_front),
@@ -71,6 +77,12 @@ def _accuracy(found: Accuracy | None) -> str:
         return "-"
     real = ", NOT real data" if found.surrogate else ""
     return f"{100 * found.accuracy:.1f} ± {100 * found.standard_error:.1f} %{real}"
+
+
+def _routed(found: Routed | None) -> str:
+    if found is None:
+        return "-"
+    return f"{found.routed_mhz:.1f} MHz{'' if found.met else ', misses its clock'}"
 
 
 def _frames(found: Verification) -> str:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from finn_builds.report.design import Drawn, Layer, Node, Passage, Stream, Synthesis, Use
 from finn_builds.report.on_board import OnBoard
+from finn_builds.route.report import Routed
 from finn_builds.verify.accuracy import Accuracy, TargetError
 from finn_builds.verify.findings import Findings
 from finn_builds.verify.simulated import Performance, Verification
@@ -86,7 +87,7 @@ class BuildReport:
     streams: tuple[Stream, ...]
     classes: Classes | None
     origin: Origin
-    on_board: OnBoard
+    on_board: OnBoard | None  # None where there is no board
     """Throughput and latency behind the board's DMAs."""
     bitfile: dict[str, str] = field(default_factory=dict)
     """What Vivado made, in words; empty where it was not asked to."""
@@ -94,6 +95,8 @@ class BuildReport:
     """How far the outputs are from targets, where the data hold such."""
     findings: Findings = field(default_factory=Findings)
     """What is odd about the network and the data."""
+    routed: Routed | None = None
+    """What nextpnr reached, where it was asked for."""
     steps: Annotated[tuple[tuple[str, float], ...], Field(exclude=True)] = ()
     """Name and time of each, in s."""
 

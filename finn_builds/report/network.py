@@ -130,16 +130,16 @@ def _by_yosys(found: Figures) -> str:
 
 
 def uses_of(
-    nodes: Sequence[Node], synthesised: Synthesised | None, device: Device
+    nodes: Sequence[Node], synthesised: Synthesised | None, device: Device | None
 ) -> tuple[Use, ...]:
-    """Return what the whole design needs of each resource, and what the device has."""
+    """Return what a design needs of each resource, and what the device has, 0 if unknown."""
     top = {} if synthesised is None else _shown(synthesised.top.counts)
     uses = []
     for name in RESOURCES:
         known = [node.estimated[name] for node in nodes if name in node.estimated]
         # A sum over some of the nodes only would pass for the whole.
         total = float(sum(known)) if len(known) == len(nodes) else None
-        uses.append(Use(name, total, top.get(name), getattr(device, name)))
+        uses.append(Use(name, total, top.get(name), getattr(device, name, 0)))
     return tuple(uses)
 
 

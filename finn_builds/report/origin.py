@@ -24,7 +24,7 @@ def command_line(cfg: BuildConfig) -> str:
     """
     defaults = {
         **{item.name: item.default for item in OPTIONS},
-        "synth_clk_period_ns": cfg.board_spec.clock_ns,
+        "synth_clk_period_ns": cfg.target.clock_ns,
         "output_dir": cfg.default_out.absolute(),
     }
     given = {
@@ -32,7 +32,9 @@ def command_line(cfg: BuildConfig) -> str:
         for item in OPTIONS
         if item.group != RUN and getattr(cfg, item.name) != defaults[item.name]
     }
-    words = command_words(OPTIONS, {**given, "board": cfg.board, "model": cfg.model})
+    device = {"board": cfg.board} if cfg.board else {"fpga_part": cfg.fpga_part}
+    given.pop("fpga_part", None)
+    words = command_words(OPTIONS, {**given, **device, "model": cfg.model})
     return shlex.join([".venv/bin/python", "build.py", *words])
 
 

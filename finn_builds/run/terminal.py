@@ -66,6 +66,20 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
 
+def _routed(found: Mapping[str, Any] | None) -> str:
+    """Return what place and route reached: clock, cells, and what was verified."""
+    if not found:
+        return ""
+    said = f"{found['mhz']:g} MHz by nextpnr for {found['made_mhz']:g} MHz"
+    said += "" if found["met"] else ", which it misses"
+    shares = [
+        f"{kind} {used['used']:,} ({used['used'] / used['available']:.0%})"
+        for kind, used in found["cells"].items()
+        if kind in ("TRELLIS_COMB", "TRELLIS_FF", "LUT4", "ALU", "DFF")
+    ]
+    return f"{said}; {', '.join(shares)}; placed netlist: {found['frames_verified']:,} frames"
+
+
 def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     get = summary.get
     accuracy = _text("{:.1%}", get("accuracy"))
@@ -94,7 +108,8 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             "the memory's latency more"
         )
         throughput += f"; on the board at most {board['fps']:,.0f}, set by {board['limit']}"
-    synthesised = _resources(get("synthesised"), get("device"))
+    of_what = " of the part" if get("board", "") is None else " of the board"
+    synthesised = _resources(get("synthesised"), get("device"), of_what)
     path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
     return [
         *(("warning", text) for text in get("warnings") or ()),
@@ -111,7 +126,9 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("throughput", throughput),
         ("synthesised", synthesised or _text("{}", get("not_synthesised"))),
         ("longest path", path),
-        ("estimated", _resources(get("resources"), get("device"))),
+        ("routed", _routed(get("routed"))),
+        ("estimated", _resources(get("resources"), get("device"), of_what)),
+        *_parallel(get("ip"), get("device"), of_what),
         ("bitfile", _text("{}", get("bitfile"))),
         ("board files", _text("{}", (get("board_files") or {}).get("note"))),
         ("folder", _text("{}", get("out_dir"))),
@@ -125,14 +142,31 @@ def _interval(cycles: float | None) -> str:
     return "1 cycle" if cycles == 1 else f"{cycles:,.1f} cycles".replace(".0 ", " ")
 
 
-def _resources(found: Mapping[str, Any] | None, device: Mapping[str, int] | None) -> str:
+def _parallel(
+    ip: Mapping[str, Any] | None, device: Mapping[str, int] | None, of_what: str
+) -> list[tuple[str, str]]:
+    """Return the figures of the parallel core of a package for firmware, if there is one."""
+    if ip is None:
+        return []
+    clocks = f"{ip['latency_cycles']:,} cycles, {ip['latency_ns']:,.1f} ns; a frame every cycle"
+    checked = f"{ip['frames']:,} frames, {ip['mismatches']:,} mismatches in core and C++ emulator"
+    return [
+        ("parallel core", f"latency {clocks}"),
+        ("", checked),
+        ("", _resources(ip["resources"], device, of_what)),
+    ]
+
+
+def _resources(
+    found: Mapping[str, Any] | None, device: Mapping[str, int] | None, of_what: str
+) -> str:
     """Return amounts, their shares of the device, and the tool that counted them.
 
     The tool stands before the first comma of ``kind``.
     """
     amounts = dict(found or {})
     kind = (amounts.pop("kind", None) or "").partition(",")[0]
-    figures, of_what = [], " of the board"
+    figures = []
     for name, value in amounts.items():
         has = (device or {}).get(name)
         if has == value == 0:

@@ -14,6 +14,7 @@ from finn_builds import sim, tools
 from finn_builds.errors import UserError
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import TOP, shell_files, shell_sources
+from finn_builds.shell.uart_compile import compile_uart
 from finn_builds.sim.compile import CXX_FLAGS
 
 __all__ = ["compile_for_virtual_board", "compile_shell"]
@@ -100,9 +101,12 @@ def compile_for_virtual_board(
 ) -> Path:
     """Compile the shell of a deployment package: the entry point of `deploy.virtual.simulate`.
 
-    `shell` are attributes of a `ShellSpec`. A missing program is a `VirtualBoardError`.
+    `shell` are attributes of a `ShellSpec`, or the description of a `UartSpec`. A missing program
+    is a `VirtualBoardError`.
     """
     try:
+        if "baud" in shell:
+            return compile_uart(shell, accelerator_sources, build_dir, compiling)
         return compile_shell(
             ShellSpec(**shell), accelerator_sources, build_dir, compiling=compiling
         )

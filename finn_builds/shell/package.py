@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from deploy import package
 from deploy.host_model import HostModel
-from finn_builds.config.boards import Board
+from finn_builds.config.boards import AnyBoard, Board
 from finn_builds.files import write_zip
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import shell_sources
+from finn_builds.shell.uart import UartSpec
 
 __all__ = ["identified", "overlay_description", "write_driver", "write_package"]
 
@@ -30,8 +31,9 @@ def overlay_description(
     name: str,
     accelerator: dict[str, Any],
     host_model: dict[str, Any],
-    board: Board,
+    board: AnyBoard,
     *,
+    uart: UartSpec | None = None,
     top1: bool = False,
     expected: dict[str, Any] | None = None,
     made: dict[str, Any] | None = None,
@@ -39,29 +41,20 @@ def overlay_description(
     """Return the content of ``overlay.json``, which the driver reads.
 
     `accelerator` and `host_model` are the content of the build's files of these names; `expected`
-    are ``latency_cycles`` and ``interval_cycles`` as measured in the build. `made` is what Vivado
-    said of the bitfile (``clock``, ``board_files``, ``vivado``), where there is one; until then the
-    clock is the one asked for.
+    are ``latency_cycles`` and ``interval_cycles`` as measured in the build; `uart` is the serial
+    shell of an open board. `made` is what Vivado said of the bitfile (``clock``, ``board_files``,
+    ``vivado``), where there is one; until then the clock is the one asked for.
     """
     into, out = accelerator["input"], accelerator["output"]
     expected = expected or {}
     under_way = 32
     if expected.get("interval_cycles"):
         under_way = int(expected["latency_cycles"] / expected["interval_cycles"]) + 16
-    spec = ShellSpec.for_board(
-        board,
-        accelerator["top"],
-        in_bytes=into["width"] // 8,
-        out_bytes=out["width"] // 8,
-        in_beats=into["beats"],
-        out_beats=out["beats"],
-        frames_under_way=under_way,
-    )
     asked = 1000 / accelerator["clock_ns"]
     made = made or {
         "clock": {
             "asked_mhz": asked,
-            "actual_mhz": None,
+            "actual_mhz": None if uart is None else uart.mhz,
             "period_ns": accelerator["clock_ns"],
         },
         "board_files": {
@@ -70,6 +63,28 @@ def overlay_description(
         },
         "vivado": None,
     }
+    if uart is not None:
+        platform: dict[str, Any] = {
+            "platform": "uart",
+            "ps_type": None,
+            "shell": uart.description(),
+        }
+    else:
+        assert isinstance(board, Board)
+        spec = ShellSpec.for_board(
+            board,
+            accelerator["top"],
+            in_bytes=into["width"] // 8,
+            out_bytes=out["width"] // 8,
+            in_beats=into["beats"],
+            out_beats=out["beats"],
+            frames_under_way=under_way,
+        )
+        platform = {
+            "platform": "zynq-iodma",
+            "ps_type": board.ps_type,
+            "shell": asdict(spec),
+        }
     shapes: dict[str, Any] = {}
     for side, stream in (("i", into), ("o", out)):
         beats, elements = stream["beats"], stream["elements"]
@@ -86,12 +101,10 @@ def overlay_description(
         "version": package.FORMAT_VERSION,
         "name": name,
         "board": board.name,
-        "platform": "zynq-iodma",
-        "ps_type": board.ps_type,
+        **platform,
         "fclk_mhz": made["clock"]["actual_mhz"] or asked,
         **made,
         "io_shape_dict": shapes,
-        "shell": asdict(spec),
         "stitched_ip": package.RTL,
         "top1": top1,
         "host_model": host_model,
@@ -196,7 +209,10 @@ def write_package(
     np.savez_compressed(folder / package.VECTORS, allow_pickle=False, **vectors)
     if bitfile is not None:
         (folder / package.BITFILE).mkdir()
-        for suffix in (".bit", ".hwh", ".json"):
+        suffixes: tuple[str, ...] = (".bit", ".hwh", ".json")
+        if description["platform"] == "uart":
+            suffixes = (bitfile.suffix,)
+        for suffix in suffixes:
             shutil.copyfile(
                 bitfile.with_suffix(suffix), folder / package.BITFILE / f"finn-accel{suffix}"
             )

@@ -9,7 +9,8 @@ from finn_builds.network import IntegerNetwork
 from finn_builds.network.types import bits_of
 from finn_builds.sparse.cost import Cost, estimate
 from finn_builds.sparse.emit import emit_core
-from finn_builds.sparse.family import Family, family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Graph
 from finn_builds.sparse.lower import Lowered, lower_traced, stream_datatype
 from finn_builds.sparse.options import Options

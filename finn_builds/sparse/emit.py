@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
 from finn_builds.sparse.bits import hexadecimal
 from finn_builds.sparse.cells import cell_files
 from finn_builds.sparse.family import Family
@@ -12,13 +15,28 @@ from finn_builds.sparse.verilog import NodeWriter
 _KEYWORDS = {"clk", "ce", "x", "y", "reg", "wire", "input", "output", "module"}
 
 
-def net_names(graph: Graph) -> list[str]:
+@dataclass(frozen=True)
+class Lane:
+    """Where an element of a frame lies: bits ``lsb .. lsb+width-1`` of a port."""
+
+    port: str
+    lsb: int
+    width: int
+
+
+def lanes(port: str, elements: int, width: int) -> list[Lane]:
+    """Return elements side by side in a port, the first least significant."""
+    return [Lane(port, k * width, width) for k in range(elements)]
+
+
+def net_names(graph: Graph, taken: Iterable[str] = ()) -> list[str]:
     """Return a distinct net name per node, after its label where it has one.
 
-    A register is named after what it delays, with the number of clocks of delay.
+    A register is named after what it delays, with the number of clocks of delay. `taken` are names
+    of ports.
     """
     names: list[str] = []
-    used: set[str] = set(_KEYWORDS)
+    used: set[str] = _KEYWORDS | set(taken)
     for i, node in enumerate(graph.nodes):
         base = graph.labels[i] or f"n{i}"
         if isinstance(node, Reg):
@@ -44,13 +62,10 @@ def emit_core(
     advance while `ce` is high; none has a reset. Raises ValueError if an element does not fit its
     width.
     """
-    names = net_names(graph)
-    writer = NodeWriter(graph, names, family)
     lines = [
         f"// {name}: {len(graph.outputs)} outputs of {graph.n_in} inputs, "
         "constant weights as wiring and adders.",
-        "// Nets: l<layer>_n<neuron>, with _acc for the accumulator and _d<k> for k clocks",
-        "// of delay; l<layer>_shared<k> are sums that several neurons share.",
+        *NET_NAMES,
         "`default_nettype none",
         f"module {name} (",
         "    input wire clk,",
@@ -58,28 +73,60 @@ def emit_core(
         f"    input wire [{graph.n_in * in_width - 1}:0] x,",
         f"    output wire [{len(graph.outputs) * out_width - 1}:0] y",
         ");",
+        *datapath(
+            graph,
+            family,
+            lanes("x", graph.n_in, in_width),
+            lanes("y", len(graph.outputs), out_width),
+        ),
+        "endmodule",
+        "`default_nettype wire",
+        "",
     ]
+    return {f"{name}.v": "\n".join(lines), **cell_files(family)}
+
+
+#: What nets are called, as a comment.
+NET_NAMES = (
+    "// Nets: l<layer>_n<neuron>, with _acc for the accumulator and _d<k> for k clocks",
+    "// of delay; l<layer>_shared<k> are sums that several neurons share.",
+)
+
+
+def datapath(
+    graph: Graph, family: Family, inputs: Sequence[Lane], outputs: Sequence[Lane]
+) -> list[str]:
+    """Return the items of a module between its ports; they use ``clk`` and ``ce``.
+
+    Raises
+    ------
+    ValueError
+        If an element does not fit its lane.
+    """
+    names = net_names(graph, {lane.port for lane in (*inputs, *outputs)})
+    writer = NodeWriter(graph, names, family)
+    lines: list[str] = []
     for i, node in enumerate(graph.nodes):
         if isinstance(node, Input):
-            if node.width > in_width:
-                raise ValueError(f"input {node.index} needs {node.width} of {in_width} bits")
-            lsb = node.index * in_width
-            slice_ = f"x[{lsb + node.width - 1}:{lsb}]" if node.width > 1 else f"x[{lsb}]"
+            lane = inputs[node.index]
+            if node.width > lane.width:
+                raise ValueError(f"input {node.index} needs {node.width} of {lane.width} bits")
+            slice_ = f"{lane.port}[{lane.lsb + node.width - 1}:{lane.lsb}]"
+            slice_ = slice_ if node.width > 1 else f"{lane.port}[{lane.lsb}]"
             lines.append(f"  {writer.declare(i)} = {slice_};")
         elif not isinstance(node, Const):
             lines += [f"  {line}" for line in writer.write(i)]
-    for k, out in enumerate(graph.outputs):
+    for k, (out, lane) in enumerate(zip(graph.outputs, outputs, strict=True)):
         width = graph.width(out)
-        if width > out_width:
-            raise ValueError(f"output {k} needs {width} of {out_width} bits")
-        target = f"y[{(k + 1) * out_width - 1}:{k * out_width}]"
+        if width > lane.width:
+            raise ValueError(f"output {k} needs {width} of {lane.width} bits")
+        target = f"{lane.port}[{lane.lsb + lane.width - 1}:{lane.lsb}]"
         node = graph.nodes[out]
         if isinstance(node, Const):
-            lines.append(f"  assign {target} = {hexadecimal(node.value, out_width)};")
+            lines.append(f"  assign {target} = {hexadecimal(node.value, lane.width)};")
             continue
         bits = writer.node_bits(out)
         signed = graph.ranges[out][0] < 0
-        bits += [bits[-1] if signed else 0] * (out_width - width)
+        bits += [bits[-1] if signed else 0] * (lane.width - width)
         lines.append(f"  assign {target} = {writer.pack(bits)};")
-    lines += ["endmodule", "`default_nettype wire", ""]
-    return {f"{name}.v": "\n".join(lines), **cell_files(family)}
+    return lines

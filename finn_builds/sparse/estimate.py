@@ -12,7 +12,8 @@ from finn_builds.network.ops import IntArray
 from finn_builds.network.types import bits_of, step_of
 from finn_builds.sparse.compiler import LayerCost
 from finn_builds.sparse.cost import estimate
-from finn_builds.sparse.family import Family, family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.lower import lower, stream_datatype
 from finn_builds.sparse.matrix import MAX_NEURON_BITS
 from finn_builds.sparse.options import Options

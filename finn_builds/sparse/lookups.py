@@ -51,15 +51,16 @@ def _cells(name: str, net: LutNet, address: str, lut_inputs: int) -> list[str]:
     """Return the cells of a decomposed function as nets `<name>_c<k>`."""
     lines = []
     at = [f"{address}[{v}]" for v in range(net.n_vars)]
+    levels = [0] * net.n_vars
     for k, cell in enumerate(net.cells):
         out = f"{name}_c{k}"
         lines.append(f"wire {out};")
         if cell.select is not None:
             a, b = (at[i] for i in cell.inputs)
             # After LUTs it is the first multiplexer of a slice, after those the next.
-            first = net.cells[cell.inputs[0] - net.n_vars].select is None
+            levels.append(1 + max(levels[i] for i in cell.inputs))
             lines.append(
-                f"ps_mux{lut_inputs + 2 - first} {out}_mux "
+                f"ps_mux{lut_inputs + levels[-1]} {out}_mux "
                 f"(.a({a}), .b({b}), .s({at[cell.select]}), .y({out}));"
             )
         elif len(cell.inputs) < 2:
@@ -76,4 +77,6 @@ def _cells(name: str, net: LutNet, address: str, lut_inputs: int) -> list[str]:
                 f"(.a({{{reads}}}), .y({out}));"
             )
         at.append(out)
+        if cell.select is None:
+            levels.append(0)
     return lines

@@ -26,6 +26,8 @@ LUT_INPUTS = 6
 MUX_LEVELS = {6: 2, 4: 3}
 # Up to this number of inputs every choice of bound inputs is tried, above it only neighbours.
 ALL_SUBSETS = 8
+# Up to this number of inputs beyond a LUT's every variable is tried as the one that selects.
+ALL_CHOICES = 2
 # Depth of a slice multiplexer in levels of a LUT with its net.
 MUX_DEPTH = 0.4
 
@@ -101,7 +103,7 @@ def _others(n: int, var: int) -> tuple[int, ...]:
 
 def _halves(bits: int, n: int, var: int, k: int) -> list[LutNet]:
     parts = cofactors(bits, var, n)
-    return [lut_net(part, n - 1, k).renamed(n, _others(n, var)) for part in parts]
+    return [_net(part, n - 1, k).renamed(n, _others(n, var)) for part in parts]
 
 
 def _selected(n: int, var: int, halves: list[LutNet], k: int) -> LutNet:
@@ -126,7 +128,7 @@ def _four_way(bits: int, n: int) -> LutNet:
     quarters = []
     for half in cofactors(bits, n - 1, n):
         for quarter in cofactors(half, n - 2, n - 1):
-            quarters.append(lut_net(quarter, n - 2, LUT_INPUTS).renamed(n, tuple(range(n - 2))))
+            quarters.append(_net(quarter, n - 2, LUT_INPUTS).renamed(n, tuple(range(n - 2))))
     cells, outs = _joined(n, quarters)
     table = sum(((a >> (2 + (a & 3))) & 1) << a for a in range(64))
     return LutNet(n, (*cells, Cell((n - 2, n - 1, *outs), table)))
@@ -199,7 +201,7 @@ def _composed(bits: int, n: int, best: int, lut_inputs: int) -> LutNet | None:
         padded = [functions[min(c, len(functions) - 1)] for c in range(1 << k)]
         word = np.concatenate(padded)
         inner = int.from_bytes(np.packbits(word, bitorder="little").tobytes(), "little")
-        rest = lut_net(inner, left, lut_inputs)
+        rest = _net(inner, left, lut_inputs)
         if k + rest.luts >= best:
             continue
         best = k + rest.luts
@@ -213,18 +215,23 @@ def _composed(bits: int, n: int, best: int, lut_inputs: int) -> LutNet | None:
     return net
 
 
-@lru_cache(maxsize=1 << 15)
+# What is asked for again and again must not be pushed out by the parts that it comes apart in.
+@lru_cache(maxsize=1 << 14)
 def lut_net(bits: int, n_vars: int, lut_inputs: int = LUT_INPUTS) -> LutNet:
     """Return a truth table (address 0 in bit 0, variable 0 the least significant) as LUTs."""
-    k = lut_inputs
+    return _net(bits, n_vars, lut_inputs)
+
+
+@lru_cache(maxsize=1 << 17)
+def _net(bits: int, n_vars: int, k: int) -> LutNet:
     reduced, kept = shrink_to(bits, n_vars)
     n = len(kept)
     if n < n_vars:
-        return lut_net(reduced, n, k).renamed(n_vars, kept)
+        return _net(reduced, n, k).renamed(n_vars, kept)
     if n <= k:
         return LutNet(n, (Cell(tuple(range(n)), bits),))
     # One variable more takes two LUTs whichever is picked; for many, all would take too long.
-    choices = range(n) if 1 < n - k <= MUX_LEVELS[k] else (n - 1,)
+    choices = range(n) if 1 < n - k <= ALL_CHOICES else (n - 1,)
     shannon = [_selected(n, v, _halves(bits, n, v, k), k) for v in choices]
     if k == LUT_INPUTS and n > LUT_INPUTS + 2:
         shannon.append(_four_way(bits, n))

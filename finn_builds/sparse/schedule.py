@@ -17,6 +17,7 @@ from scipy.sparse import coo_matrix
 
 from finn_builds.errors import UserError
 from finn_builds.sparse.cost import absorbed, delays
+from finn_builds.sparse.cut import cut
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder, Graph
 from finn_builds.sparse.nodes import Const, Input, Reg, operands, renumber
@@ -188,6 +189,7 @@ class _Soonest:
     the outputs.
     """
 
+    graph: Graph
     stages: list[int]
     last: int
     budget: float
@@ -217,6 +219,10 @@ def _soonest(
         if after_ns and budget < slowest:
             return _soonest(graph, family, clock_ns, None, True, 0.0)
         if budget < slowest:
+            graph = cut(graph, family, budget)
+            delay = _with_after(graph, delays(graph, family), after_ns)
+            slowest = max(delay, default=0.0)
+        if budget < slowest:
             raise UserError(
                 f"sparse pipeline: expected a clock of at least {slowest + family.t_reg:.2f} ns "
                 f"on {family.name} for the widest operator, found {clock_ns} ns; ask for a "
@@ -235,7 +241,7 @@ def _soonest(
     last = max((stages[o] for o in graph.outputs), default=FIRST)
     if latency is not None:
         last = max(last, latency - at_outputs)
-    return _Soonest(stages, max(last, FIRST), budget, delay, at_outputs, after_ns)
+    return _Soonest(graph, stages, max(last, FIRST), budget, delay, at_outputs, after_ns)
 
 
 def clocks(
@@ -282,6 +288,7 @@ def pipeline(
         If neither or both are given, or no pipeline can be that fast or that short.
     """
     soon = _soonest(graph, family, clock_ns, latency, register_outputs, after_ns)
+    graph = soon.graph
     stages, together = soon.stages, _together(graph, family)
     for table, adder in together:
         stages[table] = stages[adder]

@@ -59,7 +59,9 @@ class NodeWriter(BitWriter):
         if not length:
             return [f"{self.declare(index)} = {self.pack(chain.low, raw=True)};"]
         lines = [f"wire [{length - 1}:0] {name}_o;"]
-        lines += self._chain(name, chain) if self.family.wide else self._pairs(name, chain)
+        lines += (
+            self._chain(name, chain) if self.family.max_terms == 3 else self._pairs(name, chain)
+        )
         parts = f"{name}_o"
         if chain.low:
             parts = f"{{{name}_o, {self.pack(chain.low, raw=True)}}}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from finn_builds.network import IntegerNetwork, Layer
 from finn_builds.network.types import bits_of, weight_datatype
 from finn_builds.sparse.compiler import CompiledNetwork, LayerCost, compile_network
 from finn_builds.sparse.lower import stream_datatype
+from finn_builds.sparse.parallel import parallel_core, ports_of
 from finn_builds.sparse.stages import layer_stages
 from finn_builds.stitch.blocks import SPARSE, Block, Hardware, Resources
 from finn_builds.stitch.design import Stage
@@ -26,8 +27,22 @@ from finn_builds.style.choice import Style
 #: Where the Verilog of sparse blocks lies in the build folder.
 CODE_DIR = "ipgen/sparse"
 
+#: Where the parallel core lies in the build folder: its sources, and its description.
+CORE_DIR = "ipgen/parallel"
+CORE_FILE = "core.json"
+
 #: Rounding of sums of delays, ns.
 CLOCK_SLACK_NS = 1e-6
+
+
+@dataclass(frozen=True)
+class CoreOptions:
+    """How the parallel core of a network is written beside the stream."""
+
+    name: str  # of the module
+    shown: Mapping[str, str]  # what tensors are called in place of their own name
+    cells: str  # "vendor" or "generic"
+    with_ce: bool
 
 
 @dataclass(frozen=True)
@@ -122,10 +137,12 @@ def sparse_node(
     family: str,
     clock_ns: float,
     latency: int | None,
+    core: CoreOptions | None = None,
 ) -> tuple[SparseNode, tuple[LayerCost, ...]]:
     """Compile neighbouring layers into one pipeline and write its Verilog into the build folder.
 
-    Arguments are as for `compile_layers`. Returned too is what each layer takes in the pipeline.
+    With `core` the layers are the whole network, and its parallel core is written too. Other
+    arguments are as for `compile_layers`. Returned too is what each layer takes in the pipeline.
     """
     compiled = compile_layers(
         network, layers, first, name, family=family, clock_ns=clock_ns, latency=latency
@@ -134,6 +151,8 @@ def sparse_node(
     folder.mkdir(parents=True)
     for file, text in compiled.files().items():
         (folder / file).write_text(text, encoding="utf-8")
+    if core is not None:
+        _write_core(compiled, network, core, out / CORE_DIR, clock_ns=clock_ns, latency=latency)
     stage_ns = compiled.pipeline.stage_ns
     node = SparseNode(
         _block(compiled, layers, first, folder),
@@ -142,6 +161,35 @@ def sparse_node(
         stage_ns <= clock_ns + CLOCK_SLACK_NS,
     )
     return node, compiled.layer_costs()
+
+
+def _write_core(
+    compiled: CompiledNetwork,
+    network: IntegerNetwork,
+    wanted: CoreOptions,
+    folder: Path,
+    *,
+    clock_ns: float,
+    latency: int | None,
+) -> None:
+    """Write the parallel core of the operators that a compiled network has."""
+    types = (compiled.in_datatype, compiled.out_datatype)
+    inputs, outputs = ports_of(network, wanted.shown, types)
+    core = parallel_core(
+        compiled.combinational,
+        compiled.family,
+        wanted.name,
+        inputs,
+        outputs,
+        clock_ns=clock_ns,
+        latency=latency,
+        cells=wanted.cells,
+        with_ce=wanted.with_ce,
+    )
+    folder.mkdir(parents=True)
+    core.ports.save(folder / CORE_FILE)
+    (folder / f"{wanted.name}.v").write_text(core.verilog(), encoding="utf-8")
+    (folder / f"{wanted.name}_model.vhd").write_text(core.vhdl(), encoding="utf-8")
 
 
 def compile_layers(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from finn_builds.sparse.device import Kind
 from finn_builds.synth.gates import GateSimulator
 from finn_builds.synth.netlist import Bit, Netlist
 
@@ -57,6 +58,7 @@ def run_words(
     words: np.ndarray,
     per_frame: tuple[int, int],
     out_bytes: int,
+    known: Mapping[str, Kind],
     *,
     frames_per_lane: int = 4,
     stall: float = 0.3,
@@ -74,6 +76,8 @@ def run_words(
         Beats of a frame at the input and at the output.
     out_bytes : int
         Bytes of a beat at the output.
+    known : mapping of str to Kind
+        What each kind of cell computes.
     frames_per_lane : int
         Frames that one lane sees one after the other.
     stall : float
@@ -100,7 +104,7 @@ def run_words(
     streams = _Lanes(
         per.reshape(filled * beats_in, -1), lanes, frames_per_lane * beats_out, out_bytes * 8
     )
-    simulator = GateSimulator(netlist, lanes)
+    simulator = GateSimulator(netlist, lanes, known)
     rng = np.random.default_rng(seed)
     reset = _drive(ports.get("ap_rst_n", ()), 0)
     quiet = _drive((*into, *ports["s_axis_0_tvalid"], *ports["m_axis_0_tready"]), 0)

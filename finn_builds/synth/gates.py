@@ -4,50 +4,31 @@ What a synthesis tool leaves is checked against the model, not believed. Every n
 each lane in one Python integer, so that a LUT over a thousand lanes takes a few operations on
 numbers of a thousand bits, and nothing has to be compiled.
 
-What cells compute is after the vendor's libraries guides (UG953 for 7-series, UG974 for
-UltraScale) and Yosys' models of ECP5's cells (``share/lattice``).
+What cells compute is what their family says (`Family.kinds`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
-from types import MappingProxyType
+from typing import NamedTuple
 
+from finn_builds.sparse.device import (
+    CONNECTED,
+    Carry,
+    FlipFlop,
+    Function,
+    Kind,
+    Logic,
+    Model,
+    NotSimulated,
+    Pin,
+    Shifter,
+)
 from finn_builds.synth.netlist import Bit, Cell, Netlist
 
-_LUTS = frozenset({"LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "LUT6_2", "INV", "BUFG"})
-#: Multiplexers: pins for select 0 and 1, select, output.
-_MUXES: Mapping[str, tuple[str, str, str, str]] = MappingProxyType(
-    {
-        **dict.fromkeys(("MUXF7", "MUXF8", "MUXF9"), ("I0", "I1", "S", "O")),
-        "PFUMX": ("BLUT", "ALUT", "C0", "Z"),
-        "L6MUX21": ("D0", "D1", "SD", "Z"),
-    }
-)
-_CARRIES = frozenset({"CARRY4", "CARRY8", "CCU2C"})
-_FLIP_FLOPS = frozenset({"FDRE", "FDSE", "TRELLIS_FF"})
-#: Addressable shift registers and the words they hold.
-_SHIFTERS: Mapping[str, int] = MappingProxyType({"SRL16E": 16, "SRLC32E": 32})
-
-#: Settings of a TRELLIS_FF that are simulated, first what they are where nothing is said.
-_MODES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "CEMUX": ("1", "CE", "INV"),
-        "CLKMUX": ("CLK",),
-        "LSRMUX": ("LSR", "INV"),
-        "SRMODE": ("LSR_OVER_CE",),
-    }
-)
-
-#: Kinds of cells that are simulated.
-KINDS = _LUTS | _MUXES.keys() | _CARRIES | _FLIP_FLOPS | _SHIFTERS.keys()
-
-
-class NotSimulated(Exception):
-    """The netlist has cells that the simulator does not know."""
+__all__ = ["GateSimulator", "NotSimulated"]
 
 
 class GateSimulator:
@@ -55,30 +36,60 @@ class GateSimulator:
 
     There is one clock, on whose rising edge every flip-flop works.
 
+    known : mapping of str to Kind
+        What each kind of cell computes.
+
     Raises
     ------
     NotSimulated
-        The netlist has other cells than `KINDS`, or flip-flops with inverted pins.
+        The netlist has cells of which that is not known.
     RuntimeError
         The netlist has a combinational loop.
     """
 
-    def __init__(self, netlist: Netlist, lanes: int) -> None:
-        unknown = sorted({c.kind for c in netlist.cells} - KINDS)
+    def __init__(self, netlist: Netlist, lanes: int, known: Mapping[str, Kind]) -> None:
+        kinds = {c.kind for c in netlist.cells}
+        unknown = sorted(k for k in kinds if k not in known or known[k].meaning is None)
         if unknown:
             raise NotSimulated(f"cells {', '.join(unknown)} are not simulated at gate level")
         self.ones = (1 << lanes) - 1
-        self._values: dict[Bit, int] = {"0": 0, "1": self.ones, "x": 0, "z": 0}
-        self._flip_flops = [_flip_flop(c) for c in netlist.cells if c.kind in _FLIP_FLOPS]
-        for flop in self._flip_flops:
-            self._values[flop.q] = self.ones if flop.initial else 0
-        self._shifters = {
-            c.name: _Shifter(c, self.ones) for c in netlist.cells if c.kind in _SHIFTERS
-        }
-        self._gates = [
-            self._shifters[cell.name].read if cell.kind in _SHIFTERS else _gate(cell)
-            for cell in _in_order(netlist)
-        ]
+        # What is undefined must not matter: it differs from lane to lane.
+        undefined = int.from_bytes(b"\x5a" * (lanes // 8 + 1), "little") & self.ones
+        self._values: dict[Bit, int] = {"0": 0, "1": self.ones, "x": undefined, "z": 0}
+        self._flops: list[_FlipFlop] = []
+        self._shifters: list[_Shifter] = []
+        gates: list[_Ordered] = []
+        for cell in netlist.cells:
+            meaning = known[cell.kind].meaning
+            assert meaning is not None
+            model = meaning(
+                {**cell.parameters, CONNECTED: {p for p, b in cell.inputs.items() if b}}
+            )
+            if isinstance(model, FlipFlop):
+                self._flops.append(_FlipFlop(cell, model))
+                self._values[self._flops[-1].q] = self.ones if model.initial else 0
+            else:
+                gates += self._gates_of(cell, model, known[cell.kind].open)
+        self._gates = _in_order(gates)
+
+    def _gates_of(self, cell: Cell, model: Model, unconnected: Bit) -> list[_Ordered]:
+        """Return the gates of a cell, an output each: one may lead to an input of another."""
+        match model:
+            case Logic():
+                return [
+                    _look_up(cell, pin, function, unconnected)
+                    for pin, function in model.outputs
+                    if cell.outputs.get(pin[0])
+                ]
+            case Carry():
+                return [_propagate(cell, model, unconnected)]
+            case Shifter():
+                shifter = _Shifter(cell, model, self.ones)
+                self._shifters.append(shifter)
+                driven = [shifter.q, *shifter.last]
+                return [_Ordered(cell.name, shifter.read, list(shifter.address), driven)]
+            case _:
+                raise AssertionError(model)
 
     def settle(self, inputs: Mapping[Bit, int]) -> None:
         """Apply inputs, a lane a bit, and let everything between the flip-flops settle."""
@@ -92,71 +103,51 @@ class GateSimulator:
 
     def clock(self) -> None:
         """Let a rising edge of the clock pass."""
-        new = [flop.next(self._values, self.ones) for flop in self._flip_flops]
-        for shifter in self._shifters.values():
+        new = [flop.next(self._values, self.ones) for flop in self._flops]
+        for shifter in self._shifters:
             shifter.clock(self._values)
-        for flop, value in zip(self._flip_flops, new, strict=True):
+        for flop, value in zip(self._flops, new, strict=True):
             self._values[flop.q] = value
 
 
-@dataclass(frozen=True)
-class _FlipFlop:
-    """A flip-flop with clock enable and a synchronous reset, or set if it `sets`."""
+def _bit(pins: Mapping[str, Sequence[Bit]], pin: Pin | None, default: Bit) -> Bit:
+    """Return the net at a pin; `default` where there is no pin, or nothing connected to it."""
+    if pin is None:
+        return default
+    bits = pins.get(pin[0], ())
+    return bits[pin[1]] if pin[1] < len(bits) else default
 
-    d: Bit
-    ce: Bit
-    force: Bit
-    q: Bit
-    sets: bool
-    initial: bool
-    inverted: tuple[bool, bool] = (False, False)  # enable, reset
+
+class _FlipFlop:
+    """A flip-flop on its nets."""
+
+    def __init__(self, cell: Cell, model: FlipFlop) -> None:
+        self.d = _bit(cell.inputs, model.d, "0")
+        self.ce = _bit(cell.inputs, model.enable, "1")
+        self.force = _bit(cell.inputs, model.force, "0")
+        self.q = _bit(cell.outputs, model.q, "0")
+        self.model = model
 
     def next(self, values: Mapping[Bit, int], ones: int) -> int:
         """Return the state after the next edge."""
-        enable, force = (
-            values.get(bit, 0) ^ (ones if inverted else 0)
-            for bit, inverted in zip((self.ce, self.force), self.inverted, strict=True)
-        )
+        model = self.model
+        enable = values.get(self.ce, 0) ^ (ones if model.enable_inverted else 0)
+        force = values.get(self.force, 0) ^ (ones if model.force_inverted else 0)
         old = values[self.q]
         new = old ^ ((old ^ values.get(self.d, 0)) & enable)
-        return new | force if self.sets else new & ~force
-
-
-def _flip_flop(cell: Cell) -> _FlipFlop:
-    """Return an FDRE or FDSE, or a TRELLIS_FF whose reset is synchronous and above its enable."""
-    (q,) = cell.outputs["Q"]
-    if cell.kind != "TRELLIS_FF":
-        _refuse_inverted(cell)
-        sets = cell.kind == "FDSE"
-        d, enable, force = (cell.inputs[p][0] for p in ("D", "CE", "S" if sets else "R"))
-        return _FlipFlop(d, enable, force, q, sets, bool(cell.number("INIT")))
-    modes = {k: str(cell.parameters.get(k, known[0])).strip() for k, known in _MODES.items()}
-    strange = [f"{name} {mode}" for name, mode in modes.items() if mode not in _MODES[name]]
-    if strange:
-        raise NotSimulated(f"cells TRELLIS_FF with {', '.join(strange)} are not simulated")
-    # As Yosys models it, a flip-flop starts with what its reset gives.
-    sets = str(cell.parameters.get("REGSET", "RESET")).strip() == "SET"
-    ce = "1" if modes["CEMUX"] == "1" else cell.inputs["CE"][0]
-    (d,), (force,) = cell.inputs["DI"], cell.inputs.get("LSR", ["0"])
-    inverted = (modes["CEMUX"] == "INV", modes["LSRMUX"] == "INV")
-    return _FlipFlop(d, ce, force, q, sets, sets, inverted)
+        return new | force if model.sets else new & ~force
 
 
 class _Shifter:
-    """SRL16E or SRLC32E: a shift register with enable, read at an address."""
+    """A shift register on its nets."""
 
-    def __init__(self, cell: Cell, ones: int) -> None:
-        _refuse_inverted(cell)
-        size = _SHIFTERS[cell.kind]
-        init = cell.number("INIT")
-        self.words = [ones if (init >> k) & 1 else 0 for k in range(size)]
-        (self.d,), (self.ce,) = cell.inputs["D"], cell.inputs["CE"]
-        single = cell.kind == "SRL16E"
-        self.address = (
-            [cell.inputs[f"A{k}"][0] for k in range(4)] if single else list(cell.inputs["A"])
-        )
-        (self.q,) = cell.outputs["Q"]
-        self.last = [*cell.outputs.get("Q31", ())]
+    def __init__(self, cell: Cell, model: Shifter, ones: int) -> None:
+        self.words = [ones if (model.init >> k) & 1 else 0 for k in range(model.size)]
+        self.d = _bit(cell.inputs, model.d, "0")
+        self.ce = _bit(cell.inputs, model.enable, "1")
+        self.address = [_bit(cell.inputs, pin, "0") for pin in model.address]
+        self.q = _bit(cell.outputs, model.q, "0")
+        self.last = [*cell.outputs.get(model.last, ())]
 
     def read(self, values: dict[Bit, int], ones: int) -> None:
         """Put the addressed word on the output."""
@@ -175,54 +166,65 @@ class _Shifter:
         self.words = [w ^ ((w ^ m) & enabled) for w, m in zip(self.words, moved, strict=True)]
 
 
-def _refuse_inverted(cell: Cell) -> None:
-    inverted = [name for name in cell.parameters if name.startswith("IS_") and cell.number(name)]
-    if inverted:
-        raise NotSimulated(f"cells {cell.kind} with {', '.join(inverted)} are not simulated")
-
-
 Gate = Callable[[dict[Bit, int], int], None]
 Plan = tuple[tuple[int, int, int], ...]
 
 
-def _gate(cell: Cell) -> Gate:
-    if cell.kind == "CCU2C":
-        return _two_positions(cell)
-    if cell.kind in _CARRIES:
-        return _carry(cell)
-    if cell.kind in _MUXES:
-        *pins, z = _MUXES[cell.kind]
-        low, high, select = (cell.inputs[p][0] for p in pins)
-        (out,) = cell.outputs[z]
+class _Ordered(NamedTuple):
+    """A gate with the nets that it reads and drives."""
 
-        def multiplex(values: dict[Bit, int], ones: int) -> None:
-            a = values.get(low, 0)
-            values[out] = a ^ ((a ^ values.get(high, 0)) & values.get(select, 0))
-
-        return multiplex
-    return _lut(cell)
+    name: str
+    gate: Gate
+    read: list[Bit]
+    driven: list[Bit]
 
 
-def _lut(cell: Cell) -> Gate:
-    pins = sorted(cell.inputs)
-    reads = [cell.inputs[p][0] for p in pins]
-    if cell.kind == "LUT6_2":
-        init = cell.number("INIT")
-        tables = [("O6", init, 6), ("O5", init & 0xFFFFFFFF, 5)]
-    elif cell.kind in ("INV", "BUFG"):
-        tables = [("O", 0b01 if cell.kind == "INV" else 0b10, 1)]
-    else:
-        tables = [(next(iter(cell.outputs)), cell.number("INIT"), len(pins))]
-    outputs = [
-        (cell.outputs[pin][0], _plan(table, n)) for pin, table, n in tables if cell.outputs.get(pin)
-    ]
+def _reading(cell: Cell, function: Function, unconnected: Bit) -> tuple[list[Bit], Plan]:
+    """Return the nets of a function and the multiplexers that compute it."""
+    nets = [_bit(cell.inputs, pin, unconnected) for pin in function.pins]
+    return nets, _plan(function.table, len(nets))
+
+
+def _look_up(cell: Cell, pin: Pin, function: Function, unconnected: Bit) -> _Ordered:
+    out = _bit(cell.outputs, pin, "0")
+    nets, plan = _reading(cell, function, unconnected)
 
     def look_up(values: dict[Bit, int], ones: int) -> None:
-        inputs = [values.get(bit, 0) for bit in reads]
-        for out, plan in outputs:
-            values[out] = _follow(plan, inputs, ones)
+        values[out] = _follow(plan, [values.get(bit, 0) for bit in nets], ones)
 
-    return look_up
+    return _Ordered(cell.name, look_up, nets, [out])
+
+
+def _propagate(cell: Cell, model: Carry, unconnected: Bit) -> _Ordered:
+    """Return the gate of a carry cell: sums and carries along its positions."""
+    starts = [_bit(cell.inputs, pin, model.open_start) for pin in model.starts]
+    positions = [
+        (
+            _reading(cell, p.through, unconnected),
+            _reading(cell, p.own, unconnected),
+            [b for b in (_bit(cell.outputs, p.sum, ""),) if b != ""],
+            [b for b in (_bit(cell.outputs, p.carry, ""),) if b != ""],
+            p.summed,
+        )
+        for p in model.positions
+    ]
+
+    def propagate(values: dict[Bit, int], ones: int) -> None:
+        carry = 0
+        for bit in starts:
+            carry |= values.get(bit, 0)
+        for (nets, passes), (others, gives), sums, carries, summed in positions:
+            through = _follow(passes, [values.get(bit, 0) for bit in nets], ones)
+            for bit in sums:
+                values[bit] = through ^ carry if summed else through
+            own = _follow(gives, [values.get(bit, 0) for bit in others], ones)
+            carry = own ^ ((own ^ carry) & through)
+            for bit in carries:
+                values[bit] = carry
+
+    read = [b for (nets, _), (others, _), _, _, _ in positions for b in (*nets, *others)]
+    driven = [b for _, _, sums, carries, _ in positions for b in (*sums, *carries)]
+    return _Ordered(cell.name, propagate, [*starts, *read], driven)
 
 
 def _follow(plan: Plan, inputs: Sequence[int], ones: int) -> int:
@@ -231,34 +233,6 @@ def _follow(plan: Plan, inputs: Sequence[int], ones: int) -> int:
         a = known[low]
         known.append(a ^ ((a ^ known[high]) & inputs[variable]))
     return known[-1]
-
-
-def _two_positions(cell: Cell) -> Gate:
-    """Return the gate of a CCU2C: LUT4 passes the carry on, or the LUT2 in its INIT gives one."""
-    positions = []
-    for k in "01":
-        if str(cell.parameters.get(f"INJECT1_{k}", "YES")) != "NO":
-            raise NotSimulated("cells CCU2C without a carry between their halves are not simulated")
-        init = cell.number(f"INIT{k}")
-        reads = [cell.inputs[f"{pin}{k}"][0] for pin in "ABCD"]
-        out = [*cell.outputs.get(f"S{k}", ())]
-        positions.append((reads, _plan(init, 4), _plan(init & 0xF, 2), out))
-    start = cell.inputs["CIN"][0]
-    end = [*cell.outputs.get("COUT", ())]
-
-    def propagate(values: dict[Bit, int], ones: int) -> None:
-        carry = values.get(start, 0)
-        for reads, passes, gives, out in positions:
-            inputs = [values.get(bit, 0) for bit in reads]
-            through = _follow(passes, inputs, ones)
-            for bit in out:
-                values[bit] = through ^ carry
-            own = _follow(gives, inputs, ones)
-            carry = own ^ ((own ^ carry) & through)
-        for bit in end:
-            values[bit] = carry
-
-    return propagate
 
 
 @lru_cache(maxsize=1 << 14)
@@ -291,55 +265,16 @@ def _plan(table: int, n: int) -> Plan:
     return tuple(steps)
 
 
-def _carry(cell: Cell) -> Gate:
-    """Return the gate of a CARRY4 or CARRY8: sums O and carries CO along S and DI."""
-    starts = [cell.inputs["CI"][0]]
-    if cell.kind == "CARRY4":
-        starts += cell.inputs.get("CYINIT", ())
-    elif cell.parameters.get("CARRY_TYPE", "SINGLE_CY8") != "SINGLE_CY8":
-        raise NotSimulated("cells CARRY8 in two halves are not simulated at gate level")
-    s, di = cell.inputs["S"], cell.inputs["DI"]
-    sums, carries = cell.outputs.get("O", ()), cell.outputs.get("CO", ())
-
-    def propagate(values: dict[Bit, int], ones: int) -> None:
-        carry = 0
-        for bit in starts:
-            carry |= values.get(bit, 0)
-        for k, (select, data) in enumerate(zip(s, di, strict=True)):
-            through, own = values.get(select, 0), values.get(data, 0)
-            if k < len(sums):
-                values[sums[k]] = through ^ carry
-            carry = own ^ ((own ^ carry) & through)
-            if k < len(carries):
-                values[carries[k]] = carry
-
-    return propagate
-
-
-def _in_order(netlist: Netlist) -> Sequence[Cell]:
-    """Return the combinational cells, each after those it reads."""
-    cells = [c for c in netlist.cells if c.kind not in _FLIP_FLOPS]
+def _in_order(gates: Sequence[_Ordered]) -> list[Gate]:
+    """Return gates, each after those that drive what it reads."""
     driver = {
-        bit: index
-        for index, cell in enumerate(cells)
-        for bits in cell.outputs.values()
-        for bit in bits
-        if isinstance(bit, int)
+        bit: index for index, one in enumerate(gates) for bit in one.driven if isinstance(bit, int)
     }
     order = TopologicalSorter(
-        {
-            index: {
-                driver[b]
-                for pin, bits in cell.inputs.items()
-                if not (cell.kind in _SHIFTERS and pin in ("D", "CE"))  # read at the clock
-                for b in bits
-                if b in driver
-            }
-            for index, cell in enumerate(cells)
-        }
+        {index: {driver[b] for b in one.read if b in driver} for index, one in enumerate(gates)}
     )
     try:
-        return [cells[index] for index in order.static_order()]
+        return [gates[index].gate for index in order.static_order()]
     except CycleError as error:
-        names = [cells[index].name for index in error.args[1][:4]]
+        names = [gates[index].name for index in error.args[1][:4]]
         raise RuntimeError(f"the netlist has a loop through the cells {names}") from error

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from finn_builds.sparse.family import Family
+
 NETLIST = "netlist.json"
 SELECT_FILE = "select_map.v"
 
 #: How Yosys' slang frontend reads FINN's and this project's SystemVerilog. One thread, because
 #: WebAssembly has no more; checks and delays are for simulation.
-_READ = (
+READ = (
     "read_slang --threads 1 --allow-use-before-declare --ignore-timing --ignore-assertions "
     "--empty-blackboxes"
 )
@@ -56,43 +58,10 @@ module select_words (A, S, Y);
 endmodule
 """
 
-#: Yosys does not know Vivado's attribute against shift registers; they leave kept flip-flops alone.
-_NO_SHIFT_REGISTERS = "setattr -set keep 1 a:shreg_extract=no %ci1 t:$_*DFF* %i"
 
-_XILINX = "synth_xilinx -top {top} -family {family} -flatten -noiopad -noclkbuf"
-#: What comes before the label ``fine`` for sparse nodes, instead of Yosys' own passes. Those look
-#: for memories, DSP blocks and state machines, and read the libraries of these, which takes longer
-#: than the rest; a sparse node has none of them, and the same cells come out.
-_SPARSE = (
-    "read_verilog -lib -specify +/xilinx/cells_sim.v",
-    "hierarchy -check -top {top}",
-    "flatten",
-    "opt_clean",
-    "opt",
-    "alumacc",
-)
-#: Yosys' own way maps ECP5 by abc9, which hands on wrong netlists of some designs with CCU2C cells
-#: (seen with 0.70: another netlist in every third run); this is its way before that.
-ECP5_COMMANDS = (
-    "synth_ecp5 -top {top} -run begin:map_luts",
-    "techmap -map +/lattice/latches_map.v",
-    "abc -luts 2:2,3,6:5,10,20",
-    "clean",
-    "synth_ecp5 -top {top} -run map_cells:",
-)
-
-
-def options(family: str) -> list[str]:
+def options(family: Family) -> list[str]:
     """Return the commands that decide the figures, for the report."""
-    if family == "ecp5":
-        return [_READ, *(command.format(top="<node>") for command in ECP5_COMMANDS)]
-    sparse = "; ".join(_SPARSE).format(top="<node>")
-    return [
-        _READ,
-        _XILINX.format(top="<node>", family=family),
-        "wide selectors as $shiftx",
-        f"sparse nodes up to the label fine: {sparse}",
-    ]
+    return [READ, *family.options]
 
 
 def synthesis_script(
@@ -100,7 +69,7 @@ def synthesis_script(
     modules: Sequence[str],
     top: str,
     top_file: str,
-    family: str,
+    family: Family,
     *,
     sparse: bool = False,
 ) -> str:
@@ -110,29 +79,12 @@ def synthesis_script(
     all of them are sparse nodes.
     """
     tops = " ".join(f"--top {module}" for module in modules)
-    # DSP blocks of other vendors are not ECP5's: FINN's units have a behavioural form for those.
-    defines = "-D FINN_SIMULATION -D YOSYS" if family == "ecp5" else "-D SYNTHESIS -D YOSYS"
+    defines = " ".join(f"-D {macro}" for macro in ("FINN_SIMULATION", *family.defines))
     lines = [
-        f"{_READ} {defines} {tops} {' '.join(sources)}",
+        f"{READ} {defines} {tops} {' '.join(sources)}",
         f"read_verilog {top_file}",
         *(f"setattr -mod -set keep_hierarchy 1 {module}" for module in modules),
+        *family.synthesis(top, SELECT_FILE, sparse=sparse),
+        f"write_json {NETLIST}",
     ]
-    if family == "ecp5":
-        lines += [command.format(top=top) for command in ECP5_COMMANDS]
-    else:
-        command = _XILINX.format(top=top, family=family)
-        if sparse:
-            lines += [line.format(top=top) for line in _SPARSE]
-        else:
-            lines += [
-                f"{command} -run begin:fine",
-                f"techmap -map {SELECT_FILE}",
-                "opt_expr",
-                "clean",
-            ]
-        lines += [
-            f"{command} -run fine:map_ffs",
-            _NO_SHIFT_REGISTERS,
-            f"{command} -run map_ffs:",
-        ]
-    return "\n".join([*lines, f"write_json {NETLIST}"]) + "\n"
+    return "\n".join(lines) + "\n"

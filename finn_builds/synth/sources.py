@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from deploy.packing import padded
+from finn_builds.sparse.family import Family
 from finn_builds.stitch.design import TOP, Design, Stage
 from finn_builds.stitch.top import top_text
 from finn_builds.synth import primitives
@@ -58,12 +59,12 @@ def node_top(design: Design, stage: Stage) -> str:
     return text.replace(f"module {TOP} (", f"module {module_of(stage)} (")
 
 
-def files_for(design: Design, stitched: Mapping[str, str], family: str) -> dict[str, str]:
+def files_for(design: Design, stitched: Mapping[str, str], family: Family) -> dict[str, str]:
     """Return all that Yosys reads: sources, node tops, primitives, memory contents.
 
     `stitched` is the stitched folder, text by file name, sources in compile order.
     """
-    files = {PRIMITIVES_FILE: primitives.declarations(family)}
+    files = {PRIMITIVES_FILE: primitives.declarations(family.primitives)}
     files |= {name: readable(name, text) for name, text in stitched.items() if name != f"{TOP}.v"}
     files |= {f"{module_of(s)}.v": node_top(design, s) for s in design.stages}
     return files

@@ -1,7 +1,7 @@
 """Logic depth of a mapped netlist, and an estimate of its critical path before placement.
 
 The estimate uses the delay model with which sparse layers are pipelined
-(``finn_builds/sparse/family.py``: data-sheet cell delays and one average net per LUT). DSP blocks
+(``finn_builds/sparse/families/``: data-sheet cell delays and one average net per LUT). DSP blocks
 and memories follow Yosys' models of 7-series cells (``cells_sim.v``, which has them from Project
 X-Ray's Artix-7 timings), scaled to the other families as their LUTs are. Only place and route
 knows the wires.
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
-from finn_builds.sparse.family import XC7, Family
+from finn_builds.sparse.device import Kind, Logic
+from finn_builds.sparse.families.xc7 import XC7
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.truth import depends_on
 from finn_builds.synth.netlist import Bit, Cell, Netlist
 
@@ -30,10 +32,6 @@ _DSP_SETUP = 1.20
 _SRL_OUT = 1.47
 _BRAM_OUT = 2.45
 
-# Carry cells, and the pins at which a carry comes in.
-_CARRY = {"CARRY4": ("CI", "CYINIT"), "CARRY8": ("CI", "CI_TOP"), "CCU2C": ("CIN",)}
-_CLOCKED = ("FD", "DSP48", "RAMB", "URAM", "TRELLIS_FF", "MULT18", "ALU54", "DP16", "PDPW16")
-_MUX = ("MUXF", "PFUMX", "L6MUX")
 _WRITE_PINS = ("D", "DI", "WE", "WCLK", "CLK", "CE", "WRE", "WCK", "WADDR")
 
 
@@ -61,29 +59,29 @@ def longest_path(netlist: Netlist, family: Family) -> Path:
 
     Raises RuntimeError if the netlist has a combinational loop.
     """
-    drivers = _drivers(netlist)
+    drivers = _drivers(netlist, family.kinds)
     scale = family.t_lut / XC7.t_lut
     arrivals = _Arrivals(netlist, family, scale, drivers)
     for net in _in_order(drivers):
         arrivals.settle(net)
     worst, at = max(
-        ((arrivals.at(bit) + setup, bit) for bit, setup in _ends(netlist, scale)),
+        ((arrivals.at(bit) + setup, bit) for bit, setup in _ends(netlist, family.kinds, scale)),
         default=(0.0, -1),
     )
     return Path(max(arrivals.depth.values(), default=0), round(worst, 2), arrivals.cells_to(at))
 
 
-def _drivers(netlist: Netlist) -> dict[int, _Driver]:
+def _drivers(netlist: Netlist, known: Mapping[str, Kind]) -> dict[int, _Driver]:
     """Return the driver of every net after a combinational cell."""
     return {
         bit: _Driver(
             cell,
             pin,
             place,
-            tuple((p, b) for p, b in _arcs(cell, pin, place) if isinstance(b, int)),
+            tuple((p, b) for p, b in _arcs(cell, known, pin, place) if isinstance(b, int)),
         )
         for cell in netlist.cells
-        if not _clocked(cell)
+        if known[cell.kind].role != "clocked"
         for pin, bits in cell.outputs.items()
         for place, bit in enumerate(bits)
         if isinstance(bit, int)
@@ -114,9 +112,9 @@ class _Arrivals:
         self.into_chains = {
             bit
             for cell in netlist.cells
-            if cell.kind in _CARRY
+            if family.kinds[cell.kind].role == "carry"
             for pin, bits in cell.inputs.items()
-            if pin not in _CARRY[cell.kind]
+            if pin not in family.kinds[cell.kind].carry_pins
             for bit in bits
             if isinstance(bit, int)
         }
@@ -134,19 +132,19 @@ class _Arrivals:
     def settle(self, net: int) -> None:
         """Work out a net whose driver's inputs are known."""
         driver, family = self.drivers[net], self.family
-        kind = driver.cell.kind
+        role = family.kinds[driver.cell.kind].role
         slowest, deepest = self.start.get(net, 0.0), 0
         for pin, bit in driver.arcs:
-            arrival = self._through_chain(driver, pin, bit) if kind in _CARRY else self.at(bit)
+            arrival = self._through_chain(driver, pin, bit) if role == "carry" else self.at(bit)
             if arrival > slowest:
                 slowest = arrival
                 if bit in self.drivers:
                     self.came[net] = bit
             deepest = max(deepest, self.depth.get(bit, 0))
         self.depth[net] = deepest + 1
-        if kind in _CARRY:
+        if role == "carry":
             self.delay[net] = slowest
-        elif kind.startswith(_MUX):
+        elif role == "mux":
             self.delay[net] = slowest + 0.3 * family.t_lut  # within the slice
         else:
             self.delay[net] = slowest + family.t_lut
@@ -157,11 +155,12 @@ class _Arrivals:
         """Return when a carry cell's output settles after one of its inputs."""
         cell, family = driver.cell, self.family
         arrival, through = self.at(bit), driver.place + 1
-        if source_pin not in _CARRY[cell.kind]:
+        kinds = family.kinds
+        if source_pin not in kinds[cell.kind].carry_pins:
             # The LUT in front lies in the same slice: the model counts it with the way in.
             arrival = self.entry.get(bit, arrival) + family.t_carry_in
             through -= list(cell.inputs[source_pin]).index(bit)
-        elif bit in self.drivers and self.drivers[bit].cell.kind in _CARRY:
+        elif bit in self.drivers and kinds[self.drivers[bit].cell.kind].role == "carry":
             arrival -= family.t_carry_out  # from chain to chain, without a net
         else:
             arrival += family.t_carry_in
@@ -176,10 +175,6 @@ class _Arrivals:
                 break
             net = self.came[net]
         return tuple(reversed(path))
-
-
-def _clocked(cell: Cell) -> bool:
-    return cell.kind.startswith(_CLOCKED)
 
 
 def _starts(netlist: Netlist, family: Family, scale: float) -> dict[int, float]:
@@ -197,10 +192,10 @@ def _starts(netlist: Netlist, family: Family, scale: float) -> dict[int, float]:
     return found
 
 
-def _ends(netlist: Netlist, scale: float) -> Iterator[tuple[int, float]]:
+def _ends(netlist: Netlist, known: Mapping[str, Kind], scale: float) -> Iterator[tuple[int, float]]:
     """Yield the nets at which paths end, with the set-up that ``t_reg`` does not hold."""
     for cell in netlist.cells:
-        if _clocked(cell) or cell.kind.startswith(("SRL", "RAM", "TRELLIS_DPR")):
+        if known[cell.kind].role in ("clocked", "memory", "shifter"):
             for pin, bits in cell.inputs.items():
                 wide = cell.kind.startswith("DSP48") and pin in ("A", "D")
                 setup = _DSP_SETUP * scale if wide else 0.0
@@ -209,23 +204,29 @@ def _ends(netlist: Netlist, scale: float) -> Iterator[tuple[int, float]]:
         yield from ((bit, 0.0) for bit in bits if isinstance(bit, int))
 
 
-def _arcs(cell: Cell, pin: str, place: int) -> Iterator[tuple[str, Bit]]:
+def _arcs(cell: Cell, known: Mapping[str, Kind], pin: str, place: int) -> Iterator[tuple[str, Bit]]:
     """Yield the pins, with their nets, on which one bit of an output depends at once."""
-    if cell.kind == "LUT6_2":
-        # Both halves see all pins, but the saved carry of an adder does not depend on the last.
-        init = cell.number("INIT")
-        half = init & 0xFFFFFFFF if pin == "O5" else init >> 32
-        for k in range(5):
-            if depends_on(half, k, 5):
-                yield f"I{k}", cell.inputs[f"I{k}"][0]
+    kind = known[cell.kind]
+    if kind.role == "lut" and len(cell.outputs) > 1 and kind.meaning is not None:
+        # Not all that a LUT of two outputs sees matters to both, and a saved carry does not depend
+        # on the carry before it.
+        model = kind.meaning(cell.parameters)
+        assert isinstance(model, Logic)
+        for function in (f for (name, _), f in model.outputs if name == pin):
+            n = min(5, len(function.pins))
+            table = function.table >> 32 if len(function.pins) > 5 else function.table
+            for k, (name, at) in enumerate(function.pins[:n]):
+                if depends_on(table, k, n):
+                    yield name, cell.inputs[name][at]
         return
+    memory = kind.role in ("memory", "shifter")
     for name, bits in cell.inputs.items():
-        if cell.kind.startswith(("SRL", "RAM", "TRELLIS_DPR")):
+        if memory:
             if name.startswith(_WRITE_PINS) and not name.startswith("DPRA"):
                 continue  # written at the clock; only the address reaches the output at once
-            if cell.kind.startswith("RAM") and name == "ADDRD" and not pin.endswith("D"):
+            if kind.role == "memory" and name == "ADDRD" and not pin.endswith("D"):
                 continue
-        in_chain = cell.kind in _CARRY and name not in _CARRY[cell.kind] and len(bits) > 1
+        in_chain = kind.role == "carry" and name not in kind.carry_pins and len(bits) > 1
         for k, bit in enumerate(bits):
             if not in_chain or k <= place - (name == "DI" and pin == "O"):
                 yield name, bit

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finn_builds import tools
+from finn_builds.sparse.family import Family
 from finn_builds.stitch.blocks import SPARSE
 from finn_builds.stitch.design import Design, Stage
 from finn_builds.stitch.sources import source_names
+from finn_builds.synth import primitives
 from finn_builds.synth.netlist import Netlist, from_json
 from finn_builds.synth.script import (
     NETLIST,
@@ -20,7 +22,14 @@ from finn_builds.synth.script import (
     SELECT_MAP,
     synthesis_script,
 )
-from finn_builds.synth.sources import ALONE, files_for, module_of, node_ports, parent
+from finn_builds.synth.sources import (
+    ALONE,
+    PRIMITIVES_FILE,
+    files_for,
+    module_of,
+    node_ports,
+    parent,
+)
 
 #: Estimated LUTs from which a node gets a process of its own; smaller ones share one, since a
 #: call of Yosys costs about two seconds before it does anything.
@@ -50,7 +59,7 @@ def synthesise_design(
     design: Design,
     stitched: Mapping[str, str],
     weights: Mapping[str, float],
-    family: str,
+    family: Family,
     work_dir: Path,
     *,
     limit: float = LIMIT_SECONDS,
@@ -84,6 +93,30 @@ def synthesise_design(
     return {stage.name: found[stage.name] for stage in design.stages}
 
 
+def synthesise_module(
+    verilog: str,
+    module: str,
+    ports: Sequence[tuple[str, str, int]],
+    family: Family,
+    work_dir: Path,
+    *,
+    limit: float = LIMIT_SECONDS,
+) -> Netlist | NotSynthesised:
+    """Map one module of sparse logic, with ports (direction, name, width), as nodes are mapped.
+
+    Raises
+    ------
+    ToolFailed
+        Yosys refused it.
+    """
+    files = {PRIMITIVES_FILE: primitives.declarations(family.primitives), f"{module}.v": verilog}
+    command = prepare(files, {module: ports}, family, work_dir, limit, sparse=True)
+    (result,) = tools.run_each([command])
+    if isinstance(result, tools.ToolFailed):
+        return NotSynthesised(_why(result, command.cwd / LOG, limit, 1))
+    return from_json(json.loads((command.cwd / NETLIST).read_text())["modules"][module])
+
+
 def _groups(stages: Sequence[Stage], weights: Mapping[str, float]) -> list[list[Stage]]:
     """Divide nodes among processes, the heaviest first."""
     ordered = sorted(stages, key=lambda stage: -weights.get(stage.name, 0.0))
@@ -95,7 +128,7 @@ def _groups(stages: Sequence[Stage], weights: Mapping[str, float]) -> list[list[
 def prepare(
     files: Mapping[str, str],
     ports: Mapping[str, Sequence[tuple[str, str, int]]],
-    family: str,
+    family: Family,
     folder: Path,
     limit: float,
     *,

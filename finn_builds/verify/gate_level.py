@@ -10,10 +10,10 @@ import numpy as np
 from finn_builds.errors import VerificationError
 from finn_builds.network import IntegerNetwork
 from finn_builds.network.types import step_of
+from finn_builds.sparse.device import Kind, NotSimulated
 from finn_builds.stitch.blocks import SPARSE, Block
 from finn_builds.stitch.streams import StreamFormat
 from finn_builds.synth.gate_stream import GateRun, run_words
-from finn_builds.synth.gates import NotSimulated
 from finn_builds.synth.netlist import Netlist, chain
 from finn_builds.synth.report import GateLevel
 from finn_builds.verify.exactness import check_equal
@@ -32,6 +32,7 @@ def check_gates(
     netlists: Mapping[str, Netlist],
     x: np.ndarray,
     y: np.ndarray,
+    known: Mapping[str, Kind],
     *,
     latency: int,
     seed: int,
@@ -42,25 +43,52 @@ def check_gates(
 
     DSP blocks and memories are not simulated at gate level. Of a design that has them the sparse
     nodes are compared one by one with random frames. `netlists` are those of every block in the
-    design's order, `latency` the clocks that a frame may take at most. Returned are ``frames``
-    compared of the whole design, ``mismatches``, and where the whole could not be simulated
-    ``why``, and the frames of each sparse node under ``nodes``. Raises VerificationError on one
+    design's order, `known` says what their cells compute, `latency` is the clocks that a frame may
+    take at most. Returned are ``frames`` compared of the whole design, ``mismatches``, and where
+    the whole could not be simulated ``why``, and the frames of each sparse node under ``nodes``.
+    Raises VerificationError on one
     mismatch, which names the first tensor that differs and leaves a `waveform`, or where words
     went missing.
     """
     idle = 2 * latency + PATIENCE
-    locate = GateLocator(network, blocks, netlists, recompile, waveform, idle)
+    locate = GateLocator(network, blocks, netlists, known, recompile, waveform, idle)
     into, out = blocks[0].input, blocks[-1].output
     try:
         whole = chain([netlists[block.name] for block in blocks])
-        run = _run(whole, x, into, out, seed=seed, idle=idle)
+        what = "the netlist after synthesis"
+        ends = (into, out)
+        return check_whole(
+            whole, ends, x, y, known, latency=latency, seed=seed, what=what, locate=locate
+        )
     except NotSimulated as reason:
         rng = np.random.default_rng(seed)
         nodes = {
             block.name: _check_node(block, locate, rng) for block in blocks if block.kind == SPARSE
         }
         return GateLevel(0, 0, why=str(reason), nodes=nodes)
-    _check_run(run, y, out, "the netlist after synthesis", lambda frame: locate(x, frame))
+
+
+def check_whole(
+    netlist: Netlist,
+    ends: tuple[StreamFormat, StreamFormat],
+    x: np.ndarray,
+    y: np.ndarray,
+    known: Mapping[str, Kind],
+    *,
+    latency: int,
+    seed: int,
+    what: str,
+    locate: GateLocator | None = None,
+) -> GateLevel:
+    """Compare a netlist of the whole design, called `what`, with the reference as `check_gates`.
+
+    `ends` are the streams at its input and output. Raises NotSimulated for cells that are not
+    simulated at gate level, VerificationError if a frame differs or words went missing.
+    """
+    into, out = ends
+    run = _run(netlist, x, into, out, known, seed=seed, idle=2 * latency + PATIENCE)
+    story = None if locate is None else lambda frame: locate(x, frame)
+    _check_run(run, y, out, what, story)
     return GateLevel(len(x), 0, run.lanes, run.clocks)
 
 
@@ -71,7 +99,13 @@ def _check_node(block: Block, locate: GateLocator, rng: np.random.Generator) -> 
     seed = int(rng.integers(1 << 31))
     try:
         run = _run(
-            locate.netlists[block.name], x, block.input, block.output, seed=seed, idle=locate.idle
+            locate.netlists[block.name],
+            x,
+            block.input,
+            block.output,
+            locate.known,
+            seed=seed,
+            idle=locate.idle,
         )
     except NotSimulated:
         return 0
@@ -93,11 +127,18 @@ def _frames(network: IntegerNetwork, rng: np.random.Generator) -> np.ndarray:
 
 
 def _run(
-    netlist: Netlist, x: np.ndarray, into: StreamFormat, out: StreamFormat, *, seed: int, idle: int
+    netlist: Netlist,
+    x: np.ndarray,
+    into: StreamFormat,
+    out: StreamFormat,
+    known: Mapping[str, Kind],
+    *,
+    seed: int,
+    idle: int,
 ) -> GateRun:
     beats = (into.beats, out.beats)
     words = into.to_beats(x)
-    return run_words(netlist, words, beats, out.width // 8, seed=seed, idle_limit=idle)
+    return run_words(netlist, words, beats, out.width // 8, known, seed=seed, idle_limit=idle)
 
 
 def _check_run(
@@ -105,7 +146,7 @@ def _check_run(
     expected: np.ndarray,
     out: StreamFormat,
     what: str,
-    locate: Callable[[int], str],
+    locate: Callable[[int], str] | None,
 ) -> None:
     """Compare the output of a netlist; missing words do not count as zeros."""
     check_equal(expected, out.from_beats(run.words), what, locate)

@@ -10,10 +10,10 @@ from pathlib import Path
 from finn_builds.network import IntegerNetwork
 from finn_builds.network.ops import IntArray
 from finn_builds.sparse.compiler import CompiledNetwork
+from finn_builds.sparse.device import Kind, NotSimulated
 from finn_builds.sparse.emit import net_names
 from finn_builds.stitch.blocks import SPARSE, Block
 from finn_builds.synth.gate_stream import run_words
-from finn_builds.synth.gates import NotSimulated
 from finn_builds.synth.netlist import Bit, Netlist
 from finn_builds.verify.exactness import mismatching_frames
 from finn_builds.verify.locate import (
@@ -77,6 +77,7 @@ class GateLocator:
     network: IntegerNetwork
     blocks: Sequence[Block]
     netlists: Mapping[str, Netlist]  # by block
+    known: Mapping[str, Kind]  # what cells compute
     recompile: Recompile
     waveform: Path  # is written
     idle: int  # clocks without a transfer after which a run ends
@@ -117,6 +118,7 @@ class GateLocator:
                     words,
                     (block.input.beats, block.output.beats),
                     block.output.width // 8,
+                    self.known,
                     frames_per_lane=len(into.values),
                     stall=STALL if pattern else 0.0,
                     seed=pattern,

@@ -1,7 +1,8 @@
-"""IP-XACT description of the stitched design, with which it drops into Vivado's IP catalogue.
+"""IP-XACT descriptions, with which designs drop into Vivado's IP catalogue.
 
-IEEE 1685-2009, with the bus definitions of the vendor's catalogue: AXI4-Stream in and out, clock
-and reset with their associations. The file set names the sources relative to the file itself.
+IEEE 1685-2009, with the bus definitions of the vendor's catalogue. The stitched design has
+AXI4-Stream in and out, clock and reset with their associations; the parallel core has plain ports.
+The file set names the sources relative to the file itself.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
-__all__ = ["COMPONENT_FILE", "component_xml"]
+__all__ = ["COMPONENT_FILE", "component_xml", "parallel_component_xml"]
 
 COMPONENT_FILE = "component.xml"
 
@@ -20,6 +21,11 @@ _SPIRIT = "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"
 _XILINX = "http://www.xilinx.com"
 
 _FAMILIES = ("zynq", "zynquplus", "zynquplusRFSOC")
+#: Of a core for any part, by the catalogue's names.
+_ALL_FAMILIES = (
+    *("artix7", "kintex7", "virtex7", "spartan7", "kintexu", "virtexu", "artixuplus"),
+    *("kintexuplus", "virtexuplus", "virtexuplusHBM", *_FAMILIES),
+)
 
 # Views: name, and what the tool calls it; each has a file set after its name.
 _VIEWS = (
@@ -88,7 +94,21 @@ def _port(parent: ElementTree.Element, name: str, direction: str, bits: int | No
         _add(kind, "viewNameRef", view)
 
 
-def _model(root: ElementTree.Element, top: str, in_bits: int, out_bits: int) -> None:
+#: A port: name, direction, bits or None for a single wire.
+_Port = tuple[str, str, int | None]
+
+
+def _stream_ports(in_bits: int, out_bits: int) -> list[_Port]:
+    ports: list[_Port] = [("ap_clk", "in", None), ("ap_rst_n", "in", None)]
+    for name, bits, inward in (("s_axis_0", in_bits, True), ("m_axis_0", out_bits, False)):
+        with_data, against = ("in", "out") if inward else ("out", "in")
+        ports.append((f"{name}_tdata", with_data, bits))
+        ports.append((f"{name}_tvalid", with_data, None))
+        ports.append((f"{name}_tready", against, None))
+    return ports
+
+
+def _model(root: ElementTree.Element, top: str, named: Sequence[_Port]) -> None:
     model = _add(root, "model")
     views = _add(model, "views")
     for name, environment in _VIEWS:
@@ -99,13 +119,8 @@ def _model(root: ElementTree.Element, top: str, in_bits: int, out_bits: int) -> 
         _add(view, "modelName", top)
         _add(_add(view, "fileSetRef"), "localName", f"{name}_view_fileset")
     ports = _add(model, "ports")
-    _port(ports, "ap_clk", "in", None)
-    _port(ports, "ap_rst_n", "in", None)
-    for name, bits, inward in (("s_axis_0", in_bits, True), ("m_axis_0", out_bits, False)):
-        with_data, against = ("in", "out") if inward else ("out", "in")
-        _port(ports, f"{name}_tdata", with_data, bits)
-        _port(ports, f"{name}_tvalid", with_data, None)
-        _port(ports, f"{name}_tready", against, None)
+    for name, direction, bits in named:
+        _port(ports, name, direction, bits)
 
 
 def _file_sets(root: ElementTree.Element, sources: Sequence[str], data: Sequence[str]) -> None:
@@ -133,14 +148,16 @@ def _parameters(root: ElementTree.Element) -> None:
         value.set(f"{{{_SPIRIT}}}{key}", given)
 
 
-def _vendor_extensions(root: ElementTree.Element) -> None:
+def _vendor_extensions(
+    root: ElementTree.Element, shown: str = "Streaming MLP", offered: Sequence[str] = _FAMILIES
+) -> None:
     """Add what Vivado's catalogue shows and the families it offers the core for."""
     extensions = _add(_add(root, "vendorExtensions"), "coreExtensions", None, _XILINX)
     families = _add(extensions, "supportedFamilies", None, _XILINX)
-    for name in _FAMILIES:
+    for name in offered:
         _add(families, "family", name, _XILINX).set(f"{{{_XILINX}}}lifeCycle", "Production")
     _add(_add(extensions, "taxonomies", None, _XILINX), "taxonomy", "/UserIP", _XILINX)
-    _add(extensions, "displayName", "Streaming MLP", _XILINX)
+    _add(extensions, "displayName", shown, _XILINX)
     _add(extensions, "coreRevision", "1", _XILINX)
 
 
@@ -153,11 +170,7 @@ def component_xml(
     (TDATA) of `in_bytes` and `out_bytes`. `sources`, in compile order, and `data`, the memory
     contents they read, are relative to the component.
     """
-    ElementTree.register_namespace("spirit", _SPIRIT)
-    ElementTree.register_namespace("xilinx", _XILINX)
-    root = ElementTree.Element(f"{{{_SPIRIT}}}component")
-    for part, value in zip(_IDENTITY, _VLNV, strict=True):
-        _add(root, part, value)
+    root = _root(_VLNV)
     buses = _add(root, "busInterfaces")
     for name in ("s_axis_0", "m_axis_0"):
         ports = {f"T{x.upper()}": f"{name}_t{x}" for x in ("data", "valid", "ready")}
@@ -166,11 +179,45 @@ def component_xml(
     _interface(buses, "ap_clk", ("signal", "clock"), {"CLK": "ap_clk"}, associated)
     low = {"POLARITY": "ACTIVE_LOW"}
     _interface(buses, "ap_rst_n", ("signal", "reset"), {"RST": "ap_rst_n"}, low)
-    _model(root, top, 8 * in_bytes, 8 * out_bytes)
+    _model(root, top, _stream_ports(8 * in_bytes, 8 * out_bytes))
     _file_sets(root, sources, data)
     _add(root, "description", "Quantised multilayer perceptron with AXI-Stream in and out")
     _parameters(root)
     _vendor_extensions(root)
+    return _text(root)
+
+
+def parallel_component_xml(
+    name: str, ports: Sequence[tuple[str, str, int | None]], sources: Sequence[str]
+) -> str:
+    """Return the text of ``component.xml`` of a core with plain ports.
+
+    `ports` are (name, direction ``in`` or ``out``, bits or None for a single wire); among them are
+    ``clk`` and ``rst``, active high.
+    """
+    root = _root(("prunestream", "trigger", name, "1.0"))
+    buses = _add(root, "busInterfaces")
+    reset = {"ASSOCIATED_RESET": "rst"}
+    _interface(buses, "clk", ("signal", "clock"), {"CLK": "clk"}, reset)
+    high = {"POLARITY": "ACTIVE_HIGH"}
+    _interface(buses, "rst", ("signal", "reset"), {"RST": "rst"}, high)
+    _model(root, name, ports)
+    _file_sets(root, sources, ())
+    _add(root, "description", "Quantised network with parallel ports and a fixed latency")
+    _vendor_extensions(root, f"Network {name}", _ALL_FAMILIES)
+    return _text(root)
+
+
+def _root(identity: tuple[str, str, str, str]) -> ElementTree.Element:
+    ElementTree.register_namespace("spirit", _SPIRIT)
+    ElementTree.register_namespace("xilinx", _XILINX)
+    root = ElementTree.Element(f"{{{_SPIRIT}}}component")
+    for part, value in zip(_IDENTITY, identity, strict=True):
+        _add(root, part, value)
+    return root
+
+
+def _text(root: ElementTree.Element) -> str:
     ElementTree.indent(root)
     body = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'

@@ -24,6 +24,7 @@ NOT_RUN = {
     "board": "needs a PYNQ board",
     "vivado": "needs Vivado",
     "container": "needs a container engine",
+    "simulators": "needs simulators that are not everywhere; those of a package are run elsewhere",
     "clone": "needs the network",
     "suite": "runs this very suite",
     "long": "takes longer than a test may; the page says how long",

@@ -27,6 +27,11 @@ class ActQuant:
         self.kind = kind_of(first.act_widths[index])
         self.signed = first.activation == "hardtanh"
         self.power_of_two = first.scale == "power_of_two"
+        # Tables see codes alone; their scale, like that of what comes after tables, is no matter.
+        self.to_tables = first.edge_kinds[index + 1] == "tables"
+        steps = [config.table_steps[index] for config in configs]
+        known = [step for step in steps if step is not None]
+        self.fixed = torch.tensor(known)[:, None, None] if known else None
         levels = 2.0 ** (bits - 1) if self.signed else 2.0**bits
         self.highest = levels - 1
         self.lowest = -levels if self.signed else torch.zeros_like(levels)
@@ -52,6 +57,8 @@ class ActQuant:
             return None
         if self.kind == "bipolar":
             return torch.ones_like(self.highest)
+        if self.fixed is not None:
+            return self.fixed
         assert value is not None
         value = value[:, None, None]
         if self.power_of_two:
@@ -80,13 +87,17 @@ class ActQuant:
             return torch.ops.aten.threshold_backward(grad, steps, 0.0), None
         if self.kind == "bipolar":
             return torch.where(steps.abs() <= 1.0, grad, self.zero), None
-        assert scale is not None and value is not None
         if self.limits is not None:
             passed = torch.ops.aten.hardtanh_backward(grad, steps, *self.limits[2:])
         else:
             passed = torch.where((steps > self.below) & (steps < self.above), grad, self.zero)
-        # Clipped values depend on the scale alone, the others by their rounding only.
-        by_size = (grad * whole).addcmul_(passed, steps, value=-1.0).sum(1).sum(1)
+        if value is None:
+            return passed, None
+        assert scale is not None
+        # Clipped values depend on the scale alone, the others by their rounding only. Of the code
+        # itself, the clipped do not depend on it.
+        of_value = torch.zeros_like(grad) if self.to_tables else grad * whole
+        by_size = of_value.addcmul_(passed, steps, value=-1.0).sum(1).sum(1)
         if self.power_of_two:
             return passed, by_size * math.log(2.0)
         sign = torch.where(value >= 0, self.one, -self.one)

@@ -9,6 +9,7 @@ import torch
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.train.stacked.acts import ActQuant
 from brevitas_models.train.stacked.stack import Layout
+from brevitas_models.train.stacked.tables import TableQuant
 from brevitas_models.train.stacked.weights import WeightQuant, kind_of
 
 
@@ -35,21 +36,36 @@ class Network:
         self.gammas, self.betas, self.scales = layout.gammas, layout.betas, layout.scales
         self.masked = layout.masked
         self.zero = torch.zeros(())  # a number would be made a tensor in every call
+        # Layers of tables, with their quantisers; and the place of each BatchNorm among all.
+        self.tables = {
+            layer: TableQuant(configs, layer)
+            for layer, kind in enumerate(first.edge_kinds)
+            if kind == "tables"
+        }
+        self.normed = first.normed
+        self.norm_at = [sum(self.normed[:layer]) for layer in self.hidden]
         kinds = {kind_of(bits) for bits in first.weight_widths}
-        together = not self.fold and len(kinds) == 1
+        together = not self.fold and not self.tables and len(kinds) == 1
         # Layers whose weights are quantised in one go.
-        self.groups = [list(self.layers)] if together else [[layer] for layer in self.layers]
+        self.groups = [list(self.layers)] if together else self._alone()
         self.quants = [WeightQuant(configs, group) for group in self.groups]
         self.acts = [ActQuant(configs, index) for index in self.hidden]
 
     @property
     def counts_batches(self) -> bool:
         """Whether every batch is counted; torch's own BatchNorm does, where it keeps statistics."""
-        return self.running and not self.fold
+        return self.running and not self.fold and any(self.normed)
+
+    def _alone(self) -> list[list[int]]:
+        return [[layer] for layer in self.layers if layer not in self.tables]
+
+    def quant(self, layer: int) -> WeightQuant:
+        """Return the quantiser of a layer of weights that is quantised alone."""
+        return self.quants[self.groups.index([layer])]
 
     def generalise(self) -> None:
         """Take the form that compiles to the fastest code, and to the same for all bit widths."""
-        self.groups = [[layer] for layer in self.layers]
+        self.groups = self._alone()
         self.quants = [WeightQuant(self.configs, group) for group in self.groups]
         for act in self.acts:
             act.limits = None

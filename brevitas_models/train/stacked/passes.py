@@ -30,7 +30,8 @@ class Passes:
         self.factors: list[Tensor] = []
         self.tape: list[Any] = []
         if not network.fold:
-            self.quantised, self.saved = [], []
+            self.quantised: dict[int, Tensor] = {}
+            self.saved = []
             for group, quant in zip(network.groups, network.quants, strict=True):
                 start, stop = self._span(group)
                 flat, saved = quant.forward(weight[:, start:stop])
@@ -39,7 +40,7 @@ class Passes:
                 for layer in group:
                     n_out, n_in = network.sizes[layer + 1], network.sizes[layer]
                     part = flat[:, at : at + n_out * n_in].view(-1, n_out, n_in)
-                    self.quantised.append(part)
+                    self.quantised[layer] = part
                     at += n_out * n_in
 
     def _span(self, group: list[int]) -> tuple[int, int]:
@@ -64,7 +65,9 @@ class Passes:
             value = None if place is None else self.values[:, place.start]
             size = act.scale(value)
             gain = None if size is None else self._once(1.0 / size)
-            if net.fold:
+            if layer in net.tables:
+                steps, saved = self._looked_up(layer, x, scale, grid, gain)
+            elif net.fold:
                 steps, saved = self._folded(layer, x, scale, grid, gain)
             else:
                 steps, saved = self._plain(layer, x, scale, gain)
@@ -72,14 +75,31 @@ class Passes:
             self.tape.append((x, scale, saved, (steps, whole, size, value)))
             x, scale, grid = whole, size, size
         last = net.layers[-1]
+        if last in net.tables:
+            logits, saved = self._looked_up(last, x, scale, grid, None)
+            self.tape.append((x, scale, saved))
+            return logits.mT.contiguous()
         if net.fold:
-            self.last = net.quants[last].forward(self.weight[:, slice(*self._span([last]))])
-            self.quantised = [self.last[0].view(-1, net.sizes[-1], net.sizes[-2])]
-        bias, weight = self._part(net.biases[last]), _times(self.quantised[-1], scale)
+            self.last = net.quant(last).forward(self.weight[:, slice(*self._span([last]))])
+            self.quantised = {last: self.last[0].view(-1, net.sizes[-1], net.sizes[-2])}
+        bias, weight = self._part(net.biases[last]), _times(self.quantised[last], scale)
         self.tape.append((x, scale, weight))
         if bias is None:
             return torch.bmm(weight, x.mT)
         return torch.baddbmm(bias[:, :, None], weight, x.mT)
+
+    def _looked_up(
+        self, layer: int, x: Tensor, scale: Tensor | None, grid: Tensor | None, gain: Tensor | None
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """Add the table entries of each neuron."""
+        start, stop = self._span([layer])
+        codes = x if scale is not None or grid is None else torch.round(x / grid)
+        z, saved = self.net.tables[layer].forward(self.weight[:, start:stop], codes)
+        bias = self._part(self.net.biases[layer])
+        steps = _times(z, gain)
+        if bias is not None:
+            steps = steps + self._once(_times(bias[:, None], gain))
+        return steps, (saved, gain)
 
     def _plain(
         self, layer: int, x: Tensor, scale: Tensor | None, gain: Tensor | None
@@ -88,7 +108,7 @@ class Passes:
         net = self.net
         weight, bias = _times(self.quantised[layer], scale), self._part(net.biases[layer])
         z = torch.bmm(x, weight.mT)
-        if net.norm == "off":
+        if not net.normed[layer]:
             if bias is None:
                 return _times(z, gain), (weight, gain)
             offset = self._once(_times(bias[:, None], gain))
@@ -111,7 +131,7 @@ class Passes:
     def _observe(self, layer: int, mean: Tensor, var: Tensor, x: Tensor) -> None:
         if self.net.running:
             momentum, n = self.net.momentum, x.shape[1]
-            old_mean, old_var = self.before[layer]
+            old_mean, old_var = self.before[self.net.norm_at[layer]]
             unbiased = var * (n / max(n - 1, 1))
             self.statistics.append(
                 (old_mean.lerp(mean, momentum), old_var.lerp(unbiased, momentum))
@@ -149,7 +169,7 @@ class Passes:
         gamma, beta = self._part(net.gammas[layer]), self._part(net.betas[layer])
         factor = self._once(inverse if gamma is None else inverse * gamma)
         folded = weight * factor[:, :, None]
-        flat, saved = net.quants[layer].forward(folded.flatten(1))
+        flat, saved = net.quant(layer).forward(folded.flatten(1))
         offset = -mean * factor if beta is None else torch.addcmul(beta, mean, factor, value=-1.0)
         if grid is not None and saved is not None:
             rows = self.values.shape[0], net.sizes[layer + 1]
@@ -179,22 +199,29 @@ class Passes:
         scales: list[Tensor | None] = [None] * len(net.hidden)
         last = net.layers[-1]
         x, scale, weight = self.tape[last]
-        by_weight[last] = _times(torch.bmm(grad, x), scale).flatten(1)
         by_bias[last] = grad.sum(2)
-        grad = torch.bmm(grad.mT, weight)
+        if last in net.tables:
+            grad, by_weight[last] = self._back_tables(last, grad.mT.contiguous(), weight)
+        else:
+            by_weight[last] = _times(torch.bmm(grad, x), scale).flatten(1)
+            grad = torch.bmm(grad.mT, weight)
         for layer in reversed(net.hidden):
             x, scale, saved, (steps, whole, size, value) = self.tape[layer]
             grad, by_value = net.acts[layer].backward(grad, steps, whole, size, value)
             scales[layer] = None if by_value is None else by_value[:, None]
             # A bias in front of BatchNorm has no influence: its gradient is zero.
             by_bias[layer] = grad.new_zeros(m, net.sizes[layer + 1])
+            if layer in net.tables:
+                by_bias[layer] = _times(grad.sum(1, keepdim=True), saved[1])[:, 0]
+                grad, by_weight[layer] = self._back_tables(layer, grad, saved)
+                continue
             if net.fold:
                 grad, by_weight[layer], gammas[layer], betas[layer] = self._back_folded(
                     layer, grad, x, scale, saved
                 )
                 continue
             weight, factor = saved[:2]
-            if net.norm == "off":
+            if not net.normed[layer]:
                 by_bias[layer] = _times(grad.sum(1, keepdim=True), factor)[:, 0]
             else:
                 grad, gammas[layer], betas[layer] = self._back_norm(grad, saved)
@@ -204,17 +231,15 @@ class Passes:
             by_weight[layer] = _times(_times(torch.bmm(grad.mT, x), factor), scale).flatten(1)
             if layer:
                 grad = torch.bmm(grad, _times(weight, factor))
-        if net.fold:
-            by_weight[-1] = net.quants[-1].backward(by_weight[-1], self.last[1])
-            whole = torch.cat(by_weight, 1)
-        else:
-            whole = torch.cat(
-                [
-                    quant.backward(torch.cat([by_weight[layer] for layer in group], 1), saved)
-                    for group, quant, saved in zip(net.groups, net.quants, self.saved, strict=True)
-                ],
-                1,
-            )
+        if not net.fold:
+            for group, quant, kept in zip(net.groups, net.quants, self.saved, strict=True):
+                flat = quant.backward(torch.cat([by_weight[layer] for layer in group], 1), kept)
+                by_weight[group[0]] = flat
+                for layer in group[1:]:
+                    by_weight[layer] = flat[:, :0]
+        elif last not in net.tables:
+            by_weight[last] = net.quant(last).backward(by_weight[last], self.last[1])
+        whole = torch.cat(by_weight, 1)
         places = (
             *zip(net.biases, by_bias, strict=True),
             *zip(net.gammas, gammas, strict=True),
@@ -222,6 +247,14 @@ class Passes:
             *zip(net.scales, scales, strict=True),
         )
         return whole, [part for place, part in places if place is not None]
+
+    def _back_tables(
+        self, layer: int, grad: Tensor, saved: tuple[Any, ...]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the gradients of codes (the first layer has none) and of points (m, w)."""
+        tables, gain = saved
+        by_point, by_code = self.net.tables[layer].backward(_times(grad, gain), tables, layer > 0)
+        return grad if by_code is None else by_code, by_point
 
     def _back_norm(self, grad: Tensor, saved: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor]:
         """Return the gradient of z but for its factor, and those of scale and shift."""
@@ -240,7 +273,7 @@ class Passes:
         net, n = self.net, x.shape[1]
         beta = _times(grad.sum(1, keepdim=True), gain)[:, 0]
         product = _times(_times(torch.bmm(grad.mT, x), gain), scale)
-        flat = net.quants[layer].backward(product.flatten(1), quant)
+        flat = net.quant(layer).backward(product.flatten(1), quant)
         by_folded = flat.view_as(weight)
         by_factor = (by_folded * weight).sum(2) - beta * mean
         by_mean = -beta * factor

@@ -38,6 +38,14 @@ def stackable(config: MLPConfig) -> Hashable:
         config.narrow_range,
         config.bias,
         config.fold_batch_norm,
+        config.input_ranges,
+        config.edge_kinds,
+        # Tables of different numbers of codes have different shapes.
+        tuple(
+            (config.input_widths[layer], config.knots(layer))
+            for layer, kind in enumerate(config.edge_kinds)
+            if kind == "tables"
+        ),
     )
 
 
@@ -47,10 +55,10 @@ class Layout:
     Attributes
     ----------
     weights, biases, gammas, betas, scales : list
-        Slice of each layer: weights, biases, scale and shift of BatchNorm, learned activation
-        scale; None where there is none.
+        Slice of each layer: weights (or points of tables), biases, scale and shift of BatchNorm,
+        learned activation scale; None where there is none.
     masked, length : int
-        Number of weights, which come first, and of all parameters.
+        Number of weights and points, which come first, and of all parameters.
     """
 
     def __init__(self, config: MLPConfig) -> None:
@@ -58,13 +66,20 @@ class Layout:
         self.length = 0
         hidden = range(len(sizes) - 2)
         affine = config.batch_norm in ("on", "no_running_stats")
-        self.weights = [self._take(n_in * n_out) for n_in, n_out in itertools.pairwise(sizes)]
+        self.weights = [
+            self._take(n_in * n_out * (config.knots(layer) if kind == "tables" else 1))
+            for layer, ((n_in, n_out), kind) in enumerate(
+                zip(itertools.pairwise(sizes), config.edge_kinds, strict=True)
+            )
+        ]
         self.masked = self.length
         self.biases = [self._take(size) if config.bias else None for size in sizes[1:]]
-        self.gammas = [self._take(sizes[i + 1]) if affine else None for i in hidden]
-        self.betas = [self._take(sizes[i + 1]) if affine else None for i in hidden]
+        normed = [affine and there for there in config.normed]
+        self.gammas = [self._take(sizes[i + 1]) if normed[i] else None for i in hidden]
+        self.betas = [self._take(sizes[i + 1]) if normed[i] else None for i in hidden]
         self.scales = [
-            self._take(1) if kind_of(bits) == "int" else None for bits in config.act_widths
+            self._take(1) if kind_of(bits) == "int" and fixed is None else None
+            for bits, fixed in zip(config.act_widths, config.table_steps, strict=True)
         ]
 
     def _take(self, count: int) -> slice:
@@ -87,7 +102,7 @@ class Stack:
     keep : Tensor
         Masks (m, w), of the first w parameters.
     means, variances : list of Tensor
-        Running statistics of each hidden layer (m, f); empty without BatchNorm.
+        Running statistics of each BatchNorm (m, f).
     counts : Tensor
         Batches seen by each BatchNorm (m, number of norms), int64.
     """
@@ -115,12 +130,14 @@ class Stack:
     def _adopt(self, at: int, model: QuantMLP, norms: list[Norm]) -> None:
         layout, linears = self.layout, list(model.linears)
         weights = [linear.parametrizations.weight for linear in linears]
-        affine = [*norms] if layout.gammas and layout.gammas[0] is not None else []
+        gammas = [place for place in layout.gammas if place is not None]
+        betas = [place for place in layout.betas if place is not None]
+        affine = norms if gammas else []
         places = [
             *zip(layout.weights, [weight.original for weight in weights], strict=True),
             *zip(layout.biases, [linear.bias for linear in linears], strict=True),
-            *zip(layout.gammas, [norm.weight for norm in affine], strict=bool(affine)),
-            *zip(layout.betas, [norm.bias for norm in affine], strict=bool(affine)),
+            *zip(gammas, [norm.weight for norm in affine], strict=True),
+            *zip(betas, [norm.bias for norm in affine], strict=True),
             *((place, _learned_scale(model, i)) for i, place in enumerate(layout.scales)),
         ]
         for place, parameter in places:
@@ -137,7 +154,7 @@ class Stack:
 
     @property
     def statistics(self) -> list[tuple[Tensor, Tensor]]:
-        """Running mean and variance of each hidden layer, each (m, f)."""
+        """Running mean and variance of each BatchNorm, each (m, f)."""
         return list(zip(self.means, self.variances, strict=True))
 
 
@@ -149,7 +166,9 @@ def _norms(model: QuantMLP) -> list[Norm]:
 
 def _learned_scale(model: QuantMLP, index: int) -> Tensor | None:
     quantizer = tensor_quantizer(model.acts[index])
-    if quantizer is None or model.config.act_widths[index] == 1:
+    config = model.config
+    fixed = config.table_steps[index] is not None
+    if quantizer is None or fixed or config.act_widths[index] == 1:
         return None
     value: Tensor = quantizer.scaling_impl.value
     return value

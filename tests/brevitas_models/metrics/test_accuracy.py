@@ -11,11 +11,13 @@ TRUTH = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
 def test_a_student_below_its_teacher():
     student = np.array([0, 0, 1, 1, 1, 2, 2, 2, 0, 0])
     teacher = np.array([0, 0, 0, 1, 0, 2, 2, 2, 2, 0])
-    figures = accuracy_figures(TRUTH, student, teacher)
+    figures = accuracy_figures(TRUTH, student, np.eye(3)[teacher])
     assert (figures["frames"], figures["accuracy"]) == (10, 0.7)
     assert figures["accuracy_error"] == pytest.approx(np.sqrt(0.7 * 0.3 / 10))
     assert (figures["teacher_accuracy"], figures["agreement"]) == (0.8, 0.7)
     assert figures["below_teacher"] == pytest.approx(0.1)
+    assert figures["soft_regret"] == pytest.approx(-0.3)  # of a teacher that is always sure
+    assert figures["teacher_overconfidence"] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 0.3, 0.5])

@@ -20,11 +20,22 @@ def descriptions(draw):
     def widths(count):
         return st.one_of(WIDTHS, st.lists(WIDTHS, min_size=count, max_size=count))
 
-    return {
+    found = {
         "layers": layers,
         "weight_bits": draw(widths(len(layers) - 1)),
         "act_bits": draw(widths(len(layers) - 2)),
         "input_bits": draw(WIDTHS),
+    }
+    came = [found["input_bits"], *spread(found["act_bits"], len(layers) - 2)]
+    entries = spread(found["weight_bits"], len(layers) - 1)
+    ranges = ["shared"] + ["per_feature"] * (2 <= found["input_bits"] <= 16)
+    return found | {
+        "input_ranges": draw(st.sampled_from(ranges)),
+        "edges": [
+            draw(st.sampled_from(["weights"] + ["tables"] * (2 <= min(pair) <= max(pair) <= 8)))
+            for pair in zip(came, entries, strict=True)
+        ],
+        "table_knots": draw(st.integers(2, 256)),
         "batch_norm": draw(st.sampled_from(["on", "no_affine"] if fold else BATCH_NORMS)),
         "scale": "power_of_two" if fold else draw(st.sampled_from(["power_of_two", "free"])),
         "weight_scale": draw(st.sampled_from(["per_tensor", "per_channel"])),
@@ -33,6 +44,10 @@ def descriptions(draw):
         "bias": draw(st.booleans()),
         "fold_batch_norm": fold,
     }
+
+
+def spread(widths, count):
+    return widths if isinstance(widths, list) else [widths] * count
 
 
 @given(descriptions())

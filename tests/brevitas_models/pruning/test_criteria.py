@@ -54,6 +54,23 @@ def test_share_is_met_and_grows(criterion: str, scope: str) -> None:
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
+def test_tables_are_pruned_as_weights_are(criterion: str) -> None:
+    kinds = ["tables", "weights", "tables"]
+    model = network(edges=kinds, weight_bits=5, act_bits=4, input_bits=5)
+    for share in (0.3, 0.6):
+        found = masks(model, share, criterion)
+        assert pruning.pruned_share(found) == pytest.approx(share, abs=0.06)
+        before, sizes = model.masks(), [layer.sizes().detach() for layer in model.linears]
+        assert not any((new & ~old).any() for new, old in zip(found, before, strict=True))
+        model.set_masks(found)
+        for layer, mask, size in zip(model.linears, found, sizes, strict=True):
+            assert not layer.learnt[~mask].any()
+            if criterion == "magnitude" and not mask.all():
+                kept = torch.cat([s[m] for s, m in zip(sizes, found, strict=True)])
+                assert size[~mask].max() <= kept.min()
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
 def test_scope_makes_a_difference(criterion: str) -> None:
     model = network()
     with torch.no_grad():
@@ -136,7 +153,7 @@ def test_hardware_prefers_cheap_weights() -> None:
     weights = [torch.tensor([[0.50, 0.55, 0.1]])]
     kept = [torch.tensor([[True, True, False]])]
     # As integers 8 (one digit) and 11 (three): the larger weight costs more than it is worth.
-    scores = criteria.hardware_scores(weights, kept, [torch.tensor([[8.0, 11.0, 0.0]])], [2.0])
+    scores = criteria.hardware_scores(weights, kept, [torch.tensor([[2.0, 6.0, 2.0]])])
     smaller = 0.25 / (0.25 + 0.3025)
     torch.testing.assert_close(scores[0], torch.tensor([[smaller / 2, 1 / 6, -1.0]]))
 
@@ -205,5 +222,5 @@ def test_float_and_wide_networks_have_no_logic(widths: dict[str, int]) -> None:
 
 def test_an_estimate_needs_something_that_estimates() -> None:
     settings = PruningSettings(criterion="hardware", schedule="one_shot", cost="estimate")
-    with pytest.raises(UserError, match=r"pass one as Hooks\.layer_luts, or choose digits"):
+    with pytest.raises(UserError, match=r"pass one as Hooks\.luts, or choose digits"):
         pruning.masks_for(network(), 0.5, settings)

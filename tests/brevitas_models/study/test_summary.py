@@ -64,3 +64,17 @@ def test_surrogates_are_named() -> None:
 
 def test_without_a_float_network_there_is_nothing_to_compare_with() -> None:
     assert "x |" not in summary.page([row()])
+
+
+def test_soft_regret_is_shown_where_there_was_a_teacher() -> None:
+    assert "regret" not in summary.page([row()])
+    taught = [
+        row(seed=seed, fold=fold, frames=frames, soft_regret=mean, soft_regret_error=error)
+        for seed in (0, 1)
+        for fold, frames, mean, error in ((0, 100, -0.01, 0.003), (1, 300, -0.02, 0.002))
+    ]
+    (item,) = summary.pooled(taught)
+    # By fold: 100 and 300 frames; the second seed is tested on the same ones.
+    assert item.regret == pytest.approx((-0.0175, (0.3**2 + 0.6**2) ** 0.5 / 400))
+    page = summary.page(taught).splitlines()
+    assert page[2].endswith("soft regret, points |") and page[-1].endswith("| -1.75 ± 0.17 |")

@@ -137,4 +137,4 @@ def train(
 
 def weight_norm(model: QuantMLP) -> Tensor:
     """Return the sum of |w| over all weight tensors, shape (), that L1 regularisation takes."""
-    return torch.stack([linear.weight.abs().sum() for linear in model.linears]).sum()
+    return torch.stack([linear.learnt.abs().sum() for linear in model.linears]).sum()

@@ -4,18 +4,21 @@ import dataclasses
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from brevitas_models import datasets, metrics
+from brevitas_models import datasets, metrics, pruning
 from brevitas_models.datasets.folds import fold
 from brevitas_models.errors import UserError
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import experiment, recipe, rounds, rules
+from brevitas_models.train.loop import Job, train_many
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rules import EpochRecord, Frames
 from brevitas_models.train.settings import TrainingSettings
+from brevitas_models.train.stacked.stack import Stack
 from brevitas_models.train.stacked.step import Step
 from tests.brevitas_models.train.reference import train_one, weight_norm
 
@@ -226,3 +229,82 @@ def test_folds_are_disjoint_and_complete(digits: datasets.Dataset) -> None:
 def test_network_that_does_not_fit_the_data(digits: datasets.Dataset) -> None:
     with pytest.raises(UserError, match="64 features and 10 classes, the network 16 inputs"):
         experiment.Experiment(digits_recipe({"layers": [16, 10]}), digits, None)
+
+
+TABLES = {
+    "edges": "tables",
+    "weight_bits": 6,
+    "act_bits": 4,
+    "input_bits": 5,
+    "activation": "hardtanh",
+    "input_ranges": "per_feature",
+}
+
+
+@pytest.mark.parametrize("network", [TABLES, {"fold_batch_norm": True}], ids=["tables", "weights"])
+def test_a_budget_of_luts_is_met_and_kept(network: dict) -> None:
+    model = blob_model(**network)
+    model.calibrate(blobs(600).x)
+    full = pruning.total_luts(pruning.edge_prices(model))
+    settings = TrainingSettings(epochs=10, batch_size=50, learning_rate=0.02, average=0.9)
+    spent = []
+
+    def watch(record: EpochRecord) -> None:
+        spent.append((pruning.total_luts(pruning.edge_prices(model)), record.best))
+
+    budget = round(0.4 * full)
+    budgeted = PruningSettings(lut_budget=budget, start=0.2, end=0.7)
+    history = train_one(model, blobs(600), blobs(200, 1), settings, budgeted, on_epoch=watch)
+    assert history[0].pruned == 0 and history[-1].pruned > 0.3
+    assert spent[0][0] > budget
+    assert not any(best for _, best in spent[:6])
+    assert all(luts <= 1.05 * budget for luts, _ in spent[7:])
+    assert 0.5 * budget < pruning.total_luts(pruning.edge_prices(model)) <= budget
+    match = rules.evaluate(model, blobs(200, 1).x).argmax(1) == blobs(200, 1).target
+    assert float(match.float().mean()) > 0.75
+
+
+def test_prices_of_the_caller_decide_what_a_budget_leaves() -> None:
+    model = blob_model(**TABLES)
+
+    def dear(tables: np.ndarray) -> np.ndarray:
+        return np.where(np.ptp(tables, axis=1) > 0, 10.0, 0.0)
+
+    job = Job(
+        model,
+        blobs(400),
+        blobs(100, 1),
+        TrainingSettings(epochs=4, batch_size=50, learning_rate=0.02),
+        PruningSettings(lut_budget=300, start=0.1, end=0.5),
+    )
+    train_many([job], edge_luts=dear)
+    # Some of the 30 are of neurons that nothing reads any more.
+    assert 15 <= sum(int(mask.sum()) for mask in model.masks()) <= 30
+
+
+def test_the_mean_of_the_weights_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    call = Step.__call__
+
+    def watched(self: Step, *args: object) -> None:
+        call(self, *args)
+        seen.append(self.stack.values.data.clone())
+
+    monkeypatch.setattr(Step, "__call__", watched)
+    model = blob_model(batch_norm="off")
+    initial = blob_model(batch_norm="off")
+    settings = TrainingSettings(epochs=2, batch_size=50, learning_rate=0.02, average=0.95)
+    history = train_one(model, blobs(400), blobs(100, 1), settings)
+    mean = seen[0].clone()
+    initial.calibrate(blobs(400).x)
+    mean[:] = Stack([initial]).values.data
+    for step, values in enumerate(seen[: 8 * max(r.epoch for r in history if r.best)], 1):
+        kept = min(0.95, (1 + step) / (10 + step))
+        mean = kept * mean + (1 - kept) * values
+    torch.testing.assert_close(Stack([model]).values.data, mean)
+
+
+def test_a_budget_takes_the_place_of_a_share() -> None:
+    for values in ({"share": 0.5}, {"schedule": "one_shot"}):
+        with pytest.raises(UserError, match="lut_budget takes the place of share"):
+            digits_recipe(pruning={"lut_budget": 100, **values})

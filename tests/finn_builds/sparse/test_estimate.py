@@ -12,7 +12,7 @@ from finn_builds.network.types import BIPOLAR
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.estimate import layer_costs, lower_bounds
-from finn_builds.sparse.family import FAMILIES
+from finn_builds.sparse.families import FAMILIES
 from finn_builds.sparse.lower import lower
 from finn_builds.sparse.options import Options
 from tests.finn_builds.network.networks import random_network as chain_of_layers

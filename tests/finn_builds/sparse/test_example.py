@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from finn_builds.sparse.cost import estimate
-from finn_builds.sparse.family import XC7
+from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.lower import lower
 from finn_builds.sparse.schedule import pipeline
 

@@ -12,7 +12,8 @@ from finn_builds.network import IntegerNetwork, Linear, Requantise, Tensor, Thre
 from finn_builds.network.types import BIPOLAR
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import delays, estimate
-from finn_builds.sparse.family import FAMILIES, XC7
+from finn_builds.sparse.families import FAMILIES
+from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.graph import Graph
 from finn_builds.sparse.interpret import evaluate
 from finn_builds.sparse.lower import lower

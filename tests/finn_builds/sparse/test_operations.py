@@ -27,7 +27,10 @@ from finn_builds.network.ops import ROUNDINGS
 from finn_builds.network.types import BIPOLAR
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import estimate
-from finn_builds.sparse.family import ECP5, FAMILIES, XC7, Family
+from finn_builds.sparse.families import FAMILIES
+from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.xc7 import XC7
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.interpret import evaluate
 from finn_builds.sparse.lower import lower, stream_datatype
 from finn_builds.sparse.options import Options

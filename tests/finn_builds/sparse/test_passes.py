@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finn_builds.sparse.family import ECP5, XC7, Family
+from finn_builds.network import Requantise, Tensor, Thresholds, chain
+from finn_builds.sparse.cost import estimate
+from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.xc7 import XC7
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder
-from finn_builds.sparse.interpret import evaluate_nodes
+from finn_builds.sparse.interpret import evaluate, evaluate_nodes
+from finn_builds.sparse.lower import lower
 from finn_builds.sparse.lutnet import MUX_LEVELS, LutNet, lut_count, lut_net, table_luts
 from finn_builds.sparse.refine import Weigher, refine
 from finn_builds.sparse.share import SharedSums, alkaid_sums, greedy_sums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, shared_forms
-from finn_builds.sparse.thresholds import clip_shape, count_passed
+from finn_builds.sparse.thresholds import best_plan, clip_shape, count_passed
 from finn_builds.sparse.truth import bit_column, shrink_to
+from finn_builds.sparse.uniform import MAX_DIGITS, fitted
 
 
 @given(st.integers(-(2**40), 2**40))
@@ -212,3 +220,48 @@ def test_shrink_drops_unused_variables() -> None:
 def test_equal_columns_cost_once() -> None:
     values = [3 * (a == 5) for a in range(64)]
     assert table_luts(values, 6, 2) == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    first=st.fractions(-900, 900, max_denominator=50),
+    step=st.fractions(1, 80, max_denominator=50),
+    n=st.integers(4, 63),
+)
+def test_uniform_thresholds_of_any_step_are_a_multiplication(
+    first: Fraction, step: Fraction, n: int
+) -> None:
+    thresholds = [math.ceil(first + step * k) for k in range(n)]
+    form = fitted(thresholds)
+    if form is None:
+        return
+    assert len(signed_digits(form.factor)) <= MAX_DIGITS
+    x = np.arange(thresholds[0] - 200, thresholds[-1] + 200)
+    assert np.array_equal(form.count(x), np.searchsorted(thresholds, x, side="right"))
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "digits"),
+    [
+        (range(5, 50, 4), 1),  # a power of two
+        ([math.ceil(Fraction(32, 3) * k) for k in range(1, 64)], 2),  # times 3, shifted by 5
+        ([math.ceil(Fraction(16, 5) * k) for k in range(-30, 30)], 2),
+        ([0, 1, 5, 6, 30, 31], None),
+    ],
+)
+def test_the_factor_of_fewest_digits_is_found(thresholds: list[int], digits: int | None) -> None:
+    form = fitted(list(thresholds))
+    assert (None if form is None else len(signed_digits(form.factor))) == digits
+
+
+def test_a_multiplication_takes_the_place_of_a_search_where_it_is_cheaper() -> None:
+    """A scale of 3/32 is one adder and a clip; the search has six comparisons, most from tables."""
+    rows = [[math.ceil(Fraction(32, 3) * k) for k in range(1, 64)]]
+    source = Tensor.of_type("x", "INT12", 1)
+    network = chain(source, [("y", Requantise(Thresholds(rows)))])
+    graph = lower(network, XC7)
+    x = np.arange(-2048, 2048)[:, None]
+    assert np.array_equal(evaluate(graph, x), network.execute(x))
+    assert estimate(graph, XC7).luts <= 22
+    searched = best_plan([t + 2048 for t in rows[0]], 12, 4095, XC7)
+    assert searched.luts >= 38

@@ -14,7 +14,11 @@ from finn_builds.network import IntegerNetwork
 from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.cells import AS_CELLS, cell_files
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
-from finn_builds.sparse.family import ECP5, XC7, XCUP, Family
+from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.xc7 import XC7
+from finn_builds.sparse.families.xcup import XCUP
+from finn_builds.sparse.families.xilinx import Xilinx
+from finn_builds.sparse.family import Family
 from finn_builds.sparse.options import Options
 from tests.finn_builds.network.networks import random_graph, random_inputs
 from tests.finn_builds.sparse.sparse_networks import (
@@ -328,18 +332,22 @@ CELLS = {
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "cell"),
-    [(f, cell) for f in (XC7, XCUP, ECP5) for cell in (CELLS if f.wide else CELLS_ECP5)],
+    [
+        (f, cell)
+        for f in (XC7, XCUP, ECP5)
+        for cell in (CELLS if isinstance(f, Xilinx) else CELLS_ECP5)
+    ],
     ids=lambda p: p if isinstance(p, str) else p.name,
 )
 def test_primitives_equal_their_twin(tmp_path: Path, family: Family, cell: str) -> None:
     """Yosys proves for all inputs that the vendor primitives compute what simulators see."""
     init = int(np.random.default_rng(5).integers(0, 2**63)) ** 2 % 2**128
-    miter, more, primitive = (CELLS if family.wide else CELLS_ECP5)[cell]
+    miter, more, primitive = (CELLS if isinstance(family, Xilinx) else CELLS_ECP5)[cell]
     (tmp_path / "miter.v").write_text(miter.replace("{init:032x}", f"{init:032x}"))
     _write(cell_files(family), tmp_path)
     library = "+/xilinx/cells_sim.v"
     primitives = ["LUT2", "LUT4", "LUT6", "LUT6_2", "CARRY4", "CARRY8", "MUXF7", "MUXF8"]
-    if not family.wide:
+    if not isinstance(family, Xilinx):
         library = "+/lattice/cells_sim_ecp5.v"
         primitives = ["LUT2", "LUT4", "CCU2C", "PFUMX", "L6MUX21"]
     all_of_them = " ".join(f"t:{name}" for name in primitives)

@@ -9,7 +9,7 @@ import numpy as np
 from finn_builds.network import IntegerNetwork, Tensor
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import estimate
-from finn_builds.sparse.family import XC7
+from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.stages import layer_stages
 from tests.finn_builds.sparse.sparse_networks import layers
 

@@ -14,6 +14,9 @@ from finn_builds import tools
 from finn_builds.errors import VerificationError
 from finn_builds.network import IntegerNetwork
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.options import Options
 from finn_builds.stitch.blocks import SPARSE, Block, Resources
 from finn_builds.stitch.design import Design, Stage
@@ -42,6 +45,7 @@ SEEDS = {
     "xc7": (*range(300, 324), *range(1000, 1012)),
     "xcup": (*range(324, 336), *range(1012, 1016)),
     "ecp5": (*range(336, 348), *range(1016, 1022)),
+    "gowin": range(348, 356),
 }
 #: Seeds of graphs of every operation, with forks, joins, several inputs and outputs.
 GRAPHS = 1000
@@ -75,7 +79,7 @@ class TestByHand:
             table = int(rng.integers(0, 1 << min(62, 1 << n)))
             pins = {f"I{k}": 2 + k for k in range(n)}
             cell = _gate(f"LUT{n}", f"{table:0{1 << n}b}", **pins, O=100)
-            gates = GateSimulator(Netlist((cell,)), 64)
+            gates = GateSimulator(Netlist((cell,)), 64, XC7.kinds)
             gates.settle(inputs)
             expected = sum(((table >> (a % (1 << n))) & 1) << a for a in range(64))
             assert gates.read(100) == expected
@@ -83,7 +87,7 @@ class TestByHand:
     def test_a_lut_with_two_outputs(self) -> None:
         table = int(np.random.default_rng(4).integers(0, 1 << 62))
         cell = _gate("LUT6_2", f"{table:064b}", **{f"I{k}": 2 + k for k in range(6)}, O5=98, O6=99)
-        gates = GateSimulator(Netlist((cell,)), 64)
+        gates = GateSimulator(Netlist((cell,)), 64, XC7.kinds)
         gates.settle(dict(enumerate(_lanes(np.arange(64)), start=2)))
         assert gates.read(99) == table
         assert gates.read(98) == (table & 0xFFFFFFFF) * ((1 << 32) + 1)
@@ -96,7 +100,9 @@ class TestByHand:
         carry_in = rng.integers(0, 2, 200)
         s, di, o, co = (list(range(k, k + size)) for k in (10, 20, 30, 40))
         ins = {"S": s, "DI": di, "CI": [2]} | ({"CYINIT": ["0"]} if size == 4 else {})
-        gates = GateSimulator(Netlist((Cell("c", kind, {}, ins, {"O": o, "CO": co}),)), 200)
+        gates = GateSimulator(
+            Netlist((Cell("c", kind, {}, ins, {"O": o, "CO": co}),)), 200, XC7.kinds
+        )
         top = 1 << size  # so that all bits are there
         lanes = [_lanes(np.append(v, top))[:size] for v in (a ^ b, a)]
         mask = gates.ones
@@ -113,7 +119,7 @@ class TestByHand:
             _gate("FDRE", "0", C=9, D=2, CE=3, R=4, Q=20),
             _gate("FDSE", "1", C=9, D=2, CE=3, S=4, Q=21),
         )
-        gates = GateSimulator(Netlist(cells), 1)
+        gates = GateSimulator(Netlist(cells), 1, XC7.kinds)
         assert (gates.read(20), gates.read(21)) == (0, 1)
         seen = []
         for d, enable, force in ((1, 0, 0), (1, 1, 0), (0, 0, 0), (0, 1, 0), (1, 1, 1), (0, 0, 0)):
@@ -130,7 +136,7 @@ class TestByHand:
         ins = {"CIN": [2], "A0": [3], "B0": [4], "A1": [5], "B1": [6]}
         ins |= {f"{pin}{k}": [level] for k in "01" for pin, level in (("C", "0"), ("D", "1"))}
         outs = {"S0": [20], "S1": [21], "COUT": [22]}
-        gates = GateSimulator(Netlist((Cell("c", "CCU2C", init, ins, outs),)), 32)
+        gates = GateSimulator(Netlist((Cell("c", "CCU2C", init, ins, outs),)), 32, ECP5.kinds)
         gates.settle(bits)
         for lane in range(32):
             c, a0, b0, a1, b1 = ((lane >> k) & 1 for k in range(5))
@@ -140,7 +146,7 @@ class TestByHand:
             ]
         apart = Cell("c", "CCU2C", init | {"INJECT1_1": "YES"}, ins, outs)
         with pytest.raises(NotSimulated, match="without a carry"):
-            GateSimulator(Netlist((apart,)), 1)
+            GateSimulator(Netlist((apart,)), 1, ECP5.kinds)
 
     @pytest.mark.parametrize(
         ("kind", "pins"),
@@ -148,7 +154,7 @@ class TestByHand:
     )
     def test_multiplexers_of_ecp5(self, kind: str, pins: tuple[str, str, str]) -> None:
         ins = {pin: [2 + k] for k, pin in enumerate(pins)}
-        gates = GateSimulator(Netlist((Cell("m", kind, {}, ins, {"Z": [20]}),)), 8)
+        gates = GateSimulator(Netlist((Cell("m", kind, {}, ins, {"Z": [20]}),)), 8, ECP5.kinds)
         gates.settle(dict(enumerate(_lanes(np.arange(8)), start=2)))
         expected = [(lane >> 1 if lane >> 2 else lane) & 1 for lane in range(8)]
         assert [(gates.read(20) >> lane) & 1 for lane in range(8)] == expected
@@ -162,7 +168,7 @@ class TestByHand:
             Cell(str(q), "TRELLIS_FF", parameters, ins, {"Q": [q]})
             for q, parameters in ((20, plain), (21, sets))
         ]
-        gates = GateSimulator(Netlist(tuple(cells)), 1)
+        gates = GateSimulator(Netlist(tuple(cells)), 1, ECP5.kinds)
         seen = [(gates.read(20), gates.read(21))]
         for d, ce, lsr in ((1, 1, 0), (1, 0, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (0, 1, 0)):
             gates.settle({2: d, 3: ce, 4: lsr})
@@ -171,11 +177,13 @@ class TestByHand:
         assert seen == [(0, 1), (0, 1), (1, 1), (0, 0), (0, 0), (0, 1), (0, 1)]
         apart = replace(cells[0], parameters={**plain, "SRMODE": "ASYNC"})
         with pytest.raises(NotSimulated, match="SRMODE ASYNC"):
-            GateSimulator(Netlist((apart,)), 1)
+            GateSimulator(Netlist((apart,)), 1, ECP5.kinds)
 
     def test_a_shift_register_is_read_at_its_address(self) -> None:
         pins = {f"A{k}": 10 + k for k in range(4)}
-        gates = GateSimulator(Netlist((_gate("SRL16E", D=2, CE="1", CLK=9, Q=30, **pins),)), 1)
+        gates = GateSimulator(
+            Netlist((_gate("SRL16E", D=2, CE="1", CLK=9, Q=30, **pins),)), 1, XC7.kinds
+        )
         bits = np.random.default_rng(6).integers(0, 2, 40)
         for bit in bits:
             gates.settle({2: int(bit)})
@@ -186,17 +194,17 @@ class TestByHand:
 
     def test_what_it_does_not_know_is_said(self) -> None:
         with pytest.raises(NotSimulated, match="DSP48E1, RAMB18E1"):
-            GateSimulator(Netlist((_gate("DSP48E1"), _gate("RAMB18E1"))), 1)
+            GateSimulator(Netlist((_gate("DSP48E1"), _gate("RAMB18E1"))), 1, XC7.kinds)
         inverted = replace(
             _gate("FDRE", C=9, D=2, CE="1", R="0", Q=20), parameters={"IS_C_INVERTED": "1"}
         )
         with pytest.raises(NotSimulated, match="IS_C_INVERTED"):
-            GateSimulator(Netlist((inverted,)), 1)
+            GateSimulator(Netlist((inverted,)), 1, XC7.kinds)
 
     def test_a_loop_is_found(self) -> None:
         cells = (_gate("INV", I=2, O=3), replace(_gate("INV", I=3, O=2), name="back"))
         with pytest.raises(RuntimeError, match="loop through the cells"):
-            GateSimulator(Netlist(cells), 1)
+            GateSimulator(Netlist(cells), 1, XC7.kinds)
 
 
 def _clock(seed: int) -> float:
@@ -247,6 +255,7 @@ class Mapped(Compiled):
             netlists or {self.name: self.netlist},
             x,
             y,
+            self.compiled.family.kinds,
             latency=self.compiled.latency,
             seed=1,
             recompile=lambda block: self.compiled,
@@ -275,12 +284,12 @@ def mapped(
     """Return random networks of a family with their netlists, all of one call of Yosys."""
     family = request.param
     made = [Compiled.of_seed(seed, family) for seed in SEEDS[family]]
-    files = {"primitives.v": declarations(family)}
+    files = {"primitives.v": declarations(family_named(family).primitives)}
     for item in made:
         files |= item.compiled.files()
     ports = {item.name: node_ports(item.design.stages[0]) for item in made}
     folder = tmp_path_factory.mktemp("gates") / family
-    command = prepare(files, ports, family, folder, 300, sparse=True)
+    command = prepare(files, ports, family_named(family), folder, 300, sparse=True)
     tools.run(command.argv, cwd=command.cwd, log=command.log, timeout=command.timeout)
     modules = json.loads((folder / NETLIST).read_text())["modules"]
     return [Mapped(**vars(item), netlist=from_json(modules[item.name])) for item in made]
@@ -295,7 +304,9 @@ def test_netlists_of_random_networks(mapped) -> None:
         beats = pack(on_stream(x, compiled.in_datatype), compiled.in_width)
         y = on_stream(network.execute(x), compiled.out_datatype)
         out_bytes = item.design.output.width // 8
-        found = run_words(item.netlist, beats, (1, 1), out_bytes, seed=1).words
+        found = run_words(
+            item.netlist, beats, (1, 1), out_bytes, item.compiled.family.kinds, seed=1
+        ).words
         assert np.array_equal(found, pack(y, compiled.out_width)), item.name
 
 
@@ -371,10 +382,10 @@ def test_a_broken_cell_is_named_by_its_tensor(tmp_path: Path) -> None:
     options = {"weight_bits": 3, "act_bits": 3, "input_type": "INT4"}
     network = small_network((6, 6, 5, 3), seed=2, **options)
     compiled = compile_network(network, "deep", "xc7", 4.2)
-    files = {"primitives.v": declarations("xc7"), **compiled.files()}
+    files = {"primitives.v": declarations(XC7.primitives), **compiled.files()}
     item = Compiled(0, network, compiled)
     ports = {"deep": node_ports(item.design.stages[0])}
-    command = prepare(files, ports, "xc7", tmp_path / "yosys", 300, sparse=True)
+    command = prepare(files, ports, XC7, tmp_path / "yosys", 300, sparse=True)
     tools.run(command.argv, cwd=command.cwd, log=command.log, timeout=command.timeout)
     modules = json.loads((tmp_path / "yosys" / NETLIST).read_text())["modules"]
     mapped = Mapped(**vars(item), netlist=from_json(modules["deep"]))

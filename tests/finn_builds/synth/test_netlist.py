@@ -2,7 +2,9 @@
 
 import pytest
 
-from finn_builds.sparse.family import ECP5, XC7, XCUP
+from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.xc7 import XC7
+from finn_builds.sparse.families.xcup import XCUP
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Cell, Netlist, by_layer, chain, from_json
 from finn_builds.synth.timing import longest_path
@@ -39,7 +41,7 @@ def test_units_of_cells():
         Cell("k", "MUXF7", {}, {}, {}),
         register("l", 5, 6),
     ]
-    assert resources(Netlist(tuple(cells))) == {
+    assert resources(Netlist(tuple(cells)), XC7.kinds) == {
         "LUT": 9,
         "LUT_logic": 4,
         "LUT_RAM": 4,
@@ -55,13 +57,15 @@ def test_units_of_cells():
 
 def test_units_of_ecp5():
     cells = [Cell(k, k, {}, {}, {}) for k in ("LUT4", "CCU2C", "TRELLIS_FF", "MULT18X18D")]
-    found = resources(Netlist(tuple(cells)))
+    found = resources(Netlist(tuple(cells)), ECP5.kinds)
     assert (found["LUT"], found["CARRY"], found["FF"], found["DSP"]) == (3, 1, 1, 1)
 
 
 def test_unknown_cells_are_not_left_out():
     with pytest.raises(RuntimeError, match="2 cells of the unknown kind \\$mul"):
-        resources(Netlist((Cell("a", "$mul", {}, {}, {}), Cell("b", "$mul", {}, {}, {}))))
+        resources(
+            Netlist((Cell("a", "$mul", {}, {}, {}), Cell("b", "$mul", {}, {}, {}))), XC7.kinds
+        )
 
 
 def test_what_flattening_leaves_behind_is_no_cell():
@@ -105,7 +109,7 @@ def node(first: int, ready_from_source: bool = False) -> Netlist:
 def test_a_chain_has_one_path_for_ready_and_one_clock():
     nodes = [node(2), node(2), node(7)]
     whole = chain(nodes)
-    parts = resources(whole)
+    parts = resources(whole, XC7.kinds)
     assert parts["LUT"] == 9
     assert parts["FF"] == 9
     assert len({cell.inputs["C"][0] for cell in whole.cells if cell.kind == "FDRE"}) == 1
@@ -125,7 +129,7 @@ def test_a_node_may_pass_a_wire_through():
     wire |= {"m_axis_0_tvalid": (7,), "s_axis_0_tready": (8,), "m_axis_0_tready": (8,)}
     whole = chain([node(2), Netlist((), wire), node(2)])
     assert longest_path(whole, XC7).depth == 2
-    assert resources(whole)["LUT"] == 6
+    assert resources(whole, XC7.kinds)["LUT"] == 6
 
 
 def test_constants_reach_the_next_node():
@@ -216,7 +220,7 @@ def test_memories_are_read_through_and_written_at_the_clock():
 
 def test_a_loop_is_an_error():
     with pytest.raises(RuntimeError, match="loop through"):
-        longest_path(Netlist((lut("a", 1, 2), lut("b", 2, 1))), ECP5)
+        longest_path(Netlist((lut("a", 1, 2), lut("b", 2, 1))), XC7)
 
 
 def test_nothing_has_no_path():

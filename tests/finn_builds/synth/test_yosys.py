@@ -12,7 +12,9 @@ from finn_builds.files import SYNTHESIS_FILE, read_json
 from finn_builds.flow import synthesise as flow
 from finn_builds.flow.synthesise import yosys_report
 from finn_builds.sparse.compiler import compile_network
-from finn_builds.sparse.family import family_named
+from finn_builds.sparse.families import family_named
+from finn_builds.sparse.families.ecp5 import COMMANDS
+from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.stitch.blocks import SPARSE
 from finn_builds.stitch.design import TOP, Stage
 from finn_builds.stitch.sources import stitched_sources
@@ -20,7 +22,7 @@ from finn_builds.synth import primitives, yosys
 from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import by_layer, chain, from_json
 from finn_builds.synth.report import Figures
-from finn_builds.synth.script import ECP5_COMMANDS, NETLIST
+from finn_builds.synth.script import NETLIST
 from finn_builds.synth.sources import PRIMITIVES_FILE, files_for, module_of, node_ports, readable
 from finn_builds.synth.timing import longest_path
 from tests.finn_builds.flow.networks import small_network, stitch, synthesise
@@ -47,14 +49,14 @@ def mixed(tmp_path_factory):
         "mixed", network, folder / "mixed", styles=("sparse", "sparse", "folded", "folded")
     )
     files = stitched_text(built)
-    found = yosys.synthesise_design(built.design, files, {}, "xc7", folder / "nodes")
+    found = yosys.synthesise_design(built.design, files, {}, family_named("xc7"), folder / "nodes")
     return built, files, found
 
 
 def test_every_node_has_figures(mixed):
     built, _, found = mixed
     assert list(found) == [stage.name for stage in built.design.stages]
-    counts = {name: resources(netlist) for name, netlist in found.items()}
+    counts = {name: resources(netlist, XC7.kinds) for name, netlist in found.items()}
     for stage in built.design.stages:
         amounts = counts[stage.name]
         assert amounts["LUT"] > 0 or stage.kind == "StreamingDataWidthConverter_rtl"
@@ -69,17 +71,21 @@ def test_joined_nodes_come_to_what_the_whole_comes_to(mixed, tmp_path):
     built, files, found = mixed
     ends = Stage("whole", "", built.design.in_bits, built.design.out_bits)
     sources = {name: readable(name, text) for name, text in files.items()}
-    sources[PRIMITIVES_FILE] = primitives.declarations("xc7")
-    command = yosys.prepare(sources, {TOP: node_ports(ends)}, "xc7", tmp_path / "whole", 300)
+    sources[PRIMITIVES_FILE] = primitives.declarations(family_named("xc7").primitives)
+    command = yosys.prepare(
+        sources, {TOP: node_ports(ends)}, family_named("xc7"), tmp_path / "whole", 300
+    )
     tools.run(command.argv, cwd=command.cwd, timeout=command.timeout)
     netlist = json.loads((command.cwd / NETLIST).read_text())["modules"][TOP]
-    whole, joined = resources(from_json(netlist)), resources(chain(list(found.values())))
+    whole, joined = (
+        resources(one, XC7.kinds) for one in (from_json(netlist), chain(list(found.values())))
+    )
     for name in ("DSP", "BRAM_18K"):
         assert joined[name] == whole[name]
     for name in ("LUT", "FF", "CARRY"):
         assert joined[name] == pytest.approx(whole[name], rel=0.06, abs=6), name
     for name in joined:
-        assert joined[name] == sum(resources(part)[name] for part in found.values())
+        assert joined[name] == sum(resources(part, XC7.kinds)[name] for part in found.values())
 
 
 def test_cells_of_fused_sparse_layers_are_told_apart(mixed):
@@ -87,8 +93,8 @@ def test_cells_of_fused_sparse_layers_are_told_apart(mixed):
     name = next(s.name for s in built.design.stages if s.kind == "SparseMVAU_rtl")
     parts = by_layer(found[name])
     assert set(parts) == {0, 1, None}
-    counts = {layer: resources(part) for layer, part in parts.items()}
-    whole = resources(found[name])
+    counts = {layer: resources(part, XC7.kinds) for layer, part in parts.items()}
+    whole = resources(found[name], XC7.kinds)
     for key, value in whole.items():
         assert value == sum(part[key] for part in counts.values()), key
     # What belongs to no layer is the stream's ends: two words of output and the valid bits.
@@ -109,7 +115,7 @@ def test_the_short_script_of_sparse_nodes_gives_the_same_figures(mixed, tmp_path
     assert "begin:fine" not in (command.cwd / "synthesis.ys").read_text()
     netlist = json.loads((command.cwd / NETLIST).read_text())["modules"][module_of(node)]
     alone = from_json(netlist)
-    assert resources(alone) == resources(found[node.name])
+    assert resources(alone, XC7.kinds) == resources(found[node.name], XC7.kinds)
     delays = family_named("xc7")
     assert longest_path(alone, delays).depth == longest_path(found[node.name], delays).depth
 
@@ -172,7 +178,7 @@ def ultrascale(tmp_path_factory):
 
 def test_a_folded_design_on_ultrascale(ultrascale, tmp_path):
     built, files = ultrascale
-    found = yosys.synthesise_design(built.design, files, {}, "xcup", tmp_path / "up")
+    found = yosys.synthesise_design(built.design, files, {}, family_named("xcup"), tmp_path / "up")
     kinds = {cell.kind for netlist in found.values() for cell in netlist.cells}
     assert "DSP48E2" in kinds
     assert "DSP48E1" not in kinds
@@ -185,9 +191,11 @@ def test_a_folded_design_on_ultrascale(ultrascale, tmp_path):
 def test_a_folded_design_on_ecp5(ultrascale, tmp_path):
     """FINN's units have a form without DSP blocks of Xilinx, which takes ECP5's multipliers."""
     built, files = ultrascale
-    found = yosys.synthesise_design(built.design, files, {}, "ecp5", tmp_path / "ecp5")
+    found = yosys.synthesise_design(
+        built.design, files, {}, family_named("ecp5"), tmp_path / "ecp5"
+    )
     whole = chain(list(found.values()))
-    amounts = resources(whole)
+    amounts = resources(whole, family_named("ecp5").kinds)
     assert amounts["DSP"] > 0
     assert amounts["CARRY"] > 0
     assert amounts["LUT_logic"] > amounts["CARRY"] * 2
@@ -202,9 +210,9 @@ def test_the_estimate_of_a_sparse_layer(device, tmp_path):
     network = layers(elements(-8, 7, 12), (weights, thresholds))
     compiled = compile_network(network, "alone", device, clock_ns=10.0)
     command = f"synth_xilinx -top {{top}} -family {device} -flatten -noiopad"
-    command = "\n".join(ECP5_COMMANDS) if device == "ecp5" else command
+    command = "\n".join(COMMANDS) if device == "ecp5" else command
     netlist = synthesise_verilog(compiled.files(), "alone", command, tmp_path, limit=300)
-    found = resources(netlist)
+    found = resources(netlist, family_named(device).kinds)
     assert found["LUT"] == pytest.approx(compiled.cost().luts, rel=0.03)
     assert found["FF"] == pytest.approx(compiled.cost().flip_flops, rel=0.03)
 
@@ -214,7 +222,7 @@ def test_a_broken_source_is_named(ultrascale, tmp_path):
     name = next(n for n in files if n.endswith("memstream.sv"))
     broken = {**files, name: files[name].replace("module memstream #(", "module memstream #(nono")}
     with pytest.raises(tools.ToolFailed, match=r"refused generated sources: .*memstream\.sv:"):
-        yosys.synthesise_design(built.design, broken, {}, "xcup", tmp_path / "broken")
+        yosys.synthesise_design(built.design, broken, {}, family_named("xcup"), tmp_path / "broken")
 
 
 def test_other_text_of_finn_is_not_edited_blindly():
@@ -224,7 +232,9 @@ def test_other_text_of_finn_is_not_edited_blindly():
 
 def test_a_node_that_takes_too_long_says_so(ultrascale, tmp_path):
     built, files = ultrascale
-    found = yosys.synthesise_design(built.design, files, {}, "xcup", tmp_path / "late", limit=0.2)
+    found = yosys.synthesise_design(
+        built.design, files, {}, family_named("xcup"), tmp_path / "late", limit=0.2
+    )
     assert {type(one) for one in found.values()} == {yosys.NotSynthesised}
     assert all("did not finish within 0.2 s" in one.why for one in found.values())
 
@@ -232,5 +242,7 @@ def test_a_node_that_takes_too_long_says_so(ultrascale, tmp_path):
 def test_a_breakdown_of_yosys_is_a_note(ultrascale, tmp_path, monkeypatch):
     built, files = ultrascale
     monkeypatch.setattr(tools, "yosys_command", lambda: ["sh", "-c", "echo out of memory; exit 9"])
-    found = yosys.synthesise_design(built.design, files, {}, "xcup", tmp_path / "down")
+    found = yosys.synthesise_design(
+        built.design, files, {}, family_named("xcup"), tmp_path / "down"
+    )
     assert all(one.why == "Yosys broke down: out of memory" for one in found.values())

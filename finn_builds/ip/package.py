@@ -1,0 +1,160 @@
+"""The files of the package, and what was found when they were checked."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from finn_builds.emulator import FLAGS
+from finn_builds.files import IP_FILE, read_record, write_record
+from finn_builds.ip.benches import VECTORS, cpp_bench, vectors_text, verilog_bench, vhdl_bench
+from finn_builds.ip.drawing import timing_svg
+from finn_builds.ip.readme import readme
+from finn_builds.ip.scripts import RUN_FILE, constraints, run_script
+from finn_builds.ip.vhdl import package_text, wrapper_text
+from finn_builds.sparse.parallel import CorePorts
+from finn_builds.vivado.ipxact import COMPONENT_FILE, parallel_component_xml
+
+__all__ = ["IpReport", "package_files", "vectors_text", "write_zip"]
+
+#: Oldest date that a zip can hold; equal contents give equal bytes.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class IpReport:
+    """The parallel core, compared and measured: ``report/ip.json``."""
+
+    name: str
+    part: str
+    clock_ns: float
+    latency_cycles: int  # measured in simulation
+    interval_cycles: int  # measured in simulation
+    stage_ns: float  # estimated
+    frames: int  # of every comparison
+    mismatches: dict[str, int]  # by what was compared
+    simulator: str
+    compiler: str
+    resources: dict[str, int]  # counted by synthesis; empty where that was not run
+    resources_kind: str  # tool and version, or why there are none
+    critical_path_ns: float | None  # estimated on the netlist
+    estimated: dict[str, int]
+
+    @property
+    def latency_ns(self) -> float:
+        """At the clock asked for."""
+        return self.latency_cycles * self.clock_ns
+
+    def save(self, out: Path, step: str) -> None:
+        """Write it."""
+        write_record(out / IP_FILE, self)
+
+    @classmethod
+    def load(cls, out: Path, step: str) -> IpReport:
+        """Read what `save` wrote."""
+        return read_record(out / IP_FILE, cls)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures for the summary of a build."""
+        return {
+            "latency_cycles": self.latency_cycles,
+            "latency_ns": self.latency_ns,
+            "interval_cycles": self.interval_cycles,
+            "frames": self.frames,
+            "mismatches": sum(self.mismatches.values()),
+            "resources": {**(self.resources or self.estimated), "kind": self.resources_kind},
+            "critical_path_ns": self.critical_path_ns,
+        }
+
+    def figures(self) -> dict[str, tuple[str, str]]:
+        """Return the figures of the page: (value, how it was obtained) by what they are."""
+        compared = ", ".join(self.mismatches)
+        found = {
+            "latency": (f"{self.latency_cycles} clocks", f"measured, {self.simulator}"),
+            "interval": (f"{self.interval_cycles} clock", f"measured, {self.simulator}"),
+            "longest path": (f"{self.stage_ns:.2f} ns", "estimated for the pipeline"),
+            "mismatches": (
+                str(sum(self.mismatches.values())),
+                f"{self.frames:,} frames each: {compared}",
+            ),
+        }
+        for name, value in (self.resources or self.estimated).items():
+            found[name] = (f"{value:,}", self.resources_kind)
+        if self.critical_path_ns is not None:
+            found["longest path of the netlist"] = (
+                f"{self.critical_path_ns:.2f} ns",
+                "estimated, before placement",
+            )
+        return found
+
+
+def component(core: CorePorts) -> str:
+    """Return ``component.xml``."""
+    ports: list[tuple[str, str, int | None]] = [("clk", "in", None), ("rst", "in", None)]
+    if core.with_ce:
+        ports.append(("ce", "in", None))
+    ports.append(("valid_in", "in", None))
+    ports += [(port.name, "in", port.bits) for port in core.inputs]
+    ports += [(port.name, "out", port.bits) for port in core.outputs]
+    ports.append(("valid_out", "out", None))
+    return parallel_component_xml(core.name, ports, [f"{core.name}.v"])
+
+
+def package_files(
+    core: CorePorts,
+    sources: Mapping[str, str],
+    header: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    report: IpReport | None = None,
+) -> dict[str, str]:
+    """Return the files, text by name.
+
+    Parameters
+    ----------
+    core : CorePorts
+    sources : mapping
+        The core's ``<name>.v`` and ``<name>_model.vhd``.
+    header : str
+        Of the emulator.
+    x, y : ndarray of int, shape (frames, n_in) and (frames, n_out)
+    report : IpReport, optional
+        Without it there is no page, which states its figures.
+    """
+    name, frames = core.name, len(x)
+    files = {
+        **sources,
+        f"{name}_pkg.vhd": package_text(core),
+        f"{name}.vhd": wrapper_text(core),
+        f"{name}_tb.v": verilog_bench(core, frames),
+        f"{name}_tb.vhd": vhdl_bench(core, frames),
+        VECTORS: vectors_text(core, x, y),
+        RUN_FILE: run_script(core, " ".join(FLAGS)),
+        f"emulator/{name}.h": header,
+        f"emulator/{name}_test.cpp": cpp_bench(core),
+        COMPONENT_FILE: component(core),
+        f"{name}_ooc.xdc": constraints(core),
+        "timing.svg": timing_svg(core),
+    }
+    if report is not None:
+        figures = report.figures()
+        files["README.md"] = readme(core, report.part, frames, figures)
+        plain: dict[str, Any] = {k: {"value": v, "how": how} for k, (v, how) in figures.items()}
+        files["figures.json"] = json.dumps(plain, indent=2) + "\n"
+    return files
+
+
+def write_zip(files: Mapping[str, str], folder: str, path: Path) -> None:
+    """Write files below a folder into a zip; equal texts give equal bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in sorted(files.items()):
+            entry = zipfile.ZipInfo(f"{folder}/{name}", _DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, text)

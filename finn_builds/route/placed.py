@@ -1,0 +1,107 @@
+"""The accelerator within the netlist that nextpnr writes after placement and routing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from finn_builds.route.design import ACCELERATOR
+from finn_builds.synth.netlist import Bit, Cell, Netlist
+
+#: Ports of the accelerator, by the nets of the module around it.
+_PORTS = {
+    "s_axis_0_tdata": "design.s_tdata",
+    "s_axis_0_tvalid": "design.s_tvalid",
+    "s_axis_0_tready": "design.s_tready",
+    "m_axis_0_tdata": "design.m_tdata",
+    "m_axis_0_tvalid": "design.m_tvalid",
+    "m_axis_0_tready": "design.m_tready",
+    "ap_rst_n": "design.accelerator_rst_n",
+}
+_DRIVEN = frozenset({"s_axis_0_tready", "m_axis_0_tdata", "m_axis_0_tvalid"})
+#: What nextpnr calls the cells that make constants.
+_CONSTANTS = ("$PACKER_", "$nextpnr_")
+#: Pins that carry a clock, which the gate simulator does not need, or that only the fabric knows.
+_NOT_READ = frozenset({"CLK", "CLK0"})
+
+
+class NotWhole(Exception):
+    """Part of the accelerator is not where it is looked for in the placed netlist."""
+
+
+def port_names(mapped: Mapping[str, Any]) -> dict[str, list[list[str]]]:
+    """Return, for each bit of the accelerator's ports, all names of its net before placement.
+
+    nextpnr keeps one of them. `mapped` is the module of the device as Yosys wrote it.
+    """
+    names: dict[Bit, list[str]] = {}
+    for name, net in mapped["netnames"].items():
+        first, bits = int(net.get("offset", 0)), net["bits"]
+        for k, bit in enumerate(bits):
+            whole = len(bits) == 1 and not first
+            names.setdefault(bit, []).append(name if whole else f"{name}[{first + k}]")
+    found = {}
+    for port, net in _PORTS.items():
+        bits = mapped["netnames"][net]["bits"]
+        found[port] = [names[bit] if isinstance(bit, int) else [] for bit in bits]
+    return found
+
+
+def accelerator_of(placed: Mapping[str, Any], names: Mapping[str, list[list[str]]]) -> Netlist:
+    """Return the accelerator's cells of a placed netlist, its streams as ports.
+
+    Parameters
+    ----------
+    placed : mapping
+        What nextpnr wrote: one flat module.
+    names : mapping
+        From `port_names`.
+
+    Raises
+    ------
+    NotWhole
+        A cell reads a net that nothing in the accelerator drives and that is not a port.
+    """
+    (module,) = placed["modules"].values()
+    nets = {name: net["bits"] for name, net in module["netnames"].items()}
+    cells = []
+    for name, cell in module["cells"].items():
+        if not name.startswith((ACCELERATOR, *_CONSTANTS)):
+            continue
+        pins: dict[str, dict[str, list[Bit]]] = {"input": {}, "output": {}}
+        for pin, direction in cell["port_directions"].items():
+            bits = cell["connections"].get(pin, [])
+            if bits and direction in pins:
+                pins[direction][pin] = bits
+        cells.append(Cell(name, cell["type"], cell["parameters"], pins["input"], pins["output"]))
+    ports = {port: tuple(_net(nets, names_of) for names_of in bits) for port, bits in names.items()}
+    driven = {b for cell in cells for bits in cell.outputs.values() for b in bits}
+    given = {b for name, bits in ports.items() if name not in _DRIVEN for b in bits}
+    for cell in cells:
+        if not cell.name.startswith(ACCELERATOR):
+            continue
+        for pin, bits in cell.inputs.items():
+            if pin not in _NOT_READ and any(
+                isinstance(b, int) and b not in driven and b not in given for b in bits
+            ):
+                raise NotWhole(f"nothing in the accelerator drives {pin} of {cell.name}")
+    return Netlist(tuple(cells), ports)
+
+
+def _net(nets: Mapping[str, list[Bit]], names: list[str]) -> Bit:
+    """Return the net that has one of some names; one that was left out, as padding is, is 0."""
+    return next((nets[name][0] for name in names if name in nets), "0")
+
+
+def cells_used(netlist: Netlist) -> dict[str, int]:
+    """Return the number of the accelerator's cells of each kind."""
+    kinds = Counter(c.kind for c in netlist.cells if c.name.startswith(ACCELERATOR))
+    return dict(sorted(kinds.items()))
+
+
+def layer_free(name: str) -> str:
+    """Return the name of a cell or net as the sources have it."""
+    short = name.removeprefix(ACCELERATOR)
+    return re.sub(r"\$(CCU2_COMB\d|nextpnr\S*)", "", short)

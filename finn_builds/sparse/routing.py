@@ -1,0 +1,84 @@
+"""How a family is placed, routed and loaded with open tools: what its file has to say of that."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pll:
+    """A clock made from a board's: the instance in Verilog, and what comes out.
+
+    Its input net is ``clk_in``, its outputs are ``clk`` and ``locked``.
+    """
+
+    text: str
+    mhz: float
+
+
+@dataclass(frozen=True)
+class Call:
+    """A function of a Python package that takes the arguments of a program."""
+
+    module: str
+    function: str
+    arguments: tuple[str, ...]
+
+
+class Router(ABC):
+    """The open place and route of a family.
+
+    Attributes
+    ----------
+    distribution : str
+        The wheel that has it.
+    timing : str
+        Where its delays come from, and what they leave out.
+    bitstream : str
+        Suffix of the file that is loaded.
+    """
+
+    distribution: str
+    timing: str
+    bitstream: str
+
+    @abstractmethod
+    def pll(self, part: str, mhz_in: float, mhz: float) -> Pll | None:
+        """Return the clock that is nearest below, or None if there is none within a tenth."""
+
+    @abstractmethod
+    def synthesis(self, top: str) -> list[str]:
+        """Return the Yosys commands for a whole device, with its pins."""
+
+    @property
+    def pads(self) -> Sequence[str]:
+        """Yosys commands on the flat device that put buffers at its pins, if nextpnr does not."""
+        return ()
+
+    @abstractmethod
+    def constraints(self, pins: Mapping[str, tuple[str, str]], mhz_in: float) -> str:
+        """Return the text that binds ports to (pin, I/O standard); ``clk_in`` is the clock."""
+
+    @abstractmethod
+    def route(self, part: str, seed: int, mhz: float) -> Call:
+        """Return the call that places and routes ``netlist.json``.
+
+        It reads ``pins.txt`` and writes ``routed.json`` (the placed netlist), ``report.json`` and,
+        where the bitstream needs it, ``routed.txt``.
+        """
+
+    @abstractmethod
+    def pack(self, part: str) -> Call:
+        """Return the call that makes ``bitstream`` from what `route` left."""
+
+    @property
+    @abstractmethod
+    def cell_kinds(self) -> Mapping[str, str]:
+        """The report's name of each kind of cell of a device, by figure (LUT, FF, ...)."""
+
+    @property
+    @abstractmethod
+    def netlist_fixes(self) -> Sequence[str]:
+        """Pins of cells that have to be there, open, where nothing is connected: ``KIND.PIN``."""

@@ -1,0 +1,216 @@
+"""Place and route by hand: parts, PLLs, open pins, reports, placed cells."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from finn_builds.config.boards import board_names, load_board
+from finn_builds.config.open_boards import OpenBoard
+from finn_builds.errors import UserError
+from finn_builds.route.design import with_open_pins
+from finn_builds.route.nextpnr import timing_of
+from finn_builds.route.placed import NotWhole, accelerator_of, port_names
+from finn_builds.sparse.families import FAMILIES, family_named
+from finn_builds.synth.gates import GateSimulator
+from finn_builds.synth.netlist import Cell, Netlist
+
+OPEN = [name for name in board_names() if isinstance(load_board(name), OpenBoard)]
+
+
+def open_board(name: str) -> OpenBoard:
+    board = load_board(name)
+    assert isinstance(board, OpenBoard)
+    return board
+
+
+def test_the_boards_that_people_own_are_there() -> None:
+    assert {
+        "ULX3S-25F", "ULX3S-45F", "ULX3S-85F", "Colorlight-i5", "OrangeCrab", "ECP5-EVN",
+        "ECPIX-5-85F", "Tang-Nano-9K", "Tang-Nano-20K", "Tang-Primer-20K",
+    } <= set(OPEN)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_every_board_makes_its_default_clock(name: str) -> None:
+    board = open_board(name)
+    router = family_named(board.family).router
+    assert router is not None
+    wanted = 1000 / board.clock_ns
+    if abs(wanted - board.clock_mhz) < 1e-3 * wanted:
+        return
+    pll = router.pll(board.part, board.clock_mhz, wanted)
+    assert pll is not None and 0.99 * wanted <= pll.mhz <= wanted * (1 + 2e-4)
+    assert len(set(board.pins.values())) == 4
+    assert board.part in router.route(board.part, 1, 100.0).arguments or board.family == "ecp5"
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("LFE5U-25F-6BG381C", ["--25k", "CABGA381", "6"]),
+        ("LFE5UM5G-85F-8BG554I", ["--um5g-85k", "CABGA554", "8"]),
+        ("LFE5U-25F-8MG285C", ["--25k", "CSFBGA285", "8"]),
+    ],
+)
+def test_parts_of_ecp5(part: str, expected: list[str]) -> None:
+    router = FAMILIES["ecp5"].router
+    assert router is not None
+    assert set(expected) <= set(router.route(part, 1, 100.0).arguments)
+
+
+@pytest.mark.parametrize("family", ["ecp5", "gowin"])
+def test_an_unknown_part_is_a_user_s_mistake(family: str) -> None:
+    router = FAMILIES[family].router
+    assert router is not None
+    with pytest.raises(UserError, match="part XC7: expected"):
+        router.route("XC7", 1, 100.0)
+
+
+@pytest.mark.parametrize(("mhz_in", "mhz"), itertools.product((12.0, 25.0, 48.0), (50.0, 133.0)))
+def test_a_pll_of_ecp5_is_within_its_limits(mhz_in: float, mhz: float) -> None:
+    router = FAMILIES["ecp5"].router
+    assert router is not None
+    pll = router.pll("LFE5U-25F-6BG381C", mhz_in, mhz)
+    assert pll is not None
+    settings = {k: int(v) for k, v in re.findall(r"\.(CLK\w+_DIV)\((\d+)\)", pll.text)}
+    assert pll.mhz == pytest.approx(mhz_in * settings["CLKFB_DIV"] / settings["CLKI_DIV"])
+    assert 400 <= pll.mhz * settings["CLKOP_DIV"] <= 800
+    assert 0.9 * mhz <= pll.mhz <= mhz * (1 + 1e-4)
+
+
+def test_pins_are_opened_where_nothing_drives_them() -> None:
+    def chain(cin: list) -> dict:
+        pins = {"CIN": cin, "COUT": [9]} if cin is not None else {"COUT": [9]}
+        return {
+            "type": "CCU2C",
+            "port_directions": {"CIN": "input", "COUT": "output"},
+            "connections": pins,
+        }
+
+    cells = {
+        "driven": chain([3]),
+        "port": chain([4]),
+        "open": chain([5]),
+        "missing": chain(None),
+        "constant": chain(["1"]),
+        "undefined": chain(["x"]),
+        "driver": {
+            "type": "LUT4",
+            "port_directions": {"Z": "output"},
+            "connections": {"Z": [3]},
+        },
+    }
+    module = {"ports": {"i": {"direction": "input", "bits": [4]}}, "cells": cells}
+    fixed = with_open_pins({"modules": {"m": module}}, ("CCU2C.CIN",))["modules"]["m"]["cells"]
+    found = {name: cell["connections"].get("CIN") for name, cell in fixed.items()}
+    assert found == {
+        "driven": [3], "port": [4], "open": ["x"], "missing": ["x"], "constant": ["1"],
+        "undefined": ["x"], "driver": None,
+    }  # fmt: skip
+
+
+def test_the_report_s_slowest_path() -> None:
+    def step(kind: str, ns: float, net: str | None = None) -> dict:
+        return {"type": kind, "delay": ns, "to": {"cell": "c"}, **({"net": net} if net else {})}
+
+    path = [step("clk-to-q", 0.5), step("routing", 1.25, "n"), step("logic", 0.25)]
+    report = {
+        "fmax": {"clk": {"achieved": 109.2299, "constraint": 100}},
+        "critical_paths": [
+            {"from": "<async>", "to": "posedge clk", "path": []},
+            {"from": "posedge clk", "to": "posedge clk", "path": path},
+        ],
+        "utilization": {"TRELLIS_COMB": {"used": 6, "available": 24288}},
+    }
+    found = timing_of(report)
+    assert (found.mhz, found.logic_ns, found.wire_ns) == (109.23, 0.75, 1.25)
+    assert found.path[1].net == "n" and found.cells == {"TRELLIS_COMB": (6, 24288)}
+
+
+def comb(init: int, mode: str | None = None, **pins: int) -> Cell:
+    outputs = {"F", "OFX", "FCO"}
+    parameters = {"INITVAL": f"{init:016b}"} | ({"MODE": mode} if mode else {})
+    return Cell(
+        "c",
+        "TRELLIS_COMB",
+        parameters,
+        {p: [b] for p, b in pins.items() if p not in outputs},
+        {p: [b] for p, b in pins.items() if p in outputs},
+    )
+
+
+def values(cell: Cell, inputs: int, out: int) -> int:
+    """Return an output over all values of the nets 2, 3, ... as a truth table."""
+    lanes = 1 << inputs
+    gates = GateSimulator(Netlist((cell,)), lanes, FAMILIES["ecp5"].kinds)
+    gates.settle({2 + k: sum(((a >> k) & 1) << a for a in range(lanes)) for k in range(inputs)})
+    return gates.read(out)
+
+
+class TestPlacedCellsOfEcp5:
+    def test_open_inputs_read_one(self) -> None:
+        table = 0b1000_0111_0110_1100
+        # C and D are open: the highest quarter of the table is left.
+        assert values(comb(table, A=2, B=3, F=9), 2, 9) == table >> 12
+
+    def test_two_luts_and_their_multiplexer(self) -> None:
+        """OFX is the other half's LUT where M is 1."""
+        expected = sum(((a >> 1) & 1 if a >> 2 else a & 1) << a for a in range(8))
+        assert values(comb(0xAAAA, A=2, F1=3, M=4, OFX=9), 3, 9) == expected
+
+    def test_the_multiplexer_of_two_such(self) -> None:
+        expected = sum(((a >> 1) & 1 if a >> 2 else a & 1) << a for a in range(8))
+        assert values(comb(0x1234, FXA=2, FXB=3, M=4, OFX=9), 3, 9) == expected
+
+    def test_a_position_of_a_chain(self) -> None:
+        """S = a xor b xor carry, and the carry goes on where they differ, else it is a."""
+        table = 0b0110_0110_1010_1010  # D open: the upper half passes on, the lowest quarter is A
+        cell = comb(table, "CCU2", A=2, B=3, FCI=4, F=9, FCO=10)
+        sums = [a + b + c for c, b, a in itertools.product((0, 1), repeat=3)]
+        assert values(cell, 3, 9) == sum((s & 1) << k for k, s in enumerate(sums))
+        assert values(cell, 3, 10) == sum((s >> 1) << k for k, s in enumerate(sums))
+
+
+def test_a_net_from_nowhere_is_found() -> None:
+    def cell(pin: int) -> dict:
+        return {
+            "type": "TRELLIS_FF",
+            "parameters": {},
+            "port_directions": {"M": "input", "Q": "output"},
+            "connections": {"M": [pin], "Q": [3]},
+        }
+
+    def module(pin: int) -> dict:
+        cells = {"design.accelerator.f": cell(pin), "design.shell.g": cell(8)}
+        names = {"other[1]": {"bits": [2]}, "design.m_tdata[0]": {"bits": [3]}}
+        return {"modules": {"top": {"cells": cells, "netnames": names}}}
+
+    # Before placement a net of the port had another name too, which is the one that was kept.
+    single = ("s_tvalid", "s_tready", "m_tvalid", "m_tready", "accelerator_rst_n")
+    mapped = {
+        "netnames": {
+            "design.s_tdata": {"bits": [12, "0"]},
+            "other": {"bits": [11, 12]},
+            "design.m_tdata": {"bits": [13, 14]},
+            **{f"design.{name}": {"bits": [20 + k]} for k, name in enumerate(single)},
+        }
+    }
+    names = port_names(mapped)
+    assert names["s_axis_0_tdata"] == [["design.s_tdata[0]", "other[1]"], []]
+    found = accelerator_of(module(2), names)
+    assert [c.name for c in found.cells] == ["design.accelerator.f"]
+    assert found.ports["s_axis_0_tdata"] == (2, "0") and found.ports["m_axis_0_tdata"] == (3, "0")
+    with pytest.raises(NotWhole, match=r"drives M of design\.accelerator\.f"):
+        accelerator_of(module(7), names)
+
+
+def test_boards_name_the_source_of_their_pins() -> None:
+    folder = Path(__file__).parents[3] / "board_configs"
+    for name in OPEN:
+        assert re.search(r"^# Pins: https://", (folder / f"{name}.yaml").read_text(), re.M)
+    assert json.dumps(open_board("ULX3S-25F").pins)
