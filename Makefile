@@ -12,16 +12,20 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALLED := $(VENV)/.installed
 
-.PHONY: build test test-fast lint docs setup clean
+.PHONY: build test test-fast test-peers lint docs setup clean
 
 build: $(INSTALLED)
 	$(PY) build.py --board $(BOARD) $(ARGS)
 
 test: $(INSTALLED)
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not peers" $(ARGS)
 
 test-fast: $(INSTALLED)
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not peers" $(ARGS)
+
+# The grids of other projects' tests; ARGS="--network-seed 5" tries other random values.
+test-peers: $(INSTALLED)
+	$(PY) -m pytest -n $(WORKERS) --dist load -m peers $(ARGS) tests/peers
 
 lint: $(INSTALLED)
 	$(PY) -m ruff check .

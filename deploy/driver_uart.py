@@ -149,6 +149,10 @@ class SerialOverlay(StreamForms, Inference):
             values = {k: v for k, v in values.items() if not k.startswith("latency")}
         return values
 
+    def clock_text(self) -> str:
+        """Return which clock runs: the board's PLL makes it, and it can't be set."""
+        return f"clock {self.fclk_mhz:g} MHz (made on the board)"
+
     def status(self) -> str:
         """Return the state of the line in words."""
         return f"  {self.link.port} at {self.link.baud} baud"

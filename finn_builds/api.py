@@ -158,7 +158,9 @@ def build(
             options["output_dir"] = cfg.output_dir or cfg.default_out
         elif example is not None:
             raise UserError("example: only a torch module needs one; leave it out")
-        config = BuildConfig(**({} if model is None else {"model": model}), **options)
+        if model is not None:
+            options["model"] = model
+        config = BuildConfig(**options)
     elif model is not None or example is not None or options:
         raise UserError("expected a BuildConfig or its fields, found both; put all in one")
     cfg = config.validate()

@@ -140,7 +140,7 @@ class QuantMLP(nn.Module):
             linear.set_mask(mask)
 
     @torch.no_grad()
-    def calibrate(self, features: Tensor) -> None:
+    def calibrate(self, features: Tensor, origin: Tensor | None = None) -> None:
         """Set the range of every quantiser of inputs and activations from data.
 
         Each gets the range with the least mean squared error on what comes into it, with BatchNorm
@@ -152,11 +152,14 @@ class QuantMLP(nn.Module):
         features : Tensor
             Standardised training features (n, n_in); of many, about
             `CALIBRATION_ROWS` evenly spread ones are used.
+        origin : Tensor or None
+            Features that these were mixed from, (k, n_in): their own ranges are those of features
+            with ``input_ranges: per_feature``, since what is mixed spreads wider.
         """
         step = -(-len(features) // CALIBRATION_ROWS)
         x = features[::step]
         if isinstance(self.ranges, InputRanges):
-            self.ranges.fit(x)
+            self.ranges.fit(x if origin is None else origin)
         else:
             fit_range(self.input_quant, x)
         x = self.quantised_inputs(x)

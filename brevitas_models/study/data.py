@@ -76,6 +76,7 @@ class StudyData:
                 validation.target.numpy(),
                 data.scaler.transform(data.x_test),
                 data.y_test,
+                frames.x.numpy() if frames.origin is None else frames.origin.numpy(),
                 *([] if asked is None else [asked]),
             )
             self._known[name] = tuple(self._keep(part) for part in parts)

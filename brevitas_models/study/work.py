@@ -31,8 +31,8 @@ class Member:
     recipe: Recipe
     before: State | None  # state at the end of the round before; None for the first round
     # Which of the task's arrays are its features and targets to learn from, features and targets to
-    # judge by, features and true classes of the test set, and, if there is a teacher, its
-    # probabilities of the test set
+    # judge by, features and true classes of the test set, frames that the features to learn from
+    # were mixed from, and, if there is a teacher, its probabilities of the test set
     arrays: tuple[int, ...]
 
 
@@ -92,11 +92,14 @@ def _train(task: Task, members: tuple[Member, ...], tensors: Mapping[int, Tensor
     # Equal frames as one object: the stack then gathers each batch once.
     pairs: dict[tuple[int, int], Frames] = {}
 
-    def frames(x: int, target: int) -> Frames:
-        return pairs.setdefault((x, target), Frames(tensors[x], tensors[target]))
+    def frames(x: int, target: int, origin: int | None = None) -> Frames:
+        found = Frames(tensors[x], tensors[target], None if origin is None else tensors[origin])
+        return pairs.setdefault((x, target), found)
 
     trainees = [
-        Trainee(member.recipe, frames(*member.arrays[:2]), frames(*member.arrays[2:4]))
+        Trainee(
+            member.recipe, frames(*member.arrays[:2], member.arrays[6]), frames(*member.arrays[2:4])
+        )
         for member in members
     ]
     results = train_round(
@@ -108,7 +111,7 @@ def _train(task: Task, members: tuple[Member, ...], tensors: Mapping[int, Tensor
     )
     outcomes = []
     for member, result in zip(members, results, strict=True):
-        x, truth, *teacher = (tensors[index] for index in member.arrays[4:])
+        x, truth, _, *teacher = (tensors[index] for index in member.arrays[4:])
         model = result.model(member.recipe.network)
         asked = teacher[0].numpy() if teacher else None
         figures = metrics.measure(model, x, truth.numpy(), task.class_names, asked)

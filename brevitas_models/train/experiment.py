@@ -90,12 +90,19 @@ class Experiment:
         if settings.samples > 0:
             rng = np.random.default_rng(self.recipe.training.seed)
             mix = self._mixer(settings)
-            everything = np.concatenate([train, validation])
+            everything = self.origin()
             # A tenth as many to judge by, another draw around the same frames: the teacher has an
             # answer to any input, so no frame need be kept from learning.
             validation = mix(everything, everything, max(settings.samples // 10, 1), rng=rng)
             train = mix(everything, everything, settings.samples, rng=rng)
-        return self._taught(train, settings), self._taught(validation, settings)
+        taught = self._taught(train, settings)
+        origin = torch.from_numpy(self.origin())
+        return dataclasses.replace(taught, origin=origin), self._taught(validation, settings)
+
+    def origin(self) -> np.ndarray:
+        """Return the standardised frames (n, n_features) that inputs are mixed from."""
+        data = self.data
+        return data.scaler.transform(np.concatenate([data.x_train, data.x_val]))
 
     def _mixer(self, settings: DistillationSettings) -> Callable[..., np.ndarray]:
         """Return what mixes inputs as the settings say."""

@@ -97,7 +97,7 @@ def train_many(
     with rules.one_thread(), torch.no_grad():
         for job in jobs:
             if job.calibrate:
-                job.model.calibrate(job.frames.x)
+                job.model.calibrate(job.frames.x, job.frames.origin)
         run = _Run(jobs, temperature, compiled, edge_luts)
         for epoch in range(1, run.settings.epochs + 1):
             if not run.active:

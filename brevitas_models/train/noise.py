@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -38,4 +40,4 @@ def redraw_labels(frames: Frames, share: float, n_classes: int, seed: int) -> Fr
     if target.ndim == 2:
         drawn = F.one_hot(drawn, n_classes).to(target.dtype)
     target[:count] = drawn[:count]
-    return Frames(frames.x, target)
+    return dataclasses.replace(frames, target=target)

@@ -37,10 +37,13 @@ class Frames:
         Standardised features, float32 (n, n_features).
     target : Tensor
         Labels, int64 (n,), or a teacher's probabilities, float32 (n, n_classes).
+    origin : Tensor or None
+        The frames that `x` was mixed from, which features' ranges are set by; None: `x` itself.
     """
 
     x: Tensor
     target: Tensor
+    origin: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)

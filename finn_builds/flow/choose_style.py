@@ -76,18 +76,18 @@ def step_choose_style(
         shutil.rmtree(cfg.out / CODE_DIR)
         shutil.rmtree(cfg.out / CORE_DIR, ignore_errors=True)
     to_fold = [
-        layer_to_fold(layer, part) if why is None else None
-        for layer, why in zip(layers, unfoldable, strict=True)
+        layer_to_fold(layer, part) if unfit is None else None
+        for layer, unfit in zip(layers, unfoldable, strict=True)
     ]
     must = []
-    for layer, folded, why, least in zip(layers, to_fold, unfoldable, bounds, strict=True):
+    for layer, folded, unfit, least in zip(layers, to_fold, unfoldable, bounds, strict=True):
         if least <= budget["LUT"]:
             continue
         if folded is None:
             raise UserError(
                 f"layer {layer.name} fits the board in neither style: as sparse logic it takes at "
                 f"least {least:,} LUTs of {budget['LUT']:,.0f}, and it can't be folded, because "
-                f"{why}; choose a larger board, fewer bits or a smaller layer"
+                f"{unfit}; choose a larger board, fewer bits or a smaller layer"
             )
         must.append(folded)
     if must:

@@ -106,14 +106,14 @@ def step_apply_folding_config(
     for name, node in nodes.items():
         own = given.get(name)
         kept = (own if isinstance(own, dict) else {}).keys()
-        values = {
+        inherited = {
             key: value
             for key, value, kinds in defaults
             if key not in kept
             and node.op_type in kinds
             and key in _FOLDING_ATTRIBUTES[node.op_type]
         }
-        _set_folding(node, values, path)
+        _set_folding(node, inherited, path)
     for name, values in given.items():
         if name == "Defaults" or name.startswith("StreamingFIFO"):
             continue
@@ -136,7 +136,9 @@ def step_apply_folding_config(
         elif classes is not None and name.startswith(TOP1):
             if "PE" in values:
                 _check_divides(name, "PE", values, "Labels", len(classes.offsets), path)
-                folded = replace(folded, top1_pe=values["PE"])
+                pe = values["PE"]
+                assert isinstance(pe, int)  # it divides
+                folded = replace(folded, top1_pe=pe)
         else:
             raise UserError(
                 f"{path}: {name} has no folding: expected folded layers only, found one of sparse "

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from deploy.host_model import HostModel
+from finn_builds.config.boards import Board
 from finn_builds.config.build import BuildConfig
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
@@ -13,7 +14,7 @@ from finn_builds.ip import IpReport
 from finn_builds.report import origin
 from finn_builds.report.content import BuildReport, Classes, Origin
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
-from finn_builds.report.on_board import on_board
+from finn_builds.report.on_board import OnBoard, on_board
 from finn_builds.report.page import build_page
 from finn_builds.report.summary import Summary
 from finn_builds.report.traffic import passages_of, streams_of
@@ -24,9 +25,15 @@ from finn_builds.style.styles import Styles
 from finn_builds.synth.counts import FIGURES
 from finn_builds.synth.report import Synthesised
 from finn_builds.verify.accuracy import Accuracy, Quality, TargetError
-from finn_builds.verify.simulated import Simulated
+from finn_builds.verify.simulated import Performance, Simulated
 from finn_builds.verify.streamlined import Answers, Streamlined
 from finn_builds.vivado.bitfile import Placed
+
+
+def _on_dmas(performance: Performance, cfg: BuildConfig) -> OnBoard | None:
+    """Return what the board's DMAs leave of the core's figures, None where there are none."""
+    board = cfg.board_spec if cfg.makes_overlay else None
+    return on_board(performance, board.dma_width) if isinstance(board, Board) else None
 
 
 def step_summary(
@@ -42,7 +49,7 @@ def step_summary(
     """Gather the headline figures of a build, each said to be measured or estimated."""
     target = cfg.target
     verification, performance = simulated.verification, simulated.performance
-    on_dmas = on_board(performance, cfg.board_spec.dma_width) if cfg.makes_overlay else None
+    on_dmas = _on_dmas(performance, cfg)
     return Summary(
         {
             "model": cfg.model_name,
@@ -201,7 +208,7 @@ def step_report(
             trained=origin.training_note(model_info(tidied.model)),
             date=origin.now(),
         ),
-        on_board=on_board(performance, cfg.board_spec.dma_width) if cfg.makes_overlay else None,
+        on_board=_on_dmas(performance, cfg),
         target_error=quality if isinstance(quality, TargetError) else None,
         findings=streamlined.findings,
         steps=tuple((name, done.seconds) for name, done in State.load(cfg.out).steps.items()),

@@ -77,7 +77,7 @@ def step_measure_rtlsim_performance(
     verification = Verification(
         frames=len(vectors.x),
         mismatches=sum(run.mismatches for run in done.values()),
-        reference="QONNX model executed by qonnx in double precision on the integer inputs",
+        reference="QONNX model executed by onnx and qonnx in double precision on integer inputs",
         simulator=f"Verilator {tools.versions()['verilator']}",
         inputs=vectors.source,
         runs=done,

@@ -177,7 +177,7 @@ def _check_gates(
             streamlined.network,
             block,
             family=cfg.target.family,
-            clock_ns=cfg.clock_ns,
+            clock_ns=cfg.planned_ns,
             latency=cfg.latency_cycles,
         ),
         waveform=cfg.out / NETLIST_WAVEFORM_FILE,

@@ -20,6 +20,8 @@ _PORTS = {
     "m_axis_0_tready": "design.m_tready",
     "ap_rst_n": "design.accelerator_rst_n",
 }
+#: The accelerator's own name of a port, where the net around it has lost its own.
+_INSIDE = f"{ACCELERATOR}{{}}"
 _DRIVEN = frozenset({"s_axis_0_tready", "m_axis_0_tdata", "m_axis_0_tvalid"})
 #: What nextpnr calls the cells that make constants.
 _CONSTANTS = ("$PACKER_", "$nextpnr_")
@@ -44,9 +46,25 @@ def port_names(mapped: Mapping[str, Any]) -> dict[str, list[list[str]]]:
             names.setdefault(bit, []).append(name if whole else f"{name}[{first + k}]")
     found = {}
     for port, net in _PORTS.items():
-        bits = mapped["netnames"][net]["bits"]
+        bits = _bits_of(mapped["netnames"], (net, _INSIDE.format(port)))
         found[port] = [names[bit] if isinstance(bit, int) else [] for bit in bits]
     return found
+
+
+def _bits_of(nets: Mapping[str, Any], names: tuple[str, ...]) -> list[Bit]:
+    """Return the bits of a net; some ways of mapping split one into nets of a bit each."""
+    for name in names:
+        if name in nets:
+            bits: list[Bit] = nets[name]["bits"]
+            return bits
+        split = {
+            int(found[1]): net["bits"][0]
+            for other, net in nets.items()
+            if (found := re.fullmatch(re.escape(name) + r"\[(\d+)\]", other))
+        }
+        if split:
+            return [split.get(k, "0") for k in range(max(split) + 1)]
+    raise NotWhole(f"the mapped device has no net {' or '.join(names)}")
 
 
 def accelerator_of(placed: Mapping[str, Any], names: Mapping[str, list[list[str]]]) -> Netlist:

@@ -77,7 +77,9 @@ def _routed(found: Mapping[str, Any] | None) -> str:
         for kind, used in found["cells"].items()
         if kind in ("TRELLIS_COMB", "TRELLIS_FF", "LUT4", "ALU", "DFF")
     ]
-    return f"{said}; {', '.join(shares)}; placed netlist: {found['frames_verified']:,} frames"
+    if found["frames_verified"]:
+        shares.append(f"placed netlist: {found['frames_verified']:,} frames")
+    return f"{said}; {', '.join(shares)}"
 
 
 def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -94,9 +94,16 @@ NET_NAMES = (
 
 
 def datapath(
-    graph: Graph, family: Family, inputs: Sequence[Lane], outputs: Sequence[Lane]
+    graph: Graph,
+    family: Family,
+    inputs: Sequence[Lane],
+    outputs: Sequence[Lane],
+    *,
+    known_to_fit: bool = False,
 ) -> list[str]:
     """Return the items of a module between its ports; they use ``clk`` and ``ce``.
+
+    With `known_to_fit` the values of the outputs fit their lanes, though the graph may not know it.
 
     Raises
     ------
@@ -118,14 +125,14 @@ def datapath(
             lines += [f"  {line}" for line in writer.write(i)]
     for k, (out, lane) in enumerate(zip(graph.outputs, outputs, strict=True)):
         width = graph.width(out)
-        if width > lane.width:
+        if width > lane.width and not known_to_fit:
             raise ValueError(f"output {k} needs {width} of {lane.width} bits")
         target = f"{lane.port}[{lane.lsb + lane.width - 1}:{lane.lsb}]"
         node = graph.nodes[out]
         if isinstance(node, Const):
             lines.append(f"  assign {target} = {hexadecimal(node.value, lane.width)};")
             continue
-        bits = writer.node_bits(out)
+        bits = writer.node_bits(out)[: lane.width]
         signed = graph.ranges[out][0] < 0
         bits += [bits[-1] if signed else 0] * (lane.width - width)
         lines.append(f"  assign {target} = {writer.pack(bits)};")

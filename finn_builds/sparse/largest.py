@@ -43,7 +43,7 @@ def largest(site: Site, values: Sequence[Value], label: str) -> Value:
     while len(nodes) > 1:
         pairs = [nodes[k : k + 2] for k in range(0, len(nodes), 2)]
         nodes = [
-            _pick(site, *pair, up, f"{label}_m{level}_{k}") if len(pair) == 2 else pair[0]
+            _pick(site, pair[0], pair[1], up, f"{label}_m{level}_{k}") if pair[1:] else pair[0]
             for k, pair in enumerate(pairs)
         ]
         level += 1

@@ -71,7 +71,7 @@ def lower_traced(
             _check_stream(tensor, datatype)
     builder = Builder(sum(tensor.size for tensor in network.inputs))
     walk = _Walk(network, Site(builder, family, options or Options()), in_datatype)
-    nodes = []
+    nodes: list[int] = []
     for tensor in outputs:
         for value in walk.known[tensor.name]:
             value = _bit(builder, value) if out_datatype == BIPOLAR else value

@@ -239,7 +239,8 @@ def _verilog(core: CorePorts, graph: Graph, family: Family) -> str:
     ]
     inputs = [lane for port in core.inputs for lane in port.lanes]
     outputs = [lane for port in core.outputs for lane in port.lanes]
-    body = datapath(graph, family, inputs, outputs)
+    # A tensor's own range is exact; that of its node may be wider.
+    body = datapath(graph, family, inputs, outputs, known_to_fit=True)
     text = _TOP.format(
         name=core.name,
         n_in=len(inputs),

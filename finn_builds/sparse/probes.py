@@ -73,10 +73,10 @@ class Probes:
             self.stages.append(crossed + isinstance(node, Reg))
             self.bases.append(self.bases[node.src] if isinstance(node, Reg) else i)
         self.elements: dict[int, Element] = {}
-        for node, element in self._elements(compiled):
-            before = self.elements.get(node)
+        for at, element in self._elements(compiled):
+            before = self.elements.get(at)
             if before is None or self._place(element) < self._place(before):
-                self.elements[node] = element
+                self.elements[at] = element
 
     def _place(self, element: Element) -> tuple[int, int]:
         return self.order[element.tensor], element.index
@@ -137,8 +137,8 @@ class Probes:
         values = int(self.values[root][frame]), held
         if shown is None:
             return Difference(self.names[root], self.stages[root], values, None, None)
-        element, node = shown
-        other = found[node]
+        element, at = shown
+        other = found[at]
         assert other is not None
         expected = int(self.tensors[element.tensor][frame, element.index])
         integers = expected, element.of(other)

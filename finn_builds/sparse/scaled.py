@@ -46,7 +46,7 @@ class Scaled:
     def count(self, sums: IntArray) -> IntArray:
         """Return the clipped values of sums."""
         v = sums * self.factor + self.offset
-        shift = np.int64(self.shift)
+        shift = np.asarray(self.shift, dtype=np.int64)
         return np.clip(rounded(v, shift, self.rounding), self.low, self.high)
 
     def simplified(self, lo: int, hi: int) -> Scaled:

@@ -134,7 +134,8 @@ def _forms_of_blocks(
     count = min(BLOCK_FORMS, max(len(forms) for forms in found))
     return [
         side_by_side(
-            *matrix.shape,
+            matrix.shape[0],
+            matrix.shape[1],
             [
                 (block, forms[min(k, len(forms) - 1)])
                 for blocks, forms in zip(groups, found, strict=True)

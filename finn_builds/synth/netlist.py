@@ -30,6 +30,7 @@ class Cell:
     parameters: Mapping[str, Any]
     inputs: Mapping[str, Sequence[Bit]]
     outputs: Mapping[str, Sequence[Bit]]
+    source: str = ""  # files and lines that it comes from, ``FILE:LINE.COLUMN`` each
 
     def number(self, parameter: str) -> int:
         """Return a parameter that is a string of bits as a number; 0 where it is not given."""
@@ -60,7 +61,9 @@ def from_json(module: Mapping[str, Any]) -> Netlist:
         for pin, direction in cell["port_directions"].items():
             if direction in pins:
                 pins[direction][pin] = cell["connections"].get(pin, ())
-        cells.append(Cell(name, cell["type"], cell["parameters"], pins["input"], pins["output"]))
+        source = cell.get("attributes", {}).get("src", "")
+        ends = pins["input"], pins["output"]
+        cells.append(Cell(name, cell["type"], cell["parameters"], *ends, source))
     nets = {
         name: tuple(net["bits"])
         for name, net in module["netnames"].items()

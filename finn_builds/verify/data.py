@@ -140,10 +140,12 @@ def unseen_rows(split: object, digest: str, rows: int) -> np.ndarray | None:
     text = split.get("test")
     if text == "":
         return np.zeros(rows, bool)
+    if not isinstance(text, str):
+        return None
     try:
         packed = np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), np.uint8)
         mask = np.unpackbits(packed, count=rows).astype(bool)
-    except (binascii.Error, zlib.error, TypeError, ValueError):
+    except (binascii.Error, zlib.error, ValueError):
         return None
     return mask if 8 * len(packed) >= rows else None
 

@@ -38,6 +38,8 @@ from finn_builds.verify.waves import Waves, read_vcd
 
 #: Frames up to which a run is repeated from its start, where the frame's neighbours are not enough.
 _WHOLE_RUN = 1_000
+#: Patterns of back-pressure alone that are tried on a frame that differs with stalls.
+_PATTERNS = 8
 _RESET = f"{TOP}.ap_rst_n"
 
 
@@ -121,7 +123,8 @@ class RtlLocator:
         near = max(0, frame - BEFORE), min(frames, frame + 1 + AFTER)
         yield *near, {}
         if "stall_out" in how:
-            yield *near, {**how, "stall_in": 0.0}
+            for seed in range(_PATTERNS):
+                yield *near, {"stall_out": 0.5, "seed": seed}
         if how:
             yield *near, how
         if frame < _WHOLE_RUN:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from vcd.reader import TokenKind, tokenize
 from vcd.writer import VCDWriter
@@ -145,9 +146,11 @@ def _sample(value: int | str) -> Sample:
 
 
 class Recorder:
-    """Records lane 0 of a netlist's simulation, all nets that the sources name and the ports."""
+    """Records lane 0 of a netlist's simulation: nets that have a name, ports, and `more` nets."""
 
-    def __init__(self, netlist: Netlist) -> None:
+    def __init__(
+        self, netlist: Netlist, more: Mapping[str, tuple[Bit, ...]] = MappingProxyType({})
+    ) -> None:
         self.waves = Waves()
         driven: set[Bit] = {"0", "1"}
         for cell in netlist.cells:
@@ -156,7 +159,7 @@ class Recorder:
             driven.update(netlist.ports.get(name, ()))
         self._nets = {
             name: (bits, sum((bit in driven) << k for k, bit in enumerate(bits)))
-            for name, bits in {**netlist.nets, **netlist.ports}.items()
+            for name, bits in {**netlist.nets, **more, **netlist.ports}.items()
             if name != CLOCK
         }
 

@@ -31,6 +31,7 @@ from finn_builds.sparse.device import (
     mux,
     number,
     primitive,
+    setting,
 )
 from finn_builds.sparse.family import Bounds, CompareShape, Family
 from finn_builds.sparse.lutnet import lut_count, lut_net
@@ -359,6 +360,8 @@ _XOR, _XNOR, _SAME = 0b0110, 0b1001, 0b10
 
 
 def _alu(parameters: Parameters) -> Carry:
+    if setting(parameters, "ALU_MODE", "0").strip("01"):  # nextpnr's own: ends of chains
+        raise NotSimulated(f"cells ALU of mode {parameters['ALU_MODE']} are not simulated")
     mode = number(parameters, "ALU_MODE")
     if mode > 1:
         raise NotSimulated(f"cells ALU of mode {mode} are not simulated")
@@ -402,7 +405,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             for enable in (False, True)
         },
         **{f"DFF{letter}{e}": Kind(_FF, role="clocked") for letter in "CP" for e in ("", "E")},
-        **{kind: Kind((), role="lut") for kind in ("GND", "VCC")},
+        # Constants, of a pin that does not matter.
+        **{kind: Kind((), fixed(0b00, "", out="G")) for kind in ("GND", "GOWIN_GND")},
+        **{kind: Kind((), fixed(0b11, "", out="V")) for kind in ("VCC", "GOWIN_VCC")},
     }
 )
 

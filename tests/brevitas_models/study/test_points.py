@@ -1,13 +1,18 @@
 """What a grid stands for: every option changes the trainings that come out of it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from brevitas_models.errors import UserError
-from brevitas_models.study import config, points
+from brevitas_models.study import config, points, work
 from brevitas_models.study.data import StudyData
+from deploy.tables import read_table
 
 Make = Callable[..., config.Study]
 
@@ -103,3 +108,30 @@ def test_keys_tell_points_and_data_apart(mini: Make) -> None:
 
     assert keys() == keys()
     assert len({*keys(), *keys(seed=1), *keys(folds=2), *keys(random_labels=0.5)}) == 10
+
+
+def test_with_a_teacher_rows_have_the_soft_regret(mini: Make, tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher.onnx"
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+        [numpy_helper.from_array(np.eye(4, 3, dtype=np.float32), "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), teacher)
+    x = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    np.savez(tmp_path / "toy.npz", X=x, y=x[:, :3].argmax(1))
+    data = {"dataset": str(tmp_path / "toy.npz")}
+    study = mini(network={"layers": [4, 6, 3]}, data=data, grids=[{"bits": [4]}])
+    frames = StudyData(study, teacher, read_table)
+    (point,) = points.grid_points(study)
+    arrays = frames.of(point)
+    asked = frames.arrays[arrays[-1]]
+    assert len(arrays) == 8 and asked.shape == (40, 3)
+    np.testing.assert_allclose(asked.sum(1), 1, atol=1e-6)
+    task = work.Task((work.Member("p", point.recipe, None, arrays),), 0, ("a", "b", "c"), False)
+    (outcome,) = work.run(task, dict(enumerate(frames.arrays)))
+    figures = outcome.result.figures
+    assert figures["soft_regret"] <= 0 < figures["soft_regret_error"]
+    assert figures["teacher_accuracy"] > 0.9

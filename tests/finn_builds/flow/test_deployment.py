@@ -316,6 +316,8 @@ def test_a_package_for_the_kv260_states_its_clock_and_its_board_files(
     assert package.description["board_files"]["found"] == "xilinx.com:kv260_som:part0:1.4"
     facts = read_json(tmp_path / "deploy" / "bitfile" / "finn-accel.json")
     assert facts["clock"] == clock
+    # The stand-in's handoff is not one that pynq can read; without it the description is enough.
+    (tmp_path / "deploy" / "bitfile" / "finn-accel.hwh").unlink()
     overlay = package.open(virtual=True, batch_size=60)
     assert validate(package, overlay)["mismatches"] == 0
     assert overlay.fclk_mhz == pytest.approx(187.498, abs=1e-3)

@@ -196,7 +196,8 @@ def test_a_net_from_nowhere_is_found() -> None:
         "netnames": {
             "design.s_tdata": {"bits": [12, "0"]},
             "other": {"bits": [11, 12]},
-            "design.m_tdata": {"bits": [13, 14]},
+            "design.m_tdata[0]": {"bits": [13]},
+            "design.m_tdata[1]": {"bits": [14]},
             **{f"design.{name}": {"bits": [20 + k]} for k, name in enumerate(single)},
         }
     }

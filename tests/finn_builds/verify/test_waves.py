@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.synth.gates import GateSimulator
 from finn_builds.synth.netlist import Cell, Netlist
 from finn_builds.verify.waves import Recorder, Waves, read_vcd
@@ -51,7 +52,7 @@ def test_bits_that_nothing_drives_are_not_known() -> None:
     ports = {"s_axis_0_tdata": (2,), "m_axis_0_tdata": (3,)}
     netlist = Netlist((flop,), ports, {}, {"core.word": (3, 7, "1", 2)})
     recorder = Recorder(netlist)
-    simulator = GateSimulator(netlist, 1)
+    simulator = GateSimulator(netlist, 1, XC7.kinds)
     for bit in (1, 0):
         simulator.settle({2: bit})
         recorder(simulator)
