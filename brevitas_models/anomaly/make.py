@@ -30,6 +30,7 @@ from brevitas_models.yaml_file import Section
 FRAMES = "jets_unlabelled"
 """The data set of the zoo that a build verifies with: the score has no classes."""
 
+_WITHOUT_EFFECT = ("classes", "folds", "random_labels", "schedule", "patience", "l1", "average")
 _PACKAGES = ("torch", "brevitas", "numpy", "qonnx", "scikit-learn")
 
 
@@ -60,6 +61,7 @@ def load(path: Path) -> AnomalyRecipe:
 def make(recipe: AnomalyRecipe, out: Path) -> dict[str, float]:
     """Train and measure an autoencoder, write its ``.pt`` and ``.onnx``; return the figures."""
     check(recipe.network)
+    _check_used(recipe)
     data = datasets.load(recipe.data.dataset, source=recipe.data.source, seed=recipe.data.seed)
     _check_data(recipe, data)
     usual = [data.class_names.index(name) for name in recipe.usual]
@@ -107,6 +109,17 @@ def from_checkpoint(path: Path) -> tuple[Autoencoder, dict[str, Any]]:
     if "threshold" not in info:
         raise UserError(f"{path}: expected the checkpoint of an autoencoder, found another model")
     return Autoencoder(network, int(info["threshold"])).eval(), info
+
+
+def _check_used(recipe: AnomalyRecipe) -> None:
+    """Raise UserError for settings that are known to recipes but of no effect here."""
+    for name, section in (("data", recipe.data), ("training", recipe.training)):
+        for key, usual in type(section)().model_dump().items():
+            if key in _WITHOUT_EFFECT and getattr(section, key) != usual:
+                raise UserError(
+                    f"{name}.{key}: has no effect on an autoencoder, expected {usual}, found "
+                    f"{getattr(section, key)}; leave it out"
+                )
 
 
 def _check_data(recipe: AnomalyRecipe, data: Dataset) -> None:

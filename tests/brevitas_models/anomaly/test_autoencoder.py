@@ -78,6 +78,14 @@ def test_wrong_recipes_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture
         make(recipe, tmp_path)
     with pytest.raises(UserError, match="16 features, the network 4 inputs"):
         make(recipe.model_copy(update={"usual": ("g",)}), tmp_path)
+    for section in (
+        {"data": data.model_copy(update={"folds": 4})},
+        {"training": TrainingSettings(l1=1e-4)},
+    ):
+        with pytest.raises(
+            UserError, match=r"(folds|l1): has no effect .* expected (1|0\.0), found"
+        ):
+            make(recipe.model_copy(update=section), tmp_path)
     assert main([str(tmp_path / "missing.yaml"), str(tmp_path)]) == 2
     assert "missing.yaml" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
