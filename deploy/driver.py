@@ -23,6 +23,7 @@ import numpy as np
 if __package__:  # in the project's checkout
     from deploy.errors import UserError
     from deploy.host_model import HostModel, HostModelError
+    from deploy.inference import Frames
     from deploy.measure import as_text, latency_test, summary, throughput_test
     from deploy.package import Package
     from deploy.registers import DriverError
@@ -30,6 +31,7 @@ if __package__:  # in the project's checkout
 else:  # beside this file, as on the board
     from errors import UserError
     from host_model import HostModel, HostModelError
+    from inference import Frames
     from measure import as_text, latency_test, summary, throughput_test
     from package import Package
     from registers import DriverError
@@ -78,11 +80,15 @@ def _parser() -> argparse.ArgumentParser:
     file: dict = {"type": Path, "metavar": "FILE"}
     text = (
         "features (frames, features), an array (.npy) or a table that may hold labels too (.csv, "
-        ".tsv, .txt, .npz), default %(default)s"
+        ".tsv, .txt, .npz); of several inputs, their values side by side or an .npz with an array "
+        "of each; default %(default)s"
     )
     add("--inputfile", **file, default=Path("input.npy"), help=text)
-    text = "classes (frames,), default %(default)s"
-    add("--outputfile", **file, default=Path("output.npy"), help=text)
+    text = (
+        "classes (frames,), default output.npy; with --scores and several outputs an .npz with an "
+        "array of each, default output.npz"
+    )
+    add("--outputfile", **file, help=text)
     add("--scores", action="store_true", help="write the network's outputs instead of classes")
     add("--integers", action="store_true", help="integers in and out, without the host's steps")
     add("--repeats", type=_positive, default=20, help="runs that are timed (default 20)")
@@ -98,8 +104,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(path: Path, host: HostModel) -> tuple[np.ndarray, Table | None]:
-    """Return the frames of a file, and the table that they are from if it is one."""
+def _load(path: Path, host: HostModel, *, integers: bool) -> tuple[Frames, Table | None]:
+    """Return the frames of a file, and the table that they are from if it is one.
+
+    Raw frames of several inputs may be an ``.npz`` with an array of each, by name.
+    """
+    names = host.input_shapes
+    if len(names) > 1 and not integers and path.suffix.lower() == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if set(file) == set(names):
+                    return {name: file[name] for name in names}, None
+        except (OSError, ValueError, EOFError, BadZipFile):
+            pass  # read as a table it gets the message that tables have
     if path.suffix.lower() in SUFFIXES and path.suffix.lower() != ".npy":
         table = read_table(
             path,
@@ -148,7 +165,7 @@ def _writing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _execute(
-    overlay: object, data: np.ndarray, table: Table | None, arguments: argparse.Namespace
+    overlay: object, data: Frames, table: Table | None, output: Path, arguments: argparse.Namespace
 ) -> None:
     if arguments.integers:
         result = overlay.execute(data)
@@ -160,11 +177,29 @@ def _execute(
         saturated = overlay.host_model.saturated(data).mean()
         if saturated:
             print(f"{saturated:.1%} of the input values lie outside the quantiser's range")
+    several = isinstance(result, dict)
+    main = result[overlay.host_model.main.name] if several else result
     if table is not None and not arguments.integers:
-        _judge(result, table, scores=arguments.scores)
-    with _writing(arguments.outputfile) as file:
-        np.save(file, result)
-    print(f"{len(result)} frames: {arguments.outputfile}")
+        _judge(main, table, scores=arguments.scores)
+    with _writing(output) as file:
+        if several:
+            np.savez(file, **result)
+        else:
+            np.save(file, result)
+    print(f"{len(main)} frames: {output}")
+
+
+def _output(arguments: argparse.Namespace, host: HostModel) -> Path:
+    """Return the file of the results: several outputs need an ``.npz``."""
+    several = arguments.scores and not arguments.integers and len(host.outputs) > 1
+    path = arguments.outputfile or Path("output.npz" if several else "output.npy")
+    if several and path.suffix.lower() != ".npz":
+        names = ", ".join(out.name for out in host.outputs)
+        raise DriverError(
+            f"the model has {len(host.outputs)} outputs ({names}), and {path} holds one array: "
+            "name an .npz file with --outputfile"
+        )
+    return path
 
 
 def _judge(result: np.ndarray, table: Table, *, scores: bool) -> None:
@@ -183,7 +218,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         package = Package(arguments.package)
         data, table = None, None
         if arguments.exec_mode == "execute":
-            data, table = _load(arguments.inputfile, package.host_model)
+            output = _output(arguments, package.host_model)
+            data, table = _load(
+                arguments.inputfile, package.host_model, integers=arguments.integers
+            )
         overlay = package.open(
             bitfile=arguments.bitfile,
             platform=arguments.platform,
@@ -196,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         print(overlay.clock_text())
         if data is not None:
-            _execute(overlay, data, table, arguments)
+            _execute(overlay, data, table, output, arguments)
             return 0
         test = throughput_test if arguments.exec_mode == "throughput_test" else latency_test
         metrics = test(overlay, repeats=arguments.repeats, description=package.description)

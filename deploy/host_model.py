@@ -511,7 +511,8 @@ class HostModel:
             if x.ndim != 2 or x.shape[1] != sum(sizes):
                 raise HostModelError(
                     f"the model has {len(shapes)} inputs ({', '.join(shapes)}); expected a "
-                    f"dictionary of arrays, or {sum(sizes)} values side by side, found {x.shape}"
+                    "dictionary of arrays (as a file: an .npz with an array of each), or "
+                    f"{sum(sizes)} values side by side, found {x.shape}"
                 )
             parts = np.split(x, np.cumsum(sizes)[:-1], axis=1)
             x = dict(zip(shapes, parts, strict=True))

@@ -14,7 +14,10 @@ else:  # beside this file, as on the board
     from host_model import HostModel
     from registers import DriverError
 
-__all__ = ["Inference"]
+__all__ = ["Frames", "Inference"]
+
+#: One array, or one for each input or output by name.
+Frames = np.ndarray | dict[str, np.ndarray]
 
 
 class Inference:
@@ -27,8 +30,12 @@ class Inference:
     host_model: HostModel | None
     top1: bool
 
-    def run(self, features: np.ndarray) -> np.ndarray:
-        """Return the network's output, float32 (frames, n_out), for raw features."""
+    def run(self, features: Frames) -> Frames:
+        """Return the network's output, float32 (frames, values), for raw features.
+
+        Of several inputs, `features` is a dictionary of arrays by name, or all values side by
+        side; of several outputs, the result is a dictionary.
+        """
         host = self._host()
         if self.top1:
             raise DriverError(
@@ -36,7 +43,7 @@ class Inference:
             )
         return host.after(self._integers(features).reshape(-1, host.n_out))
 
-    def classify(self, features: np.ndarray) -> np.ndarray:
+    def classify(self, features: Frames) -> np.ndarray:
         """Return the class of each frame, int64 (frames,), for raw features."""
         return self.classes(self._integers(features))
 
@@ -47,7 +54,7 @@ class Inference:
         host = self._host()
         return host.classify(integers.reshape(-1, host.n_out))
 
-    def _integers(self, features: np.ndarray) -> np.ndarray:
+    def _integers(self, features: Frames) -> np.ndarray:
         integers = self._host().before(features)
         return self.execute(integers.reshape(len(integers), *self.ishape_normal()[1:]))
 

@@ -28,7 +28,7 @@ INTERCONNECT = "1,500 to 2,500 LUTs"
 
 
 def how_to_run(folder: str) -> str:
-    """Return the commands that make the bitfile in a build folder, as lines of text."""
+    """Return the commands for Linux that make the bitfile in a build folder, as lines of text."""
     return (
         f"    cd {folder}/vivado\n"
         f"    vivado -mode batch -source {BUILD_SCRIPT}\n"
@@ -66,6 +66,15 @@ Vivado {edition}. {files}
 the machine that has Vivado, with both folders copied there:
 
 {how_to_run(".")}
+On Windows put both folders into a short path such as `C:\\b`, without blanks: Vivado makes long
+paths, and Windows takes 260 characters. Then, in a command prompt, with this Vivado's
+`settings64.bat` run before:
+
+    chdir /d C:\\b\\vivado
+    vivado -mode batch -source {BUILD_SCRIPT}
+
+and copy the three files as below; `scp` is a part of Windows 10 and 11.
+
 The three files belong into `bitfile/` of the deployment package: the bitfile, its description for
 PYNQ, and the clock, board files and timing that the driver and a reader need. Where `vivado` is on
 the search path, `build.py --bitfile` does all this by itself.
@@ -76,7 +85,7 @@ What to look at afterwards:
   by an integer, so {made:.3f} MHz are expected. The script prints what Vivado says, and stops if
   it is above what was asked for.
 - **Timing.** A design that misses it leaves `{LATE_BIT}`
-  instead of `{BIT}`, and the copy above fails. `{RESULT}/worst_paths.rpt` has the ten
+  instead of `{BIT}`, so that its copy fails. `{RESULT}/worst_paths.rpt` has the ten
   worst paths; build again with a longer `--clock-ns`.
 - **Errors.** The script prints the errors of the run that failed, and where its log lies.
 - `{RESULT}/` also has the resources by instance, clocks, Vivado's methodology checks, and the

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -62,6 +63,61 @@ def test_a_table_with_labels(made, tmp_path, capsys):
     (tmp_path / "x.csv").write_text(lines[0] + "\n" + lines[1].replace(rows[0][0], "?", 1))
     assert driver.main(["--virtual", "--package", str(made.folder), *files]) == 2
     assert "line 2, column 'f0': '?' is not a number" in capsys.readouterr().err
+
+
+@pytest.fixture
+def several(made, tmp_path):
+    """The package as that of a model with two inputs and three outputs."""
+    folder = tmp_path / "several"
+    shutil.copytree(made.folder, folder)
+    description = json.loads((folder / "overlay.json").read_text())
+    host = description["host_model"]
+    (one,) = host["inputs"]
+    parts = {"x": 4, "more": 8}
+    quant = next(op for op in one["before"] if op["op"] == "quant")
+    host["inputs"] = [
+        {**one, "name": name, "shape": [n], "n": n, "before": [quant]} for name, n in parts.items()
+    ]
+    (out,) = host["outputs"]
+    takes = {"trigger": [0], "logits": [1, 2, 3], "rest": [4, 5]}
+    host["outputs"] = [
+        {**out, "name": name, "shape": [len(take)], "take": take} for name, take in takes.items()
+    ]
+    (folder / "overlay.json").write_text(json.dumps(description))
+    return folder
+
+
+def test_several_inputs_and_outputs(several, made, tmp_path, capsys):
+    """Files have an array of each, by name; or the inputs side by side."""
+    common = ["--virtual", "--package", str(several)]
+    x = made.features - 1  # what the package's own host model subtracts
+    np.savez(tmp_path / "x.npz", more=x[:, 4:], x=x[:, :4])
+    np.save(tmp_path / "x.npy", x)
+    expected = made.outputs * 0.25
+    output = tmp_path / "y.npz"
+    for name in ("x.npz", "x.npy"):
+        files = ["--inputfile", str(tmp_path / name), "--outputfile", str(output)]
+        assert driver.main([*common, "--scores", *files]) == 0
+        assert f"{len(x)} frames: {output}" in capsys.readouterr().out
+        with np.load(output, allow_pickle=False) as y:
+            assert list(y) == ["trigger", "logits", "rest"]
+            found = np.concatenate([y[key] for key in y], axis=1)
+        assert (found == expected).all()
+        files[-1] = str(tmp_path / "classes.npy")
+        assert driver.main([*common, *files]) == 0
+        assert (np.load(files[-1]) == expected[:, 1:4].argmax(axis=1)).all()
+
+
+def test_files_that_do_not_hold_several_are_told(several, made, tmp_path, capsys):
+    common = ["--virtual", "--package", str(several), "--inputfile", str(tmp_path / "x.npz")]
+    np.savez(tmp_path / "x.npz", x=made.features[:, :4])
+    assert driver.main([*common, "--scores", "--outputfile", str(tmp_path / "y.npy")]) == 2
+    told = capsys.readouterr()
+    assert "3 outputs (trigger, logits, rest)" in told.err and ".npz" in told.err
+    assert not told.out, "before the board is made"
+    assert not (tmp_path / "y.npy").exists()
+    assert driver.main([*common, "--outputfile", str(tmp_path / "y.npy")]) == 2
+    assert "an .npz with an array of each), or 12 values side by side" in capsys.readouterr().err
 
 
 def test_no_frames_and_a_folder_as_text(made, tmp_path, capsys, monkeypatch):

@@ -16,10 +16,10 @@ from deploy.driver_base import FINNExampleOverlay
 from deploy.package import Package
 from deploy.registers import DriverError
 from deploy.virtual.simulate import simulate_package
-from finn_builds.config.boards import board_names, load_board
+from finn_builds.config.boards import load_board
 from finn_builds.shell.compile import compile_for_virtual_board
 from finn_builds.shell.spec import ShellSpec
-from tests.finn_builds.vivado.conftest import write_build
+from tests.finn_builds.vivado.conftest import BOARDS, write_build
 
 pytestmark = pytest.mark.slow  # two small compilations
 
@@ -62,7 +62,7 @@ def test_the_driver_runs_where_the_handoff_has_the_blocks(package, board, with_h
     assert (overlay.execute(package.integers) == package.outputs).all()
 
 
-@pytest.mark.parametrize("board_name", board_names())
+@pytest.mark.parametrize("board_name", BOARDS)
 def test_pynq_reads_every_board_s_handoff(board_name, handoff_of, tmp_path):
     """Blocks, addresses, clock and processor, from the block design of each board."""
     write_build(tmp_path, board_name)

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from finn_builds.config.boards import load_board
+from finn_builds.config.boards import Board, board_names, load_board
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.vivado.project import write_project
 
 RECORDER = Path(__file__).with_name("recorder.tcl")
+
+#: Boards that Vivado makes bitfiles for; the others have no processor.
+BOARDS = [name for name in board_names() if isinstance(load_board(name), Board)]
 
 TOP = """\
 module finn_design_wrapper (

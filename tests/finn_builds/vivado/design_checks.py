@@ -140,6 +140,8 @@ def wrong_board_files(done: Recorded, project: Path, board: Board) -> list[str]:
     if "without-board" in done.options:
         return [f"board files that are not installed: {taken}"] if taken else []
     wrong = [] if taken else ["no board files were taken"]
+    if done.table("preset") != [["zynq_ps", "1"]]:
+        wrong.append("the processor has not the presets of the board files")
     newest = {"xilinx.com:kv260_som": "1.4", "xilinx.com:zcu102": "3.4", "xilinx.com:zcu104": "1.1"}
     if board.board_part in newest and taken != [
         [f"{board.board_part}:part0:{newest[board.board_part]}"]

@@ -34,6 +34,7 @@ namespace eval rec {
     variable validated 0
     variable saved 0
     variable wrapped 0
+    variable top ""
     variable launched {}
     variable waited {}
     variable opened 0
@@ -140,6 +141,11 @@ proc rec::made {cell} {
         lassign [lindex [known board $board] 0] - versions preset multiplier
     }
     set pll [expr {1.0 * [value $cell $crystal] * $multiplier}]
+    # The multiplier is that of the IO PLL; those of the others are not known.
+    if {$ip eq "zynq_ultra_ps_e"} {
+        set source [value $cell PSU__CRL_APB__PL0_REF_CTRL__SRCSEL]
+        need {$source eq "IOPLL"} "the clock is of $source"
+    }
     set asked [value $cell $asked]
     if {$ip eq "zynq_ultra_ps_e" && [value $cell PSU__OVERRIDE__BASIC_CLOCK]} { set asked 100 }
     set divisor [expr {max(1, int($pll / $asked))}]
@@ -512,6 +518,7 @@ proc rec::set_one {name value object} {
     }
     if {$object eq "sources_1"} {
         need {$name eq "top" && $value eq "top_wrapper" && $rec::wrapped} "$name $value"
+        set rec::top $value
         return
     }
     if {$object in [get_runs]} {
@@ -631,6 +638,11 @@ proc apply_bd_automation {args} {
         default { rec::fail "no rule $rule" }
     }
     foreach key [dict keys $config] { rec::need {$key in $known} "$rule has no option $key" }
+    # Enabled, the rule would add ports and an interconnect of its own.
+    foreach key {Master Slave} {
+        rec::need {![dict exists $config $key] || [dict get $config $key] eq "Disable"} \
+            "$rule makes a $key of its own"
+    }
     if {[dict get $config apply_board_preset]} {
         rec::need {$rec::board ne ""} "a board preset without a board"
         set crystal [lindex [rec::known computed $rule] 0 2]
@@ -801,6 +813,7 @@ proc make_wrapper {args} {
 proc launch_runs {args} {
     lassign [rec::parse $args {-to_step 1 -jobs 1}] found run
     rec::need {$rec::wrapped && [string is integer -strict [dict get $found -jobs]]} $args
+    rec::need {$rec::top ne ""} "the run $run is launched without a top"
     get_runs $run
     if {$run eq "impl_1"} {
         rec::need {[dict get $found -to_step] eq "write_bitstream"} $args

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from finn_builds.config.boards import board_names, load_board
+from finn_builds.config.boards import load_board
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.tools import ToolFailed
 from finn_builds.vivado.bitfile import Placed, make_bitfile
 from finn_builds.vivado.script import REPORTS
-from tests.finn_builds.vivado.conftest import BANNERS, write_build
+from tests.finn_builds.vivado.conftest import BANNERS, BOARDS, write_build
 
 
 def build_folder(tmp_path: Path, board: str = "Pynq-Z1") -> Path:
@@ -64,7 +64,7 @@ def test_bitfile_reports_and_log_are_collected(fake_vivado, folder, tmp_path):
     assert not (folder / "vivado" / "project").exists(), "Vivado works in the scratch folder"
 
 
-@pytest.mark.parametrize("board", board_names())
+@pytest.mark.parametrize("board", BOARDS)
 def test_every_board_s_clock_and_board_files_are_told(fake_vivado, tmp_path, board):
     spec = load_board(board)
     folder = build_folder(tmp_path, board)
