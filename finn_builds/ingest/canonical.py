@@ -74,6 +74,11 @@ def _check_constants(step: Step) -> None:
     for constant in step.constants:
         if constant is None:
             continue
+        if np.asarray(constant).dtype.kind not in "biuf":
+            raise UserError(
+                f"{step} has a constant that is not numbers; expected numbers: export the model "
+                "again"
+            )
         if np.isnan(constant).any() or not (bound or np.isfinite(constant).all()):
             raise UserError(
                 f"{step} has a constant that is not finite; expected numbers: train or export the "

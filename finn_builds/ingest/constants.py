@@ -80,8 +80,13 @@ def _masked(inputs: list[Constant]) -> QuantisedConstant | None:
 
 def quantizer_attrs(attrs: dict[str, Any], where: str) -> None:
     """Fill in the defaults of a Quant's attributes and check its rounding mode, in place."""
-    attrs["signed"] = int(attrs.get("signed", 1))
-    attrs["narrow"] = int(attrs.get("narrow", 1))
+    for name in ("signed", "narrow"):
+        value = attrs.get(name, 1)
+        if value not in (0, 1):
+            raise UserError(
+                f"{where} has {name} {value!r}; expected 0 or 1: export the model again"
+            )
+        attrs[name] = int(value)
     mode = str(attrs.get("rounding_mode", "ROUND")).upper()
     # Brevitas' name for what the QONNX standard calls DOWN.
     mode = "DOWN" if mode == "ROUND_TO_ZERO" else mode

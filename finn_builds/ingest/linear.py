@@ -99,9 +99,7 @@ def _weighted(node: GraphNode, shape: tuple[int, ...], opset: int) -> Matrix:
     numbers = np.arange(1, weight.integers.size + 1, dtype=np.float64).reshape(shaped)
     try:
         found = _on_unit_vectors(node, shape, opset, {name: numbers})
-    except UserError:
-        raise
-    except Exception as error:
+    except UserError as error:
         raise UserError(
             f"{node} does not take data of shape {shape} with weights of shape "
             f"{weight.integers.shape}: the model contradicts itself, export it again"
@@ -126,6 +124,8 @@ def _contradiction(node: GraphNode, expected: int, found: int) -> UserError:
 
 
 def _check(node: GraphNode, weight: QuantisedConstant) -> None:
+    if not weight.integers.size:
+        raise UserError(f"{node} has no weights at all; expected some: export the model again")
     low, high = int(weight.integers.min()), int(weight.integers.max())
     if weight.bits > MAX_WEIGHT_BITS or low < -(1 << 16) or high >= 1 << 16:
         raise UserError(

@@ -62,7 +62,7 @@ def check_valid(proto: onnx.ModelProto, name: str) -> None:
         _check_text(proto)
         onnx.checker.check_model(proto)
     except (onnx.checker.ValidationError, ValueError) as error:  # ValueError: text not in UTF-8
-        first = str(error).strip().splitlines()[0]
+        first = " ".join(str(error).split("==>")[0].split()).rstrip(".")
         raise UserError(f"{name} is not valid ONNX: {first}; export it again") from error
 
 

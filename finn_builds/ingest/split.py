@@ -217,7 +217,7 @@ def _results(
 
 def _input_link(b: Boundary, walk: Walk, begin: int) -> Link:
     n = len(b.take)
-    line = line_of(b.codes.to_values(), n)
+    line = line_of(b.values, n)
     assert line is not None
     return _link(b.mark, np.arange(begin, begin + n), line.scale, line.offset)
 

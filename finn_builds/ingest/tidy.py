@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from onnx import ValueInfoProto, helper, numpy_helper
+from onnx import AttributeProto, ValueInfoProto, helper, numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.fold_constants import FoldConstants
 from qonnx.transformation.general import SortGraph
@@ -27,6 +27,9 @@ from finn_builds.ingest.reading import dynamic_nodes
 from finn_builds.ingest.steps import metadata
 
 log = logging.getLogger(__name__)
+
+#: Operators with windows, whose ``auto_pad`` depends on the size of the data.
+_PADDED = ("Conv", "AveragePool", "MaxPool")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def tidy(model: ModelWrapper) -> ModelWrapper:
     _fix_batch(model)
     model = _fold_constants(model)
     _computed_outputs(model)
+    _explicit_padding(model)
     _free_batch(model)
     for key, value in kept.items():
         model.set_metadata_prop(key, value)
@@ -77,6 +81,11 @@ def _normalise_nodes(model: ModelWrapper) -> None:
                 name += "_"
             names[name] = 1
             node.name = name
+        if any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for a in node.attribute):
+            raise UserError(
+                f"node '{node.name}' ({node.op_type}) holds a graph of its own, which is not "
+                "supported; export the model without branches and loops"
+            )
     for node in [n for n in graph.node if n.op_type == "Constant"]:
         value = helper.get_attribute_value(node.attribute[0])
         if node.attribute[0].name == "value":
@@ -119,6 +128,35 @@ def _computed_outputs(model: ModelWrapper) -> None:
             f"no output of the model depends on its input ({names}); expected a network from one "
             "to the other: export the model again"
         )
+
+
+def _explicit_padding(model: ModelWrapper) -> None:
+    """Write what ``auto_pad`` stands for as ``pads``, in place.
+
+    As the ONNX standard has it; onnx's reference implementation doesn't for all of them.
+    """
+    for node in model.graph.node:
+        attrs = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        mode = attrs.get("auto_pad", b"NOTSET").decode()
+        shape = model.get_tensor_shape(node.input[0])
+        if node.op_type not in _PADDED or mode == "NOTSET" or shape is None:
+            continue
+        weights = model.get_tensor_shape(node.input[1]) if node.op_type == "Conv" else None
+        kernel = attrs.get("kernel_shape") or (weights or ())[2:]
+        sides = shape[2:]
+        ones = [1] * len(sides)
+        begins, ends = [], []
+        for size, width, stride, dilation in zip(
+            sides, kernel, attrs.get("strides", ones), attrs.get("dilations", ones), strict=False
+        ):
+            covered = (-(-size // stride) - 1) * stride + (width - 1) * dilation + 1
+            total = max(0, covered - size) if mode.startswith("SAME") else 0
+            more, less = -(-total // 2), total // 2
+            begins.append(more if mode == "SAME_LOWER" else less)
+            ends.append(less if mode == "SAME_LOWER" else more)
+        kept = [a for a in node.attribute if a.name not in ("auto_pad", "pads")]
+        del node.attribute[:]
+        node.attribute.extend([*kept, helper.make_attribute("pads", begins + ends)])
 
 
 def _fix_batch(model: ModelWrapper) -> None:
@@ -204,6 +242,6 @@ def _fold_constants(model: ModelWrapper) -> ModelWrapper:
         log.debug("cleaning up failed", exc_info=True)
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"the model has constants that can't be computed: {first}; export it again"
+            f"the model has shapes or constants that can't be computed: {first}; export it again"
         ) from error
     return model

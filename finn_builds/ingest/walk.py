@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
+from onnx import NodeProto
+from onnx.helper import make_attribute
 from qonnx.core.datatype import DataType
 
 from finn_builds.errors import UserError
@@ -42,7 +43,7 @@ from finn_builds.ingest.symbol import (
     uniform,
 )
 from finn_builds.ingest.thresholds import TABLE_CODES, counted
-from finn_builds.ingest.wide import CLAMPS, wide_requantise
+from finn_builds.ingest.wide import CLAMPS, clamp, wide_requantise
 from finn_builds.ingest.wiring import WIRING, executed
 from finn_builds.network import Lookup, Max, Product, Tensor
 from finn_builds.network.types import BIPOLAR
@@ -83,6 +84,7 @@ class Boundary:
     take: np.ndarray  # (n,): elements of that input
     before: tuple[Step, ...]  # what the host does to them
     codes: Codes
+    values: tuple[Step, ...]  # from the integers to the tensor `mark`
     datatype: str | None  # that the model declares for its input
     mark: Step  # the tensor of the model that the integers stand for
 
@@ -230,10 +232,11 @@ class Walk:
             found = executed(node.proto, places, self.graph.opset)
         else:
             others = [None if x == "" else node.value(x) for x in node.inputs[1:]]
-            fill = None
+            fill, proto = None, node.proto
             if node.op == "Pad":
-                fill, others = _fill(node, others)
-            found = executed(node.proto, [places[0], *others], self.graph.opset)
+                fill, proto, others = _fill(node, others)
+            found = executed(proto, [places[0], *others], self.graph.opset)
+            found = [at.astype(np.int64) for at in found]
             if fill is not None and (found[0] < 0).any():
                 whole = side_by_side([whole, self._filled(whole, fill)])
                 found = [np.where(found[0] < 0, whole.size - 1, found[0])]
@@ -305,10 +308,15 @@ class Walk:
         name = f"{source}_{used + 1}" if used else source
         box = (np.full(n, end, dtype=np.int64) for end in (codes.low, codes.high))
         vector = self.net.input(Tensor(name, codes.datatype, *box))
-        mark = _last_mark(before)
+        # A MultiThreshold's own factor and offset lie between the codes and its tensor.
+        between = () if before[-1].op == "Mark" else moved[: _first_mark(moved)]
+        mark = moved[len(between)] if between else before[-1]
+        values = (*codes.to_values(), *between)
         plain = tuple(step for step in before if step.op != "Mark")
-        self.boundaries.append(Boundary(vector, source, symbol.index, plain, codes, datatype, mark))
-        return Symbol.whole(symbol.shape, vector).then(*codes.to_values(), mark, *moved)
+        self.boundaries.append(
+            Boundary(vector, source, symbol.index, plain, codes, values, datatype, mark)
+        )
+        return Symbol.whole(symbol.shape, vector).then(*values, mark, *moved[len(between) :])
 
     def _wide(self, symbol: Symbol, quantizer: Step) -> Symbol:
         """Return a symbol after a quantizer of many levels."""
@@ -370,8 +378,8 @@ class Walk:
             codes = quantised_codes(symbol.steps, index, kept, n)
             steps = (*symbol.steps[:kept], *codes.from_values())
             result = self._counted(symbol, steps, codes, where)
-            mark = _last_mark(symbol.steps[:kept])
-            return Symbol.whole(symbol.shape, result).then(*codes.to_values(), mark, *moved)
+            marks = [step for step in symbol.steps[kept - 1 : kept] if step.op == "Mark"]
+            return Symbol.whole(symbol.shape, result).then(*codes.to_values(), *marks, *moved)
         return self._settle_few(symbol, where)
 
     def _settle_few(self, symbol: Symbol, where: str) -> Symbol:
@@ -392,10 +400,31 @@ class Walk:
                     result = self._counted(symbol, ends, codes, where)
                     found = Symbol.whole(symbol.shape, result).then(*codes.to_values())
                     return found.then(_last_mark(symbol.steps))
+        clamped = self._clamped(symbol, first, where)
+        if clamped is not None:
+            return self._integers(clamped, where)
         raise UserError(
             f"the activations from {steps[first]} to {where} are not quantised; put a quantizer "
             "between the two"
         )
+
+    def _clamped(self, symbol: Symbol, first: int, where: str) -> Symbol | None:
+        """Return a symbol with the clamps from step `first` on done in the network.
+
+        None where it has others there, or bounds that no integer stands for.
+        """
+        steps, end = symbol.steps, first
+        while end < len(steps) and steps[end].op in (*CLAMPS, "Mark"):
+            end += 1
+        line = self._line(replace(symbol, steps=steps[:first]))
+        clamps = [step for step in steps[first:end] if step.op != "Mark"]
+        low, high = self.net.ranges(symbol.vectors, symbol.index)
+        op = clamp(line, clamps, int(low.min()), int(high.max()))
+        if op is None:
+            return None
+        source = self.net.vector(symbol.vectors, symbol.index, where)
+        found = Symbol.whole(symbol.shape, self.net.add(op, [source], where))
+        return found.then(*_line_steps(line, where), *steps[end - 1 :])
 
     def _settle_raw(self, symbol: Symbol, where: str) -> Symbol:
         if symbol.last_quantizer is not None:
@@ -508,8 +537,7 @@ class Walk:
         """Return a symbol on the codes of its last quantizer, what follows left as steps."""
         index = symbol.last_quantizer
         if index is None:
-            few = not symbol.raw and self._codes(symbol) <= TABLE_CODES
-            return symbol if few else self._integers(symbol, where)
+            return self._integers(symbol, where) if symbol.raw else symbol
         kept = _after_marks(symbol.steps, index + 1)
         quantised = replace(symbol, steps=symbol.steps[:kept])
         done = self._taken_in(quantised) if symbol.raw else self._integers(quantised, where)
@@ -612,8 +640,8 @@ class Walk:
                 return found.then(Step(op, _node_name(where), (np.float32(0),)))
             return found
         raise UserError(
-            f"{where} divides two results of the network; supported are Add, Sub, Mul, Max, Min "
-            "and comparisons of two results"
+            f"{where} takes two results of the network, which is not supported; supported are Add, "
+            "Sub, Mul, Max, Min and comparisons of two results"
         )
 
     def _multiplied(self, left: Symbol, right: Symbol, where: str) -> Symbol:
@@ -697,21 +725,26 @@ class Walk:
     def _maxima(self, node: GraphNode) -> Symbol:
         """Return a pooling or a reduction to the largest or the smallest element."""
         symbol = self.symbols[node.dynamic[0]]
-        # Which elements go into which result: those that, alone positive, make it so.
-        ones = np.eye(symbol.size).reshape(symbol.size, *symbol.shape[1:])
+        # Which elements go into which result: those that, alone positive, make it so. Pools do
+        # the same to each channel.
+        pooled = node.op in ("MaxPool", "GlobalMaxPool") and len(symbol.shape) > 2
+        channels = symbol.shape[1] if pooled else 1
+        size = symbol.size // channels
+        ones = np.eye(size).reshape(size, *((1,) if pooled else ()), *symbol.shape[1 + pooled :])
         op = node.op.replace("Min", "Max")
         proto = type(node.proto)()
         proto.CopyFrom(node.proto)
         proto.op_type = op
         others = [None if x == "" else node.value(x) for x in node.inputs[1:]]
         found = executed(proto, [ones, *others], self.graph.opset)[0]
-        hit = found.reshape(symbol.size, -1) > 0
+        hit = found.reshape(size, -1) > 0
         counts = hit.sum(axis=0)
         groups = np.zeros((hit.shape[1], int(counts.max())), dtype=np.int64)
         for j in range(hit.shape[1]):
             members = np.flatnonzero(hit[:, j])
             groups[j] = np.resize(members, groups.shape[1])
-        shape = _with_batch((1, *found.shape[1:]), node)
+        groups = np.concatenate([groups + k * size for k in range(channels)])
+        shape = (1, *((channels,) if pooled else ()), *found.shape[1 + pooled :])
         return self._maximum(symbol, groups, shape, str(node), negative=op != node.op)
 
     # --- the end ---------------------------------------------------------------------------
@@ -810,6 +843,11 @@ def _after_marks(steps: Sequence[Step], index: int) -> int:
     return index
 
 
+def _first_mark(steps: Sequence[Step]) -> int:
+    """Return the place of the first mark."""
+    return next(i for i, step in enumerate(steps) if step.op == "Mark")
+
+
 def _last_mark(steps: Sequence[Step]) -> Step:
     """Return the last mark of some steps."""
     return next(step for step in reversed(steps) if step.op == "Mark")
@@ -850,16 +888,25 @@ def _broadcast(symbol: Symbol, shape: tuple[int, ...]) -> Symbol:
     return symbol.selected(np.broadcast_to(places, shape), shape)
 
 
-def _fill(node: GraphNode, others: list[np.ndarray | None]) -> tuple[float, list[Any]]:
-    """Return what a Pad fills with, and its constants with a fill that is no place."""
-    if node.attrs.get("mode", "constant") != "constant":
-        return 0.0, others
+def _fill(
+    node: GraphNode, others: list[np.ndarray | None]
+) -> tuple[float, NodeProto, list[np.ndarray | None]]:
+    """Return what a Pad fills with, and the node and its constants with a fill of no place, -1."""
+    if node.attrs.get("mode", "constant") not in ("constant", b"constant"):
+        return 0.0, node.proto, others
+    proto = NodeProto()
+    proto.CopyFrom(node.proto)
+    if not others:  # before version 11 all of it is attributes
+        kept = [a for a in proto.attribute if a.name != "value"]
+        del proto.attribute[:]
+        proto.attribute.extend([*kept, make_attribute("value", -1.0)])
+        return float(node.attrs.get("value", 0.0)), proto, others
     value = others[1] if len(others) > 1 else None
     fill = float(np.asarray(value).reshape(-1)[0]) if value is not None and value.size else 0.0
-    if not others:
-        return float(node.attrs.get("value", 0.0)), others
-    rest = others[2:]
-    return fill, [others[0], np.asarray(-1), *rest]
+    if len(proto.input) < 3:
+        proto.input.append("")
+    proto.input[2] = proto.input[2] or "fill"
+    return fill, proto, [others[0], np.asarray(-1), *others[2:]]
 
 
 def _equal_lines(left: Line, right: Line) -> bool:

@@ -70,6 +70,46 @@ def wide_requantise(
     return sign, Requantise(affine, least - zero)
 
 
+def clamp(line: Line, clamps: Sequence[Step], low: int, high: int) -> Requantise | None:
+    """Return clamps of a growing line of integers within `low` to `high` as an operation on those.
+
+    None where there are no clamps, or a bound is not one integer for all elements.
+    """
+    if not clamps or any(factor <= 0 for factor in line.scale):
+        return None
+    least, most = low, high
+    for step in clamps:
+        ends = _ends_of(step)
+        for bound, is_low in zip(ends, (True, False), strict=True):
+            if bound is None:
+                continue
+            codes = set((fractions(bound) - line.offset) / line.scale)
+            code = codes.pop()
+            if codes or code.denominator != 1:
+                return None
+            if is_low:
+                least, most = max(least, int(code)), max(most, int(code))
+            else:
+                least, most = min(least, int(code)), min(most, int(code))
+    n = len(line.scale)
+    zeros = np.zeros(n, dtype=np.int64)
+    affine = Affine(zeros + 1, zeros - least, zeros, most - least, "FLOOR", -least)
+    return Requantise(affine, least)
+
+
+def _ends_of(step: Step) -> Sequence[np.ndarray | None]:
+    """Return the lower and the upper bound of a clamp."""
+    match step.op:
+        case "Relu":
+            return np.zeros(()), None
+        case "Clip":
+            return step.constants[0], step.constants[1]
+        case "Min":
+            return None, step.constants[0]
+        case _:
+            return step.constants[0], None
+
+
 def _bounds(
     clamps: Sequence[Step],
     unit: Fraction | np.ndarray,
@@ -83,12 +123,7 @@ def _bounds(
     A bound comes through rounding unchanged in order: the clamp may follow the rounding.
     """
     for step in clamps:
-        low, high = {
-            "Relu": (0, None),
-            "Clip": step.constants[:2] if step.op == "Clip" else (),
-            "Min": (None, *step.constants[:1]),
-            "Max": (*step.constants[:1], None),
-        }[step.op]
+        low, high = _ends_of(step)
         for bound, is_low in ((low, True), (high, False)):
             if bound is None:
                 continue

@@ -8,6 +8,8 @@ import numpy as np
 from onnx import GraphProto, NodeProto, ValueInfoProto
 from onnx.reference import ReferenceEvaluator
 
+from finn_builds.errors import UserError
+
 #: Nodes whose outputs are elements of their inputs (or of a constant fill).
 WIRING = (
     "Reshape",
@@ -33,7 +35,7 @@ def executed(node: NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -
     """Return the outputs of a standard node by onnx's reference implementation.
 
     It computes in the types of its inputs, double stays double, as the given version of the
-    operators has it.
+    operators has it. UserError, naming the node, if its data do not fit.
     """
     if node.op_type == "GlobalMaxPool":  # that of onnx is for images alone
         (x,) = (x for x in inputs if x is not None)
@@ -44,4 +46,11 @@ def executed(node: NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -
     given = dict(zip(names, (x for x in inputs if x is not None), strict=True))
     ends = [[ValueInfoProto(name=name) for name in side] for side in (given, node.output)]
     graph = GraphProto(name="one", node=[node], input=ends[0], output=ends[1])
-    return [np.asarray(y) for y in ReferenceEvaluator(graph, {"": opset}).run(None, given)]
+    try:
+        return [np.asarray(y) for y in ReferenceEvaluator(graph, {"": opset}).run(None, given)]
+    except Exception as error:  # whatever numpy makes of shapes that do not fit
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"node '{node.name}' ({node.op_type}) can't be computed: {first}; the model "
+            "contradicts itself: export it again"
+        ) from error

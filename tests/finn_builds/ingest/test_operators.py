@@ -17,6 +17,12 @@ W4 = Quantizer(4, 0.25)
 FRAMES = 40
 
 
+@pytest.fixture(autouse=True)
+def same_numbers():
+    """Let a test have the same numbers whichever others run before it."""
+    RNG.bit_generator.state = np.random.default_rng(4).bit_generator.state
+
+
 def check(graph: Graph, shape, outputs=None, opset=13, atol=0.0):
     """Compare network and host with the model, frame by frame, and with the reference."""
     model = graph.model(None, opset=opset)
@@ -580,3 +586,47 @@ def test_a_function_of_a_value_and_itself_is_a_table():
     layered(graph, 4)
     network = check(graph, (1, 4))
     assert [type(node.op) for node in network.nodes][:1] == [Lookup]
+
+
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize("op", ["Conv", "AveragePool", "MaxPool"])
+def test_padding_that_follows_from_the_size(op, mode):
+    graph = start((1, 1, 5, 5))
+    if op == "Conv":
+        weights = [graph.quantized_constant(RNG.integers(-8, 8, size=(2, 1, 2, 2)) * 0.25, W4)]
+        graph.add(op, *weights, strides=[2, 2], auto_pad=mode)
+    else:
+        graph.add(op, kernel_shape=[2, 2], strides=[2, 2], auto_pad=mode)
+    check(graph, (1, 1, 5, 5))
+
+
+@pytest.mark.parametrize("opset", [10, 13])
+def test_padding_without_a_value(opset):
+    graph = start((1, 1, 3, 3))
+    pads = [0, 0, 1, 1, 0, 0, 1, 1]
+    if opset == 10:
+        graph.add("Pad", pads=pads)
+    else:
+        graph.add("Pad", ints(graph, pads))
+    graph.add("MaxPool", kernel_shape=[2, 2], strides=[2, 1])
+    check(graph, (1, 1, 3, 3), opset=opset)
+
+
+@pytest.mark.parametrize("op", ["Relu", "Clip", "Max", "Min"])
+def test_a_clamp_of_many_levels_without_a_quantizer(op):
+    graph = start((1, 4))
+    graph.layer(Layer(RNG.integers(-128, 128, size=(4, 5)) / 64, Quantizer(8, 1 / 64)))
+    graph.quantize(Quantizer(14, 1 / 256, rounding="FLOOR"))
+    bounds = {"Relu": (), "Clip": (-1, 2), "Max": (-1.5,), "Min": (3,)}[op]
+    graph.add(op, *(np.float32(b) for b in bounds))
+    layered(graph, 5)
+    network = check(graph, (1, 4))
+    assert [type(node.op).__name__ for node in network.nodes].count("Requantise") == 2
+
+
+def test_an_input_of_multi_threshold_with_an_offset():
+    graph = Graph((1, 4))
+    rows = np.sort(RNG.normal(size=(1, 15)) * 3, axis=1)
+    graph.add("MultiThreshold", rows, domain=GENERAL, out_dtype="INT4", out_bias=-8.0)
+    layered(graph, 4)
+    check(graph, (1, 4))

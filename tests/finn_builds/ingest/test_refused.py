@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from finn_builds.errors import UserError
 from finn_builds.ingest import split_host, tidy
 from tests.finn_builds.ingest.chains import Q4, QUANT, RNG, U3, chain
-from tests.finn_builds.ingest.graphs import Graph, Layer, Quantizer, mlp, random_layers
+from tests.finn_builds.ingest.graphs import GENERAL, Graph, Layer, Quantizer, mlp, random_layers
 
 
 def refused(model, match):
@@ -154,3 +154,65 @@ def test_inputs_of_other_element_types():
     model = mlp(random_layers(RNG, [4, 3], Q4, U3), Q4)
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
     refused(model, "element type DOUBLE; supported are FLOAT, INT8, UINT8, INT16 and UINT16")
+
+
+CONTRADICTIONS = {
+    "reshape": ("Reshape", [1, 5], {}),
+    "axes": ("Transpose", None, {"perm": [0, 5]}),
+    "index": ("Gather", [9], {"axis": 1}),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_what_does_not_fit_is_named(name):
+    op, constant, attrs = CONTRADICTIONS[name]
+    graph = Graph((1, 4))
+    graph.quantize(Q4)
+    names = [] if constant is None else [graph.constant(constant, np.int64)]
+    graph.add(op, *names, **attrs)
+    refused(graph.model(None), rf"node 'n_{op}_1' \({op}\) can't be computed: .*contradicts itself")
+
+
+def test_text_among_the_numbers():
+    graph = Graph((1, 4))
+    graph.quantize(Q4)
+    graph.initializers.append(helper.make_tensor("words", TensorProto.STRING, [1], [b"a"]))
+    graph.add("Add", "words")
+    refused(graph.model(None), r"node 'n_Add_1' \(Add\) has a constant that is not numbers")
+
+
+def test_a_layer_without_outputs():
+    graph = Graph((1, 4))
+    graph.quantize(Q4)
+    graph.layer(Layer(np.ones((4, 0)), Q4))
+    refused(graph.model(None), r"\(MatMul\) has no weights at all")
+
+
+def test_an_attribute_of_another_type():
+    graph = Graph((1, 4))
+    parameters = [np.float32(1), np.float32(0), np.float32(4)]
+    graph.add("Quant", *parameters, domain=GENERAL, signed="yes")
+    graph.layer(Layer(np.ones((4, 2)), Q4))
+    refused(graph.model(None), r"node 'n_Quant_0' \(Quant\) has signed 'yes'; expected 0 or 1")
+
+
+def test_branches_of_control_flow():
+    graph = Graph((1, 4))
+    graph.quantize(Q4)
+    inner = helper.make_graph(
+        [helper.make_node("Identity", [graph.current], ["z"])],
+        "inner",
+        [],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)],
+    )
+    condition = graph.constant(True, np.bool_)
+    graph.current = graph.side("If", [condition], then_branch=inner, else_branch=inner)
+    refused(graph.model(None), r"\(If\) holds a graph of its own")
+
+
+def test_a_table_of_too_many_entries():
+    graph = Graph((1, 1))
+    graph.quantize(Quantizer(13, 1.0))
+    graph.add("Cast", to=TensorProto.INT64)
+    graph.add("Gather", graph.constant(np.zeros((8192, 2))), position=1)
+    refused(graph.model(None), r"\(Gather\) looks up by 8,192 different numbers.*12 bits")
