@@ -62,10 +62,9 @@ def step_place_and_route(
     VerificationError
         The placed netlist does not compute what the model does.
     """
-    if cfg.board is None or not (cfg.route or cfg.bitfile):
-        return None
-    board = cfg.board_spec
-    if not isinstance(board, OpenBoard):
+    board = None if cfg.board is None else cfg.board_spec
+    # Asked first: for other boards the step does not depend on the options that follow.
+    if not isinstance(board, OpenBoard) or not (cfg.route or cfg.bitfile):
         return None
     family = family_named(board.family)
     router = family.router

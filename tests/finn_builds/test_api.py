@@ -46,13 +46,16 @@ def test_empty_layers_cost_next_to_nothing(written) -> None:
 @pytest.mark.parametrize(
     "widths", [{"act_bits": 12}, {"weight_bits": 9}, {"input_bits": 16}], ids=str
 )
-def test_a_build_refuses_wide_networks_in_one_message(
+def test_wide_networks_are_read_and_can_only_be_sparse(
     widths: dict[str, int], written, tmp_path: Path
 ) -> None:
-    (bits,) = widths.values()
-    path = written(network(scale="free", **widths))
-    with pytest.raises(UserError, match=rf"{bits}-bit .*supported are 1 to 8 bits"):
-        build(BuildConfig(board="Pynq-Z1", model=str(path), output_dir=tmp_path / "build"))
+    path = written(network(scale="po2", **widths))
+    assert len(api.read_network(path).layers()) == 3
+    config = BuildConfig(
+        board="Pynq-Z1", model=str(path), output_dir=tmp_path / "build", style="folded"
+    )
+    with pytest.raises(UserError, match="can't be folded|folded"):
+        build(config)
 
 
 SUMMARY = {

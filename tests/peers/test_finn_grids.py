@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.finn_builds.sparse.interpret import evaluate
 
 from finn_builds.ingest import split_host, tidy
 from finn_builds.sparse.compiler import compile_network
+from finn_builds.sparse.interpret import evaluate
 from tests.finn_builds.ingest.graphs import Quantizer, execute, mlp, random_layers
 from tests.finn_builds.sparse.sparse_networks import on_stream
 

@@ -147,7 +147,7 @@ def test_stack_width_changes_nothing_but_the_order_of_work(
 def test_compiled_is_asked_for(mini: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
-    def stub(jobs: Any, *, temperature: float, compiled: object) -> Any:
+    def stub(jobs: Any, *, compiled: object, **rest: Any) -> Any:
         asked.append(compiled)
         raise UserError("enough")
 

@@ -196,7 +196,7 @@ def test_equal_builds_give_equal_packages(results, config):
     settings = replace(config, output_dir=out).validate()
     held = (result_of(out, kind) for kind in (Streamlined, HostSplit, Stitched, Simulated))
     digests = {hashlib.sha256((out / "deploy.zip").read_bytes()).hexdigest()}
-    step_deployment_package(*held, None, settings)
+    step_deployment_package(*held, None, None, settings)
     digests.add(hashlib.sha256((out / "deploy.zip").read_bytes()).hexdigest())
     assert len(digests) == 1
 

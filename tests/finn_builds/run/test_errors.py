@@ -73,7 +73,7 @@ def test_foreign_folder_is_refused(toy_model: Path, tmp_path: Path, force: bool)
 
 def test_unwritable_folder(toy_model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write to"):
+    with pytest.raises(UserError, match="cannot make the output folder"):
         build(toy_model, tmp_path / "file/b")
 
 

@@ -109,8 +109,8 @@ def test_the_short_script_of_sparse_nodes_gives_the_same_figures(mixed, tmp_path
     built, files, found = mixed
     node = next(s for s in built.design.stages if s.kind == SPARSE)
     ports = {module_of(node): node_ports(node)}
-    sources = files_for(built.design, files, "xc7")
-    command = yosys.prepare(sources, ports, "xc7", tmp_path / "alone", 300, sparse=True)
+    sources = files_for(built.design, files, XC7)
+    command = yosys.prepare(sources, ports, XC7, tmp_path / "alone", 300, sparse=True)
     tools.run(command.argv, cwd=command.cwd, timeout=command.timeout)
     assert "begin:fine" not in (command.cwd / "synthesis.ys").read_text()
     netlist = json.loads((command.cwd / NETLIST).read_text())["modules"][module_of(node)]
