@@ -203,8 +203,8 @@ class Package:
                 )
         if not 0 <= device < len(Device.devices):
             raise DriverError(
-                f"device {device}: pynq finds {len(Device.devices)} here, numbered from 0; name one, "
-                "or run on a simulated board with --virtual"
+                f"device {device}: pynq finds {len(Device.devices)} here, numbered from 0; name "
+                "one, or run on a simulated board with --virtual"
             )
         return overlay(path, Device.devices[device])
 

@@ -236,6 +236,14 @@ def test_a_training_on_a_disk_that_fills_up_after_every_round(
     assert (out / "toy.onnx").read_bytes() == (whole / "toy.onnx").read_bytes()
 
 
+@pytest.fixture(autouse=True)
+def signals_as_in_a_terminal():
+    """Let programs that are started take SIGINT, which a background shell makes them ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_training_that_a_signal_ends(recipe, tmp_path, number):
     out = tmp_path / "out"

@@ -49,12 +49,12 @@ def test_empty_layers_cost_next_to_nothing(written) -> None:
 def test_wide_networks_are_read_and_can_only_be_sparse(
     widths: dict[str, int], written, tmp_path: Path
 ) -> None:
-    path = written(network(scale="po2", **widths))
+    path = written(network(scale="power_of_two", **widths))
     assert len(api.read_network(path).layers()) == 3
     config = BuildConfig(
         board="Pynq-Z1", model=str(path), output_dir=tmp_path / "build", style="folded"
     )
-    with pytest.raises(UserError, match="can't be folded|folded"):
+    with pytest.raises(UserError, match="folded"):
         build(config)
 
 
