@@ -84,7 +84,7 @@ class Layout:
         return [row[index].strip() for row in self.head if len(row) > index]
 
     def is_text(self, index: int) -> bool:
-        """Tell a column of words: more than half of its first fields are no numbers."""
+        """Return whether a column holds words: most of its first fields are not numbers."""
         found = [text for text in self.column(index) if text]
         return 2 * sum(not _is_number(text, self.number) for text in found) > len(found)
 

@@ -124,7 +124,7 @@ def quantised_codes(steps: Sequence[Step], index: int, end: int, n: int) -> Code
     integers = np.rint(values)
     if not np.allclose(values, integers, rtol=0, atol=1e-6):
         raise UserError(
-            f"{after[-1]} gives values that are no multiples of the scale of {quantizer}; put it "
+            f"{after[-1]} gives values that are not multiples of the scale of {quantizer}; put it "
             "before the quantizer"
         )
     return codes_of_levels(np.unique(integers.astype(np.int64)), scale)

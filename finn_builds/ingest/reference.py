@@ -161,7 +161,7 @@ class Reference:
         """Return whether frames side by side give what each gives alone."""
         try:
             both = self._through(feeds, names, dtype, quantise)
-        except Exception:  # noqa: BLE001: whatever a node makes of a batch it was not written for
+        except Exception:  # whatever a node makes of a batch it was not written for
             return False
         for i in range(2):
             one = self._through({n: x[i : i + 1] for n, x in feeds.items()}, names, dtype, quantise)

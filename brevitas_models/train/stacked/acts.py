@@ -27,7 +27,7 @@ class ActQuant:
         self.kind = kind_of(first.act_widths[index])
         self.signed = first.activation == "hardtanh"
         self.power_of_two = first.scale == "power_of_two"
-        # Tables see codes alone; their scale, like that of what comes after tables, is no matter.
+        # Tables see codes alone; their scale, and that of what follows tables, does not matter.
         self.to_tables = first.edge_kinds[index + 1] == "tables"
         steps = [config.table_steps[index] for config in configs]
         known = [step for step in steps if step is not None]
