@@ -56,21 +56,20 @@ def add(
         if wanted(settings, point, finished.round.share) and not _built(finished.figures, settings)
     ]
     failed = 0
-    for count, (point, index, finished) in enumerate(todo, 1):
-        key = progress.key(point)
-        reporter.note(
-            f"hardware {count} of {len(todo)}: {point.columns()['bits']} bit, "
-            f"{finished.pruned:.1%} pruned"
-        )
-        try:
-            columns = figures(settings, point, finished, progress, hooks)
-        except Exception as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())
-            progress.store.fail(key, index, f"hardware: {text}")
-            reporter.note(f"not built: {text}")
-            failed += 1
-            continue
-        progress.store.add_figures(key, index, columns)
+    with reporter.counted("rows built", len(todo)) as count:
+        for number, (point, index, finished) in enumerate(todo, 1):
+            key = progress.key(point)
+            try:
+                columns = figures(settings, point, finished, progress, hooks)
+            except Exception as error:
+                text = " ".join(f"{type(error).__name__}: {error}".split())
+                progress.store.fail(key, index, f"hardware: {text}")
+                row = f"{point.columns()['bits']} bit, {finished.pruned:.1%} pruned"
+                reporter.note(f"not built: {row}: {text}")
+                failed += 1
+            else:
+                progress.store.add_figures(key, index, columns)
+            count(number)
     return failed
 
 

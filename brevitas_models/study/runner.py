@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import filelock
@@ -96,7 +96,20 @@ def _train(
     study: Study, todo: Sequence[Plan], progress: Progress, pool: Pool, reporter: Reporter
 ) -> None:
     """Train until no plan has a step left."""
-    total, losses = sum(_rounds(study, plan, progress) for plan in todo), 0
+    total = sum(_rounds(study, plan, progress) for plan in todo)
+    with reporter.counted("rounds", total, len(write_table(todo, progress))) as count:
+        _train_counted(study, todo, progress, pool, reporter, count)
+
+
+def _train_counted(
+    study: Study,
+    todo: Sequence[Plan],
+    progress: Progress,
+    pool: Pool,
+    reporter: Reporter,
+    count: Callable[[int], None],
+) -> None:
+    losses = 0
     written = 0.0
     while steps := [step for plan in todo for step in plan.steps(progress)]:
         tasks = {step: _task(study, step, progress) for step in steps}
@@ -104,15 +117,14 @@ def _train(
             for outcomes in pool.map(list(tasks.values())):
                 for outcome in outcomes:
                     if outcome.result is None:
-                        count = progress.failed.get(outcome.point, 0) + 1
-                        progress.failed[outcome.point] = count
+                        times = progress.failed.get(outcome.point, 0) + 1
+                        progress.failed[outcome.point] = times
                         progress.store.fail(outcome.point, outcome.round, str(outcome.error))
-                        reporter.note(f"failed ({count}): {outcome.point}: {outcome.error}")
+                        reporter.note(f"failed ({times}): {outcome.point}: {outcome.error}")
                     else:
                         progress.store.add(outcome.point, outcome.result)
                 if time.monotonic() - written > _TABLE_EVERY:
-                    rows = write_table(todo, progress)
-                    reporter.note(f"{len(rows)} of {total} rounds")
+                    count(len(write_table(todo, progress)))
                     written = time.monotonic()
         except Lost as error:
             losses += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # Lines that one training prints where there is no terminal: enough to see that it lives.
 _PLAIN_LINES = 10
+# Seconds between two lines of a count.
+_LINE_EVERY = 2.0
 
 
 class Reporter:
@@ -99,6 +102,41 @@ class Reporter:
 
             yield first(line)
 
+    @contextmanager
+    def counted(
+        self, what: str, total: int, done: int = 0, *, clock: Callable[[], float] = time.monotonic
+    ) -> Iterator[Callable[[int], None]]:
+        """Follow work that is counted, of which `done` parts were there before it began.
+
+        Yields
+        ------
+        callable
+            Takes the number of parts that are done. A terminal shows a bar, anything else a line
+            at once and then every few seconds; both with the time left, by the pace so far.
+        """
+        if self._quiet:
+            yield lambda now: None
+        elif self._console.is_terminal:
+            with self._bar() as bar:
+                task = bar.add_task(what, total=total, completed=done, state="")
+                yield lambda now: bar.update(task, completed=now)
+        else:
+            began = shown = clock()
+            self.note(f"{done} of {total} {what}")
+
+            def line(now: int) -> None:
+                nonlocal shown
+                if clock() - shown < _LINE_EVERY and now < total:
+                    return
+                shown = clock()
+                text = f"{now} of {total} {what}"
+                if done < now < total:
+                    seconds = (shown - began) * (total - now) / (now - done)
+                    text += f", about {_time(seconds)} left"
+                self.note(text)
+
+            yield line
+
     def _bar(self) -> Progress:
         return Progress(
             TextColumn("{task.description}"),
@@ -108,6 +146,13 @@ class Reporter:
             TextColumn("{task.fields[state]}"),
             console=self._console,
         )
+
+
+def _time(seconds: float) -> str:
+    """Return a time as one number and its unit."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def describe(record: EpochRecord) -> str:
