@@ -25,6 +25,7 @@ test-fast: $(INSTALLED)
 
 # The grids of other projects' tests; ARGS="--network-seed 5" tries other random values.
 test-peers: $(INSTALLED)
+	@$(PIP) --no-build-isolation -e '.[peers]'
 	$(PY) -m pytest -n $(WORKERS) --dist load -m peers $(ARGS) tests/peers
 
 lint: $(INSTALLED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from dataclasses import replace
 
 import brevitas.nn as qnn
 import numpy as np
@@ -106,6 +107,31 @@ def test_a_trace_holds_every_tensor(module, result):
     assert len(axes.get_yticklabels()) == len(rows)
     # Of each tensor three bars: its type, what it can be, what it was.
     assert len(axes.patches) == 3 * len(rows)
+
+
+def test_a_trace_pairs_the_tensors(result):
+    """Every layer of the module is found beside its integers, and gives the same numbers."""
+    trace = result.trace(X)
+    pairs = trace.pairs()
+    for pair in pairs:
+        assert pair.name, f"{pair.tensor.name} has no tensor beside it"
+        moved = ~np.isnan(pair.scale)
+        assert moved.any()
+        made = trace.integers[pair.tensor.name] * pair.scale + pair.offset
+        values = trace.tensors[pair.name].reshape(len(made), -1)
+        np.testing.assert_allclose(made[:, moved], values[:, moved], rtol=1e-4, atol=1e-4)
+    assert len({pair.name for pair in pairs}) == len(pairs)
+    labels = [label.get_text() for label in trace.plot().axes[0].get_yticklabels()]
+    assert [label.split("\n")[1] for label in labels] == [pair.name for pair in pairs]
+
+
+def test_a_trace_does_not_pair_what_differs(result):
+    trace = result.trace(X)
+    broken = {name: held**3 + 1 for name, held in trace.tensors.items()}
+    other = replace(trace, tensors=broken)
+    wide = [p for p in other.pairs() if np.ptp(other.integers[p.tensor.name], axis=0).max() > 2]
+    assert wide
+    assert [pair.name for pair in wide] == [""] * len(wide)
 
 
 def test_the_page_stands_in_a_notebook(result, tmp_path):

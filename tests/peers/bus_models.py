@@ -16,8 +16,13 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, with_timeout
 from cocotbext.axi import (
-    AxiLiteBus, AxiLiteMaster, AxiRamRead, AxiRamWrite, AxiReadBus, AxiWriteBus,
-)  # fmt: skip
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiRamRead,
+    AxiRamWrite,
+    AxiReadBus,
+    AxiWriteBus,
+)
 from cocotbext.uart import UartSink, UartSource
 
 CASE = json.loads(Path("case.json").read_text())
@@ -140,7 +145,9 @@ async def registers_take_single_bytes(dut):
 def crc16(data: bytes) -> int:
     """Return the line's checksum (polynomial 0x1021, begins with all ones)."""
     crc = 0xFFFF
-    for bit in itertools.chain.from_iterable(((b >> i) & 1 for i in range(7, -1, -1)) for b in data):
+    for bit in itertools.chain.from_iterable(
+        ((b >> i) & 1 for i in range(7, -1, -1)) for b in data
+    ):
         crc = ((crc << 1) & 0xFFFF) ^ (0x1021 if (crc >> 15) ^ bit else 0)
     return crc
 

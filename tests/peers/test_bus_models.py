@@ -17,13 +17,18 @@ from finn_builds import tools
 from finn_builds.config.boards import load_board
 from finn_builds.shell import ShellSpec
 from finn_builds.shell.top import (
-    TOP, axil_ports, read_ports, shell_files, shell_sources, write_ports,
-)  # fmt: skip
+    TOP,
+    axil_ports,
+    read_ports,
+    shell_files,
+    shell_sources,
+    write_ports,
+)
 from finn_builds.shell.uart import UART_TOP, UartSpec, uart_files, uart_sources
 from tests.finn_builds.shell.conftest import SUMMER
 
 pytestmark = pytest.mark.peers
-runner = pytest.importorskip("cocotb_tools.runner", reason="cocotb is not installed: make peers")
+runner = pytest.importorskip("cocotb_tools.runner", reason="no cocotb: run make test-peers")
 
 BUS_TOP = "bus_top"
 SIZES = ("in_bytes", "out_bytes", "in_beats", "out_beats")
