@@ -17,6 +17,7 @@ import prunestream
 from finn_builds.config.boards import board_names
 from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError, VerificationError
+from tests.finn_builds.small_network import save_small_network
 
 
 @pytest.fixture(autouse=True)
@@ -366,3 +367,20 @@ class TestPrunestream:
         monkeypatch.setitem(prunestream.COMMANDS, "build", fail)
         with pytest.raises(ModuleNotFoundError):
             prunestream.main(["build"])
+
+
+def test_without_a_compiler_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """g++ is looked for before the first step, and not where the build stops before it is used."""
+    model, out = save_small_network(tmp_path / "small.onnx"), tmp_path / "out"
+    argv = ["--board", "Pynq-Z1", "--model", str(model), "--out", str(out)]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert command.main(argv) == 2
+    said = capsys.readouterr()
+    assert "g++" in said.err
+    assert "apt install g++" in said.err
+    assert "tidy_up" not in said.out
+    assert not out.exists()
+    assert command.main([*argv, "--stop-step", "streamline"]) == 0
+    assert (out / "intermediate_models").is_dir()

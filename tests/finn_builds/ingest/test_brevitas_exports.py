@@ -1,6 +1,7 @@
 """Networks of real Brevitas layers, exported by Brevitas: the file is all that is shared."""
 
 import numpy as np
+import onnx
 import pytest
 
 from finn_builds.ingest import Reference, load_model, split_host, tidy
@@ -110,3 +111,32 @@ def test_the_integer_network_computes_what_brevitas_computes(exported, name):
     if name == "asymmetric":
         # The zero point moves into the thresholds: no wider type than the quantizer's own.
         assert [layer.input.datatype[-1] for layer in network.layers()] == ["6", "4"]
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's exporter
+def test_a_quantised_tensor_as_result_has_one_output(tmp_path):
+    """The TorchScript exporter writes six: the values, and what the QuantTensor says of them."""
+    from brevitas.export import export_qonnx
+
+    torch.manual_seed(1)
+    trained = torch.nn.Sequential(
+        qnn.QuantIdentity(bit_width=4, return_quant_tensor=True),
+        qnn.QuantLinear(10, 6, bias=True, weight_bit_width=4),
+        qnn.QuantReLU(bit_width=3, return_quant_tensor=True),
+        qnn.QuantLinear(6, 3, bias=True, weight_bit_width=4),
+        qnn.QuantIdentity(bit_width=6, return_quant_tensor=True),
+    )
+    for _ in range(5):
+        trained(torch.randn(64, 10) * 2)
+    path = tmp_path / "six.onnx"
+    export_qonnx(trained.eval(), torch.randn(1, 10), export_path=str(path), dynamo=False)
+    model = load_model(path)
+    assert len(onnx.load(path).graph.output) == 6
+    split = split_host(tidy(model))
+    assert len(split.network.outputs) == 1
+    assert split.network.output.datatype == "INT6"
+    x = np.random.default_rng(2).normal(size=(300, 10)).astype(np.float32) * 2
+    with torch.no_grad():
+        expected = trained(torch.from_numpy(x)).value.numpy()
+    found = split.host.after(split.network.execute(split.host.before(x)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
