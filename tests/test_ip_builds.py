@@ -86,6 +86,18 @@ def test_a_fork_with_two_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.slow
+def test_the_class_in_the_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = built(capsys, tmp_path, Path("jets_tiny"), "--verify-frames", "150", "--top1")
+    (out,) = [port for port in report["ports"] if port["name"] == "top1"]
+    assert (out["direction"], out["bits"]) == ("out", 3), "five classes"
+    verilog = (tmp_path / "ip" / "jets_tiny.v").read_text()
+    assert "output wire [2:0] top1," in verilog
+    page = (tmp_path / "report.html").read_text()
+    assert 'id="firmware"' in page and "<code>top1</code>" in page
+    subprocess.run(["sh", "run.sh", "g++"], cwd=tmp_path / "ip", check=True, capture_output=True)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cicada_v1", "axol1tl_v5"])
 def test_a_network_of_a_trigger(
     name: str, shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

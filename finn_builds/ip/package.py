@@ -15,6 +15,7 @@ from finn_builds.emulator import FLAGS
 from finn_builds.files import IP_FILE, read_record, write_record
 from finn_builds.ip.benches import VECTORS, cpp_bench, vectors_text, verilog_bench, vhdl_bench
 from finn_builds.ip.drawing import timing_svg
+from finn_builds.ip.ports import PortRow
 from finn_builds.ip.readme import readme
 from finn_builds.ip.scripts import RUN_FILE, constraints, run_script
 from finn_builds.ip.vhdl import package_text, wrapper_text
@@ -34,6 +35,7 @@ class IpReport:
     name: str
     part: str
     clock_ns: float
+    ports: tuple[PortRow, ...]
     latency_cycles: int  # measured in simulation
     interval_cycles: int  # measured in simulation
     stage_ns: float  # estimated
