@@ -71,7 +71,7 @@ module {name} (
   stream_fifo #(
       .WIDTH({out_bits}),
       .DEPTH(PLACES),
-      .STYLE({style})
+      .STYLE(2)  // memory of LUTs
   ) queue (
       .clk(ap_clk),
       .rst(~ap_rst_n),
@@ -106,17 +106,20 @@ def copies(compiled: CompiledNetwork) -> dict[str, str]:
         raise AssertionError("a register without a stage")
     shell = files[f"{name}.v"]
     for old, new in (
-        ("  wire ce;\n", f"  wire [{inner - 1}:0] ce;\n"),
+        ("  reg ce;\n", f"  reg go;\n  wire [{inner - 1}:0] ce;\n"),
         (
-            "  assign ce = ~spare_valid;\n",
-            "  // As the spare will be in the next clock.\n"
+            "  always @(posedge ap_clk) begin\n",
             f"  ps_enable enable[{inner - 1}:0] (\n"
-            "      .clk(ap_clk), .rst(~ap_rst_n),\n"
-            "      .d(move | ~(spare_valid | tail_valid)), .q(ce));\n",
+            "      .clk(ap_clk), .rst(~ap_rst_n), .d(move | (go & ~tail_valid)), .q(ce));\n"
+            "  always @(posedge ap_clk) begin\n",
         ),
-        ("assign s_axis_0_tready = ce &", "assign s_axis_0_tready = ~spare_valid &"),
-        ("    if (ce) spare <= tail;", "    if (~spare_valid) spare <= tail;"),
-        ("    else if (ce) filled <=", "    else if (~spare_valid) filled <="),
+        ("ce <= 1'b1", "go <= 1'b1"),
+        ("ce <= move | (ce &", "go <= move | (go &"),
+        ("head_valid <= ~ce", "head_valid <= ~go"),
+        ("head <= ce ?", "head <= go ?"),
+        ("if (ce) spare", "if (go) spare"),
+        ("else if (ce) filled", "else if (go) filled"),
+        ("s_axis_0_tready = ce &", "s_axis_0_tready = go &"),
     ):
         if old not in shell:
             raise AssertionError(f"the shell has no {old!r}")
@@ -140,7 +143,6 @@ def queue(compiled: CompiledNetwork) -> dict[str, str]:
         inner=inner,
         places=places,
         count_bits=places.bit_length(),
-        style=1 if compiled.family.wide else 2,
     )
     return {**files, f"{compiled.name}.v": text, _FIFO.name: _FIFO.read_text()}
 
