@@ -107,6 +107,7 @@ def step_make_ip_package(
         latency_cycles=run.latencies[0],
         interval_cycles=run.interval,
         stage_ns=core.stage_ns,
+        caveat=family_named(cfg.target.family).caveat,
         frames=len(x),
         mismatches={what: len(mismatching_frames(expected, y)) for what, y in found.items()},
         simulator=f"Verilator {installed['verilator']}",

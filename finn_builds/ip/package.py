@@ -39,6 +39,7 @@ class IpReport:
     latency_cycles: int  # measured in simulation
     interval_cycles: int  # measured in simulation
     stage_ns: float  # estimated
+    caveat: str  # of the delays of the family, empty where there is none
     frames: int  # of every comparison
     mismatches: dict[str, int]  # by what was compared
     simulator: str
@@ -77,10 +78,11 @@ class IpReport:
     def figures(self) -> dict[str, tuple[str, str]]:
         """Return the figures of the page: (value, how it was obtained) by what they are."""
         compared = ", ".join(self.mismatches)
+        caveat = self.caveat and f"; {self.caveat}"
         found = {
             "latency": (f"{self.latency_cycles} clocks", f"measured, {self.simulator}"),
             "interval": (f"{self.interval_cycles} clock", f"measured, {self.simulator}"),
-            "longest path": (f"{self.stage_ns:.2f} ns", "estimated for the pipeline"),
+            "longest path": (f"{self.stage_ns:.2f} ns", f"estimated for the pipeline{caveat}"),
             "mismatches": (
                 str(sum(self.mismatches.values())),
                 f"{self.frames:,} frames each: {compared}",
@@ -91,7 +93,7 @@ class IpReport:
         if self.critical_path_ns is not None:
             found["longest path of the netlist"] = (
                 f"{self.critical_path_ns:.2f} ns",
-                "estimated, before placement",
+                f"estimated, before placement{caveat}",
             )
         return found
 

@@ -75,7 +75,7 @@ def files_of(network: IntegerNetwork, core: ParallelCore, frames: int = 60) -> d
 def report(core: CorePorts) -> IpReport:
     return IpReport(
         "net", "xc7a100tcsg324-1", core.clock_ns, port_rows(core), core.latency, 1,
-        core.stage_ns, 60, {"emulator": 0}, "Verilator", "g++", {"LUT": 10, "FF": 20},
+        core.stage_ns, "", 60, {"emulator": 0}, "Verilator", "g++", {"LUT": 10, "FF": 20},
         "counted", 3.0, {},
     )  # fmt: skip
 
@@ -270,6 +270,15 @@ def test_the_component_and_the_page_say_what_is_there() -> None:
     assert f"| latency | {core.ports.latency} clocks |" in page
     assert "| `input_t` | in | 30 | Input: 5 x INT6 |" in page
     assert "create_clock -name clk -period 6.000" in files["net_ooc.xdc"]
+
+
+def test_assumed_delays_are_said_to_be_so() -> None:
+    core = core_of(NETWORK, "xcu-2").ports
+    said = replace(report(core), caveat=family_named("xcu-2").caveat).figures()
+    for figure in ("longest path", "longest path of the netlist"):
+        assert "delays of UltraScale are assumed" in said[figure][1]
+        assert "assumed" not in report(core).figures()[figure][1]
+    assert family_named("xcup-2").caveat == "" == family_named("xc7").caveat
 
 
 def test_equal_files_give_equal_bytes(tmp_path: Path) -> None:

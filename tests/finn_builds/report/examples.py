@@ -61,6 +61,7 @@ def block() -> IpReport:
         latency_cycles=18,
         interval_cycles=1,
         stage_ns=2.71,
+        caveat="",
         frames=1000,
         mismatches={"emulator": 0, "parallel core": 0},
         simulator="Verilator 5.0",
