@@ -228,9 +228,8 @@ def routed(
     for end in found.values():
         if isinstance(end, Timing):
             result["placed"] = end.cells["TRELLIS_COMB"][0]
-            enable = [s for s in end.path if s.kind == "setup" and "CE" in (s.net or "")]
-            result["critical_ends_at"] = end.path[-1].cell if end.path else None
-            result["critical_is_enable"] = bool(enable)
+            # A path of a clock enable has none, one of the datapath has several.
+            result["critical_logic"] = sum(step.kind == "logic" for step in end.path)
     return result
 
 
