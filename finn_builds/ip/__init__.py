@@ -1,5 +1,13 @@
 """The package for an existing firmware project: core, VHDL, test benches, model in C++, figures."""
 
 from finn_builds.ip.package import IpReport, package_files, vectors_text, write_zip
+from finn_builds.ip.ports import PortRow, port_rows
 
-__all__ = ["IpReport", "package_files", "vectors_text", "write_zip"]
+__all__ = [
+    "IpReport",
+    "PortRow",
+    "package_files",
+    "port_rows",
+    "vectors_text",
+    "write_zip",
+]

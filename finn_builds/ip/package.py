@@ -15,6 +15,7 @@ from finn_builds.emulator import FLAGS
 from finn_builds.files import IP_FILE, read_record, write_record
 from finn_builds.ip.benches import VECTORS, cpp_bench, vectors_text, verilog_bench, vhdl_bench
 from finn_builds.ip.drawing import timing_svg
+from finn_builds.ip.ports import PortRow
 from finn_builds.ip.readme import readme
 from finn_builds.ip.scripts import RUN_FILE, constraints, run_script
 from finn_builds.ip.vhdl import package_text, wrapper_text
@@ -34,9 +35,11 @@ class IpReport:
     name: str
     part: str
     clock_ns: float
+    ports: tuple[PortRow, ...]
     latency_cycles: int  # measured in simulation
     interval_cycles: int  # measured in simulation
     stage_ns: float  # estimated
+    caveat: str  # of the delays of the family, empty where there is none
     frames: int  # of every comparison
     mismatches: dict[str, int]  # by what was compared
     simulator: str
@@ -75,10 +78,11 @@ class IpReport:
     def figures(self) -> dict[str, tuple[str, str]]:
         """Return the figures of the page: (value, how it was obtained) by what they are."""
         compared = ", ".join(self.mismatches)
+        caveat = self.caveat and f"; {self.caveat}"
         found = {
             "latency": (f"{self.latency_cycles} clocks", f"measured, {self.simulator}"),
             "interval": (f"{self.interval_cycles} clock", f"measured, {self.simulator}"),
-            "longest path": (f"{self.stage_ns:.2f} ns", "estimated for the pipeline"),
+            "longest path": (f"{self.stage_ns:.2f} ns", f"estimated for the pipeline{caveat}"),
             "mismatches": (
                 str(sum(self.mismatches.values())),
                 f"{self.frames:,} frames each: {compared}",
@@ -89,7 +93,7 @@ class IpReport:
         if self.critical_path_ns is not None:
             found["longest path of the netlist"] = (
                 f"{self.critical_path_ns:.2f} ns",
-                "estimated, before placement",
+                f"estimated, before placement{caveat}",
             )
         return found
 

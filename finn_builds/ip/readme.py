@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from finn_builds.ip.ports import port_rows
 from finn_builds.ip.vhdl import template
 from finn_builds.sparse.parallel import CorePorts
 
@@ -56,15 +57,7 @@ Nothing of this package has been run in Vivado or on hardware by its makers.
 
 def readme(core: CorePorts, part: str, frames: int, figures: Mapping[str, tuple[str, str]]) -> str:
     """Return ``README.md``; `figures` are (value, how it was obtained) by what they are."""
-    rows = [("clk", "in", 1, f"clock, {core.clock_ns:g} ns"), ("rst", "in", 1, "active high")]
-    if core.with_ce:
-        rows.append(("ce", "in", 1, "clock enable: while it is 0, everything stands still"))
-    rows.append(("valid_in", "in", 1, "a frame is at the inputs"))
-    for ports, direction in ((core.inputs, "in"), (core.outputs, "out")):
-        for port in ports:
-            what = f"`{port.tensor}`: {port.elements} x {port.datatype}"
-            rows.append((port.name, direction, port.bits, what))
-    rows.append(("valid_out", "out", 1, "a result is at the outputs"))
+    rows = [f"| `{p.name}` | {p.direction} | {p.bits} | {p.what} |" for p in port_rows(core)]
     return _PAGE.format(
         name=core.name,
         latency=core.latency,
@@ -73,7 +66,7 @@ def readme(core: CorePorts, part: str, frames: int, figures: Mapping[str, tuple[
         part=part,
         cells="any vendor" if core.cells == "generic" else "cells of its family where they help",
         frames=frames,
-        ports="\n".join(f"| `{n}` | {way} | {bits} | {what} |" for n, way, bits, what in rows),
+        ports="\n".join(rows),
         ce="`ce` stops all registers." if core.with_ce else "Registers have no enable.",
         template="\n".join(template(core)),
         figures="\n".join(f"| {k} | {value} | {how} |" for k, (value, how) in figures.items()),

@@ -13,6 +13,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from finn_builds.ip import IpReport
 from finn_builds.report.design import Drawn, Layer, Node, Passage, Stream, Synthesis, Use
 from finn_builds.report.on_board import OnBoard
 from finn_builds.route.report import Routed
@@ -97,6 +98,8 @@ class BuildReport:
     """What is odd about the network and the data."""
     routed: Routed | None = None
     """What nextpnr reached, where it was asked for."""
+    ip: IpReport | None = None
+    """The block of the package for firmware, where it was asked for."""
     steps: Annotated[tuple[tuple[str, float], ...], Field(exclude=True)] = ()
     """Name and time of each, in s."""
 

@@ -31,6 +31,7 @@ LEAST_STALL = 0.01
 
 SECTIONS = (
     ("headline", "At a glance"),
+    ("firmware", "Block"),
     ("network", "Network"),
     ("latency", "Latency"),
     ("streams", "Streams"),
@@ -61,7 +62,7 @@ def build_page(report: BuildReport) -> str:
     return environment.get_template("build.html.j2").render(
         b=report,
         version=_version(report.origin.versions),
-        sections=SECTIONS,
+        sections=[s for s in SECTIONS if s[0] != "firmware" or report.ip is not None],
         drawings=[
             Markup(connections(layer.weights, widest)) if layer.weights.size else ""
             for layer in report.layers

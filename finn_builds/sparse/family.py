@@ -106,6 +106,8 @@ class Family(ABC):
         Clock to output, its net, and set-up.
     grades : tuple of (int, float)
         Delays of speed grades, as shares of those of grade 1.
+    caveat : str
+        What a reader of the delays has to know of them, empty where that is nothing.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Family(ABC):
     t_carry_out: float
     t_reg: float
     grades: tuple[tuple[int, float], ...] = ()
+    caveat: str = ""
 
     def of_grade(self, grade: int) -> Family:
         """Return the family with the delays of a speed grade; KeyError if it is not known."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from finn_builds.network import IntegerNetwork, Tensor
 from finn_builds.network.names import identifiers
-from finn_builds.network.types import BIPOLAR, bits_of, is_signed
+from finn_builds.network.types import BIPOLAR, bits_of, datatype_for, is_signed
 from finn_builds.sparse.cells import behavioural_files, cell_files
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.emit import NET_NAMES, Lane, datapath, lanes
@@ -144,6 +144,9 @@ def ports_of(
         common = types[key.startswith("out:")]
         two = tensor.datatype == BIPOLAR and common != BIPOLAR
         datatype = "INT2" if two else tensor.datatype
+        if network.head is not None and key.startswith("out:"):
+            # On a stream the class fills whole bytes; a port has the bits that it needs.
+            datatype = datatype_for(*tensor.bounds)
         ports.append(Port(found[words[key]], tensor.name, datatype, tensor.size))
     count = len(network.inputs)
     return tuple(ports[:count]), tuple(ports[count:])

@@ -1,10 +1,14 @@
 """The elastic ends: an AXI-stream shell around a datapath that has none of it.
 
 One bit per stage says whether the stage holds a frame. All stages advance together while `ce` is
-high, and `ce` is a register: the frame that leaves the pipeline in the clock in which the sink
-stalls goes to a spare register, and only a full spare stops the pipeline in the next clock. So no
-path runs from `m_axis_0_tready` to the datapath, a stall costs no frame and inserts no bubble,
-and the interval is 1. Only the valid bits have a reset.
+high. The frame that leaves the pipeline in the clock in which the sink stalls goes to a spare
+register, and only a full spare stops the pipeline in the next clock. So no path runs from
+`m_axis_0_tready` to the datapath, a stall costs no frame and inserts no bubble, and the interval is
+1. Only the valid bits have a reset.
+
+`ce` reaches every register of the datapath. It is a register itself, high while the spare is empty,
+without logic behind it, so that a tool can copy it or put it onto a global net. Other ways to stop
+or not to stop the pipeline are measured in ``benchmarks/bench_stall.py``.
 """
 
 from __future__ import annotations
@@ -25,8 +29,9 @@ module {name} (
     output wire m_axis_0_tvalid,
     input wire m_axis_0_tready
 );
-  // The pipeline: {inner} registers in the datapath, the last one is `head`.
-  wire ce;
+  // The pipeline: {inner} registers in the datapath, the last one is `head`. It advances while the
+  // spare is empty.
+  reg ce;
   wire [{out_bits}-1:0] tail;
   {name}_core core (
       .clk(ap_clk),
@@ -39,18 +44,17 @@ module {name} (
   // Two frames of room behind it: `head` is what the sink sees, `spare` takes the frame that
   // arrives while `head` waits.
   reg [{out_bits}-1:0] head, spare;
-  reg head_valid, spare_valid;
+  reg head_valid;
   wire move = m_axis_0_tready | ~head_valid;
-  assign ce = ~spare_valid;
   always @(posedge ap_clk) begin
     if (!ap_rst_n) begin
       head_valid <= 1'b0;
-      spare_valid <= 1'b0;
+      ce <= 1'b1;
     end else begin
-      if (move) head_valid <= spare_valid | tail_valid;
-      spare_valid <= ~move & (spare_valid | tail_valid);
+      if (move) head_valid <= ~ce | tail_valid;
+      ce <= move | (ce & ~tail_valid);
     end
-    if (move) head <= spare_valid ? spare : tail;
+    if (move) head <= ce ? tail : spare;
     if (ce) spare <= tail;
   end
   assign s_axis_0_tready = ce & ap_rst_n;
@@ -63,7 +67,7 @@ endmodule
 
 def shell_luts(out_bits: int) -> int:
     """Return the LUTs of the shell of a datapath with that many bits of output."""
-    return out_bits + 6
+    return out_bits + 5
 
 
 def emit_stream(name: str, in_bits: int, out_bits: int, inner: int) -> dict[str, str]:

@@ -16,7 +16,7 @@ from finn_builds.folded.convert import widened
 from finn_builds.network import IntegerNetwork, Layer
 from finn_builds.network.types import bits_of, weight_datatype
 from finn_builds.sparse.compiler import CompiledNetwork, LayerCost, compile_network
-from finn_builds.sparse.lower import stream_datatype
+from finn_builds.sparse.lower import lower, stream_datatype
 from finn_builds.sparse.parallel import parallel_core, ports_of
 from finn_builds.sparse.stages import layer_stages
 from finn_builds.stitch.blocks import SPARSE, Block, Hardware, Resources
@@ -172,11 +172,17 @@ def _write_core(
     clock_ns: float,
     latency: int | None,
 ) -> None:
-    """Write the parallel core of the operators that a compiled network has."""
-    types = (compiled.in_datatype, compiled.out_datatype)
-    inputs, outputs = ports_of(network, wanted.shown, types)
+    """Write the parallel core of a network of which a compiled one has all layers.
+
+    The stream leaves a choice of the class to a block of its own; the core makes it itself.
+    """
+    graph, out_datatype = compiled.combinational, compiled.out_datatype
+    if network.head is not None:
+        graph = lower(network, compiled.family, in_datatype=compiled.in_datatype)
+        out_datatype = network.output.datatype
+    inputs, outputs = ports_of(network, wanted.shown, (compiled.in_datatype, out_datatype))
     core = parallel_core(
-        compiled.combinational,
+        graph,
         compiled.family,
         wanted.name,
         inputs,

@@ -26,6 +26,7 @@ from finn_builds.sparse.families.xcup import XCUP
         ("xc7z020clg400-1", "xc7-1", None),
         ("xczu7ev-ffvc1156-2-e", "xcup-2", None),
         ("xck26-sfvc784-2LV-c", "xcup-2", None),
+        ("xcu250-figd2104-2L-e", "xcup-2", None),
         ("xcvu095-ffva2104-2-e", "xcu-2", None),
         ("xcau15p-ffvb676-2-e", "xcup-2", None),
         ("xc7s50csga324-1", "xc7-1", None),

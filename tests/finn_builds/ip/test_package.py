@@ -16,10 +16,18 @@ import pytest
 
 from finn_builds import tools
 from finn_builds.emulator import header_text
-from finn_builds.ip import IpReport, package_files, write_zip
+from finn_builds.ip import IpReport, package_files, port_rows, write_zip
 from finn_builds.ip.benches import vectors_text
 from finn_builds.ip.check import run_core, run_gates
-from finn_builds.network import IntegerNetwork, Linear, Requantise, Tensor, Thresholds, chain
+from finn_builds.network import (
+    ArgMax,
+    IntegerNetwork,
+    Linear,
+    Requantise,
+    Tensor,
+    Thresholds,
+    chain,
+)
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.families import family_named
 from finn_builds.sparse.lower import lower
@@ -66,8 +74,9 @@ def files_of(network: IntegerNetwork, core: ParallelCore, frames: int = 60) -> d
 
 def report(core: CorePorts) -> IpReport:
     return IpReport(
-        "net", "xc7a100tcsg324-1", core.clock_ns, core.latency, 1, core.stage_ns, 60,
-        {"emulator": 0}, "Verilator", "g++", {"LUT": 10, "FF": 20}, "counted", 3.0, {},
+        "net", "xc7a100tcsg324-1", core.clock_ns, port_rows(core), core.latency, 1,
+        core.stage_ns, "", 60, {"emulator": 0}, "Verilator", "g++", {"LUT": 10, "FF": 20},
+        "counted", 3.0, {},
     )  # fmt: skip
 
 
@@ -78,6 +87,8 @@ def run(folder: Path, tool: str) -> subprocess.CompletedProcess[str]:
 
 
 NETWORK = small_network()
+#: The same with the class as its output, where equal logits are common: the first one wins.
+CLASSIFIER = NETWORK.with_head(ArgMax(1, [0, 2, 1]))
 
 
 @pytest.mark.parametrize("tool", PROGRAMS)
@@ -88,14 +99,16 @@ NETWORK = small_network()
         {"cells": "generic", "with_ce": True},
         {"latency": 2},
         {"family": "xc7-2", "clock_ns": 2.75},
+        {"network": CLASSIFIER},
     ],
-    ids=["vendor", "generic with ce", "two clocks", "adders in pieces"],
+    ids=["vendor", "generic with ce", "two clocks", "adders in pieces", "class"],
 )
 def test_it_works_from_its_zip_alone(tool: str, options: dict, tmp_path: Path) -> None:
     if shutil.which(PROGRAMS[tool]) is None:
         pytest.skip(f"{PROGRAMS[tool]} is not installed")
-    core = core_of(NETWORK, **options)
-    write_zip(files_of(NETWORK, core), "net", tmp_path / "ip.zip")
+    network = options.get("network", NETWORK)
+    core = core_of(**{"network": network, **options})
+    write_zip(files_of(network, core), "net", tmp_path / "ip.zip")
     with zipfile.ZipFile(tmp_path / "ip.zip") as archive:
         archive.extractall(tmp_path)
     found = run(tmp_path / "net", tool)
@@ -223,6 +236,17 @@ def test_ports_have_names_of_their_own_and_exact_widths() -> None:
     assert (into.name, into.datatype, out.name) == ("x", "INT2", "x_2")
 
 
+def test_a_class_has_the_bits_that_it_needs() -> None:
+    (out,) = ports_of(CLASSIFIER)[1]
+    assert CLASSIFIER.output.datatype == "UINT8", "on a stream it fills a byte"
+    assert out == Port("top1", "top1", "UINT2", 1)
+    files = files_of(CLASSIFIER, core_of(CLASSIFIER))
+    assert "type net_top1_t is array (0 to 0) of net_top1_t_element;" in files["net_pkg.vhd"]
+    assert "subtype net_top1_t_element is unsigned(1 downto 0);" in files["net_pkg.vhd"]
+    assert "    output wire [1:0] top1,  // 1 x UINT2" in files["net.v"]
+    assert "constexpr int bits = 8;" in files["emulator/net.h"]
+
+
 def test_vectors_hold_elements_side_by_side() -> None:
     core = replace(
         core_of(NETWORK).ports,
@@ -244,8 +268,17 @@ def test_the_component_and_the_page_say_what_is_there() -> None:
     assert names == ["clk", "rst", "ce", "valid_in", "input_t", "logits", "valid_out"]
     page = files["README.md"]
     assert f"| latency | {core.ports.latency} clocks |" in page
-    assert "| `input_t` | in | 30 | `Input`: 5 x INT6 |" in page
+    assert "| `input_t` | in | 30 | Input: 5 x INT6 |" in page
     assert "create_clock -name clk -period 6.000" in files["net_ooc.xdc"]
+
+
+def test_assumed_delays_are_said_to_be_so() -> None:
+    core = core_of(NETWORK, "xcu-2").ports
+    said = replace(report(core), caveat=family_named("xcu-2").caveat).figures()
+    for figure in ("longest path", "longest path of the netlist"):
+        assert "delays of UltraScale are assumed" in said[figure][1]
+        assert "assumed" not in report(core).figures()[figure][1]
+    assert family_named("xcup-2").caveat == "" == family_named("xc7").caveat
 
 
 def test_equal_files_give_equal_bytes(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from finn_builds.ip import IpReport, PortRow
 from finn_builds.report.content import BuildReport, Classes, Origin, Roc
 from finn_builds.report.design import Layer, Node, Passage, Stream, Synthesis, Use
 from finn_builds.report.on_board import on_board
@@ -43,6 +44,32 @@ def layer(n_in: int, n_out: int, *, style: str = "sparse", bits: int = 4, seed: 
         as_sparse={"LUT": 1234, "latency": 4},
         entries=weights.size,
         weights=weights,
+    )
+
+
+def block() -> IpReport:
+    """Return what a build of the package for firmware says of its block."""
+    return IpReport(
+        name="tagger",
+        part="xcvu9p-flga2104-2L-e",
+        clock_ns=2.78,
+        ports=(
+            PortRow("valid_in", "in", 1, "a frame is at the inputs"),
+            PortRow("jet", "in", 96, "jet: 16 x INT6"),
+            PortRow("logits", "out", 1200, "logits: 100 x INT12"),
+        ),
+        latency_cycles=18,
+        interval_cycles=1,
+        stage_ns=2.71,
+        caveat="",
+        frames=1000,
+        mismatches={"emulator": 0, "parallel core": 0},
+        simulator="Verilator 5.0",
+        compiler="g++ 12.2",
+        resources={"LUT": 4127, "FF": 5043},
+        resources_kind="Yosys 0.70, not placed",
+        critical_path_ns=2.65,
+        estimated={"LUT": 4100, "FF": 5043},
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from finn_builds.files import read_record, write_record
 from finn_builds.report.content import BuildReport
 from finn_builds.report.page import SECTIONS, build_page
-from tests.finn_builds.report.examples import report
+from tests.finn_builds.report.examples import block, report
 from tests.finn_builds.report.outline import Outline, text_of
 
 
@@ -23,7 +23,7 @@ def test_structure(synthesised: bool, n_classes: int | None) -> None:
     outline = Outline(build_page(report(synthesised=synthesised, n_classes=n_classes)))
     assert outline.open == []
     assert len(set(outline.ids)) == len(outline.ids)
-    assert {name for name, _ in SECTIONS} <= set(outline.ids)
+    assert {name for name, _ in SECTIONS} - set(outline.ids) == {"firmware"}
     assert set(outline.named) <= set(outline.ids)
     inside = [link[1:] for link in outline.links if link.startswith("#")]
     assert set(inside) <= set(outline.ids)
@@ -32,6 +32,27 @@ def test_structure(synthesised: bool, n_classes: int | None) -> None:
     steps = [b - a for a, b in zip(outline.levels, outline.levels[1:], strict=False)]
     assert max(steps) <= 1, "no level of headings is left out"
     assert len(outline.images) == 2 and all(image["alt"] for image in outline.images)
+
+
+def test_the_block_for_firmware_has_a_section() -> None:
+    page = build_page(replace(report(), ip=block()))
+    outline, words = Outline(page), text_of(page)
+    assert "firmware" in outline.ids and "#firmware" in outline.links
+    for text in (
+        "latency 18 clocks measured, Verilator 5.0",
+        "interval 1 clock measured, Verilator 5.0",
+        "LUT 4,127 Yosys 0.70, not placed",
+        "mismatches 0 1,000 frames each: emulator, parallel core",
+        "The latency is 50 ns at the clock asked for",
+        "jet in 96 jet: 16 x INT6",
+        "logits out 1,200 logits: 100 x INT12",
+    ):
+        assert text in words, text
+    files = [link for link in outline.links if not link.startswith(("#", "data:"))]
+    assert files == [
+        "ip/README.md", "ip/tagger.v", "ip/tagger.vhd", "ip/emulator/tagger.h", "ip.zip",
+    ]  # fmt: skip
+    assert 'id="firmware"' not in build_page(report())
 
 
 def test_a_surrogate_is_never_shown_as_real() -> None:

@@ -27,7 +27,7 @@ def _with_proof(inner: int) -> str:
     delay += ["  end", f"  assign tail = d{inner - 1};"]
     text = text[:start] + "\n".join(delay) + text[end:]
     # The source sends its count of frames; the sink counts what it takes.
-    text = text.replace("  wire ce;\n", f"  wire ce;\n  reg [{TAG - 1}:0] sent, got;\n")
+    text = text.replace("  reg ce;\n", f"  reg ce;\n  reg [{TAG - 1}:0] sent, got;\n")
     filled = [f"filled[{k}]" if inner > 1 else "filled" for k in range(inner)]
     claims = [
         "  always @(posedge ap_clk) begin",
@@ -36,7 +36,7 @@ def _with_proof(inner: int) -> str:
         "      if (m_axis_0_tvalid & m_axis_0_tready) got <= got + 1;",
         "    end",
         "  end",
-        f"  wire [{TAG - 1}:0] p{inner} = got + head_valid + spare_valid;",
+        f"  wire [{TAG - 1}:0] p{inner} = got + head_valid + !ce;",
     ]
     for k in reversed(range(inner)):
         claims.append(f"  wire [{TAG - 1}:0] p{k} = p{k + 1} + {filled[k]};")
@@ -52,8 +52,8 @@ def _with_proof(inner: int) -> str:
         "    assume (ap_rst_n == started);",
         "    if (started) begin",
         "      assert (sent == p0);",
-        "      assert (!spare_valid || head_valid);",
-        f"      if (spare_valid) assert (spare == got + {TAG}'d1);",
+        "      assert (ce || head_valid);",
+        f"      if (!ce) assert (spare == got + {TAG}'d1);",
     ]
     claims += [f"      if ({filled[k]}) assert (d{k} == p{k + 1});" for k in range(inner)]
     claims += [
@@ -87,10 +87,11 @@ def test_no_frame_is_lost_doubled_or_reordered(tmp_path: Path, inner: int) -> No
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
-        ("assign ce = ~spare_valid;", "assign ce = 1'b1;"),
-        ("if (move) head <= spare_valid ? spare : tail;", "if (move) head <= tail;"),
-        ("spare_valid <= ~move & (spare_valid | tail_valid);", "spare_valid <= 1'b0;"),
-        ("if (move) head_valid <= spare_valid | tail_valid;", "head_valid <= tail_valid;"),
+        ("ce <= move | (ce & ~tail_valid);", "ce <= 1'b1;"),
+        ("if (move) head <= ce ? tail : spare;", "if (move) head <= tail;"),
+        ("ce <= move | (ce & ~tail_valid);", "ce <= move | ce;"),
+        ("if (move) head_valid <= ~ce | tail_valid;", "head_valid <= tail_valid;"),
+        ("if (ce) spare <= tail;", "spare <= tail;"),
     ],
 )
 def test_the_proof_finds_faults(tmp_path: Path, right: str, wrong: str) -> None:

@@ -129,7 +129,7 @@ FAULTS = {
     "a frame that is lost under back-pressure": Fault(
         "sparse",
         "SparseMVAU_rtl_0.v",
-        r"head <= spare_valid \? spare : tail",
+        r"head <= ce \? tail : spare",
         "head <= tail",
         "sums1",
         0,
