@@ -19,6 +19,7 @@ from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist, by_layer, chain
 from finn_builds.synth.report import Figures, GateLevel, Synthesised, Tool
 from finn_builds.synth.script import options
+from finn_builds.synth.sites import lut_sites
 from finn_builds.synth.timing import SOURCE, longest_path
 from finn_builds.synth.yosys import NotSynthesised, synthesise_design, version
 from finn_builds.tools import ToolFailed
@@ -234,4 +235,10 @@ def yosys_report(
 
 def _figures(netlist: Netlist, delays: Family) -> Figures:
     path = longest_path(netlist, delays)
-    return Figures({**resources(netlist, delays.kinds)}, path.depth, path.ns)
+    counts = resources(netlist, delays.kinds)
+    if delays.wide:
+        counts |= {
+            "LUT_sites": lut_sites(netlist, bypass=True),
+            "LUT_sites_fed": lut_sites(netlist, bypass=False),
+        }
+    return Figures(counts, path.depth, path.ns)

@@ -1,0 +1,251 @@
+"""The delay model of ECP5 against routed paths: measured, fitted, drawn.
+
+    python benchmarks/bench_delays.py [--grades 6 8] [--limit 1200]
+    python benchmarks/bench_delays.py --again
+
+Every design is built sparse, put into a device with a shell of shift registers that has no path of
+its own to speak of, and placed and routed once for each speed grade. Kept are the critical path
+with its cells and nets, wire delays by fan-out, and the longest path as the family estimates it.
+The family's delays are fitted to the critical paths by least squares. Rows come into
+``benchmarks/results/delays.json`` one by one; ``--again`` fits and draws what is there
+(``docs/img/routed_estimates.svg``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+import onnx
+from scipy.optimize import nnls
+
+from benchmarks.bench_sparse_large import random_model
+from finn_builds import BuildConfig, build
+from finn_builds.config.boards import load_board
+from finn_builds.config.open_boards import OpenBoard
+from finn_builds.files import STITCHED_DIR
+from finn_builds.route import nextpnr
+from finn_builds.route.design import ACCELERATOR, device_files, map_device
+from finn_builds.run.runner import result_of
+from finn_builds.shell.uart import BOARD_TOP, SHELL, UartSpec, board_file, uart_files
+from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.stitch.sources import Stitched, stitched_sources
+from finn_builds.synth.netlist import Netlist, from_json
+from finn_builds.synth.timing import longest_path
+
+RESULT = Path(__file__).parent / "results" / "delays.json"
+PLOT = ROOT / "docs" / "img" / "routed_estimates.svg"
+BOARD = "ULX3S-25F"
+PARTS = {6: "LFE5U-25F-6BG381C", 7: "LFE5U-25F-7BG381C", 8: "LFE5U-25F-8BG381C"}
+
+
+@dataclass(frozen=True)
+class Design:
+    """A model of the zoo, or a random network, and the clock that it is planned for."""
+
+    name: str
+    plan_ns: float
+    sizes: tuple[int, ...] = ()
+    bits: int = 0
+    pruned: float = 0.0
+    seed: int = 0
+
+    def write(self, path: Path) -> str:
+        """Return what `BuildConfig.model` takes, a QONNX file at `path` where it is random."""
+        if not self.sizes:
+            return self.name
+        onnx.save(random_model(list(self.sizes), self.bits, self.pruned, self.seed), str(path))
+        return str(path)
+
+
+DESIGNS = (
+    Design("r1", 10.0, (8, 8, 4), 2, 0.3, 1),
+    Design("r2", 8.0, (16, 12, 5), 3, 0.6, 2),
+    Design("r3", 12.0, (12, 16, 8, 4), 3, 0.5, 3),
+    Design("r4", 7.0, (10, 10, 10, 3), 4, 0.6, 4),
+    Design("r5", 15.0, (16, 24, 5), 4, 0.6, 5),
+    Design("r6", 9.0, (24, 16, 16, 5), 2, 0.6, 6),
+    Design("r7", 20.0, (16, 16, 5), 4, 0.5, 7),
+    Design("r8", 6.0, (20, 16, 8), 2, 0.5, 8),
+    Design("r9", 10.0, (32, 32, 10), 3, 0.75, 9),
+    Design("r10", 8.0, (16, 32, 16, 5), 4, 0.75, 10),
+    Design("r11", 13.0, (40, 24, 8), 2, 0.6, 11),
+    Design("r12", 10.0, (48, 32, 16, 10), 3, 0.8, 12),
+    Design("jets_tiny", 10.0),
+    Design("digits", 10.0),
+    Design("jets", 10.0),
+)
+
+_SHELL = """\
+module {name} (
+    input wire clk, input wire rst_n, input wire rx, output wire tx, output wire busy,
+    output wire accelerator_rst_n, output wire [{i}:0] s_tdata, output wire s_tvalid,
+    input wire s_tready, input wire [{o}:0] m_tdata, input wire m_tvalid, output wire m_tready
+);
+  reg [{i}+3:0] given;
+  reg [{o}+2:0] taken;
+  always @(posedge clk) begin
+    given <= {{given, rx}};
+    taken <= given[0] ? {{m_tdata, m_tvalid, s_tready}} : taken << 1;
+  end
+  assign {{s_tdata, s_tvalid, m_tready, accelerator_rst_n}} = given;
+  assign tx = taken[{o}+2];
+  assign busy = rst_n;
+endmodule
+"""
+
+
+def shell(stitched: Stitched) -> dict[str, str]:
+    """Return a shell of shift registers in the place of the serial one, with clock and pins."""
+    into, out = stitched.input, stitched.output
+    spec = UartSpec(
+        stitched.top, into.width // 8, out.width // 8, into.beats, out.beats, 100.0, 1_000_000
+    )
+    files = uart_files(spec)
+    files[f"{SHELL}.v"] = _SHELL.format(name=SHELL, i=into.width - 1, o=out.width - 1)
+    return {**files, **board_file(None)}
+
+
+def accelerator(mapped: dict[str, Any]) -> Netlist:
+    """Return the accelerator's cells of a mapped device."""
+    whole = from_json(mapped["modules"][BOARD_TOP])
+    return Netlist(tuple(c for c in whole.cells if c.name.startswith(ACCELERATOR)))
+
+
+def path_of(folder: Path) -> dict[str, Any]:
+    """Return the critical path by its cells, with the readers of each net."""
+    (module,) = json.loads((folder / nextpnr.PLACED).read_text())["modules"].values()
+    kind, readers = {}, Counter[int]()
+    for name, cell in module["cells"].items():
+        mode = str(cell["parameters"].get("MODE", "")).strip()
+        kind[name] = {"TRELLIS_COMB": "chain" if mode == "CCU2" else "lut"}.get(
+            cell["type"], cell["type"]
+        )
+        for pin, bits in cell["connections"].items():
+            if cell["port_directions"][pin] == "input":
+                readers.update(bits)
+    nets = {name: net["bits"][0] for name, net in module["netnames"].items()}
+    timing = nextpnr.timing_of(json.loads((folder / nextpnr.REPORT).read_text()))
+    return {
+        "routed_ns": round(1000 / timing.mhz, 3),
+        "inside": all(step.cell.startswith(ACCELERATOR) for step in timing.path),
+        "path": [
+            [
+                step.kind,
+                kind.get(step.cell, "?"),
+                step.ns,
+                readers[nets[step.net]] if step.net in nets else None,
+            ]
+            for step in timing.path
+        ],
+    }
+
+
+def measure(design: Design, grades: list[int], folder: Path, limit: float) -> list[dict[str, Any]]:
+    """Build, map, place and route one design; return a row for each grade."""
+    model = design.write(folder / f"{design.name}.onnx")
+    config = BuildConfig(
+        board=BOARD,
+        model=model,
+        style="sparse",
+        plan_ns=design.plan_ns,
+        output_dir=str(folder / "build"),
+        stop_step="create_stitched_ip",
+    )
+    out = build(config).out
+    stitched: Stitched = result_of(out, Stitched)
+    sources = {
+        name: (out / STITCHED_DIR / name).read_text()
+        for name in stitched_sources(out / STITCHED_DIR)
+    }
+    mapped = map_device(device_files(sources, shell(stitched), ECP5), ECP5, folder / "map", limit)
+    alone = accelerator(mapped)
+    estimated = longest_path(alone, ECP5)
+    cells = Counter(cell.kind for cell in alone.cells)
+    router = ECP5.router
+    board = load_board(BOARD)
+    assert isinstance(board, OpenBoard)
+    pins = router.constraints(board.pins, 1000 / design.plan_ns)
+    rows = []
+    for grade in grades:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        where = folder / f"grade{grade}"
+        mhz = 1000 / design.plan_ns
+        found = nextpnr.route(router, PARTS[grade], mapped, pins, mhz, [1], where, limit=limit)[1]
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        row: dict[str, Any] = {
+            "design": design.name,
+            "grade": grade,
+            "plan_ns": design.plan_ns,
+            "luts": cells["LUT4"] + 2 * cells["CCU2C"],
+            "estimated_ns": estimated.ns,
+            "cpu_seconds": round(
+                after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            ),
+        }
+        row |= {"why": found} if isinstance(found, str) else path_of(where / "seed_1")
+        rows.append(row)
+    return rows
+
+
+def features(row: dict[str, Any]) -> list[float]:
+    """Return what a critical path has of each delay: registers, LUTs, chains, positions, size.
+
+    The last is the number of nets times the doublings of the design from a thousand LUTs.
+    """
+    chains, positions, luts, inside = 0, 0, 0, False
+    for kind, cell, ns, _ in row["path"]:
+        if kind == "routing":
+            inside = inside and ns == 0  # a net that leaves its slice ends a chain
+        elif kind == "logic" and cell == "chain":
+            positions += 1
+            chains += not inside
+            inside = True
+        else:
+            luts += kind == "logic"
+            inside = False
+    nets = 1 + luts + chains
+    return [1.0, luts, chains, positions, nets * math.log2(max(row["luts"], 1) / 1000)]
+
+
+def fit(rows: list[dict[str, Any]], terms: int) -> tuple[np.ndarray, float]:
+    """Return the delays (register, LUT, chain, position, size) and the error, root mean square."""
+    a = np.array([features(row)[:terms] for row in rows])
+    b = np.array([row["routed_ns"] for row in rows])
+    found, _ = nnls(a, b)
+    return found, float(np.sqrt(np.mean((a @ found - b) ** 2)))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, unless asked to do without, then fit and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--grades", type=int, nargs="+", default=[6, 8])
+    parser.add_argument("--limit", type=float, default=1200, help="seconds for each run of a tool")
+    parser.add_argument("--designs", nargs="+", default=[d.name for d in DESIGNS])
+    parser.add_argument("--again", action="store_true")
+    args = parser.parse_args(argv)
+    rows = json.loads(RESULT.read_text()) if RESULT.is_file() else []
+    for design in () if args.again else (d for d in DESIGNS if d.name in args.designs):
+        with tempfile.TemporaryDirectory() as folder:
+            new = measure(design, args.grades, Path(folder), args.limit)
+        names = {(row["design"], row["grade"]) for row in new}
+        rows = [row for row in rows if (row["design"], row["grade"]) not in names] + new
+        RESULT.write_text(json.dumps(rows, indent=1) + "\n")
+        print([(r["design"], r["grade"], r["estimated_ns"], r.get("routed_ns")) for r in new])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
