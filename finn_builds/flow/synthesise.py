@@ -15,7 +15,7 @@ from finn_builds.stitch.blocks import SPARSE, Hardware
 from finn_builds.stitch.sources import stitched_sources
 from finn_builds.style.styles import compile_block
 from finn_builds.synth import vivado
-from finn_builds.synth.counts import resources
+from finn_builds.synth.counts import SITES, resources
 from finn_builds.synth.netlist import Netlist, by_layer, chain
 from finn_builds.synth.report import Figures, GateLevel, Synthesised, Tool
 from finn_builds.synth.script import options
@@ -238,7 +238,7 @@ def _figures(netlist: Netlist, delays: Family) -> Figures:
     counts = resources(netlist, delays.kinds)
     if delays.wide:
         counts |= {
-            "LUT_sites": lut_sites(netlist, bypass=True),
-            "LUT_sites_fed": lut_sites(netlist, bypass=False),
+            name: lut_sites(netlist, bypass=bypass)
+            for name, bypass in zip(SITES, (True, False), strict=True)
         }
     return Figures(counts, path.depth, path.ns)
