@@ -1,14 +1,15 @@
 """The delay model of ECP5 against routed paths: measured, fitted, drawn.
 
-    python benchmarks/bench_delays.py [--grades 6 8] [--limit 1200]
-    python benchmarks/bench_delays.py --again
+    python benchmarks/bench_delays.py [--grades 6 8] [--limit 1200] [--keep FOLDER]
+    python benchmarks/bench_delays.py --again [--keep FOLDER]
 
 Every design is built sparse, put into a device with a shell of shift registers that has no path of
 its own to speak of, and placed and routed once for each speed grade. Kept are the critical path
 with its cells and nets, wire delays by fan-out, and the longest path as the family estimates it.
 The family's delays are fitted to the critical paths by least squares. Rows come into
 ``benchmarks/results/delays.json`` one by one; ``--again`` fits and draws what is there
-(``docs/img/routed_estimates.svg``).
+(``docs/img/routed_estimates.svg``). With the mapped netlists in a folder (``--keep``) it first
+estimates them again with the delays that the family has now.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import resource
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +29,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import matplotlib as mpl
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
 import numpy as np
 import onnx
-from scipy.optimize import nnls
 
 from benchmarks.bench_sparse_large import random_model
 from finn_builds import BuildConfig, build
@@ -76,13 +81,13 @@ DESIGNS = (
     Design("r3", 12.0, (12, 16, 8, 4), 3, 0.5, 3),
     Design("r4", 7.0, (10, 10, 10, 3), 4, 0.6, 4),
     Design("r5", 15.0, (16, 24, 5), 4, 0.6, 5),
-    Design("r6", 9.0, (24, 16, 16, 5), 2, 0.6, 6),
-    Design("r7", 20.0, (16, 16, 5), 4, 0.5, 7),
-    Design("r8", 6.0, (20, 16, 8), 2, 0.5, 8),
-    Design("r9", 10.0, (32, 32, 10), 3, 0.75, 9),
-    Design("r10", 8.0, (16, 32, 16, 5), 4, 0.75, 10),
-    Design("r11", 13.0, (40, 24, 8), 2, 0.6, 11),
-    Design("r12", 10.0, (48, 32, 16, 10), 3, 0.8, 12),
+    Design("r6", 9.0, (12, 8, 8, 4), 2, 0.4, 6),
+    Design("r7", 20.0, (8, 10, 4), 4, 0.4, 7),
+    Design("r8", 6.0, (10, 8, 5), 2, 0.4, 8),
+    Design("r9", 10.0, (16, 8, 8, 5), 3, 0.6, 9),
+    Design("r10", 8.0, (6, 8, 8, 3), 4, 0.5, 10),
+    Design("r11", 13.0, (12, 12, 4), 2, 0.5, 11),
+    Design("r12", 12.0, (8, 6, 6, 3), 5, 0.5, 12),
     Design("jets_tiny", 10.0),
     Design("digits", 10.0),
     Design("jets", 10.0),
@@ -153,7 +158,9 @@ def path_of(folder: Path) -> dict[str, Any]:
     }
 
 
-def measure(design: Design, grades: list[int], folder: Path, limit: float) -> list[dict[str, Any]]:
+def measure(
+    design: Design, grades: list[int], folder: Path, limit: float, keep: Path | None
+) -> list[dict[str, Any]]:
     """Build, map, place and route one design; return a row for each grade."""
     model = design.write(folder / f"{design.name}.onnx")
     config = BuildConfig(
@@ -171,8 +178,9 @@ def measure(design: Design, grades: list[int], folder: Path, limit: float) -> li
         for name in stitched_sources(out / STITCHED_DIR)
     }
     mapped = map_device(device_files(sources, shell(stitched), ECP5), ECP5, folder / "map", limit)
+    if keep is not None:
+        (keep / f"{design.name}.json").write_text(json.dumps(mapped))
     alone = accelerator(mapped)
-    estimated = longest_path(alone, ECP5)
     cells = Counter(cell.kind for cell in alone.cells)
     router = ECP5.router
     board = load_board(BOARD)
@@ -190,7 +198,7 @@ def measure(design: Design, grades: list[int], folder: Path, limit: float) -> li
             "grade": grade,
             "plan_ns": design.plan_ns,
             "luts": cells["LUT4"] + 2 * cells["CCU2C"],
-            "estimated_ns": estimated.ns,
+            "estimated_ns": estimate(mapped, grade),
             "cpu_seconds": round(
                 after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             ),
@@ -201,14 +209,16 @@ def measure(design: Design, grades: list[int], folder: Path, limit: float) -> li
 
 
 def features(row: dict[str, Any]) -> list[float]:
-    """Return what a critical path has of each delay: registers, LUTs, chains, positions, size.
+    """Return of a critical path: 1, LUTs, chains, positions, doublings of size and of fan-out.
 
-    The last is the number of nets times the doublings of the design from a thousand LUTs.
+    The last two are summed over its nets: log2 of the design's LUTs over a thousand, and log2 of
+    the net's readers.
     """
-    chains, positions, luts, inside = 0, 0, 0, False
-    for kind, cell, ns, _ in row["path"]:
+    chains, positions, luts, inside, readers = 0, 0, 0, False, 0.0
+    for kind, cell, ns, fan_out in row["path"]:
         if kind == "routing":
             inside = inside and ns == 0  # a net that leaves its slice ends a chain
+            readers += math.log2(fan_out or 1) if ns > 0 else 0.0
         elif kind == "logic" and cell == "chain":
             positions += 1
             chains += not inside
@@ -217,15 +227,79 @@ def features(row: dict[str, Any]) -> list[float]:
             luts += kind == "logic"
             inside = False
     nets = 1 + luts + chains
-    return [1.0, luts, chains, positions, nets * math.log2(max(row["luts"], 1) / 1000)]
+    return [1.0, luts, chains, positions, nets * math.log2(row["luts"] / 1000), readers]
 
 
-def fit(rows: list[dict[str, Any]], terms: int) -> tuple[np.ndarray, float]:
-    """Return the delays (register, LUT, chain, position, size) and the error, root mean square."""
-    a = np.array([features(row)[:terms] for row in rows])
-    b = np.array([row["routed_ns"] for row in rows])
-    found, _ = nnls(a, b)
-    return found, float(np.sqrt(np.mean((a @ found - b) ** 2)))
+#: What is fitted: columns of `features`, by what they add to the family's model.
+MODELS = {"": (0, 1, 2), "size": (0, 1, 2, 4), "fan-out": (0, 1, 2, 5)}
+
+
+def fitted(rows: list[dict[str, Any]], terms: Sequence[int]) -> np.ndarray:
+    """Return delays by least squares: register, LUT, way in and out of a chain, a further one.
+
+    That of a position is a cell's, and known.
+    """
+    table = np.array([features(row) for row in rows])
+    routed = np.array([row["routed_ns"] for row in rows]) - ECP5.t_carry_bit * table[:, 3]
+    return np.linalg.lstsq(table[:, list(terms)], routed, rcond=None)[0]
+
+
+def missed(rows: list[dict[str, Any]], terms: Sequence[int]) -> float:
+    """Return the error of the fit in ns (root mean square) on designs that it has not seen."""
+    errors = []
+    for k, row in enumerate(rows):
+        found = fitted(rows[:k] + rows[k + 1 :], terms)
+        values = np.array(features(row))
+        predicted = values[list(terms)] @ found + ECP5.t_carry_bit * values[3]
+        errors.append(predicted - row["routed_ns"])
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def report(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the fits of the slowest grade, and the other grades' share of its delays."""
+    base = [row for row in rows if row["grade"] == min(PARTS)]
+    lines = []
+    for name, terms in MODELS.items():
+        values = ", ".join(f"{value:.3f}" for value in fitted(base, terms))
+        error = missed(base, terms)
+        lines.append(f"{name or 'without'}: {values}; {error:.3f} ns on designs left out")
+    plain = fitted(base, MODELS[""])
+    for grade in sorted({row["grade"] for row in rows}):
+        own = [row for row in rows if row["grade"] == grade]
+        table = np.array([features(row) for row in own])
+        expected = table[:, :3] @ plain + ECP5.t_carry_bit * table[:, 3]
+        routed = np.array([row["routed_ns"] for row in own])
+        share = float(expected @ routed / (expected @ expected))
+        ratio = routed / np.array([row["estimated_ns"] for row in own])
+        lines.append(
+            f"grade {grade}: {len(own)} designs, share {share:.3f}, routed / estimated "
+            f"{ratio.min():.2f} to {ratio.max():.2f}, mean {ratio.mean():.2f}"
+        )
+    return lines
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw routed against estimated paths."""
+    plt.rcParams["svg.hashsalt"] = "routed"
+    figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
+    for grade, marker in zip(sorted({row["grade"] for row in rows}), "os^", strict=False):
+        own = [row for row in rows if row["grade"] == grade]
+        points = [(row["estimated_ns"], row["routed_ns"]) for row in own]
+        axes.scatter(*zip(*points, strict=True), marker=marker, label=f"grade {grade}")
+        for row, point in zip(own, points, strict=True):
+            axes.annotate(row["design"], point, (4, -3), textcoords="offset points", fontsize=7)
+    most = 1.1 * max(max(row["estimated_ns"], row["routed_ns"]) for row in rows)
+    axes.plot((0, most), (0, most), color="0.7", linewidth=1)
+    axes.set(xlim=(0, most), ylim=(0, most))
+    axes.set(xlabel="estimated before placement, ns", ylabel="routed by nextpnr-ecp5, ns")
+    axes.legend()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def estimate(mapped: dict[str, Any], grade: int) -> float:
+    """Return the longest path of a mapped device's accelerator as the family has it now."""
+    return longest_path(accelerator(mapped), ECP5.of_grade(grade)).ns
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -235,15 +309,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=float, default=1200, help="seconds for each run of a tool")
     parser.add_argument("--designs", nargs="+", default=[d.name for d in DESIGNS])
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--keep", type=Path, help="folder of mapped netlists")
     args = parser.parse_args(argv)
     rows = json.loads(RESULT.read_text()) if RESULT.is_file() else []
     for design in () if args.again else (d for d in DESIGNS if d.name in args.designs):
         with tempfile.TemporaryDirectory() as folder:
-            new = measure(design, args.grades, Path(folder), args.limit)
+            new = measure(design, args.grades, Path(folder), args.limit, args.keep)
         names = {(row["design"], row["grade"]) for row in new}
         rows = [row for row in rows if (row["design"], row["grade"]) not in names] + new
         RESULT.write_text(json.dumps(rows, indent=1) + "\n")
         print([(r["design"], r["grade"], r["estimated_ns"], r.get("routed_ns")) for r in new])
+    if args.again and args.keep is not None:
+        for row in rows:
+            mapped = json.loads((args.keep / f"{row['design']}.json").read_text())
+            row["estimated_ns"] = estimate(mapped, row["grade"])
+        RESULT.write_text(json.dumps(rows, indent=1) + "\n")
+    reached = [row for row in rows if "routed_ns" in row]
+    print("\n".join(report(reached)))
+    draw(reached, PLOT)
     return 0
 
 

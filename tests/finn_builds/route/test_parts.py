@@ -47,7 +47,12 @@ def test_every_board_makes_its_default_clock(name: str) -> None:
     pll = router.pll(board.part, board.clock_mhz, wanted)
     assert pll is not None and 0.99 * wanted <= pll.mhz <= wanted * (1 + 2e-4)
     assert len(set(board.pins.values())) == 4
-    assert board.part in router.route(board.part, 1, 100.0).arguments or board.family == "ecp5"
+    arguments = router.route(board.part, 1, 100.0).arguments
+    family, _, grade = board.family.partition("-")
+    if family == "ecp5":
+        assert arguments[arguments.index("--speed") + 1] == (grade or "6")
+    else:
+        assert board.part in arguments
 
 
 @pytest.mark.parametrize(
