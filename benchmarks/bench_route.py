@@ -55,11 +55,18 @@ def row(board: str, model: str, folder: Path, seeds: int) -> dict[str, Any]:
     )
     began = time.monotonic()
     try:
-        result = build(config)
+        build(config)
     except UserError as error:
         return {"board": board, "model": model, "why": str(error)}
-    found = read_json(result.report / "route.json")
-    counted = read_json(result.report / "synth_resources.json")["(top)"]["LUT"]
+    seconds = round(time.monotonic() - began)
+    return {**figures(board, model, folder / "build"), "seconds": seconds}
+
+
+def figures(board: str, model: str, built: Path) -> dict[str, Any]:
+    """Return what a finished build with ``--route`` reached."""
+    report = built / "report"
+    found = read_json(report / "route.json")
+    counted = read_json(report / "synth_resources.json")["(top)"]["LUT"]
     # A carry takes the place of a LUT; on Gowin the two have names of their own.
     kinds = [kind for kind in ("TRELLIS_COMB", "LUT4", "ALU") if kind in found["cells"]]
     cells = [found["cells"][kind] for kind in kinds]
@@ -78,11 +85,9 @@ def row(board: str, model: str, folder: Path, seeds: int) -> dict[str, Any]:
         "placed": sum(kind["accelerator"] or 0 for kind in cells),
         "device": sum(kind["used"] for kind in cells),
         "available": cells[0]["available"],
-        "latency_cycles": result.summary["latency_cycles"],
-        "turns": result.summary.get("turns", []),
+        "latency_cycles": read_json(report / "summary.json")["latency_cycles"],
         "frames": found["gate_level"]["frames"],
         "version": f"{found['tool']} {found['version']}",
-        "seconds": round(time.monotonic() - began),
     }
 
 

@@ -235,7 +235,7 @@ def yosys_report(
 
 def _figures(netlist: Netlist, delays: Family) -> Figures:
     path = longest_path(netlist, delays)
-    counts = resources(netlist, delays.kinds)
+    counts: dict[str, float] = {**resources(netlist, delays.kinds)}
     if delays.wide:
         counts |= {
             name: lut_sites(netlist, bypass=bypass)
