@@ -18,6 +18,7 @@ import argparse
 import json
 import math
 import resource
+import statistics
 import sys
 import tempfile
 from collections import Counter
@@ -198,7 +199,7 @@ def measure(
             "grade": grade,
             "plan_ns": design.plan_ns,
             "luts": cells["LUT4"] + 2 * cells["CCU2C"],
-            "estimated_ns": estimate(mapped, grade),
+            **estimate(mapped, grade),
             "cpu_seconds": round(
                 after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             ),
@@ -270,24 +271,37 @@ def report(rows: list[dict[str, Any]]) -> list[str]:
         expected = table[:, :3] @ plain + ECP5.t_carry_bit * table[:, 3]
         routed = np.array([row["routed_ns"] for row in own])
         share = float(expected @ routed / (expected @ expected))
-        ratio = routed / np.array([row["estimated_ns"] for row in own])
-        lines.append(
-            f"grade {grade}: {len(own)} designs, share {share:.3f}, routed / estimated "
-            f"{ratio.min():.2f} to {ratio.max():.2f}, mean {ratio.mean():.2f}"
-        )
+        lines.append(f"grade {grade}: {len(own)} designs, share {share:.3f}")
+        for now in (True, False):
+            ratios = [r["routed_ns"] / r["estimated_ns"] for r in own if is_now(r) == now]
+            if ratios:
+                lines.append(
+                    f"  delays as {'now' if now else 'before'}: routed / estimated "
+                    f"{min(ratios):.2f} to {max(ratios):.2f}, mean {statistics.mean(ratios):.2f}"
+                )
     return lines
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw routed against estimated paths."""
+    """Draw routed against estimated paths, hollow where the family had other delays then."""
     plt.rcParams["svg.hashsalt"] = "routed"
     figure, axes = plt.subplots(figsize=(6, 5), layout="constrained")
-    for grade, marker in zip(sorted({row["grade"] for row in rows}), "os^", strict=False):
-        own = [row for row in rows if row["grade"] == grade]
-        points = [(row["estimated_ns"], row["routed_ns"]) for row in own]
-        axes.scatter(*zip(*points, strict=True), marker=marker, label=f"grade {grade}")
-        for row, point in zip(own, points, strict=True):
-            axes.annotate(row["design"], point, (4, -3), textcoords="offset points", fontsize=7)
+    grades = sorted({row["grade"] for row in rows})
+    for grade, marker, colour in zip(grades, "os^", ("C0", "C1", "C2"), strict=False):
+        for now in (True, False):
+            own = [row for row in rows if row["grade"] == grade and is_now(row) == now]
+            points = [(row["estimated_ns"], row["routed_ns"]) for row in own]
+            if not points:
+                continue
+            axes.scatter(
+                *zip(*points, strict=True),
+                marker=marker,
+                edgecolors=colour,
+                facecolors=colour if now else "none",
+                label=f"grade {grade}, delays as {'now' if now else 'before'}",
+            )
+            for row, point in zip(own, points, strict=True):
+                axes.annotate(row["design"], point, (4, -3), textcoords="offset points", fontsize=7)
     most = 1.1 * max(max(row["estimated_ns"], row["routed_ns"]) for row in rows)
     axes.plot((0, most), (0, most), color="0.7", linewidth=1)
     axes.set(xlim=(0, most), ylim=(0, most))
@@ -297,9 +311,22 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
-def estimate(mapped: dict[str, Any], grade: int) -> float:
-    """Return the longest path of a mapped device's accelerator as the family has it now."""
-    return longest_path(accelerator(mapped), ECP5.of_grade(grade)).ns
+def delays_of(grade: int) -> list[float]:
+    """Return the delays that the family has now."""
+    family = ECP5.of_grade(grade)
+    names = ("t_lut", "t_carry_in", "t_carry_bit", "t_carry_out", "t_reg")
+    return [round(getattr(family, name), 4) for name in names]
+
+
+def is_now(row: dict[str, Any]) -> bool:
+    """Return whether a path was estimated with the delays that the family has now."""
+    return bool(row["delays"] == delays_of(row["grade"]))
+
+
+def estimate(mapped: dict[str, Any], grade: int) -> dict[str, Any]:
+    """Return the longest path of a mapped device's accelerator, and the delays of the estimate."""
+    ns = longest_path(accelerator(mapped), ECP5.of_grade(grade)).ns
+    return {"estimated_ns": ns, "delays": delays_of(grade)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -321,8 +348,9 @@ def main(argv: list[str] | None = None) -> int:
         print([(r["design"], r["grade"], r["estimated_ns"], r.get("routed_ns")) for r in new])
     if args.again and args.keep is not None:
         for row in rows:
-            mapped = json.loads((args.keep / f"{row['design']}.json").read_text())
-            row["estimated_ns"] = estimate(mapped, row["grade"])
+            kept = args.keep / f"{row['design']}.json"
+            if kept.is_file():
+                row |= estimate(json.loads(kept.read_text()), row["grade"])
         RESULT.write_text(json.dumps(rows, indent=1) + "\n")
     reached = [row for row in rows if "routed_ns" in row]
     print("\n".join(report(reached)))
