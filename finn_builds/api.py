@@ -168,7 +168,7 @@ def build(
     result = run_steps(STEPS, cfg, reporter=shown)
     turns: list[Turn] = []
     while (routed := _routed(config, cfg, result)) is not None:
-        turns.append(Turn(cfg.planned_ns, routed.routed_mhz))
+        turns.append(Turn(cfg.planned_ns, routed.routed_mhz, routed.estimated_ns))
         planned = next_plan(turns, routed.made_mhz) if routed.planned_again_helps else None
         if planned is None:
             break
