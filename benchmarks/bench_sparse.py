@@ -55,6 +55,7 @@ from finn_builds.sparse.lower import lower
 from finn_builds.sparse.nodes import width_of
 from finn_builds.sparse.schedule import pipeline
 from finn_builds.synth.counts import resources
+from finn_builds.synth.sites import lut_sites
 from finn_builds.synth.timing import longest_path
 from finn_builds.tools import ToolTimeout
 from tests.finn_builds.synth.plain_verilog import synthesise_verilog
@@ -95,6 +96,8 @@ def synthesise(
         "dsp": found["DSP"],
         "depth": path.depth,
         "path_ns": path.ns,
+        "sites": lut_sites(netlist, bypass=True),
+        "sites_fed": lut_sites(netlist, bypass=False),
         "netlist_frames": checked(netlist, network, ports),
     }
 

@@ -21,6 +21,7 @@ def table(result: dict[str, Any]) -> str:
         [
             *_head(result),
             *_luts(rows),
+            *_sites(rows),
             *_timing(rows),
             *_folded(rows, result["clock_ns"]),
             *_growth(rows),
@@ -117,6 +118,42 @@ def _luts(rows: dict[str, Any]) -> list[str]:
         "to alkaid's est|LUT per weight"
     )
     return ["## LUTs", "", *_grid(columns, lines)]
+
+
+def _sites(rows: dict[str, Any]) -> list[str]:
+    lines: list[list[object]] = []
+    turned = []
+    for key, row in _networks(rows):
+        a, b = row["sparse"], row.get("alkaid") or {}
+        if "sites" not in a or "sites" not in b:
+            continue
+        kinds = ("lut", "sites", "sites_fed")
+        lines.append(
+            [
+                key,
+                *(_cell(p, kind) for p in (a, b) for kind in kinds),
+                *(_ratio(a[kind], b[kind]) for kind in kinds),
+            ]
+        )
+        turned += [key for kind in kinds[1:] if (a[kind] < b[kind]) != (a["lut"] < b["lut"])]
+    if not lines:
+        return []
+    columns = "row|LUT|sites|fed|alkaid LUT|sites|fed|to alkaid, LUT|sites|fed"
+    order = (
+        f"The order changes in {', '.join(dict.fromkeys(turned))}."
+        if turned
+        else "The order of the two changes in no row."
+    )
+    return [
+        "## LUT sites",
+        "",
+        "LUT sites of slices once every carry cell is fed, by a count over the netlists "
+        "(`finn_builds/synth/sites.py`). sites: a carry cell's second operand may come through "
+        "the slice's bypass pin. fed: LUTs of the site feed both, and pass through what comes from "
+        f"elsewhere. Not placed; how Vivado packs is not known. {order}",
+        "",
+        *_grid(columns, lines),
+    ]
 
 
 def _timing(rows: dict[str, Any]) -> list[str]:

@@ -102,16 +102,7 @@ class FINNExampleOverlay(StreamForms, Inference, ConstantWeights, Overlay):
         self.load_external_weights()
         self.load_runtime_weights()
 
-    @property
-    def batch_size(self) -> int:
-        """Frames that the buffers hold; setting it allocates new buffers."""
-        return self._batch_size
-
-    @batch_size.setter
-    def batch_size(self, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise DriverError(f"batch_size must be an integer of 1 or more, not {value!r}")
-        self._batch_size = int(value)
+    def _allocate(self) -> None:
         self.ibuf_packed_device, self.obuf_packed_device = (
             [allocate(shape=shape(i), dtype=np.uint8, target=self.device) for i in range(len(dmas))]
             for shape, dmas in ((self.ishape_packed, self.idma), (self.oshape_packed, self.odma))
@@ -136,11 +127,7 @@ class FINNExampleOverlay(StreamForms, Inference, ConstantWeights, Overlay):
         With `asynch` it returns at once, and :meth:`wait_until_finished` waits. `DriverError` if
         a DMA is busy, the bus gave an error, or the run took longer than `timeout_s`.
         """
-        frames = self.batch_size if batch_size is None else batch_size
-        if not 0 <= frames <= self.batch_size:
-            raise DriverError(
-                f"{frames} frames: the buffers hold {self.batch_size}; set batch_size to {frames}"
-            )
+        frames = self._frames_to_run(batch_size)
         if not self.shell.ready():
             raise DriverError("a DMA is not ready for a run:\n" + self.status())
         self.shell.clear_meter()
@@ -178,27 +165,6 @@ class FINNExampleOverlay(StreamForms, Inference, ConstantWeights, Overlay):
         except DriverError as error:
             after = str(error)
         return DriverError(f"{what}\n{story}\n{after}")
-
-    def execute(self, input_npy: np.ndarray | list) -> np.ndarray:
-        """Run integers (frames, ...), any number of frames; return (frames, *oshape_normal[1:]).
-
-        As in FINN, the array may be the only element of a list.
-        """
-        if isinstance(input_npy, list):
-            if len(input_npy) != self.num_inputs:
-                raise DriverError(
-                    f"execute got {len(input_npy)} arrays; expected {self.num_inputs}, one for "
-                    "each input: give the array alone, or as the only one of a list"
-                )
-            (input_npy,) = input_npy
-        packed = self.pack_input(self.fold_input(input_npy))
-        out = np.empty((len(packed), *self.oshape_packed()[1:]), np.uint8)
-        for first in range(0, len(packed), self.batch_size):
-            part = packed[first : first + self.batch_size]
-            self.copy_input_data_to_device(part)
-            self.execute_on_buffers(batch_size=len(part))
-            self.copy_output_data_from_device(out[first : first + len(part)])
-        return self.unfold_output(self.unpack_output(out))
 
     # State of the board
 

@@ -14,13 +14,13 @@ import numpy as np
 if __package__:  # in the project's checkout
     from deploy.host_model import HostModel
     from deploy.inference import Inference
-    from deploy.registers import METER, METER_LOST, DriverError
+    from deploy.registers import DriverError, measured
     from deploy.serial_link import COUNTERS, IDENTIFY, IDENTITY, RESET, RUN, SerialLink
     from deploy.stream_forms import StreamForms
 else:  # beside this file
     from host_model import HostModel
     from inference import Inference
-    from registers import METER, METER_LOST, DriverError
+    from registers import DriverError, measured
     from serial_link import COUNTERS, IDENTIFY, IDENTITY, RESET, RUN, SerialLink
     from stream_forms import StreamForms
 
@@ -81,16 +81,7 @@ class SerialOverlay(StreamForms, Inference):
             )
         return frames
 
-    @property
-    def batch_size(self) -> int:
-        """Frames that the buffers hold; setting it allocates new buffers."""
-        return self._batch_size
-
-    @batch_size.setter
-    def batch_size(self, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise DriverError(f"batch_size must be an integer of 1 or more, not {value!r}")
-        self._batch_size = int(value)
+    def _allocate(self) -> None:
         self._ibuf = np.zeros(self.ishape_packed(), np.uint8)
         self._obuf = np.zeros(self.oshape_packed(), np.uint8)
 
@@ -107,11 +98,7 @@ class SerialOverlay(StreamForms, Inference):
 
         They go over the line in packets; the counters are those of the last one.
         """
-        frames = self.batch_size if batch_size is None else batch_size
-        if not 0 <= frames <= self.batch_size:
-            raise DriverError(
-                f"{frames} frames: the buffers hold {self.batch_size}; set batch_size to {frames}"
-            )
+        frames = self._frames_to_run(batch_size)
         (size,) = self._frame_bytes("oshape_packed")
         for first in range(0, frames, self.frames_per_packet):
             part = self._ibuf[first : min(frames, first + self.frames_per_packet)]
@@ -123,31 +110,14 @@ class SerialOverlay(StreamForms, Inference):
     def wait_until_finished(self) -> None:
         """Return: a run has ended when it returns."""
 
-    def execute(self, input_npy: np.ndarray) -> np.ndarray:
-        """Run integers (frames, ...), any number of frames; return (frames, *oshape_normal[1:])."""
-        packed = self.pack_input(self.fold_input(input_npy))
-        out = np.empty((len(packed), *self.oshape_packed()[1:]), np.uint8)
-        for first in range(0, len(packed), self.batch_size):
-            part = packed[first : first + self.batch_size]
-            self.copy_input_data_to_device(part)
-            self.execute_on_buffers(batch_size=len(part))
-            self.copy_output_data_from_device(out[first : first + len(part)])
-        return self.unfold_output(self.unpack_output(out))
-
     def soft_reset(self) -> None:
         """Reset the accelerator."""
         self.link.ask(RESET)
 
     def counters(self) -> dict:
-        """Return what the accelerator measured in the last packet; see ``Shell.counters``."""
+        """Return what the accelerator measured in the last packet; see ``registers.measured``."""
         words = struct.unpack("<12I", self.link.ask(COUNTERS, expected=48))
-        values = {name: words[(at - FIRST_COUNTER) // 4] for name, at in METER.items()}
-        if values["frames_out"] > 1:
-            span = values["span_cycles"] - values["latency_first_cycles"]
-            values["interval_cycles"] = span / (values["frames_out"] - 1)
-        if words[(METER_LOST - FIRST_COUNTER) // 4]:
-            values = {k: v for k, v in values.items() if not k.startswith("latency")}
-        return values
+        return measured(lambda at: words[(at - FIRST_COUNTER) // 4])
 
     def clock_text(self) -> str:
         """Return which clock runs: the board's PLL makes it, and it can't be set."""

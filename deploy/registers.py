@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-__all__ = ["METER", "DriverError", "Shell"]
+__all__ = ["METER", "DriverError", "Shell", "measured"]
 
 CONTROL, ADDRESS_LOW, ADDRESS_HIGH, FRAMES = 0x00, 0x10, 0x14, 0x1C  # FINN's
 STATUS, FRAME_BYTES, BYTES_LEFT = 0x20, 0x24, 0x28
@@ -43,6 +43,22 @@ STALE = (
 
 class DriverError(Exception):
     """The accelerator, its board or its data are wrong; says what to do."""
+
+
+def measured(read: Callable[[int], int]) -> dict[str, float]:
+    """Return what the accelerator measured in the last run, in clock cycles.
+
+    These are its own figures, without what brings the frames: the keys of ``METER``, and
+    ``interval_cycles``, the mean. There are no latencies if more frames were under way than the
+    meter follows. `read` returns the register at an address.
+    """
+    values: dict[str, float] = {name: read(at) for name, at in METER.items()}
+    if values["frames_out"] > 1:
+        span = values["span_cycles"] - values["latency_first_cycles"]
+        values["interval_cycles"] = span / (values["frames_out"] - 1)
+    if read(METER_LOST):
+        values = {k: v for k, v in values.items() if not k.startswith("latency")}
+    return values
 
 
 class Shell:
@@ -124,21 +140,10 @@ class Shell:
                 )
 
     def counters(self) -> dict[str, float]:
-        """Return what the accelerator measured in the last run, in clock cycles.
-
-        These are its own figures, without the DMAs and the processor: the keys of ``METER``, and
-        ``interval_cycles``, the mean. The dict is empty without a meter, and has no latencies if
-        more frames were under way than the meter follows.
-        """
+        """Return what the accelerator `measured` in the last run; empty without a meter."""
         if self.control is None:
             return {}
-        values = {name: self.control.read(at) for name, at in METER.items()}
-        if values["frames_out"] > 1:
-            span = values["span_cycles"] - values["latency_first_cycles"]
-            values["interval_cycles"] = span / (values["frames_out"] - 1)
-        if self.control.read(METER_LOST):
-            values = {k: v for k, v in values.items() if not k.startswith("latency")}
-        return values
+        return measured(self.control.read)
 
     def status(self) -> str:
         """Return the state of every DMA in words."""

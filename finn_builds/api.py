@@ -14,6 +14,7 @@ from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.files import PAGE_FILE, ROUTE_FILE, SUMMARY_FILE, read_json
 from finn_builds.flow.steps import STEPS
+from finn_builds.route.closure import Turn, next_plan
 from finn_builds.run.notebook import notebook_reporter
 from finn_builds.run.progress import Reporter
 from finn_builds.run.runner import RunResult, result_of, run_steps
@@ -25,12 +26,9 @@ if TYPE_CHECKING:
     from finn_builds.ingest import Reference
     from finn_builds.network import IntegerNetwork
     from finn_builds.report.trace import Trace
+    from finn_builds.route.report import Routed
 
     Raw = np.ndarray | dict[str, np.ndarray]
-
-
-#: Builds that a routed clock which misses the one asked for may take.
-CLOSURE_TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,9 @@ class BuildResult:
 
     out: Path
     finished_out: Path | None
-    summary: dict[str, Any]  # report/summary.json; empty when stopped before the last step
+    #: ``report/summary.json``; empty when stopped before the last step. Under ``turns`` are plans
+    #: and routed clocks where the layers were planned again.
+    summary: dict[str, Any]
     ran: tuple[str, ...]
     reused: tuple[str, ...]  # from an earlier run
     seconds: dict[str, float]
@@ -166,33 +166,30 @@ def build(
     cfg = config.validate()
     shown = reporter or notebook_reporter()
     result = run_steps(STEPS, cfg, reporter=shown)
-    for _ in range(CLOSURE_TURNS - 1):
-        planned = _shorter_plan(config, cfg, result)
+    turns: list[Turn] = []
+    while (routed := _routed(config, cfg, result)) is not None:
+        turns.append(Turn(cfg.planned_ns, routed.routed_mhz, routed.estimated_ns))
+        planned = next_plan(turns, routed.made_mhz) if routed.planned_again_helps else None
         if planned is None:
             break
         cfg = dataclasses.replace(config, plan_ns=planned).validate()
         result = run_steps(STEPS, cfg, reporter=shown)
     summary = read_json(result.out / SUMMARY_FILE) if result.complete else {}
+    if len(turns) > 1:
+        summary["turns"] = [turn._asdict() for turn in turns]
     finished_out = None if result.out == cfg.out else cfg.out
     return BuildResult(result.out, finished_out, summary, result.ran, result.reused, result.seconds)
 
 
-def _shorter_plan(config: BuildConfig, cfg: BuildConfig, result: RunResult) -> float | None:
-    """Return the clock period to plan for again where a routed clock misses the one asked for.
-
-    None where it does not, where the period was given, or where it would change nothing.
-    """
+def _routed(config: BuildConfig, cfg: BuildConfig, result: RunResult) -> Routed | None:
+    """Return what was routed, None where nothing was or where the plan is not to be changed."""
     if not result.complete or config.plan_ns is not None or cfg.latency_cycles is not None:
         return None
     if not (result.out / ROUTE_FILE).is_file():
         return None
     from finn_builds.route.report import Routed
 
-    routed = Routed.load(result.out, "")
-    if routed.met:
-        return None
-    planned = round(cfg.planned_ns * routed.routed_mhz / routed.made_mhz, 2)
-    return planned if planned < cfg.planned_ns else None
+    return Routed.load(result.out, "")
 
 
 def read_network(model: str | Path) -> IntegerNetwork:

@@ -151,6 +151,7 @@ def _routed(found: Routed | None, bitfile: bool) -> dict[str, Any]:
             "asked_mhz": found.asked_mhz,
             "made_mhz": found.made_mhz,
             "met": found.met,
+            "limit": "accelerator" if found.planned_again_helps else "serial shell",
             "cells": {
                 kind: {"used": used.used, "available": used.available}
                 for kind, used in found.cells.items()

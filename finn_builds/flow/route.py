@@ -48,8 +48,8 @@ def step_place_and_route(
 
     The accelerator goes into a whole device with its serial shell. Of several seeds the fastest
     is kept. The placed netlist is compared with the QONNX model under random stalls, where its
-    cells can be simulated (not yet Gowin's, whose carry chains nextpnr changes). A netlist that
-    was placed before, with the same settings and version, is not placed again.
+    cells can be simulated (DSP blocks and memories can't). A netlist that was placed before, with
+    the same settings and version, is not placed again.
 
     Does nothing without ``route``, or ``bitfile`` for an open board.
 
@@ -106,7 +106,7 @@ def step_place_and_route(
         )
     except NotSimulated as reason:
         gates = GateLevel(0, 0, why=str(reason))
-    own = cells_used(placed)
+    own = cells_used(placed, router.bucket)
     return Routed(
         part=board.part,
         tool=router.distribution,

@@ -15,10 +15,11 @@ from finn_builds.stitch.blocks import SPARSE, Hardware
 from finn_builds.stitch.sources import stitched_sources
 from finn_builds.style.styles import compile_block
 from finn_builds.synth import vivado
-from finn_builds.synth.counts import resources
+from finn_builds.synth.counts import SITES, resources
 from finn_builds.synth.netlist import Netlist, by_layer, chain
 from finn_builds.synth.report import Figures, GateLevel, Synthesised, Tool
 from finn_builds.synth.script import options
+from finn_builds.synth.sites import lut_sites
 from finn_builds.synth.timing import SOURCE, longest_path
 from finn_builds.synth.yosys import NotSynthesised, synthesise_design, version
 from finn_builds.tools import ToolFailed
@@ -234,4 +235,10 @@ def yosys_report(
 
 def _figures(netlist: Netlist, delays: Family) -> Figures:
     path = longest_path(netlist, delays)
-    return Figures({**resources(netlist, delays.kinds)}, path.depth, path.ns)
+    counts: dict[str, float] = {**resources(netlist, delays.kinds)}
+    if delays.wide:
+        counts |= {
+            name: lut_sites(netlist, bypass=bypass)
+            for name, bypass in zip(SITES, (True, False), strict=True)
+        }
+    return Figures(counts, path.depth, path.ns)

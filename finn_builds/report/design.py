@@ -102,6 +102,7 @@ class Synthesis:
     path_source: str = ""  # what the estimate of the path rests on
     why_not: str = ""  # why there are no figures of the whole design, where there are none
     gates: str = ""  # what the mapped netlist was compared with, gate by gate
+    sites: str = ""  # LUT sites of a Xilinx device
 
 
 @dataclass(frozen=True)

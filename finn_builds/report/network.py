@@ -23,6 +23,7 @@ from finn_builds.stitch.blocks import (
     Hardware,
 )
 from finn_builds.style.styles import StyledLayer, Styles
+from finn_builds.synth.counts import SITES
 from finn_builds.synth.report import Figures, GateLevel, Synthesised
 
 _KINDS = {
@@ -156,6 +157,18 @@ def synthesis_of(found: Synthesised | None) -> Synthesis | None:
         path_source=tool.critical_path,
         why_not=top.why or "",
         gates="" if top.gate_level is None else _gates(top.gate_level),
+        sites=_sites(top.counts),
+    )
+
+
+def _sites(counts: Mapping[str, float]) -> str:
+    """Return what the LUTs of a Xilinx design take of slices, in words."""
+    if not all(name in counts for name in SITES):
+        return ""
+    bypass, fed = (counts[name] for name in SITES)
+    return (
+        f"With every carry cell fed the LUTs take {bypass:,.0f} LUT sites if slices' bypass pins "
+        f"are used, {fed:,.0f} if not (counted over the netlist; Vivado's packing is not known)."
     )
 
 

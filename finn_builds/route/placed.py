@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from finn_builds.route.design import ACCELERATOR
@@ -113,13 +113,7 @@ def _net(nets: Mapping[str, list[Bit]], names: list[str]) -> Bit:
     return next((nets[name][0] for name in names if name in nets), "0")
 
 
-def cells_used(netlist: Netlist) -> dict[str, int]:
-    """Return the number of the accelerator's cells of each kind."""
-    kinds = Counter(c.kind for c in netlist.cells if c.name.startswith(ACCELERATOR))
+def cells_used(netlist: Netlist, bucket: Callable[[str], str]) -> dict[str, int]:
+    """Return the number of the accelerator's cells by the name under which the report has them."""
+    kinds = Counter(bucket(c.kind) for c in netlist.cells if c.name.startswith(ACCELERATOR))
     return dict(sorted(kinds.items()))
-
-
-def layer_free(name: str) -> str:
-    """Return the name of a cell or net as the sources have it."""
-    short = name.removeprefix(ACCELERATOR)
-    return re.sub(r"\$(CCU2_COMB\d|nextpnr\S*)", "", short)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finn_builds.files import ROUTE_FILE, read_record, write_record
+from finn_builds.route.design import ACCELERATOR
 from finn_builds.route.nextpnr import PathStep
 from finn_builds.synth.report import GateLevel
 
@@ -77,6 +78,11 @@ class Routed:
     def met(self) -> bool:
         """Whether the routed clock is as fast as the one that the device runs at."""
         return self.routed_mhz >= self.made_mhz * (1 - 1e-6)
+
+    @property
+    def planned_again_helps(self) -> bool:
+        """Whether the critical path is the accelerator's, and not the serial shell's."""
+        return any(step.cell.startswith(ACCELERATOR) for step in self.path)
 
     def save(self, out: Path, step: str) -> None:
         """Write ``report/route.json``."""

@@ -5,7 +5,8 @@ Colours are for terminals; rich leaves them out where ``NO_COLOR`` is set.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -82,6 +83,24 @@ def _routed(found: Mapping[str, Any] | None) -> str:
     return f"{said}; {', '.join(shares)}"
 
 
+def _missed(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Return a warning where the routed clock is slower than the device's."""
+    if not found or found["met"]:
+        return []
+    said = (
+        f"the device runs at {found['made_mhz']:g} MHz and its slowest path, in the "
+        f"{found['limit']}, takes only {found['mhz']:g}: results may be wrong. Build with "
+        f"--clock-ns {math.ceil(1e5 / found['mhz']) / 100:g} or more, or with more --seeds"
+    )
+    return [("warning", said)]
+
+
+def _turns(found: Sequence[Mapping[str, float]] | None) -> str:
+    """Return the plans of a build that was planned again for the sake of its routed clock."""
+    shown = (f"{turn['planned_ns']:g} ns: {turn['routed_mhz']:g} MHz" for turn in found or ())
+    return "; ".join(shown)
+
+
 def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     get = summary.get
     accuracy = _text("{:.1%}", get("accuracy"))
@@ -115,6 +134,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     path = _text("{:,.2f} ns before placement (estimated)", get("critical_path_ns"))
     return [
         *(("warning", text) for text in get("warnings") or ()),
+        *_missed(get("routed")),
         ("accuracy", accuracy),
         ("RMSE", error),
         # The whole of it is on the page; what matters here stands before the first semicolon.
@@ -129,6 +149,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("synthesised", synthesised or _text("{}", get("not_synthesised"))),
         ("longest path", path),
         ("routed", _routed(get("routed"))),
+        ("planned for", _turns(get("turns"))),
         ("estimated", _resources(get("resources"), get("device"), of_what)),
         *_parallel(get("ip"), get("device"), of_what),
         ("bitfile", _text("{}", get("bitfile"))),

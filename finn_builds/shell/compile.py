@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from finn_builds.errors import UserError
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import TOP, shell_files, shell_sources
 from finn_builds.shell.uart_compile import compile_uart
+from finn_builds.shell.verilated import made_by, made_once, verilate
 from finn_builds.sim.compile import CXX_FLAGS
 
 __all__ = ["compile_for_virtual_board", "compile_shell"]
@@ -46,51 +46,26 @@ def compile_shell(
     compiling
         Called before compiling starts; not called if a library is used again.
     """
-    tools.require("g++")
     build_dir = build_dir.resolve()
-    build_dir.mkdir(parents=True, exist_ok=True)
     files = shell_files(spec, runtime_sizes=runtime_sizes)
     own = {path.name: path for path in shell_sources()}
     sources = [
         *(path.resolve() for path in accelerator_sources if path.name not in own),
         *own.values(),
     ]
-    digest = hashlib.sha256(repr((spec, runtime_sizes)).encode())
-    for text in (
-        *files.values(),
-        *(p.read_text(encoding="utf-8") for p in (*sources, _HARNESS, _RUN_DIR)),
-    ):
-        digest.update(text.encode() + b"\0")
-    versions = tools.versions()
-    made_by = f"{versions['verilator']} {versions['g++']}"
-    digest.update(made_by.encode())
-    library = build_dir / f"shell-{digest.hexdigest()[:16]}.so"
-    if library.exists():
-        return library
-    if compiling is not None:
-        compiling()
-
-    work = build_dir / f"work.{os.getpid()}"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    for name, text in files.items():
-        (work / name).write_text(text, encoding="utf-8")
-    argv, env = tools.verilator_command()
-    argv += ["--cc", "--no-timing", "--prefix", "Vshell", "--top-module", TOP, "--Mdir", str(work)]
-    argv += ["--make", "json", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal"]
-    argv += ["-Wno-lint", "-DFINN_SIMULATION", *map(str, sources), *(str(work / n) for n in files)]
-    tools.run(argv, cwd=build_dir, log=work / "verilator.log", env=env)
-
-    key = hashlib.sha256(repr((made_by, _FLAGS)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((made_by(), _FLAGS)).encode()).hexdigest()[:16]
     verilator_object = build_dir / f"verilator-{key}.o"
-    _compile_units(spec, work, verilator_object, runtime_sizes)
-    fresh = work / library.name
-    objects = [*map(str, work.glob("*.o")), str(verilator_object)]
-    link = ["g++", *CXX_FLAGS, "-shared", "-o", str(fresh), *objects, "-pthread"]
-    tools.run(link, cwd=work, log=work / "link.log")
-    os.replace(fresh, library)
-    shutil.rmtree(work)
-    return library
+
+    def make(library: Path, work: Path) -> None:
+        verilate(work, "Vshell", TOP, sources, files, "--make", "json")
+        _compile_units(spec, work, verilator_object, runtime_sizes)
+        objects = [*map(str, work.glob("*.o")), str(verilator_object)]
+        link = ["g++", *CXX_FLAGS, "-shared", "-o", str(library), *objects, "-pthread"]
+        tools.run(link, cwd=work, log=work / "link.log")
+
+    texts = (path.read_text(encoding="utf-8") for path in (*sources, _HARNESS, _RUN_DIR))
+    decides = (repr((spec, runtime_sizes)), *files.values(), *texts)
+    return made_once(build_dir, "shell-{}.so", decides, make, compiling)
 
 
 def compile_for_virtual_board(

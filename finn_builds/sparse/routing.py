@@ -73,10 +73,9 @@ class Router(ABC):
     def pack(self, part: str) -> Call:
         """Return the call that makes ``bitstream`` from what `route` left."""
 
-    @property
-    @abstractmethod
-    def cell_kinds(self) -> Mapping[str, str]:
-        """The report's name of each kind of cell of a device, by figure (LUT, FF, ...)."""
+    def bucket(self, kind: str) -> str:
+        """Return under which name the report counts a kind of cell of the placed netlist."""
+        return kind
 
     @property
     @abstractmethod

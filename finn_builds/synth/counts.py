@@ -11,6 +11,9 @@ from finn_builds.synth.netlist import Netlist
 #: Figures that every report has, in this order.
 FIGURES = ("LUT", "FF", "CARRY", "DSP", "BRAM_18K", "URAM")
 DETAILS = ("LUT_logic", "LUT_RAM", "LUT_SRL", "MUXF")
+#: LUT sites of Xilinx slices, of which `synth.sites` counts two kinds: a carry cell's second
+#: operand comes through the slice's bypass, or is fed by a LUT.
+SITES = ("LUT_sites", "LUT_sites_fed")
 
 
 def resources(netlist: Netlist, known: Mapping[str, Kind]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from finn_builds.files import SYNTHESIS_FILE, TOOL_KEY, WHOLE_KEY, read_json, write_json
-from finn_builds.synth.counts import DETAILS, FIGURES
+from finn_builds.synth.counts import DETAILS, FIGURES, SITES
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Synthesised:
 
         content = read_json(out / SYNTHESIS_FILE)
         tool = Tool(**content.pop(TOOL_KEY))
-        counted = (*FIGURES, *DETAILS)
+        counted = (*FIGURES, *DETAILS, *SITES)
         blocks = TypeAdapter(dict[str, Figures]).validate_python(
             {
                 name: {**found, "counts": {key: found[key] for key in counted if key in found}}

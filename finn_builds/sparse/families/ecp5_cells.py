@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from finn_builds.sparse.cells import CellText
+from finn_builds.sparse.families.four_input import adder_cell
 
-_ADD_HEAD = """\
-// y = (a ^ NA) + (b ^ NB) + ONES modulo 2^W, ONES = 0 or 1. Inverters melt into the chain. The
-// first carry is generated in the lowest position, so that no net goes into the chain: of an odd
-// number of bits in a position of its own, of an even one in that of bit 0, whose sum is a LUT.
+_ADD_COMMENT = """\
+Inverters melt into the chain.
+// The first carry is generated in the lowest position, so that no net goes into the chain: of an
+// odd number of bits in a position of its own, of an even one in that of bit 0, whose sum is a LUT.
 // Two bits or less are LUTs.
-module ps_add #(
-    parameter W = 1,
-    parameter [W-1:0] NA = 0,
-    parameter [W-1:0] NB = 0,
-    parameter ONES = 0
-) (
-    input wire [W-1:0] a,
-    input wire [W-1:0] b,
-    output wire [W-1:0] y
-);
-"""
-
-_ADD_BEHAVIOUR = """\
-  localparam [W:0] EXTRA = ONES;
-  assign y = (a ^ NA) + (b ^ NB) + EXTRA[W-1:0];
 """
 
 _ADD_PRIMITIVES = """\
@@ -133,14 +119,7 @@ _COMPARE_PRIMITIVES = """\
 """
 
 CARRY_CELLS = (
-    CellText(
-        "ps_add",
-        "Two-operand adder on one carry chain.",
-        _ADD_HEAD,
-        _ADD_BEHAVIOUR,
-        _ADD_PRIMITIVES,
-        "YOSYS",
-    ),
+    adder_cell(_ADD_COMMENT, _ADD_PRIMITIVES),
     CellText(
         "ps_compare3",
         "Comparison with a selected constant on one carry chain.",

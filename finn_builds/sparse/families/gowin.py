@@ -6,6 +6,7 @@ An ALU adds two bits and the carry, the second bit inverted if asked, and takes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,6 @@ from types import MappingProxyType
 from finn_builds.errors import UserError
 from finn_builds.sparse.bits import BitWriter, hexadecimal
 from finn_builds.sparse.cells import CellText, lut_cells, mux_cells
-from finn_builds.sparse.chain import Chain
 from finn_builds.sparse.compares import bounds_table
 from finn_builds.sparse.device import (
     Carry,
@@ -33,35 +33,17 @@ from finn_builds.sparse.device import (
     primitive,
     setting,
 )
-from finn_builds.sparse.family import Bounds, CompareShape, Family
-from finn_builds.sparse.lutnet import lut_count, lut_net
+from finn_builds.sparse.families.four_input import FourInput, adder_cell, nearest_clock
+from finn_builds.sparse.family import Bounds, CompareShape
 from finn_builds.sparse.nodes import Field
 from finn_builds.sparse.routing import Call, Pll, Router
 
-# Inputs of a comparison up to which a table is tried.
-_TABLE = 8
-
 #: Yosys' own way, but its LUTs by the mapper without carry cells in sight (as on ECP5).
-COMMANDS = ("synth_gowin -top {top} -noiopads -nodffe -noalu",)
+COMMANDS = ("synth_gowin -top {top} -noiopads -noalu",)
 
-_ADD_HEAD = """\
-// y = (a ^ NA) + (b ^ NB) + ONES modulo 2^W, ONES = 0 or 1. The chain inverts one of two bits by
-// itself.
-module ps_add #(
-    parameter W = 1,
-    parameter [W-1:0] NA = 0,
-    parameter [W-1:0] NB = 0,
-    parameter ONES = 0
-) (
-    input wire [W-1:0] a,
-    input wire [W-1:0] b,
-    output wire [W-1:0] y
-);
-"""
-
-_ADD_BEHAVIOUR = """\
-  localparam [W:0] EXTRA = ONES;
-  assign y = (a ^ NA) + (b ^ NB) + EXTRA[W-1:0];
+_ADD_COMMENT = """\
+The chain inverts one of two bits
+// by itself.
 """
 
 _ADD_PRIMITIVES = """\
@@ -118,38 +100,13 @@ _COMPARE_PRIMITIVES = """\
 
 
 @dataclass(frozen=True)
-class Gowin(Family):
+class Gowin(FourInput):
     """GW1N and GW2A."""
 
-    def chain_luts(self, chain: Chain) -> int:
-        """Return the LUTs of a sum: a position each, and one where the carry begins."""
-        width = len(chain.columns)
-        return (width + (width > 0)) * (1 if chain.pairs else 2)
-
-    def chain_delay(self, chain: Chain) -> float:
-        """Return the delay of a sum; where a position has to add three, of two chains."""
-        width = len(chain.columns)
-        return self.adder(width) * (1 if chain.pairs else 2) if width else 0.0
-
-    def compare_shape(self, wanted: Bounds) -> CompareShape:
-        """Return the cheaper of a table and a chain with the bound from tables."""
+    def compare_chain(self, wanted: Bounds) -> CompareShape:
+        """Return a chain with the bound from tables."""
         n = max(wanted.bits, len(wanted.columns))
-        luts = n + 2
-        luts += sum(lut_count(c, wanted.select, self.lut_inputs) for c in set(wanted.columns))
-        inputs = wanted.bits + wanted.select
-        if inputs <= _TABLE:
-            table = lut_count(wanted.table, inputs, self.lut_inputs)
-            if table <= luts:
-                return CompareShape("table", wanted.bits, 0, table)
-        return CompareShape("bounds", 1, n, luts)
-
-    def compare_delay(self, shape: CompareShape, wanted: Bounds) -> float:
-        """Return the delay of a table, or of a chain after the tables of its bounds."""
-        if shape.kind == "table":
-            net = lut_net(wanted.table, wanted.bits + wanted.select, self.lut_inputs)
-            return self.t_lut * net.depth
-        tables = [lut_net(c, wanted.select, self.lut_inputs).depth for c in wanted.columns]
-        return self.t_lut * max(tables, default=0) + self.adder(shape.positions)
+        return CompareShape("bounds", 1, n, n + 2 + self.bound_luts(wanted))
 
     def compare_lines(
         self,
@@ -178,14 +135,7 @@ class Gowin(Family):
     @cached_property
     def cells(self) -> tuple[CellText, ...]:
         """Chains, multiplexers (left to the mapper, which knows their places), LUTs."""
-        add = CellText(
-            "ps_add",
-            "Two-operand adder on one carry chain.",
-            _ADD_HEAD,
-            _ADD_BEHAVIOUR,
-            _ADD_PRIMITIVES,
-            "YOSYS",
-        )
+        add = adder_cell(_ADD_COMMENT, _ADD_PRIMITIVES)
         compare = CellText(
             "ps_compare",
             "Comparison of two numbers on one carry chain.",
@@ -201,20 +151,6 @@ class Gowin(Family):
     def primitives(self) -> Mapping[str, Primitive]:
         """LUTs and carry cell."""
         return PRIMITIVES
-
-    @property
-    def defines(self) -> tuple[str, ...]:
-        """Other vendors' DSP blocks are not Gowin's: FINN's units have a behavioural form."""
-        return ("YOSYS",)
-
-    def synthesis(self, top: str, select_file: str, *, sparse: bool = False) -> list[str]:
-        """Return `synth_gowin`."""
-        return [command.format(top=top) for command in COMMANDS]
-
-    @property
-    def options(self) -> list[str]:
-        """The commands."""
-        return [command.format(top="<node>") for command in COMMANDS]
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
@@ -240,25 +176,18 @@ class Apicula(Router):
     def pll(self, part: str, mhz_in: float, mhz: float) -> Pll | None:
         """Return an rPLL (Gowin UG286: oscillator from 400 or 500 to 1,200 MHz, input 3 MHz)."""
         slowest = 500 if part.startswith("GW2A") else 400
-        best: tuple[float, int, int, int] | None = None
-        for divide in range(1, min(64, int(mhz_in / 3)) + 1):
-            for times in range(1, 65):
-                out = mhz_in * times / divide
-                afters = [
-                    after
-                    for after in (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
-                    if slowest <= out * after <= 1200
-                ]
-                if out > mhz * (1 + 1e-4) or not afters:
-                    continue
-                if best is None or out > best[0] + 1e-9:
-                    best = (out, divide, times, afters[0])
-        if best is None or best[0] < 0.9 * mhz:
+
+        def after(out: float) -> int | None:
+            return next((n for n in _AFTER if slowest <= out * n <= 1200), None)
+
+        divides = range(1, min(64, int(mhz_in / 3)) + 1)
+        found = nearest_clock(mhz_in, mhz, divides, range(1, 65), after)
+        if found is None:
             return None
-        out, divide, times, after = best
+        out, divide, times, last = found
         device = _DEVICES[_device(part)][1]
         text = _PLL.format(
-            mhz=f"{mhz_in:g}", device=device, divide=divide - 1, times=times - 1, after=after
+            mhz=f"{mhz_in:g}", device=device, divide=divide - 1, times=times - 1, after=last
         )
         return Pll(text, out)
 
@@ -295,10 +224,9 @@ class Apicula(Router):
         arguments = ("-d", variant, "-o", "bitstream", "routed.json")
         return Call("apycula.gowin_pack", "main", arguments)
 
-    @property
-    def cell_kinds(self) -> Mapping[str, str]:
-        """The names of nextpnr-himbaechel; a carry takes the place of a LUT."""
-        return {"LUT": "LUT4", "FF": "DFF", "CARRY": "ALU", "BRAM_18K": "BSRAM", "IO": "IOB"}
+    def bucket(self, kind: str) -> str:
+        """Smaller LUTs lie in four-input ones, and all flip-flops in one kind of place."""
+        return re.sub(r"^LUT\d$", "LUT4", re.sub(r"^DFF.*", "DFF", kind))
 
     @property
     def netlist_fixes(self) -> Sequence[str]:
@@ -322,6 +250,9 @@ def _device(part: str) -> str:
             return start
     raise UserError(f"part {part}: expected one that begins with {', '.join(_DEVICES)}; correct it")
 
+
+#: What an rPLL divides its oscillator by.
+_AFTER = (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
 
 _PLL = """\
   rPLL #(
@@ -355,19 +286,26 @@ PRIMITIVES: Mapping[str, Primitive] = MappingProxyType(
     }
 )
 
-_I0, _I1 = ("I0", 0), ("I1", 0)
-_XOR, _XNOR, _SAME = 0b0110, 0b1001, 0b10
+#: The LUT of an ALU by its mode (apycula's ``chipdb.py``), read by I0, I1, a 1 and I3. Where the 1
+#: is, it says whether a carry is passed on; its lowest quarter, by I0 and I1, gives the carry where
+#: it is not. The last two are what nextpnr puts at the ends of a chain: one gives a 0 and hands out
+#: what comes in as a sum, the other gives a 1.
+_ALU_TABLES = {"0": 0x606A, "1": 0x909A, "10": 0x609A, "C2L": 0x0000, "ONE2C": 0x000F}
 
 
 def _alu(parameters: Parameters) -> Carry:
-    if setting(parameters, "ALU_MODE", "0").strip("01"):  # nextpnr's own: ends of chains
-        raise NotSimulated(f"cells ALU of mode {parameters['ALU_MODE']} are not simulated")
-    mode = number(parameters, "ALU_MODE")
-    if mode > 1:
+    mode = setting(parameters, "ALU_MODE", "0")
+    mode = mode.lstrip("0") or "0"
+    if "RAW_ALU_LUT" in parameters:  # nextpnr has melted a constant into it
+        table = number(parameters, "RAW_ALU_LUT")
+    elif mode in _ALU_TABLES:
+        table = _ALU_TABLES[mode]
+    else:
         raise NotSimulated(f"cells ALU of mode {mode} are not simulated")
-    through = Function(_XNOR if mode else _XOR, (_I0, _I1))
-    own = Function(_SAME, (_I0,))
-    return Carry((("CIN", 0),), (Position(through, own, ("SUM", 0), ("COUT", 0)),))
+    pins = (("I0", 0), ("I1", 0), ("I3", 0))
+    through = Function((table >> 4 & 0xF) | (table >> 12 & 0xF) << 4, pins)
+    own = Function(table & 0xF, pins[:2])
+    return Carry((("CIN", 0),), (Position(through, own, ("SUM", 0), ("COUT", 0)),), "x")
 
 
 def _flip_flop(force: str, enable: bool) -> Meaning:
@@ -411,4 +349,4 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 
-FAMILY = GOWIN = Gowin("gowin", 2, 4, 1.30, 1.20, 0.060, 1.30, 1.40)
+FAMILY = GOWIN = Gowin("gowin", 2, 4, 1.30, 1.20, 0.060, 1.30, 1.40, commands=COMMANDS)

@@ -48,10 +48,7 @@ def test_it_is_placed_routed_and_bit_exact(routed: BuildConfig) -> None:
     out = Path(str(routed.output_dir))
     found = read_json(out / "report/route.json")
     assert found["routed_mhz"] >= found["made_mhz"] > 0.98 * found["asked_mhz"]
-    if routed.board == "ULX3S-25F":
-        assert (found["gate_level"]["frames"], found["gate_level"]["mismatches"]) == (200, 0)
-    else:  # said, not passed over
-        assert found["gate_level"]["frames"] == 0 and "not simulated" in found["gate_level"]["why"]
+    assert (found["gate_level"]["frames"], found["gate_level"]["mismatches"]) == (200, 0)
     assert found["path"] and found["wire_ns"] > 0 and found["logic_ns"] > 0
     # The path is what the clock says.
     period = 1000 / found["routed_mhz"]
