@@ -293,12 +293,11 @@ class _Head(nn.Module):
     ) -> None:
         super().__init__()
         self.part = slice(start, stop) if part else None
-        self.mean = self.scale = None
-        if mean is None or scale is None:
-            return
-        mean, scale = mean[start:stop], scale[start:stop]
-        if bool((mean != 0).any() or (scale != 1).any()):
-            self.mean, self.scale = _constant(mean), _constant(scale)
+        if mean is not None and scale is not None:
+            mean, scale = mean[start:stop], scale[start:stop]
+            if bool((mean == 0).all() and (scale == 1).all()):
+                mean = scale = None
+        self.mean, self.scale = _constant(mean), _constant(scale)
 
     def forward(self, total: Tensor) -> Tensor:
         y = total if self.part is None else total[:, self.part]

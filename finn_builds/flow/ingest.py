@@ -105,14 +105,10 @@ def _quality(
 ) -> Quality | None:
     """Compare the network's answers to data with what is known of them."""
     if data.targets is not None:
-        outputs, targets = outputs_of(split.host, integers), data.targets
-        # Scores of classes are no numbers that could be off; a model says which of its outputs are.
-        losses = model_info(tidied.model).get("losses") or ()
-        if len(losses) == targets.shape[1]:
-            numbers = [column for column, loss in enumerate(losses) if loss != "cross_entropy"]
-            outputs, targets = outputs[:, numbers], targets[:, numbers]
-        if not targets.shape[1]:
+        numbers = split.host.numbers
+        if not numbers:
             return None
+        outputs, targets = outputs_of(split.host, integers)[:, numbers], data.targets[:, numbers]
         return target_error(outputs, targets, data.source, surrogate=data.surrogate)
     if data.y is None:
         return None

@@ -121,7 +121,10 @@ class TestValidate:
             ({"model": "./"}, "this is a folder"),
             ({"model": "no-such-zoo-model"}, "unknown model 'no-such-zoo-model': the zoo has"),
             ({"data": "missing.npz"}, "data missing.npz: there is no such file"),
-            ({"data": "cats"}, "unknown data 'cats': expected digits, jets, jets_unlabelled, or the"),
+            (
+                {"data": "cats"},
+                "unknown data 'cats': expected digits, jets, jets_unlabelled, or the",
+            ),
             ({"folding_config_file": "missing.json"}, "folding configuration missing.json: there"),
             ({"force": True, "start_step": "x"}, "force runs every step"),
             ({"hls_clk_period_ns": 3.0}, "option hls_clk_period_ns has no effect in this flow"),
