@@ -8,9 +8,11 @@ import torch
 import yaml
 
 import train as command
+from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint
 from brevitas_models.train import card
 from brevitas_models.train.losses import Head, loss_of
+from brevitas_models.train.recipe import from_dict
 from brevitas_models.train.stacked.losses import losses
 from finn_builds.ingest import Reference, load_model, split_host, tidy
 from finn_builds.verify.accuracy import target_error
@@ -114,8 +116,13 @@ def test_one_number_is_one_output(capsys: pytest.CaptureFixture[str]) -> None:
         ("training.loss=l1", "training.loss"),
         ("data.dataset=digits", "digits has classes"),
         ("data.random_labels=0.5", "is for classes alone"),
-        ("distillation={samples: 5}", "--set"),
         ("network.layers=[6, 8, 2]", "6 features and 1 targets"),
     ]:
         assert command.main([*line, "--set", change]) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", [{"distillation": {}}, {"pruning": {"lut_budget": 90}}])
+def test_what_is_for_classes_alone(other: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="is for classes alone"):
+        from_dict({**RECIPE, "name": "toy", **other})

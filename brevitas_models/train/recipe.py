@@ -44,6 +44,8 @@ class Recipe(Section):
             for setting, there in (
                 ("distillation", self.distillation is not None),
                 ("data.random_labels", self.data.random_labels > 0),
+                # What an edge is worth is measured on the classes that the network draws.
+                ("pruning.lut_budget", self.pruning.lut_budget is not None),
             ):
                 if there:
                     raise ValueError(
