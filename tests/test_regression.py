@@ -10,8 +10,9 @@ import yaml
 import train as command
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint
+from brevitas_models.model.heads import Head
 from brevitas_models.train import card
-from brevitas_models.train.losses import Head, loss_of
+from brevitas_models.train.losses import loss_of
 from brevitas_models.train.recipe import from_dict
 from brevitas_models.train.stacked.losses import losses
 from finn_builds.ingest import Reference, load_model, split_host, tidy

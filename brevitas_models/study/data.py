@@ -12,12 +12,12 @@ from brevitas_models import datasets
 from brevitas_models.datasets import Dataset, ReadTable
 from brevitas_models.datasets.folds import fold
 from brevitas_models.errors import UserError
+from brevitas_models.model.heads import learns_classes
 from brevitas_models.study.config import Study
 from brevitas_models.study.points import Point
 from brevitas_models.train import store
 from brevitas_models.train.distill import Teacher
 from brevitas_models.train.experiment import Experiment
-from brevitas_models.train.losses import learns_classes
 from brevitas_models.train.settings import DistillationSettings
 
 

@@ -17,11 +17,11 @@ from brevitas_models.datasets.folds import fold, with_test_frames
 from brevitas_models.datasets.spaces import space_of
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint, export
+from brevitas_models.model.heads import Head, heads_of, learns_classes
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.train import mixing, outputs, record, rules
 from brevitas_models.train.distill import Teacher
 from brevitas_models.train.hooks import Hooks
-from brevitas_models.train.losses import Head, heads_of, learns_classes
 from brevitas_models.train.noise import redraw_labels
 from brevitas_models.train.progress import Reporter
 from brevitas_models.train.recipe import Recipe
@@ -75,7 +75,7 @@ class Experiment:
     @property
     def heads(self) -> tuple[Head, ...]:
         """What the outputs of the network are."""
-        return heads_of(self.recipe.network, self.recipe.training)
+        return heads_of(self.recipe.network, self.recipe.training.loss)
 
     @property
     def unit(self) -> Scaler | None:
@@ -233,7 +233,7 @@ def run(
         seed=chosen.seed,
         read_table=hooks.read_table,
         classes=chosen.classes,
-        targets=not learns_classes(heads_of(recipe.network, recipe.training)),
+        targets=not learns_classes(heads_of(recipe.network, recipe.training.loss)),
     )
     reporter.note(f"data: {data.source}")
     if data.class_order:

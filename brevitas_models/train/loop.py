@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from brevitas_models import pruning
+from brevitas_models.model.heads import heads_of
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning import EdgeLuts
 from brevitas_models.pruning.settings import PruningSettings
@@ -177,7 +178,7 @@ class _Run:
             )
         self.settings = jobs[0].settings
         self.temperature = temperature
-        self.heads = losses.heads_of(jobs[0].model.config, self.settings)
+        self.heads = heads_of(jobs[0].model.config, self.settings.loss)
         self.batch, self.steps = steps_of(self.settings, len(jobs[0].frames))
         self.compiled = decided(compiled, len(jobs) * self.steps * self.settings.epochs)
         self.step = 0

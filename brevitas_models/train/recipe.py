@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from brevitas_models import yaml_file
 from brevitas_models.errors import UserError
 from brevitas_models.model.config import MLPConfig
+from brevitas_models.model.heads import heads_of, learns_classes
 from brevitas_models.pruning.settings import PruningSettings
-from brevitas_models.train.losses import heads_of, learns_classes
 from brevitas_models.train.settings import (
     DataSettings,
     DistillationSettings,
@@ -40,7 +40,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
-        if not learns_classes(heads_of(self.network, self.training)):
+        if not learns_classes(heads_of(self.network, self.training.loss)):
             for setting, there in (
                 ("distillation", self.distillation is not None),
                 ("data.random_labels", self.data.random_labels > 0),

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from brevitas_models.datasets import Dataset, Scaler
+from brevitas_models.model.heads import heads_of
 from brevitas_models.train.distill import Teacher
-from brevitas_models.train.losses import heads_of
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rounds import RoundResult
 
@@ -49,7 +49,7 @@ def checkpoint_info(
         # A folder of this machine says nothing elsewhere; `data.source` has the file's checksum.
         name = Path(recipe.data.source).name
         recipe = recipe.replace("data", source=name)
-    heads = heads_of(recipe.network, recipe.training)
+    heads = heads_of(recipe.network, recipe.training.loss)
     targets: dict[str, Any] = {}
     if unit is not None:
         targets = {

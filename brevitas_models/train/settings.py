@@ -6,10 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from brevitas_models.model.heads import CLASSES, Loss
 from brevitas_models.yaml_file import Section
-
-CLASSES: Literal["cross_entropy"] = "cross_entropy"
-Loss = Literal["cross_entropy", "mse", "huber"]
 
 
 class DataSettings(Section):

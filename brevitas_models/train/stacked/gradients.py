@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from brevitas_models.train.losses import Head
+from brevitas_models.model.heads import Head
 from brevitas_models.train.stacked.losses import losses
 from brevitas_models.train.stacked.network import Network
 from brevitas_models.train.stacked.passes import Passes

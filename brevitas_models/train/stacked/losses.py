@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from brevitas_models.train.losses import Head
+from brevitas_models.model.heads import Head
 
 
 def losses(

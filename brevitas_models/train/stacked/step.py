@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from brevitas_models.train.losses import Head
+from brevitas_models.model.heads import Head
 from brevitas_models.train.stacked.gradients import gradients
 from brevitas_models.train.stacked.network import Network
 from brevitas_models.train.stacked.stack import Stack
