@@ -124,6 +124,7 @@ def _load(path: Path, host: HostModel, *, integers: bool) -> tuple[Frames, Table
             class_names=host.class_names or None,
             n_features=int(np.prod(host.input_shape)),
             n_outputs=host.n_scores,
+            targets=bool(host.losses),
             labelled=False,
             test_only=True,
         )
@@ -180,7 +181,8 @@ def _execute(
     several = isinstance(result, dict)
     main = result[overlay.host_model.main.name] if several else result
     if table is not None and not arguments.integers:
-        _judge(main, table, scores=arguments.scores)
+        values = np.concatenate(list(result.values()), axis=1) if several else result
+        _judge(values, table, overlay.host_model, scores=arguments.scores)
     with _writing(output) as file:
         if several:
             np.savez(file, **result)
@@ -202,13 +204,17 @@ def _output(arguments: argparse.Namespace, host: HostModel) -> Path:
     return path
 
 
-def _judge(result: np.ndarray, table: Table, *, scores: bool) -> None:
+def _judge(result: np.ndarray, table: Table, host: HostModel, *, scores: bool) -> None:
     """Print how good the result is, if the file says what it should be."""
     if table.y is not None and not scores:
         print(f"accuracy {(result == table.y).mean():.1%}: {table.source}")
-    elif table.targets is not None and scores and table.targets.shape == result.shape:
-        rmse = np.sqrt(((result - table.targets) ** 2).mean())
-        print(f"RMSE {rmse:.4g}: {table.source}")
+    elif table.targets is not None and not scores:
+        print(
+            "the file holds numbers as targets: --scores writes the outputs and prints their RMSE"
+        )
+    elif table.targets is not None and table.targets.shape == result.shape and host.numbers:
+        off = (result - table.targets)[:, host.numbers]
+        print(f"RMSE {np.sqrt((off**2).mean()):.4g}: {table.source}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -388,6 +388,9 @@ class HostModel:
         QONNX names of types that hold all these integers, such as ``UINT4`` or ``INT20``.
     feature_names, class_names
         Empty if the model file has none.
+    losses
+        What each value of all outputs was trained with, if targets are numbers: ``cross_entropy``
+        for the score of a class. Else empty.
     """
 
     def __init__(self, description: dict) -> None:
@@ -412,6 +415,7 @@ class HostModel:
             ) from error
         self.feature_names: tuple[str, ...] = tuple(description.get("feature_names") or ())
         self.class_names: tuple[str, ...] = tuple(description.get("class_names") or ())
+        self.losses: tuple[str, ...] = tuple(description.get("losses") or ())
         self._description = description
 
     @classmethod
@@ -456,6 +460,14 @@ class HostModel:
     def kind(self) -> str:
         """The kind of the main output."""
         return self.main.kind
+
+    @property
+    def numbers(self) -> list[int]:
+        """Places, among the values of all outputs, of those that are no scores of classes."""
+        size = sum(math.prod(out.shape) for out in self.outputs)
+        if len(self.losses) != size:
+            return list(range(size))
+        return [at for at, loss in enumerate(self.losses) if loss != "cross_entropy"]
 
     @property
     def n_scores(self) -> int:

@@ -28,6 +28,7 @@ def load(
     data_dir: Path | None = None,
     read_table: ReadTable | None = None,
     classes: Sequence[str] | None = None,
+    targets: bool = False,
 ) -> Dataset:
     """Load, check and split a data set.
 
@@ -46,6 +47,8 @@ def load(
         Folder of the ``zenodo`` files.
     classes : sequence of str or None
         The classes of a file in the order that the model gives them; None: as in the file.
+    targets : bool
+        The labels of a file are numbers that a network should give.
     read_table : ReadTable or None
         Reads users' files, for example ``deploy.tables.read_table``; only files need it.
 
@@ -68,6 +71,11 @@ def load(
             f"{name}: has an order of classes of its own; expected classes with a file only. Leave "
             f"them out."
         )
+    if targets and (name in NAMES or classes is not None):
+        raise UserError(
+            f"training.loss: {name} has classes; expected cross_entropy, found a loss of numbers. "
+            f"Give a file with numbers as labels, and no data.classes."
+        )
     table: TableLike
     if name == "digits":
         table = digits.table()
@@ -77,11 +85,12 @@ def load(
             source, seed=seed, cache_dir=cache_dir, data_dir=data_dir, read_table=reader
         )
     elif Path(name).suffix:
-        table = (
-            reader(Path(name))
-            if classes is None
-            else reader(Path(name), class_names=classes, class_order="as --classes gives them")
-        )
+        if classes is not None:
+            table = reader(Path(name), class_names=classes, class_order="as --classes gives them")
+        elif targets:
+            table = reader(Path(name), targets=True)
+        else:
+            table = reader(Path(name))
     else:
         near = difflib.get_close_matches(name, NAMES, n=1)
         raise UserError(

@@ -13,6 +13,7 @@ from brevitas_models.files import write_atomic
 
 Features = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+Truth = Labels | Features
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class Scaler:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set, split: raw features, labels, and what is known about them.
+    """A data set, split: raw features, labels or targets, and what is known about them.
 
     Attributes
     ----------
@@ -68,10 +69,11 @@ class Dataset:
         and must never be shown as if it did.
     x_train, x_val, x_test : (n, n_features) float32
         Raw features.
-    y_train, y_val, y_test : (n,) int64
-        Index in `class_names`.
-    feature_names, class_names : tuple of str
-        In the order of the columns, and of the label indices.
+    y_train, y_val, y_test : (n,) int64, or (n, n_targets) float32
+        Index in `class_names`; where there are `target_names`, the numbers that a network should
+        give.
+    feature_names, class_names, target_names : tuple of str
+        In the order of the columns, and of the label indices. There are classes or targets.
     scaler : Scaler
         Recorded with the data, else fitted on the training frames.
     class_order : str
@@ -84,16 +86,17 @@ class Dataset:
     source: str
     surrogate: bool
     x_train: Features
-    y_train: Labels
+    y_train: Truth
     x_val: Features
-    y_val: Labels
+    y_val: Truth
     x_test: Features
-    y_test: Labels
+    y_test: Truth
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
     scaler: Scaler
     class_order: str = ""
     split: dict[str, str | int] | None = None
+    target_names: tuple[str, ...] = ()
 
     @property
     def n_features(self) -> int:
@@ -104,6 +107,13 @@ class Dataset:
     def n_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def outputs(self) -> str:
+        """What a network should give, and how much of it, in words."""
+        if self.target_names:
+            return f"{len(self.target_names)} targets"
+        return f"{self.n_classes} classes"
 
     def write_test_set(
         self, path: Path, frames: int | None = None, *, labelled: bool = True

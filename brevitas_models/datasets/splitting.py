@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from brevitas_models.datasets.base import Dataset, Features, Labels, Scaler
+from brevitas_models.datasets.base import Dataset, Features, Labels, Scaler, Truth
 from brevitas_models.datasets.table import TableLike
 from brevitas_models.errors import UserError
 
@@ -29,14 +29,11 @@ def split(table: TableLike, seed: int) -> Dataset:
       tested on, and the rest is shuffled and split 70 : 10 : 20, the same in every class.
 
     The scaler is the one recorded with the data, else it is fitted on the training rows alone.
-    Raises UserError if a class has too few rows to be split, or the rows have no classes.
+    Where the table has targets, they take the place of labels. Raises UserError if a class has too
+    few rows to be split.
     """
-    y = table.y
-    if y is None:
-        raise UserError(
-            f"{table.source}: the labels are numbers with fractions; expected classes. Give each "
-            f"row a class."
-        )
+    y: Truth | None = table.y if table.targets is None else table.targets
+    assert y is not None
     rng = np.random.default_rng(seed)
     notes: list[str]
     if table.parts is not None:
@@ -48,7 +45,7 @@ def split(table: TableLike, seed: int) -> Dataset:
             dropped = len(y) - len(kept)
             notes.append(f"{dropped:,} exact duplicate row{'s' * (dropped > 1)} dropped")
         _require_rows(table, y[kept], 3, "one each to train, validate and test on")
-        parts = stratified(y[kept], (VALIDATION_SHARE, TEST_SHARE), rng)
+        parts = stratified(_strata(y[kept]), (VALIDATION_SHARE, TEST_SHARE), rng)
         train, val, test = (kept[part] for part in parts)
         notes.append(f"split {len(train):,} : {len(val):,} : {len(test):,} by seed {seed}")
     recorded = table.scaler
@@ -68,6 +65,7 @@ def split(table: TableLike, seed: int) -> Dataset:
         scaler=scaler,
         class_order=table.class_order,
         split=test_rows(table, test) if table.parts is None else None,
+        target_names=table.target_names,
     )
 
 
@@ -119,7 +117,12 @@ def stratified(y: Labels, shares: Sequence[float], rng: np.random.Generator) -> 
     return tuple(rng.permutation(np.concatenate(part)) for part in parts)
 
 
-def duplicates(x: Features, y: Labels) -> npt.NDArray[np.bool_]:
+def _strata(y: Truth) -> Labels:
+    """Return the class of each row; targets are split as one class."""
+    return y.astype(np.int64) if y.ndim == 1 else np.zeros(len(y), np.int64)
+
+
+def duplicates(x: Features, y: Truth) -> npt.NDArray[np.bool_]:
     """Return, for each row, whether an earlier one has the same features and label."""
     keys = _keys(np.column_stack([x, y.astype(np.float32)]))
     repeated = np.ones(len(y), bool)
@@ -134,7 +137,7 @@ def _keys(x: Features) -> npt.NDArray[np.void]:
 
 
 def _own_parts(
-    table: TableLike, y: Labels, rng: np.random.Generator
+    table: TableLike, y: Truth, rng: np.random.Generator
 ) -> tuple[Rows, Rows, Rows, list[str]]:
     assert table.parts is not None
     n_train, n_val, n_test = table.parts
@@ -142,7 +145,7 @@ def _own_parts(
     notes = []
     if not n_val:
         _require_rows(table, y[train], 2, "one each to train and validate on")
-        left, taken = stratified(y[train], (VALIDATION_SHARE,), rng)
+        left, taken = stratified(_strata(y[train]), (VALIDATION_SHARE,), rng)
         train, val = train[left], train[taken]
         notes.append(f"validation set of {len(val):,} rows taken from the training rows")
     _require_rows(table, y[train], 1, "one to train on")
@@ -153,7 +156,14 @@ def _own_parts(
     return train, val, test, notes
 
 
-def _require_rows(table: TableLike, y: Labels, least: int, why: str) -> None:
+def _require_rows(table: TableLike, y: Truth, least: int, why: str) -> None:
+    if y.ndim == 2:
+        if len(y) < least:
+            raise UserError(
+                f"{table.source}: {len(y)} usable row{'s' * (len(y) != 1)}; at least {least} "
+                f"needed ({why}). Add rows."
+            )
+        return
     counts = np.bincount(y, minlength=len(table.class_names))
     if len(counts) < 2:
         raise UserError(

@@ -106,6 +106,10 @@ class ReadTable(Protocol):
         feature_names: Sequence[str] | None = None,
         class_names: Sequence[str] | None = None,
         class_order: str = "",
+        targets: bool = False,
     ) -> TableLike:
-        """Return the rows of a file, columns and labels in a wanted order if one is given."""
+        """Return the rows of a file, columns and labels in a wanted order if one is given.
+
+        With `targets` labels are numbers, also if they look like classes.
+        """
         ...

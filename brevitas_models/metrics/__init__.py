@@ -6,6 +6,7 @@ from brevitas_models.metrics.information import aiq, geometric_mean, neural_effi
 from brevitas_models.metrics.measured import cost_figures, figure_lines, measure, score_figures
 from brevitas_models.metrics.regret import calibration_figures, regret_figures, regret_lines
 from brevitas_models.metrics.roc import background_efficiency, probabilities, roc_auc
+from brevitas_models.metrics.targets import target_figures, target_lines
 
 __all__ = [
     "accuracy_figures",
@@ -25,5 +26,7 @@ __all__ = [
     "regret_lines",
     "roc_auc",
     "score_figures",
+    "target_figures",
+    "target_lines",
     "weight_bits",
 ]

@@ -48,11 +48,11 @@ def neural_efficiency(model: QuantMLP, x: Tensor) -> list[float]:
     """
     model.eval()
     x = model.quantised_inputs(x)
-    found = []
+    seen, found = [x], []
     for index, (norm, act) in enumerate(zip(model.norms, model.acts, strict=True)):
         z = norm(model.preactivation(index, x))
         found.append(layer_efficiency(z.numpy()))
-        x = act(z)
+        x = model.joined(act(z), seen)
     return [*found, layer_efficiency(model.preactivation(len(model.acts), x).numpy())]
 
 

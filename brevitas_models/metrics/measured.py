@@ -63,13 +63,13 @@ def score_figures(
     return figures
 
 
-def cost_figures(model: QuantMLP, x: Tensor, auc: float) -> dict[str, float]:
+def cost_figures(model: QuantMLP, x: Tensor, auc: float | None) -> dict[str, float]:
     """Return what a model costs and how much of itself it uses.
 
     That is ``bops`` with the width of the input quantiser and ``bops_32bit_input`` as Hawks et al.
     (2021) count; ``remaining_weights``; ``weight_bits``; ``neural_efficiency`` of the network and,
-    counted from 1, of each layer (``neural_efficiency_1`` ...); ``aiq``. The states of the neurons
-    are counted on `x`, standardised features (n, n_in).
+    counted from 1, of each layer (``neural_efficiency_1`` ...); ``aiq``, where there is an `auc`.
+    The states of the neurons are counted on `x`, standardised features (n, n_in).
     """
     masks = model.masks()
     layers = neural_efficiency(model, x)
@@ -81,7 +81,7 @@ def cost_figures(model: QuantMLP, x: Tensor, auc: float) -> dict[str, float]:
         "weight_bits": weight_bits(model.config, masks),
         "neural_efficiency": efficiency,
         **{f"neural_efficiency_{index}": value for index, value in enumerate(layers, 1)},
-        "aiq": aiq(auc, efficiency),
+        **({} if auc is None else {"aiq": aiq(auc, efficiency)}),
     }
 
 
@@ -90,15 +90,15 @@ def figure_lines(figures: dict[str, float], *, physics: bool = True) -> list[str
 
     Without `physics` those are left out that only people who tag jets ask for.
     """
-    curves = f"mean AUC {figures['auc']:.3f}"
-    if physics:
+    curves = f"mean AUC {figures['auc']:.3f}" if "auc" in figures else ""
+    if curves and physics:
         curves += (
             f", background efficiency at 50 % signal efficiency "
             f"{figures['background_efficiency']:.2%}, neural efficiency "
             f"{figures['neural_efficiency']:.3f}, aIQ {figures['aiq']:.3f}"
         )
     return [
-        curves,
+        *([curves] if curves else []),
         f"{figures['remaining_weights']:,.0f} weights, {figures['weight_bits']:,.0f} bits, "
         f"{figures['bops']:,.0f} BOPs ({figures['bops_32bit_input']:,.0f} with 32-bit inputs)",
     ]

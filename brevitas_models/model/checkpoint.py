@@ -25,7 +25,7 @@ INFO_KEYS = (
     "source",  # where the data came from: one sentence
     "surrogate",  # bool: made-up data that stand for the real ones
     "feature_names",  # list of n_in names
-    "class_names",  # list of n_classes names
+    "class_names",  # list of n_classes names; empty where there are `target_names` instead
     "scaler",  # {"mean": n_in numbers, "scale": n_in numbers} of the raw features
     "metrics",  # name -> number
     "seed",
@@ -140,7 +140,10 @@ def _problem(info: Mapping[str, Any], config: MLPConfig) -> str | None:
     n_in, n_classes = config.layers[0], config.layers[-1]
     sizes = {
         "feature_names": (info["feature_names"], n_in),
-        "class_names": (info["class_names"], n_classes),
+        ("target_names" if info.get("target_names") else "class_names"): (
+            info.get("target_names") or info["class_names"],
+            n_classes,
+        ),
         "scaler mean": (scaler["mean"], n_in),
         "scaler scale": (scaler["scale"], n_in),
     }

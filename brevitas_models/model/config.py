@@ -34,6 +34,9 @@ def _widths(value: Any) -> int | tuple[int, ...]:
 Size = Annotated[int, Field(ge=1, strict=True)]
 Widths = Annotated[int | tuple[int, ...], BeforeValidator(_widths)]
 Edges = Literal["weights", "tables"]
+# 0: the inputs, 1: the output of the first hidden layer, ...
+Place = Annotated[int, Field(ge=0, strict=True)]
+OutputName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
 class MLPConfig(Section):
@@ -76,6 +79,14 @@ class MLPConfig(Section):
     table_knots : int
         Points of each broken line, evenly spread over the codes; a table with fewer codes has a
         point for each.
+    skip : tuple of (int, int)
+        Skip connections: of each pair, what comes out of the first is added to what comes out of
+        the second, after its activation. 0 is the quantised inputs, 1 the first hidden layer and so
+        on. Both have equally many values; sums of sums are possible. Needs power-of-two scales, so
+        that the sums are exact, and weights as edges of the layer that takes a sum.
+    outputs : dict of str to int, optional
+        Names and sizes of the network's outputs, in their order, which together are the last layer:
+        several heads. None: a single output.
     fold_batch_norm : bool
         Fold BatchNorm into the weights before they are quantised and snap the sum of its shift and
         the bias to the grid of the accumulator. With power-of-two scales every activation then is
@@ -96,6 +107,8 @@ class MLPConfig(Section):
     fold_batch_norm: StrictBool = False
     edges: Edges | tuple[Edges, ...] = "weights"
     table_knots: int = Field(17, ge=2, le=256, strict=True)
+    skip: tuple[tuple[Place, Place], ...] = ()
+    outputs: dict[OutputName, Size] | None = None
 
     @field_validator("batch_norm", mode="before")
     @classmethod
@@ -139,7 +152,41 @@ class MLPConfig(Section):
                 f"fold_batch_norm: needs scale: power_of_two (its point is activations that are an "
                 f"addition and a shift), found {self.scale}"
             )
+        for skip in self.skip:
+            self._check_skip(*skip)
+        if self.outputs is not None and sum(self.outputs.values()) != self.layers[-1]:
+            raise ValueError(
+                f"outputs: expected sizes that add up to the last layer's {self.layers[-1]}, found "
+                f"{dict(self.outputs)}"
+            )
         return self
+
+    def _check_skip(self, first: int, second: int) -> None:
+        pair = f"skip: [{first}, {second}]"
+        if not first < second < self._count:
+            raise ValueError(
+                f"{pair}: expected an earlier place and a later one, of 0 (the inputs) to "
+                f"{self._count - 1} (the last hidden layer)"
+            )
+        if self.layers[first] != self.layers[second]:
+            raise ValueError(
+                f"{pair}: expected equally many values, found {self.layers[first]} and "
+                f"{self.layers[second]}"
+            )
+        if self.scale != "power_of_two":
+            raise ValueError(
+                f"{pair}: needs scale: power_of_two, so that sums are exact, found {self.scale}"
+            )
+        for place in {first, second} - {0}:
+            if self.edge_kinds[place] == "tables":
+                raise ValueError(
+                    f"{pair}: the values of {place} come into a layer whose edges are tables, "
+                    f"which take codes without a scale; expected weights there"
+                )
+
+    def skips_to(self, place: int) -> tuple[int, ...]:
+        """Return the places whose values are added to those of a place; see `skip`."""
+        return tuple(sorted(first for first, second in self.skip if second == place))
 
     @property
     def _count(self) -> int:

@@ -39,16 +39,19 @@ from torch import Tensor, nn
 from brevitas_models.errors import UserError
 from brevitas_models.files import write_atomic
 from brevitas_models.model.checkpoint import plain
+from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.layers import MaskedLinear, Norm
 from brevitas_models.model.quant_mlp import QuantMLP, activation
 from brevitas_models.model.quantizers import unit_act_quantizer, unit_weight_quantizer
 from brevitas_models.model.tables import TableEdges
 
 METADATA_KEY = "prunestream"
-METADATA_OF_A_FILE = "split"  # only where the data are a user's file
+# Only where the data are a user's file, targets are numbers, or outputs differ in what they are.
+METADATA_IF_KNOWN = ("split", "target_names", "losses")
 METADATA = ("model", "dataset", "source", "surrogate", "feature_names", "class_names", "metrics")
 INPUT_NAME = "features"
 OUTPUT_NAME = "logits"
+VALUES_NAME = "values"  # of a single output that is no classes
 
 
 def export_qonnx(model: QuantMLP, info: Mapping[str, Any], path: str | Path) -> Path:
@@ -60,9 +63,9 @@ def export_qonnx(model: QuantMLP, info: Mapping[str, Any], path: str | Path) -> 
         The model; it is not changed. With ``batch_norm: no_running_stats`` its statistics must
         have been fixed with `QuantMLP.freeze_statistics`.
     info : mapping
-        As in a checkpoint: `scaler` ({"mean", "scale"}, n_in numbers each) goes into the graph,
-        and what `METADATA` names (and ``split``, if there is one) goes as JSON into the metadata
-        property ``prunestream``.
+        As in a checkpoint: `scaler` ({"mean", "scale"}, n_in numbers each) goes into the graph, and
+        `target_scaler`, of as many numbers as there are outputs, if there is one. What `METADATA`
+        and `METADATA_IF_KNOWN` name goes as JSON into the metadata property ``prunestream``.
     path : path
         File to write, ``.onnx``; its folder must exist.
 
@@ -70,14 +73,17 @@ def export_qonnx(model: QuantMLP, info: Mapping[str, Any], path: str | Path) -> 
     -------
     Path
         `path`. Its graph takes ``features`` (1, n_in) float32, raw, and gives ``logits``
-        (1, n_classes) float32.
+        (1, n_classes) float32; ``values`` where targets are numbers; the outputs that the network
+        names, where it does.
 
     Raises
     ------
     UserError
         If there are no statistics to export, or the scaler has a scale that is not positive.
     """
-    return write_graph(Deployed(model, info), info, path, (OUTPUT_NAME,))
+    single = VALUES_NAME if info.get("target_names") else OUTPUT_NAME
+    names = tuple(model.config.outputs or (single,))
+    return write_graph(Deployed(model, info), info, path, names)
 
 
 def write_graph(
@@ -128,8 +134,9 @@ def _trace(deployed: nn.Module, frame: Tensor, path: str) -> None:
 
 def _metadata(info: Mapping[str, Any]) -> str:
     content = {key: plain(info[key], key) for key in METADATA}
-    if info.get(METADATA_OF_A_FILE) is not None:
-        content[METADATA_OF_A_FILE] = plain(info[METADATA_OF_A_FILE], METADATA_OF_A_FILE)
+    for key in METADATA_IF_KNOWN:
+        if info.get(key):
+            content[key] = plain(info[key], key)
     # JSON has no NaN or infinity: a metric that could not be computed is null.
     content["metrics"] = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -138,13 +145,13 @@ def _metadata(info: Mapping[str, Any]) -> str:
     return json.dumps(content)
 
 
-def _scaler(info: Mapping[str, Any], size: int) -> tuple[Tensor, Tensor]:
-    mean = np.asarray(info["scaler"]["mean"], np.float32)
-    scale = np.asarray(info["scaler"]["scale"], np.float32)
+def _scaler(info: Mapping[str, Any], key: str, size: int) -> tuple[Tensor, Tensor]:
+    mean = np.asarray(info[key]["mean"], np.float32)
+    scale = np.asarray(info[key]["scale"], np.float32)
     if mean.shape != (size,) or scale.shape != (size,):
-        raise ValueError(f"scaler of {size} features expected, found {mean.shape}, {scale.shape}")
+        raise ValueError(f"{key} of {size} values expected, found {mean.shape}, {scale.shape}")
     if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
-        raise UserError("scaler: expected finite means and scales above 0 for every feature")
+        raise UserError(f"{key}: expected finite means and scales above 0 for every value")
     return torch.from_numpy(mean), torch.from_numpy(scale)
 
 
@@ -163,13 +170,14 @@ class Deployed(nn.Module):
     Parameters
     ----------
     info : mapping
-        With the `scaler`, as in `export_qonnx`, which also names the errors.
+        With the `scaler`, and `target_scaler` if there is one, as in `export_qonnx`, which also
+        names the errors.
     """
 
     @torch.no_grad()
     def __init__(self, model: QuantMLP, info: Mapping[str, Any]) -> None:
         super().__init__()
-        mean, scale = _scaler(info, model.config.layers[0])
+        mean, scale = _scaler(info, "scaler", model.config.layers[0])
         _check_statistics(model)
         config = model.config
         signed = config.activation == "hardtanh"
@@ -180,7 +188,11 @@ class Deployed(nn.Module):
             activation(bits, unit_act_quantizer(bits, signed=signed), signed=signed)
             for bits in config.act_widths
         ]
-        self.acts = nn.ModuleList(map(Quantised, acts, steps))
+        own = [model.act_scale(index) for index in range(len(steps))]
+        self.acts = nn.ModuleList(map(Quantised, acts, own))
+        self.joins = nn.ModuleList(
+            _Join(place, config.skips_to(place), own[place], steps) for place in range(len(steps))
+        )
         norms = [*model.norms, nn.Identity()]
         self.ranges = model.ranges
         self.layers = nn.ModuleList(
@@ -194,9 +206,13 @@ class Deployed(nn.Module):
             )
         )
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return logits (n, n_classes) of raw features (n, n_in)."""
-        return self.after(self.codes(features))
+        self.heads = nn.ModuleList(_heads(config, info))
+
+    def forward(self, features: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return logits (n, n_classes) of raw features (n, n_in), or each of several outputs."""
+        total = self.after(self.codes(features))
+        found = tuple(head(total) for head in self.heads)
+        return found if len(found) > 1 else found[0]
 
     def codes(self, features: Tensor) -> Tensor:
         """Return the integers (n, n_in) that the inputs become."""
@@ -205,10 +221,87 @@ class Deployed(nn.Module):
 
     def after(self, codes: Tensor) -> Tensor:
         """Return the output (n, n_out) for the integers of the inputs."""
+        seen = [codes]
         x: Tensor = self.layers[0](codes)
-        for act, layer in zip(self.acts[1:], self.layers[1:], strict=True):
-            x = layer(act(x))
+        for act, join, layer in zip(self.acts[1:], self.joins[1:], self.layers[1:], strict=True):
+            seen.append(join(act(x), seen))
+            x = layer(seen[-1])
         return x
+
+
+class _Join(nn.Module):
+    """A sum of codes and earlier ones, all brought to the scale of the finest.
+
+    Parameters
+    ----------
+    place : int
+        Of the sum; `places` are those of what is added.
+    own : Tensor or None
+        Scale of the codes; `steps` are those of what comes into each layer.
+    """
+
+    def __init__(
+        self, place: int, places: Sequence[int], own: Tensor | None, steps: Sequence[Tensor | None]
+    ) -> None:
+        super().__init__()
+        self.places = tuple(places)
+        scales = [own, *(steps[at] for at in places)]
+        # Of powers of two, so factors are whole numbers; a sum with floats is of values.
+        step = torch.ones(()) if steps[place] is None else steps[place]
+        self.factors = nn.ModuleList(
+            _Factor(None if scale is None else scale / step) for scale in scales
+        )
+
+    def forward(self, codes: Tensor, seen: Sequence[Tensor]) -> Tensor:
+        if not self.places:
+            return codes
+        parts = [codes, *(seen[place] for place in self.places)]
+        total, *others = (factor(part) for factor, part in zip(self.factors, parts, strict=True))
+        for other in others:
+            total = total + other
+        return total
+
+
+class _Factor(nn.Module):
+    def __init__(self, factor: Tensor | None) -> None:
+        super().__init__()
+        self.factor = None if factor is None or factor == 1 else _constant(factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.factor is None else x * self.factor
+
+
+def _heads(config: MLPConfig, info: Mapping[str, Any]) -> list[_Head]:
+    """Return what gives each output, of the sums of the last layer."""
+    size = config.layers[-1]
+    mean = scale = None
+    if info.get("target_scaler"):
+        mean, scale = _scaler(info, "target_scaler", size)
+    sizes = list(config.outputs.values()) if config.outputs else [size]
+    stops = np.cumsum(sizes).tolist()
+    return [
+        _Head(stop - count, stop, len(sizes) > 1, mean, scale)
+        for count, stop in zip(sizes, stops, strict=True)
+    ]
+
+
+class _Head(nn.Module):
+    """One output: some sums of the last layer, in the units of their targets."""
+
+    def __init__(
+        self, start: int, stop: int, part: bool, mean: Tensor | None, scale: Tensor | None
+    ) -> None:
+        super().__init__()
+        self.part = slice(start, stop) if part else None
+        if mean is not None and scale is not None:
+            mean, scale = mean[start:stop], scale[start:stop]
+            if bool((mean == 0).all() and (scale == 1).all()):
+                mean = scale = None
+        self.mean, self.scale = _constant(mean), _constant(scale)
+
+    def forward(self, total: Tensor) -> Tensor:
+        y = total if self.part is None else total[:, self.part]
+        return y if self.scale is None else y * self.scale + self.mean
 
 
 class Quantised(nn.Module):

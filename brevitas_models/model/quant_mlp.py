@@ -34,9 +34,10 @@ CALIBRATION_ROWS = 16384
 class QuantMLP(nn.Module):
     """Linear -> BatchNorm -> activation for each hidden layer, then Linear; all quantised.
 
-    A layer may have tables as edges in the place of weights; there is no BatchNorm after it.
+    A layer may have tables as edges in the place of weights; there is no BatchNorm after it. Skip
+    connections add earlier values to the output of an activation.
 
-    Takes standardised features (n, n_in) float and returns logits (n, n_classes).
+    Takes standardised features (n, n_in) float and returns logits (n, n_classes), or other outputs.
 
     Attributes
     ----------
@@ -82,9 +83,20 @@ class QuantMLP(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (n, n_classes) of standardised features (n, n_in)."""
         x = self.quantised_inputs(features)
+        seen = [x]
         for index, (norm, act) in enumerate(zip(self.norms, self.acts, strict=True)):
-            x = act(norm(self.preactivation(index, x)))
+            x = self.joined(act(norm(self.preactivation(index, x))), seen)
         return self.preactivation(len(self.acts), x)
+
+    def joined(self, x: Tensor, seen: list[Tensor]) -> Tensor:
+        """Return what comes into the next layer: an activation's output and what is added to it.
+
+        `seen` is what came into the layers so far, the inputs first; the result is appended.
+        """
+        for place in self.config.skips_to(len(seen)):
+            x = x + seen[place]
+        seen.append(x)
+        return x
 
     def quantised_inputs(self, features: Tensor) -> Tensor:
         """Return what comes into the first layer, for standardised features (n, n_in)."""
@@ -98,7 +110,18 @@ class QuantMLP(nn.Module):
         return linear(x, self.input_scale(index) if needed else None)
 
     def input_scale(self, index: int) -> Tensor | None:
-        """Return the scale, shape (), of what comes into Linear layer `index`; None if float."""
+        """Return the scale, shape (), of what comes into Linear layer `index`; None if float.
+
+        That is the step that all its values are multiples of.
+        """
+        own = self.act_scale(index)
+        others = [self.input_scale(place) for place in self.config.skips_to(index)]
+        known = [scale for scale in (own, *others) if scale is not None]
+        # Powers of two: all are multiples of the smallest.
+        return torch.stack(known).amin() if known and len(known) == 1 + len(others) else None
+
+    def act_scale(self, index: int) -> Tensor | None:
+        """Return the scale, shape (), of the quantiser in front of Linear layer `index`."""
         quantizer = tensor_quantizer(self.acts[index - 1] if index else self.input_quant)
         if quantizer is None:
             return None
@@ -163,6 +186,7 @@ class QuantMLP(nn.Module):
         else:
             fit_range(self.input_quant, x)
         x = self.quantised_inputs(x)
+        seen = [x]
         for index, (norm, act) in enumerate(zip(self.norms, self.acts, strict=True)):
             linear = self.linears[index]
             x = linear.with_batch_statistics(x, self.input_scale(index))
@@ -170,7 +194,7 @@ class QuantMLP(nn.Module):
                 x = norm.with_batch_statistics(x)
             if self.config.table_steps[index] is None:
                 fit_range(act, x)
-            x = act(x)
+            x = self.joined(act(x), seen)
 
     @torch.no_grad()
     def freeze_statistics(self, features: Tensor) -> None:
@@ -185,11 +209,12 @@ class QuantMLP(nn.Module):
         if self.config.batch_norm != "no_running_stats":
             return
         x = self.quantised_inputs(features)
+        seen = [x]
         for index, (norm, act) in enumerate(zip(self.norms, self.acts, strict=True)):
             x = self.preactivation(index, x)
             if isinstance(norm, Norm):
                 norm.freeze(x)
-            x = act(norm(x))
+            x = self.joined(act(norm(x)), seen)
 
     def same_ranges(self, other: QuantMLP) -> bool:
         """Return whether both models quantise features in the same ranges, scales apart."""

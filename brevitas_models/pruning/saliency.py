@@ -45,15 +45,15 @@ def saliencies(model: QuantMLP, features: Tensor, seed: int = 0) -> list[Tensor]
 
 def _run(model: QuantMLP, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Return what comes into each layer, and its sums, with gradients; no statistics change."""
-    inputs, sums = [], []
+    inputs: list[Tensor] = [x]
+    sums = []
     for index, layer in enumerate(model.linears):
-        inputs.append(x)
         z = layer.with_batch_statistics(x, model.input_scale(index))
         sums.append(z)
         if index < len(model.acts):
             norm = model.norms[index]
             normed = getattr(norm, "with_batch_statistics", norm)(z)
-            x = model.acts[index](normed)
+            x = model.joined(model.acts[index](normed), inputs)
     return inputs, sums
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from brevitas_models import datasets
 from brevitas_models.datasets import Dataset, ReadTable
 from brevitas_models.datasets.folds import fold
+from brevitas_models.errors import UserError
+from brevitas_models.model.heads import learns_classes
 from brevitas_models.study.config import Study
 from brevitas_models.study.points import Point
 from brevitas_models.train import store
@@ -66,6 +68,11 @@ class StudyData:
         name = (settings.data, settings.distillation, point.fold, seed)
         data = self.fold(point)
         experiment = Experiment(settings, data, self.teacher)  # checks the sizes
+        if data.target_names or not learns_classes(experiment.heads):
+            raise UserError(
+                "a study compares networks that name classes, found training.loss "
+                f"{settings.training.loss!r}; train these one by one with train.py"
+            )
         if name not in self._known:
             frames, validation = experiment.frames()
             asked = experiment.opinion()

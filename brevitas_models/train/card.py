@@ -34,13 +34,8 @@ def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> li
     found.append(("weights", _weights(model, info)))
     folds = figures["folds"]
     unseen = f", each by one of {folds} siblings that had not seen it" if folds > 1 else ", unseen"
-    found.append(
-        (
-            "accuracy",
-            f"{_percent(figures['accuracy'])} ± {_percent(figures['accuracy_error'])} "
-            f"({figures['frames']:,} {frames}{unseen})",
-        )
-    )
+    measured = f"({figures['frames']:,} {frames}{unseen})"
+    found += _quality(figures, measured)
     if "teacher_accuracy" in figures:
         found += [
             (f"teacher on the same {frames}", f"{_percent(figures['teacher_accuracy'])}"),
@@ -65,12 +60,15 @@ def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> li
         f"{figures[f'neural_efficiency_{index}']:.3f}"
         for index in range(1, len(model.config.layers))
     ]
+    if "auc" in figures:
+        found += [
+            ("mean AUC", f"{figures['auc']:.3f}"),
+            (
+                "background efficiency at 50 % signal efficiency",
+                f"{_percent(figures['background_efficiency'], 2)}, mean of the classes",
+            ),
+        ]
     found += [
-        ("mean AUC", f"{figures['auc']:.3f}"),
-        (
-            "background efficiency at 50 % signal efficiency",
-            f"{_percent(figures['background_efficiency'], 2)}, mean of the classes",
-        ),
         (
             "BOPs",
             f"{figures['bops']:,.0f}; with 32-bit inputs, as in the paper, "
@@ -79,11 +77,31 @@ def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> li
         ("weight bits", f"{figures['weight_bits']:,}"),
         (
             "neural efficiency",
-            f"{figures['neural_efficiency']:.3f} (layers {', '.join(layers)}); aIQ "
-            f"{figures['aiq']:.3f}",
+            f"{figures['neural_efficiency']:.3f} (layers {', '.join(layers)})"
+            + (f"; aIQ {figures['aiq']:.3f}" if "aiq" in figures else ""),
         ),
     ]
     return [f"| {name} | {text} |" for name, text in found]
+
+
+def _quality(figures: Mapping[str, Any], measured: str) -> list[tuple[str, str]]:
+    """Return how often the classes are right and how far off the numbers are."""
+    found = []
+    for key, share in figures.items():
+        name = key.removeprefix("accuracy")
+        if name != key and f"accuracy_error{name}" in figures:
+            error = _percent(figures[f"accuracy_error{name}"])
+            of = f" of {name[1:]}" if name else ""
+            found.append((f"accuracy{of}", f"{_percent(share)} ± {error} {measured}"))
+    if "rmse" in figures:
+        found.append(
+            (
+                "RMSE",
+                f"{figures['rmse']:.4g} {measured}; {figures['rmse_of_constant']:.4g} for the best "
+                f"constant answer",
+            )
+        )
+    return found
 
 
 def _percent(share: float, digits: int = 1) -> str:
@@ -108,7 +126,11 @@ def _network(config: MLPConfig) -> str:
         ("weights",): "",
     }.get(tuple(kinds), f"edges are {', '.join(config.edge_kinds)}")
     sizes = "-".join(map(str, config.layers))
-    return ", ".join(part for part in (sizes, edges, kind, norm) if part)
+    outputs = ", ".join(f"{name} ({size})" for name, size in (config.outputs or {}).items())
+    outputs = f"outputs {outputs}" if outputs else ""
+    skips = ", ".join(f"{first} to {second}" for first, second in config.skip)
+    skips = f"skip connections {skips}" if skips else ""
+    return ", ".join(part for part in (sizes, edges, kind, norm, skips, outputs) if part)
 
 
 def _bits(config: MLPConfig) -> str:

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from brevitas_models import datasets, metrics
-from brevitas_models.datasets import Dataset
+from brevitas_models.datasets import Dataset, Scaler
 from brevitas_models.datasets.folds import fold, with_test_frames
 from brevitas_models.datasets.spaces import space_of
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint, export
+from brevitas_models.model.heads import Head, heads_of, learns_classes
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.train import mixing, outputs, record, rules
 from brevitas_models.train.distill import Teacher
@@ -50,10 +51,16 @@ class Experiment:
     def __post_init__(self) -> None:
         recipe, data = self.recipe, self.data
         sizes = recipe.network.layers
-        if (sizes[0], sizes[-1]) != (data.n_features, data.n_classes):
+        if data.target_names and learns_classes(self.heads):
+            raise UserError(
+                f"{data.source}: the labels are numbers with fractions; expected classes. Give "
+                f"each row a class, or learn the numbers with training.loss: mse or huber"
+            )
+        wanted = len(data.target_names) or data.n_classes
+        if (sizes[0], sizes[-1]) != (data.n_features, wanted):
             raise UserError(
                 f"network.layers: the data set {data.name} has {data.n_features} features and "
-                f"{data.n_classes} classes, the network {sizes[0]} inputs and {sizes[-1]} outputs; "
+                f"{data.outputs}, the network {sizes[0]} inputs and {sizes[-1]} outputs; "
                 f"change the first or last size, or give another data set"
             )
         if self.teacher is not None:
@@ -64,6 +71,22 @@ class Experiment:
                 f"{recipe.name} learns from a teacher: give its file with --teacher model.onnx"
                 + (f" ({name})" if name else "")
             )
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What the outputs of the network are."""
+        return heads_of(self.recipe.network, self.recipe.training.loss)
+
+    @property
+    def unit(self) -> Scaler | None:
+        """What standardises targets, by those of the training set; None where there are classes."""
+        if not self.data.target_names:
+            return None
+        fitted = Scaler.fit(self.data.y_train.astype(np.float32))
+        for head in self.heads:
+            if head.is_class:
+                fitted.mean[head.values], fitted.scale[head.values] = 0, 1
+        return fitted
 
     def frames(self) -> tuple[Frames, Frames]:
         """Return what to learn from and what to judge by while learning.
@@ -85,7 +108,8 @@ class Experiment:
         data, scaler = self.data, self.data.scaler
         train, validation = scaler.transform(data.x_train), scaler.transform(data.x_val)
         if self.teacher is None:
-            return _frames(train, data.y_train), _frames(validation, data.y_val)
+            unit = self.unit
+            return _frames(train, data.y_train, unit), _frames(validation, data.y_val, unit)
         settings = self.recipe.distillation or DistillationSettings()
         if settings.samples > 0:
             rng = np.random.default_rng(self.recipe.training.seed)
@@ -145,6 +169,12 @@ class Experiment:
         x = self.data.scaler.transform(self.data.x_test)
         return metrics.probabilities(rules.evaluate(model, torch.from_numpy(x)).numpy())
 
+    def values(self, model: QuantMLP) -> np.ndarray:
+        """Return a model's outputs (n, n_out) for the test set, in the units of the targets."""
+        x = self.data.scaler.transform(self.data.x_test)
+        found: np.ndarray = rules.evaluate(model, torch.from_numpy(x)).numpy()
+        return found if self.unit is None else self.unit.inverse(found)
+
     def answers(self, model: QuantMLP) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Return the test set's true classes, the model's, and the teacher's probabilities.
 
@@ -203,6 +233,7 @@ def run(
         seed=chosen.seed,
         read_table=hooks.read_table,
         classes=chosen.classes,
+        targets=not learns_classes(heads_of(recipe.network, recipe.training.loss)),
     )
     reporter.note(f"data: {data.source}")
     if data.class_order:
@@ -225,16 +256,19 @@ def run(
     measured = parts or [experiment]
     figures = _measured(measured, siblings or [results])
     x = data.scaler.transform(np.concatenate([one.data.x_test for one in measured]))
-    figures |= metrics.cost_figures(model, torch.from_numpy(x), figures["auc"])
+    figures |= metrics.cost_figures(model, torch.from_numpy(x), figures.get("auc"))
 
     what = "surrogate frames (not real data)" if data.surrogate else f"{data.name}, frames unseen"
     lines = metrics.figure_lines(figures, physics=data.name == "jets")
-    for line in (*metrics.accuracy_lines(figures, what), *lines):
+    judged = metrics.target_lines if data.target_names else metrics.accuracy_lines
+    for line in (*judged(figures, what), *lines):
         reporter.result(line)
     truth = np.concatenate([one.data.y_test for one in measured])
-    if hint := metrics.chance_line(figures["accuracy"], truth):
+    if not data.target_names and (hint := metrics.chance_line(figures["accuracy"], truth)):
         reporter.result(hint)
-    info = record.checkpoint_info(recipe, experiment.data, asked, results[-1], figures, command)
+    info = record.checkpoint_info(
+        recipe, experiment.data, asked, results[-1], figures, command, experiment.unit
+    )
     with outputs.folder(out, recipe.name) as stage:
         checkpoint.save(stage / f"{recipe.name}.pt", model, info)
         export.export_qonnx(model, info, stage / f"{recipe.name}.onnx")
@@ -291,6 +325,13 @@ def _measured(
         (one, rounds[-1].model(one.recipe.network))
         for one, rounds in zip(experiments, results, strict=True)
     ]
+    if experiments[0].data.target_names:
+        return metrics.target_figures(
+            np.concatenate([one.data.y_test for one, _ in pairs]),
+            np.concatenate([one.values(model) for one, model in pairs]),
+            experiments[0].data.target_names,
+            [(head.name, head.values, head.is_class) for head in experiments[0].heads],
+        )
     truths, own, asked = zip(*(one.answers(model) for one, model in pairs), strict=True)
     scores = np.concatenate([one.probabilities(model) for one, model in pairs])
     teacher = None if experiments[0].teacher is None else np.concatenate(asked)
@@ -301,5 +342,8 @@ def _measured(
     }
 
 
-def _frames(x: np.ndarray, y: np.ndarray) -> Frames:
-    return Frames(torch.from_numpy(x), torch.from_numpy(y))
+def _frames(x: np.ndarray, y: np.ndarray, unit: Scaler | None) -> Frames:
+    if unit is None:
+        return Frames(torch.from_numpy(x), torch.from_numpy(y))
+    target = torch.from_numpy(unit.transform(y))
+    return Frames(torch.from_numpy(x), target, unit=torch.from_numpy(unit.scale))

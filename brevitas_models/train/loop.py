@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from brevitas_models import pruning
+from brevitas_models.model.heads import heads_of
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning import EdgeLuts
 from brevitas_models.pruning.settings import PruningSettings
-from brevitas_models.train import rules
+from brevitas_models.train import losses, rules
 from brevitas_models.train.rules import EpochRecord, Frames, OnEpoch
 from brevitas_models.train.settings import TrainingSettings
 from brevitas_models.train.stacked.compiling import Compiled, decided
@@ -29,7 +30,7 @@ from brevitas_models.train.stacked.step import FramePool, Step
 from brevitas_models.train.stacked.step import rates as step_rates
 
 # Settings in which the models of one stack must agree; seed, patience and L1 factor are their own.
-SHARED = ("epochs", "batch_size", "learning_rate", "schedule", "average")
+SHARED = ("epochs", "batch_size", "learning_rate", "schedule", "average", "loss")
 # Steps from one pruning to a budget to the next: prices of edges take as long as a few steps.
 BUDGET_STEPS = 50
 
@@ -177,6 +178,7 @@ class _Run:
             )
         self.settings = jobs[0].settings
         self.temperature = temperature
+        self.heads = heads_of(jobs[0].model.config, self.settings.loss)
         self.batch, self.steps = steps_of(self.settings, len(jobs[0].frames))
         self.compiled = decided(compiled, len(jobs) * self.steps * self.settings.epochs)
         self.step = 0
@@ -190,7 +192,7 @@ class _Run:
         if not active:
             return
         self.stack = Stack([state.job.model for state in active])
-        self.one_step = Step(self.stack, self.temperature, self.compiled)
+        self.one_step = Step(self.stack, self.temperature, self.compiled, self.heads)
         self.mean = self.stack.values.data.clone() if not before else self.mean[kept]
         if before:
             self.one_step.first.copy_(before.first[kept])
@@ -239,12 +241,12 @@ class _Run:
                 rules.prune(state.job.model, before, now, state.pruned, state.job.settings.seed)
         if self.one_step.network.counts_batches:
             self.stack.counts += self.steps
-        losses = (self.one_step.total / self.steps).tolist()
+        means = (self.one_step.total / self.steps).tolist()
         trained = self.stack.values.data.clone()
         if self.settings.average:
             self.stack.values.data.copy_(self.mean)
         spent = time.perf_counter() - started
-        for state, loss_value in zip(self.active, losses, strict=True):
+        for state, loss_value in zip(self.active, means, strict=True):
             self._judge(state, epoch, loss_value, learning[-1], spent / count)
         self.stack.values.data.copy_(trained)
         going = [
@@ -276,9 +278,9 @@ class _Run:
         self, state: _State, epoch: int, train_loss: float, rate: float, seconds: float
     ) -> None:
         started, job = time.perf_counter(), state.job
-        logits = rules.evaluate(job.model, job.validation.x, statistics=job.frames.x)
-        loss = float(rules.loss_of(logits, job.validation.target, self.temperature))
-        match = float((logits.argmax(dim=1) == job.validation.answers).float().mean())
+        found = rules.evaluate(job.model, job.validation.x, statistics=job.frames.x)
+        target = job.validation.target
+        loss = float(losses.loss_of(found, target, self.temperature, self.heads))
         rules.check_losses((train_loss, loss), epoch, job.settings)
         progress = self.step / (self.steps * self.settings.epochs)
         full_share = rules.has_full_share(progress, state.pruned)
@@ -293,7 +295,8 @@ class _Run:
             epoch=epoch,
             train_loss=train_loss,
             validation_loss=loss,
-            validation_match=match,
+            validation_match=losses.share_right(found, target, self.heads),
+            validation_rmse=losses.rmse_of(found, target, job.validation.unit, self.heads),
             rate=rate,
             pruned=pruning.pruned_share(job.model.masks()),
             best=best,

@@ -158,7 +158,10 @@ def _time(seconds: float) -> str:
 def describe(record: EpochRecord) -> str:
     """Return an epoch's figures in one line."""
     pruned = f", {record.pruned:.1%} pruned" if record.pruned else ""
+    match, rmse = record.validation_match, record.validation_rmse
+    judged = [] if match is None else [f"{match:.1%} right"]
+    judged += [] if rmse is None else [f"RMSE {rmse:.4g}"]
     return (
         f"loss {record.train_loss:.4f}, validation {record.validation_loss:.4f} "
-        f"({record.validation_match:.1%} right){pruned}, {record.seconds:.1f} s"
+        f"({', '.join(judged)}){pruned}, {record.seconds:.1f} s"
     )

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from brevitas_models import yaml_file
 from brevitas_models.errors import UserError
 from brevitas_models.model.config import MLPConfig
+from brevitas_models.model.heads import heads_of, learns_classes
 from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train.settings import (
     DataSettings,
@@ -36,6 +37,22 @@ class Recipe(Section):
     training: TrainingSettings = TrainingSettings()
     pruning: PruningSettings = PruningSettings()
     distillation: DistillationSettings | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Recipe:
+        if not learns_classes(heads_of(self.network, self.training.loss)):
+            for setting, there in (
+                ("distillation", self.distillation is not None),
+                ("data.random_labels", self.data.random_labels > 0),
+                # What an edge is worth is measured on the classes that the network draws.
+                ("pruning.lut_budget", self.pruning.lut_budget is not None),
+            ):
+                if there:
+                    raise ValueError(
+                        f"{setting}: is for classes alone, found training.loss "
+                        f"{self.training.loss!r}; leave one of them out"
+                    )
+        return self
 
     def replace(self, section: str, **values: Any) -> Recipe:
         """Return a recipe with some settings of one section changed and checked.

@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from brevitas_models.datasets import Dataset
+from brevitas_models.datasets import Dataset, Scaler
+from brevitas_models.model.heads import heads_of
 from brevitas_models.train.distill import Teacher
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rounds import RoundResult
@@ -30,10 +31,12 @@ def checkpoint_info(
     last: RoundResult,
     figures: Mapping[str, float],
     command: str,
+    unit: Scaler | None = None,
 ) -> dict[str, Any]:
     """Return what a checkpoint records; see `checkpoint.INFO_KEYS`.
 
-    On surrogate data the names of measured figures get the prefix ``surrogate_``.
+    `unit` is what standardises the targets, where there are any. On surrogate data the names of
+    measured figures get the prefix ``surrogate_``.
     """
     best = last.best
     if data.surrogate:
@@ -46,6 +49,14 @@ def checkpoint_info(
         # A folder of this machine says nothing elsewhere; `data.source` has the file's checksum.
         name = Path(recipe.data.source).name
         recipe = recipe.replace("data", source=name)
+    heads = heads_of(recipe.network, recipe.training.loss)
+    targets: dict[str, Any] = {}
+    if unit is not None:
+        targets = {
+            "target_names": data.target_names,
+            "target_scaler": {"mean": unit.mean, "scale": unit.scale},
+            "losses": [head.loss for head in heads for _ in range(head.size)],
+        }
     digest = hashlib.sha256(teacher.path.read_bytes()).hexdigest() if teacher else None
     return {
         "model": recipe.name,
@@ -55,6 +66,7 @@ def checkpoint_info(
         "feature_names": data.feature_names,
         "class_names": data.class_names,
         "split": data.split,
+        **targets,
         "scaler": {"mean": data.scaler.mean, "scale": data.scaler.scale},
         "metrics": {
             **figures,

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from brevitas_models import pruning
@@ -36,22 +35,21 @@ class Frames:
     x : Tensor
         Standardised features, float32 (n, n_features).
     target : Tensor
-        Labels, int64 (n,), or a teacher's probabilities, float32 (n, n_classes).
+        Labels, int64 (n,), or float32 (n, n_out): a teacher's probabilities, or the targets of all
+        outputs, numbers standardised.
     origin : Tensor or None
         The frames that `x` was mixed from, which features' ranges are set by; None: `x` itself.
+    unit : Tensor or None
+        What standardised targets are multiplied by to be numbers as users know them, (n_out,).
     """
 
     x: Tensor
     target: Tensor
     origin: Tensor | None = None
+    unit: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
-
-    @property
-    def answers(self) -> Tensor:
-        """The right class of each frame, or the teacher's first choice: int64 (n,)."""
-        return self.target if self.target.ndim == 1 else self.target.argmax(dim=1)
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,12 @@ class EpochRecord:
         Counted from 1.
     train_loss, validation_loss : float
         Mean loss over the epoch's batches (L1 term included), and over the validation frames.
-    validation_match : float
-        Share of the validation frames on which the model's class is the target's.
+    validation_match : float or None
+        Share of the validation frames on which the model's class is the target's; None if it gives
+        no classes.
+    validation_rmse : float or None
+        Root of the mean square error of the numbers that the model gives, in the units of the
+        targets; None if it gives none.
     rate : float
         Learning rate of the last step.
     pruned : float
@@ -77,11 +79,12 @@ class EpochRecord:
     epoch: int
     train_loss: float
     validation_loss: float
-    validation_match: float
+    validation_match: float | None
     rate: float
     pruned: float
     best: bool
     seconds: float
+    validation_rmse: float | None = None
 
 
 OnEpoch = Callable[[EpochRecord], None]
@@ -143,11 +146,6 @@ def prune_to_budget(
         excess = max(full - HEADROOM * settings.lut_budget, 0.0)
         budget = full - pruning.cubic_share(passed, 1.0) * excess
     model.set_masks(pruning.masks_in_budget(model, budget, features, edge_luts))
-
-
-def loss_of(logits: Tensor, target: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return the mean cross entropy, shape (), of logits (n, n_classes) and `Frames.target`."""
-    return F.cross_entropy(logits / temperature, target) * temperature**2
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from brevitas_models.model.heads import CLASSES, Loss
 from brevitas_models.yaml_file import Section
 
 
@@ -56,6 +57,11 @@ class TrainingSettings(Section):
         ``cosine``: the rate falls to zero over all steps; ``constant``: it stays.
     patience : int or None
         Epochs without a better validation loss after which training stops; null: never.
+    loss : str or list of str
+        ``cross_entropy``: the outputs are scores of classes; ``mse``: numbers, with the mean square
+        error as loss; ``huber``: with Huber's, which is linear beyond 1 (Huber (1964), Ann. Math.
+        Statist. 35, 73). Numbers are learnt in standard deviations of the training targets. A list
+        gives each of the network's `outputs` its own, and their losses are added.
     l1 : float
         Factor of the sum of |w| over all weight tensors in the loss (1e-4 in Hawks et al. 2021).
     average : float
@@ -70,6 +76,7 @@ class TrainingSettings(Section):
     learning_rate: float = Field(1e-3, gt=0)
     schedule: Literal["cosine", "constant"] = "cosine"
     patience: int | None = Field(None, ge=1)
+    loss: Loss | tuple[Loss, ...] = CLASSES
     l1: float = Field(0.0, ge=0)
     average: float = Field(0.0, ge=0, lt=1)
     seed: int = Field(0, ge=0)

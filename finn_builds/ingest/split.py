@@ -322,7 +322,8 @@ def _json_operations(steps: Sequence[Step]) -> list[dict[str, Any]]:
 
 def _names(graph: Graph) -> dict[str, list[str]]:
     info = _parsed(graph.metadata.get(MODEL_INFO))
-    return {name: info.get(name) or [] for name in ("feature_names", "class_names")}
+    names = {name: info.get(name) or [] for name in ("feature_names", "class_names")}
+    return names | ({"losses": info["losses"]} if info.get("losses") else {})
 
 
 def model_info(model: ModelWrapper) -> dict[str, Any]:

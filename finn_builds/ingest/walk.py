@@ -44,7 +44,7 @@ from finn_builds.ingest.symbol import (
 )
 from finn_builds.ingest.thresholds import TABLE_CODES, counted
 from finn_builds.ingest.wide import CLAMPS, clamp, wide_requantise
-from finn_builds.ingest.wiring import WIRING, executed
+from finn_builds.ingest.wiring import WIRING, executed, patches
 from finn_builds.network import Lookup, Max, Product, Tensor
 from finn_builds.network.types import BIPOLAR
 
@@ -61,6 +61,8 @@ _EXACT = ("Add", "Sub", "Mul")
 JOINS = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "And", "Or", *COMPARISONS)
 MAXIMA = ("MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin")
 CHOICES = ("ArgMax", "TopK")
+#: Sums over an axis of a function of each element.
+NORMS = ("ReduceSumSquare", "ReduceL1", "ReduceL2")
 SUPPORTED = (
     *ELEMENTWISE,
     *WIRING,
@@ -71,7 +73,7 @@ SUPPORTED = (
     *FINAL,
     "Pow",
     "OneHot",
-    "ReduceSumSquare",
+    *NORMS,
 )
 
 
@@ -173,10 +175,10 @@ class Walk:
             return self._choice(node)
         if op in FINAL:
             return [self._final(node)]
-        if op == "ReduceSumSquare":
-            symbol = self.symbols[node.dynamic[0]]
-            squared = self._joined("Mul", symbol, symbol, str(node))
-            return [self._matrix(replace(node, op="ReduceSum"), squared)]
+        if op in NORMS:
+            return [self._norm(node)]
+        if op == "Where" and several:
+            return [self._chosen(node)]
         if op == "Pow" and not several and (np.asarray(node.constant(1)) == 2).all():
             symbol = self.symbols[node.dynamic[0]]
             return [self._joined("Mul", symbol, symbol, str(node))]
@@ -233,9 +235,13 @@ class Walk:
         else:
             others = [None if x == "" else node.value(x) for x in node.inputs[1:]]
             fill, proto = None, node.proto
-            if node.op == "Pad":
-                fill, proto, others = _fill(node, others)
-            found = executed(proto, [places[0], *others], self.graph.opset)
+            if node.op == "Im2Col":
+                fill = float(node.attrs.get("pad_value", 0))
+                found = [patches(places[0], node.proto, fill=-1)]
+            else:
+                if node.op == "Pad":
+                    fill, proto, others = _fill(node, others)
+                found = executed(proto, [places[0], *others], self.graph.opset)
             found = [at.astype(np.int64) for at in found]
             if fill is not None and (found[0] < 0).any():
                 whole = side_by_side([whole, self._filled(whole, fill)])
@@ -458,6 +464,16 @@ class Walk:
                 result = result.then(step)
         return result
 
+    def _norm(self, node: GraphNode) -> Symbol:
+        """Return a sum of squares or of magnitudes; the root of the former is a function of it."""
+        symbol = self.symbols[node.dynamic[0]]
+        if node.op == "ReduceL1":
+            each = symbol.then(Step("Abs", node.name))
+        else:
+            each = self._joined("Mul", symbol, symbol, str(node))
+        total = self._matrix(replace(node, op="ReduceSum"), each)
+        return total.then(Step("Sqrt", node.name)) if node.op == "ReduceL2" else total
+
     def _weighted(
         self,
         symbol: Symbol,
@@ -609,6 +625,29 @@ class Walk:
         if node.op == "Mean":
             result = result.then(Step("Div", node.name, (np.float32(len(operands)),)))
         return result
+
+    def _chosen(self, node: GraphNode) -> Symbol:
+        """Return a Where of several results: what a bit, 1 or 0, chooses of two."""
+        where, like = str(node), self.symbols[node.dynamic[0]]
+        known = [self.symbols.get(name) for name in node.inputs]
+        shape = np.broadcast_shapes(
+            *(
+                np.shape(node.value(name)) if symbol is None else symbol.shape
+                for name, symbol in zip(node.inputs, known, strict=True)
+            )
+        )
+        first, second = (
+            _broadcast(self._constant(node, name, like) if symbol is None else symbol, shape)
+            for name, symbol in zip(node.inputs[1:], known[1:], strict=True)
+        )
+        if known[0] is None:
+            chosen = np.broadcast_to(np.asarray(node.value(node.inputs[0]), bool), shape)
+            places = np.arange(first.size).reshape(shape)
+            both = side_by_side([self._integers(x, where) for x in (first, second)])
+            return both.selected(np.where(chosen, places, places + first.size), shape)
+        more = self._joined("Sub", first, second, where)
+        gated = self._joined("Mul", _broadcast(known[0], shape), more, where)
+        return self._joined("Add", second, gated, where)
 
     def _joined(self, op: str, left: Symbol, right: Symbol, where: str) -> Symbol:
         lines = [line_of(s.steps, s.size) for s in (left, right)]

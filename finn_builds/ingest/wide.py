@@ -19,7 +19,7 @@ from finn_builds.network.rules import MAX_INSIDE
 #: Steps that hold a value between bounds.
 CLAMPS = ("Relu", "Clip", "Min", "Max")
 #: Bits of a shift beyond which a binary fraction is rounded like any other.
-MAX_SHIFT = 40
+MAX_SHIFT = 56
 
 
 def wide_requantise(
@@ -61,8 +61,9 @@ def wide_requantise(
         if same is None:
             raise UserError(
                 f"{quantizer} divides by a scale ({float(1 / abs(scale[j])):g} of the units that "
-                f"reach it) that no factor of {MAX_SHIFT} bits gives exactly for element {j}; "
-                "train it with a scale that is a power of two"
+                f"reach it) that no factor within {MAX_INSIDE.bit_length() - 1} bits gives exactly "
+                f"for element {j}; quantise to 8 bits or fewer there, or train it with a scale "
+                "that is a power of two and fold BatchNormalization into the weights"
             )
         found.append(same)
     factor, added, shift = (np.array(part, dtype=np.int64) for part in zip(*found, strict=True))
@@ -222,9 +223,10 @@ def _same_steps(
     at_low, at_high = (
         min(max(_rounded(scale * end + offset, mode), least), most) - least for end in (low, high)
     )
-    span = max(abs(low), abs(high)).bit_length()
+    # Bits of the largest number in front of the shift.
+    reach = max(ceil(scale * max(abs(low), abs(high))), most - least).bit_length() + 2
     start = max(0, ceil(-log2(scale)))
-    for shift in range(start, min(MAX_SHIFT, 61 - max(span, int(most - least).bit_length())) + 1):
+    for shift in range(start, min(MAX_SHIFT, MAX_INSIDE.bit_length() - 1 - reach) + 1):
         nominal = scale * (1 << shift)
         for factor in sorted({floor(nominal), ceil(nominal)}, key=lambda a: abs(a - nominal)):
             up = (levels << shift) - factor * first

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from onnx import GraphProto, NodeProto, ValueInfoProto
+from onnx.helper import get_attribute_value
 from onnx.reference import ReferenceEvaluator
 
 from finn_builds.errors import UserError
@@ -28,7 +29,33 @@ WIRING = (
     "Tile",
     "DepthToSpace",
     "SpaceToDepth",
+    "Im2Col",
 )
+
+
+def patches(x: np.ndarray, node: NodeProto, fill: float | None = None) -> np.ndarray:
+    """Return what qonnx's Im2Col makes of frames (n, h, w, c): the pixels under its kernel.
+
+    That is (n, rows, columns, kernel * c). `fill` takes the place of the node's own padding value.
+    """
+    attrs = {a.name: get_attribute_value(a) for a in node.attribute}
+    above, left, below, right = attrs.get("pad_amount", (0, 0, 0, 0))
+    value = attrs.get("pad_value", 0) if fill is None else fill
+    padded = np.pad(x, ((0, 0), (above, below), (left, right), (0, 0)), constant_values=value)
+    ways = zip(
+        padded.shape[1:3],
+        attrs["kernel_size"],
+        attrs["stride"],
+        attrs.get("dilations", (1, 1)),
+        strict=True,
+    )
+    # Where the kernel begins, and its pixels from there on, along each side.
+    down, across = (
+        np.arange(0, size - apart * (k - 1), stride)[:, None] + apart * np.arange(k)
+        for size, k, stride, apart in ways
+    )
+    found = padded[:, down[:, None, :, None], across[None, :, None, :]]
+    return found.reshape(len(x), len(down), len(across), -1)
 
 
 def executed(node: NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -> list[np.ndarray]:
@@ -40,6 +67,9 @@ def executed(node: NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -
     if node.op_type == "GlobalMaxPool":  # that of onnx is for images alone
         (x,) = (x for x in inputs if x is not None)
         return [x.max(axis=tuple(range(2, x.ndim)), keepdims=True)]
+    if node.op_type == "Im2Col":  # of qonnx
+        (x,) = (x for x in inputs if x is not None)
+        return [patches(x, node)]
     if node.op_type == "OneHot" and inputs[1] is not None:  # a vector of one number is allowed
         inputs = [inputs[0], inputs[1].reshape(()), *inputs[2:]]
     names = [name for name in node.input if name]

@@ -52,6 +52,11 @@ def training_note(trained: Mapping[str, Any]) -> str:
             f"measured then: accuracy {figures['accuracy']:.1%} ± {figures['accuracy_error']:.1%} "
             f"on {figures['frames']:,} frames, not checked by this build"
         )
+    if {"rmse", "rmse_of_constant", "frames"} <= set(figures):
+        parts.append(
+            f"measured then: RMSE {figures['rmse']:.4g}, {figures['rmse_of_constant']:.4g} for the "
+            f"best constant answer, on {figures['frames']:,} frames, not checked by this build"
+        )
     return "; ".join(parts)
 
 

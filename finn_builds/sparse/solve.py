@@ -19,6 +19,9 @@ from finn_builds.sparse.share import SharedSums, SignedTerm, alkaid_sums, greedy
 # Pairs of terms beyond which looking for shared ones takes too long, and weights for alkaid.
 MAX_PAIRS = 1_500_000
 MAX_ALKAID_WEIGHTS = 6_000
+# Pairs of terms from which alkaid's solver, where it is asked, is asked once and no other: that
+# takes seconds, each of its depths and of the others as long again or longer.
+LONG_PAIRS = 1_000_000
 # Weights of all orders tried together, which keeps large layers quick.
 RESTART_WEIGHTS = 8_000
 # Forms that are refined, the cheapest first, and terms of all of them together.
@@ -92,9 +95,11 @@ def shared_forms(
             return [plain, greedy_sums(matrix, widths, save, 2.0)]
         return [plain]
     forms = [plain]
+    weights = int(np.count_nonzero(matrix))
+    if pairs > LONG_PAIRS and weights <= MAX_ALKAID_WEIGHTS:
+        return [*forms, alkaid_sums(matrix, ranges, thorough=False)]
     if pairs <= MAX_PAIRS:
         forms += [greedy_sums(matrix, widths, save, bias) for bias in (-1.0, 2.0)]
-    weights = int(np.count_nonzero(matrix))
     if weights <= MAX_ALKAID_WEIGHTS:
         forms.append(alkaid_sums(matrix, ranges))
         rng = np.random.default_rng(0)

@@ -68,6 +68,7 @@ def load_data(
         class_order="as --classes gives them" if classes else "as the model has them",
         n_features=n_in,
         n_outputs=host.n_scores,
+        targets=bool(host.losses),
         labelled=False,
         test_only=True,
     )

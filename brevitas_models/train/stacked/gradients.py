@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from brevitas_models.model.heads import Head
+from brevitas_models.train.stacked.losses import losses
 from brevitas_models.train.stacked.network import Network
 from brevitas_models.train.stacked.passes import Passes
 
@@ -19,6 +23,7 @@ def gradients(
     target: Tensor,
     l1: Tensor | None,
     temperature: float = 1.0,
+    heads: Sequence[Head] = (),
 ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]], list[Tensor]]:
     """Return losses and gradients of one batch.
 
@@ -33,9 +38,11 @@ def gradients(
     in_scale : Tensor or None
         Their scales (m, 1, 1); None if they are float.
     target : Tensor
-        Probabilities (m, n_classes, n), or (1, n_classes, n).
+        Probabilities of classes, or numbers, (m, n_out, n) or (1, n_out, n).
     l1 : Tensor or None
         Factor of the sum of |w| of each model (m, 1).
+    heads : sequence of Head
+        What the outputs are; empty: all together are classes.
 
     Returns
     -------
@@ -49,14 +56,11 @@ def gradients(
         Small tensors that every frame is computed with, of no use outside: what is returned
         the compiler works out once, anything else it may work out again for every frame.
     """
-    m, n = network.models, x.shape[1]
+    m = network.models
     x = x.expand(m, -1, -1)
     weight = torch.where(keep, values[:, : network.masked], network.zero)
     passes = Passes(network, values, weight, statistics)
-    logits = passes.run(x, in_scale)
-    log_p = torch.log_softmax(logits * (1.0 / temperature), 1)
-    loss = (log_p * target).sum((1, 2)) * (-(temperature**2) / n)
-    grad = (log_p.exp() - target) * (temperature / n)
+    loss, grad = losses(passes.run(x, in_scale), target, temperature, heads)
     by_weight, parts = passes.back(grad)
     if l1 is not None:
         loss = loss + weight.abs().sum(1) * l1.view(m)

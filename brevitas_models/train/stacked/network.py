@@ -44,6 +44,8 @@ class Network:
         }
         self.normed = first.normed
         self.norm_at = [sum(self.normed[:layer]) for layer in self.hidden]
+        # Places whose values are added to those of a place, see `MLPConfig.skip`.
+        self.joins = {place: first.skips_to(place) for place in self.layers}
         kinds = {kind_of(bits) for bits in first.weight_widths}
         together = not self.fold and not self.tables and len(kinds) == 1
         # Layers whose weights are quantised in one go.

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from brevitas_models.train.stacked.network import Network
 
+# What comes into a layer, its scale if it is in steps of one, and the step of its grid.
+_Value = tuple[Tensor, Tensor | None, Tensor | None]
+
 
 class Passes:
     """One forward pass with what the backward pass needs of it.
@@ -60,6 +63,7 @@ class Passes:
         net = self.net
         scale: Tensor | None = None  # the first inputs are not in steps
         grid = in_scale
+        seen = [(x, scale, grid)]
         for layer in net.hidden:
             act, place = net.acts[layer], net.scales[layer]
             value = None if place is None else self.values[:, place.start]
@@ -73,7 +77,8 @@ class Passes:
                 steps, saved = self._plain(layer, x, scale, gain)
             whole = act.forward(steps)
             self.tape.append((x, scale, saved, (steps, whole, size, value)))
-            x, scale, grid = whole, size, size
+            x, scale, grid = self._joined(whole, size, [seen[at] for at in net.joins[layer + 1]])
+            seen.append((x, scale, grid))
         last = net.layers[-1]
         if last in net.tables:
             logits, saved = self._looked_up(last, x, scale, grid, None)
@@ -87,6 +92,16 @@ class Passes:
         if bias is None:
             return torch.bmm(weight, x.mT)
         return torch.baddbmm(bias[:, :, None], weight, x.mT)
+
+    def _joined(self, whole: Tensor, size: Tensor | None, others: list[_Value]) -> _Value:
+        """Add earlier values to those of an activation; such a sum is not in steps of its scale."""
+        if not others:
+            return whole, size, size
+        total, grid = _times(whole, size), size
+        for value, scale, step in others:
+            total = total + _times(value, scale)
+            grid = None if grid is None or step is None else torch.minimum(grid, step)
+        return total, None, grid
 
     def _looked_up(
         self, layer: int, x: Tensor, scale: Tensor | None, grid: Tensor | None, gain: Tensor | None
@@ -205,8 +220,10 @@ class Passes:
         else:
             by_weight[last] = _times(torch.bmm(grad, x), scale).flatten(1)
             grad = torch.bmm(grad.mT, weight)
+        earlier: dict[int, Tensor] = {}
         for layer in reversed(net.hidden):
             x, scale, saved, (steps, whole, size, value) = self.tape[layer]
+            grad = self._back_joined(layer + 1, grad, size, earlier)
             grad, by_value = net.acts[layer].backward(grad, steps, whole, size, value)
             scales[layer] = None if by_value is None else by_value[:, None]
             # A bias in front of BatchNorm has no influence: its gradient is zero.
@@ -247,6 +264,21 @@ class Passes:
             *zip(net.scales, scales, strict=True),
         )
         return whole, [part for place, part in places if place is not None]
+
+    def _back_joined(
+        self, place: int, grad: Tensor, size: Tensor | None, earlier: dict[int, Tensor]
+    ) -> Tensor:
+        """Return the gradient of an activation's output for that of what comes into layer `place`.
+
+        `earlier` are gradients of values, not in steps, that were added further on, by their place.
+        """
+        if place in earlier:
+            grad = grad + _times(earlier.pop(place), self.tape[place][1])
+        places = self.net.joins[place]
+        for at in places:
+            if at:  # the inputs are not trained
+                earlier[at] = earlier[at] + grad if at in earlier else grad
+        return _times(grad, size) if places else grad
 
     def _back_tables(
         self, layer: int, grad: Tensor, saved: tuple[Any, ...]

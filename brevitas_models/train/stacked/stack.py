@@ -40,6 +40,8 @@ def stackable(config: MLPConfig) -> Hashable:
         config.fold_batch_norm,
         config.input_ranges,
         config.edge_kinds,
+        config.skip,
+        tuple((config.outputs or {}).items()),
         # Tables of different numbers of codes have different shapes.
         tuple(
             (config.input_widths[layer], config.knots(layer))

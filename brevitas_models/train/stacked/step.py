@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from brevitas_models.model.heads import Head
 from brevitas_models.train.stacked.gradients import gradients
 from brevitas_models.train.stacked.network import Network
 from brevitas_models.train.stacked.stack import Stack
@@ -37,7 +38,7 @@ class FramePool:
     x : Tensor
         Quantised inputs (k, n_in) of all models' frames, one model's after the other's.
     target : Tensor
-        Classes, int64 (k,), or probabilities (k, n_classes).
+        Classes, int64 (k,), or probabilities and numbers (k, n_out).
     starts : tuple of int
         Row of each model's first frame.
     """
@@ -82,8 +83,11 @@ class Step:
         Losses summed since it was set to zero, (m,).
     """
 
-    def __init__(self, stack: Stack, temperature: float, compiled: bool) -> None:
+    def __init__(
+        self, stack: Stack, temperature: float, compiled: bool, heads: Sequence[Head] = ()
+    ) -> None:
         self.stack, self.temperature, self.compiled = stack, temperature, compiled
+        self.heads = tuple(heads)
         self.network = Network(stack.configs)
         self.first = torch.zeros_like(stack.values.data)
         self.second = torch.zeros_like(stack.values.data)
@@ -158,7 +162,16 @@ class Step:
         else:
             target = chosen.mT.contiguous()
         loss, grad, seen, factors = gradients(
-            self.network, values, keep, statistics, x, in_scale, target, l1, self.temperature
+            self.network,
+            values,
+            keep,
+            statistics,
+            x,
+            in_scale,
+            target,
+            l1,
+            self.temperature,
+            self.heads,
         )
         for pair, now in zip(statistics, seen, strict=bool(seen)):
             for running, value in zip(pair, now, strict=True):

@@ -14,7 +14,7 @@ WIDTHS = st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 32])
 
 @st.composite
 def descriptions(draw):
-    layers = draw(st.lists(st.integers(1, 99), min_size=2, max_size=6))
+    layers = draw(st.lists(st.integers(1, 99) | st.just(8), min_size=2, max_size=6))
     fold = draw(st.booleans())
 
     def widths(count):
@@ -29,7 +29,7 @@ def descriptions(draw):
     came = [found["input_bits"], *spread(found["act_bits"], len(layers) - 2)]
     entries = spread(found["weight_bits"], len(layers) - 1)
     ranges = ["shared"] + ["per_feature"] * (2 <= found["input_bits"] <= 16)
-    return found | {
+    found |= {
         "input_ranges": draw(st.sampled_from(ranges)),
         "edges": [
             draw(st.sampled_from(["weights"] + ["tables"] * (2 <= min(pair) <= max(pair) <= 8)))
@@ -43,7 +43,21 @@ def descriptions(draw):
         "narrow_range": draw(st.booleans()),
         "bias": draw(st.booleans()),
         "fold_batch_norm": fold,
+        "outputs": draw(st.sampled_from([None, {"all": layers[-1]}])),
     }
+    ends = draw(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), max_size=3))
+    return found | {"skip": [list(pair) for pair in ends if fits(found, *pair)]}
+
+
+def fits(found, first, second):
+    """Return whether there can be a skip connection."""
+    layers, places = found["layers"], {first, second} - {0}
+    return (
+        first < second < len(layers) - 1
+        and layers[first] == layers[second]
+        and found["scale"] == "power_of_two"
+        and all(found["edges"][place] == "weights" for place in places)
+    )
 
 
 def spread(widths, count):
@@ -104,6 +118,15 @@ def test_yaml_switches_are_not_booleans():
             ["fold_batch_norm", "running statistics"],
         ),
         ({"fold_batch_norm": True, "scale": "free"}, ["fold_batch_norm", "power_of_two"]),
+        ({"skip": [[0, 1]]}, ["skip: [0, 1]", "equally many values", "4 and 3"]),
+        ({"skip": [[1, 1]]}, ["skip: [1, 1]", "earlier place", "0 (the inputs) to 1"]),
+        ({"layers": [4, 4, 2], "skip": [[0, 1]], "scale": "free"}, ["skip", "power_of_two"]),
+        (
+            {"layers": [4, 4, 2], "skip": [[0, 1]], "edges": ["weights", "tables"]},
+            ["skip", "tables"],
+        ),
+        ({"outputs": {"a": 1}}, ["outputs", "add up to the last layer's 2", "{'a': 1}"]),
+        ({"outputs": {"a b": 2}}, ["outputs", "a b"]),
         ({"weight_bit": 4}, ["weight_bit:", "did you mean weight_bits"]),
         ({"dropout": 0.5}, ["dropout", "layers", "act_bits"]),
     ],

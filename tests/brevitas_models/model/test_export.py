@@ -100,6 +100,9 @@ OPTIONS = [
     {"layers": [6, 3]},
     {"layers": [6, 3], "scale": "free", "bias": False, "input_bits": 2},
     {"layers": [6, 1, 2]},
+    {"layers": [6, 6, 6, 3], "skip": [[0, 1], [0, 2], [1, 2]], "act_bits": (5, 3)},
+    {"layers": [6, 6, 6, 3], "skip": [[1, 2]], "fold_batch_norm": True, "input_ranges": "shared"},
+    {"layers": [6, 6, 3], "skip": [[0, 1]], "input_ranges": "per_feature", "act_bits": 1},
 ]
 # Sums of float values, or of integers too wide to be exact in float32.
 FLOATING = [
@@ -109,6 +112,7 @@ FLOATING = [
     {"weight_bits": (32, 4, 4)},
     {"act_bits": (32, 4), "weight_scale": "per_channel"},
     {"fold_batch_norm": True, "weight_bits": (4, 32, 4), "act_bits": (4, 32)},
+    {"layers": [6, 7, 7, 3], "skip": [[1, 2]], "act_bits": (32, 4)},
 ]
 
 
@@ -119,6 +123,24 @@ def test_equals_the_model(settings, frames, tmp_path):
     model = trained(frames, info, **settings)
     path = export_qonnx(model, info, tmp_path / "net.onnx")
     assert_equal(path, model, frames, info, exact=model.config.buildable)
+
+
+@pytest.mark.parametrize("outputs", [None, {"kind": 3, "energy": 2}])
+def test_outputs_have_names_and_the_units_of_targets(outputs, frames, tmp_path):
+    info = describe(frames, 0) | {
+        "target_names": list("abcde"),
+        "target_scaler": {"mean": [0, 0, 0, 7.5, -2], "scale": [1, 1, 1, 40, 0.3]},
+    }
+    model = trained(frames, info, layers=[6, 8, 5], outputs=outputs)
+    path = export_qonnx(model, info, tmp_path / "net.onnx")
+    mean, scale = (np.float32(info["target_scaler"][key]) for key in ("mean", "scale"))
+    with torch.no_grad():
+        wanted = model.eval()(standardised(frames, info)).numpy() * scale + mean
+    graph = ModelWrapper(str(path)).transform(ChangeBatchSize(len(frames)))
+    found = execute_onnx(graph.transform(InferShapes()), {"features": frames})
+    assert list(found) == list(outputs or ["values"])
+    np.testing.assert_array_equal(np.concatenate(list(found.values()), axis=1), wanted)
+    assert json.loads(graph.get_metadata_prop("prunestream"))["target_names"] == list("abcde")
 
 
 def test_equals_an_untrained_model(frames, tmp_path):

@@ -14,7 +14,7 @@ from torch import Tensor
 from brevitas_models import pruning
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning.settings import PruningSettings
-from brevitas_models.train import rules
+from brevitas_models.train import losses, rules
 from brevitas_models.train.loop import Job, train_many
 from brevitas_models.train.rules import EpochRecord, Frames
 from brevitas_models.train.settings import TrainingSettings
@@ -86,7 +86,7 @@ def train(
             for start in range(0, steps * batch, batch):
                 rate = rules.learning_rate(state.step / all_steps, settings)
                 chosen = order[start : start + batch]
-                loss = rules.loss_of(model(frames.x[chosen]), frames.target[chosen], temperature)
+                loss = losses.loss_of(model(frames.x[chosen]), frames.target[chosen], temperature)
                 if settings.l1 > 0:
                     loss = loss + settings.l1 * weight_norm(model)
                 for group in state.optimizer.param_groups:
@@ -105,8 +105,8 @@ def train(
                 total += loss.detach()
 
             logits = rules.evaluate(model, validation.x, statistics=frames.x)
-            validation_loss = float(rules.loss_of(logits, validation.target, temperature))
-            match = float((logits.argmax(dim=1) == validation.answers).float().mean())
+            validation_loss = float(losses.loss_of(logits, validation.target, temperature))
+            match = losses.share_right(logits, validation.target)
             rules.check_losses((float(total), validation_loss), epoch, settings)
             at_share = rules.has_full_share(state.step / all_steps, pruned)
             best = at_share and validation_loss < state.best_loss

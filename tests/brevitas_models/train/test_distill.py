@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from brevitas_models import datasets
 from brevitas_models.errors import UserError
 from brevitas_models.model.export import export_qonnx
-from brevitas_models.train import experiment, recipe, rounds, rules
+from brevitas_models.train import experiment, losses, recipe, rounds
 from brevitas_models.train.distill import Teacher
 
 Floats = NDArray[np.float32]
@@ -188,9 +188,9 @@ def test_targets_are_the_teachers_answers_at_the_temperature(
     import torch
 
     logits = torch.from_numpy(data.x_train @ weight)
-    least = rules.loss_of(logits, frames.target, 2.0)
-    assert least < rules.loss_of(logits * 1.1, frames.target, 2.0)
-    assert least < rules.loss_of(logits * 0.9, frames.target, 2.0)
+    least = losses.loss_of(logits, frames.target, 2.0)
+    assert least < losses.loss_of(logits * 1.1, frames.target, 2.0)
+    assert least < losses.loss_of(logits * 0.9, frames.target, 2.0)
 
 
 def test_a_recipe_that_needs_a_teacher_says_so(weight: Floats) -> None:

@@ -146,7 +146,7 @@ def test_best_weights_come_back() -> None:
     best = losses.index(min(losses))
     assert best < len(losses) - 1
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in states[best].items())
-    again = rules.loss_of(rules.evaluate(model, judged.x), judged.target)
+    again = losses.loss_of(rules.evaluate(model, judged.x), judged.target)
     assert float(again) == losses[best]
 
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
 from qonnx.core.onnx_exec import execute_onnx
+from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.infer_shapes import InferShapes
 
-from finn_builds.ingest import Reference, split_host, tidy
+from finn_builds.ingest import Reference, split_host, tidy, wiring
 from finn_builds.network import Lookup, Max, Product, Requantise
 from tests.finn_builds.ingest.graphs import GENERAL, Graph, Layer, Quantizer
 from tests.finn_builds.network.networks import check_ranges, naive
@@ -319,6 +321,88 @@ def test_a_sum_of_squares(square):
         graph.add("ReduceSum", ints(graph, [1]))
     network = check(graph, (1, 4))
     assert any(isinstance(node.op, Product) for node in network.nodes)
+
+
+@pytest.mark.parametrize("op", ["ReduceL1", "ReduceL2"])
+def test_a_sum_of_magnitudes_and_a_root_of_squares(op):
+    graph = start((1, 4))
+    layered(graph, 4, 3)
+    graph.add(op, axes=[1], keepdims=1)
+    graph.quantize(Quantizer(6, 0.71))
+    layered(graph, 1)
+    check(graph, (1, 4), atol=1e-5)
+
+
+@pytest.mark.parametrize("second", ["result", "constant"])
+def test_a_bit_chooses_between_results(second):
+    graph = start((1, 4))
+    first = graph.current
+    layered(graph, 4, 4)
+    graph.quantize(Quantizer(5, 0.5))
+    other = graph.current
+    bit = graph.side("Greater", [first, graph.constant(np.float32(0.5))])
+    last = other if second == "result" else graph.constant(np.float32([[1, -2, 0, 0.5]]))
+    graph.current = graph.side("Where", [bit, first, last])
+    layered(graph, 4)
+    check(graph, (1, 4), opset=16, atol=1e-6)
+
+
+def test_a_constant_chooses_between_results():
+    graph = start((1, 4))
+    first = graph.current
+    layered(graph, 4, 4)
+    graph.quantize(Quantizer(5, 0.5))
+    mask = graph.constant([[True, False, True, True]], bool)
+    graph.current = graph.side("Where", [mask, first, graph.current])
+    layered(graph, 4)
+    check(graph, (1, 4), opset=16, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("stride", "pad", "dilations"),
+    [
+        ([1, 1], [0, 0, 0, 0], [1, 1]),
+        ([2, 1], [1, 0, 2, 1], [1, 1]),
+        ([1, 2], [1, 1, 0, 1], [2, 1]),
+    ],
+)
+def test_patches_of_an_image_are_wires(stride, pad, dilations):
+    graph = start((1, 5, 4, 2))
+    ways = {"stride": stride, "pad_amount": pad, "dilations": dilations}
+    graph.add("Im2Col", domain=GENERAL, kernel_size=[2, 3], input_shape="(1,5,4,2)", **ways)
+    patches = graph.current
+    layered(graph, 12, 3)
+    model = graph.model(None)
+    tidied = tidy(model)
+    split = split_host(tidied)
+    codes = RNG.integers(-32, 32, (FRAMES, 40))
+    network = split.network
+    np.testing.assert_array_equal(network.execute(codes), Reference(tidied, split).run(codes))
+    # qonnx itself, which takes one frame, on the codes as they are
+    proto = next(node for node in graph.nodes if node.output[0] == patches)
+    for name in proto.input:
+        model.set_tensor_datatype(name, DataType["INT6"])
+    images = codes[:1].reshape(1, 5, 4, 2).astype(np.float32)
+    context = {proto.input[0]: images}
+    getCustomOp(proto).execute_node(context, model.graph)
+    np.testing.assert_array_equal(wiring.patches(images, proto), context[patches])
+
+
+@pytest.mark.parametrize("bits", [9, 12, 16])
+def test_batch_norm_in_front_of_many_levels(bits):
+    graph = Graph((1, 24))
+    graph.quantize(Quantizer(12, 2**-8))
+    weights = RNG.integers(-127, 128, size=(24, 6)) * 2**-7
+    graph.layer(Layer(weights, Quantizer(8, 2**-7)))
+    norm = [RNG.uniform(0.3, 3, 6), RNG.normal(size=6), RNG.normal(size=6), RNG.uniform(0.1, 9, 6)]
+    graph.add("BatchNormalization", *(np.float32(part) for part in norm))
+    graph.quantize(Quantizer(bits, np.float32(0.0137)))
+    layered(graph, 6)
+    tidied = tidy(graph.model(None))
+    split = split_host(tidied)
+    codes = RNG.integers(-2048, 2048, (4000, 24))
+    found = split.network.execute(codes)
+    np.testing.assert_array_equal(found, Reference(tidied, split).run(codes))
 
 
 def test_a_product_of_two_matrices_of_the_network():

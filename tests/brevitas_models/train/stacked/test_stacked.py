@@ -11,7 +11,7 @@ from brevitas_models.errors import UserError
 from brevitas_models.model.config import MLPConfig
 from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning.settings import PruningSettings
-from brevitas_models.train import recipe, rounds, rules
+from brevitas_models.train import losses, recipe, rounds
 from brevitas_models.train.loop import Job, train_many
 from brevitas_models.train.rules import EpochRecord, Frames
 from brevitas_models.train.settings import TrainingSettings
@@ -30,6 +30,14 @@ TABLES: dict[str, Any] = {
     "input_bits": 6,
     "activation": "hardtanh",
 }
+SKIPS: dict[str, Any] = {"layers": [16, 16, 16, 16, 5], "skip": [[0, 1], [1, 2], [1, 3], [0, 3]]}
+SKIPPED: list[dict[str, Any]] = [
+    {"act_bits": [3, 5, 4]},
+    {"fold_batch_norm": True, "activation": "hardtanh"},
+    {"batch_norm": "off", "act_bits": [1, 32, 4]},
+    {**FLOAT, "input_bits": 32},
+    {**TABLES, "edges": ["tables", "weights", "weights", "weights"]},
+]
 # Every kind of quantiser, BatchNorm and layer, alone and mixed. Rounding can put a value on the
 # other side of a quantiser's step, which changes a whole gradient; these cases have no such ties.
 NETWORKS: list[dict[str, Any]] = [
@@ -59,6 +67,7 @@ NETWORKS: list[dict[str, Any]] = [
     {**TABLES, "edges": ["tables", "weights", "tables", "weights"], "fold_batch_norm": True},
     {**TABLES, "edges": ["tables", "weights", "weights", "tables"], "batch_norm": "off"},
     {**TABLES, "edges": ["weights", "tables", "tables", "weights"], "scale": "free"},
+    *({**SKIPS, **other} for other in SKIPPED),
 ]
 
 
@@ -107,7 +116,7 @@ def test_gradients_are_those_of_brevitas(network: dict[str, Any]) -> None:
         model.calibrate(frames.x)
         before = state_of(model)
         model.train()
-        loss = rules.loss_of(model(frames.x), frames.target, 2.0)
+        loss = losses.loss_of(model(frames.x), frames.target, 2.0)
         (loss + 1e-3 * reference.weight_norm(model)).backward()
         grads = {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
         value = float(loss.detach() + 1e-3 * reference.weight_norm(model).detach())
