@@ -12,12 +12,12 @@ from finn_builds.sparse.addtree import Operand, SumBuilder
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.graph import Builder
 from finn_builds.sparse.levels import steps_of
-from finn_builds.sparse.lutnet import table_luts
 from finn_builds.sparse.neurons import Neuron, on_node, operands_of
 from finn_builds.sparse.options import Site
 from finn_builds.sparse.scaled import Scaled, levels_luts, multiplied
 from finn_builds.sparse.share import SharedSums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, cheapest_sums
+from finn_builds.sparse.tablenet import table_luts
 from finn_builds.sparse.thresholds import best_plan, clip_shape, count_passed, reachable
 from finn_builds.sparse.uniform import MAX_DIGITS, fitted
 from finn_builds.sparse.values import Value, of_operand, tabled
@@ -160,7 +160,7 @@ class Matrix:
         value = self._counted(neuron, ops, scratch, sums, "")
         most = estimate(scratch.builder.finish([value.node]), self.family).luts
         width, k = max(values).bit_length(), self.family.lut_inputs
-        return table_luts(values, bits, width, k, most) <= most
+        return table_luts(values, bits, width, k) <= most
 
     def _as_table(self, neuron: Neuron, label: str) -> Value:
         rows, values = self._table(neuron)
