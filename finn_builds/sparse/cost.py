@@ -27,7 +27,7 @@ def estimate(graph: Graph, family: Family) -> Cost:
     flip_flops = 0
     for i, node in enumerate(graph.nodes):
         if i in packing.logic:
-            luts[i] = packing.logic[i].net.single_luts
+            luts[i] = packing.logic[i].luts
             continue
         match node:
             case Sum():
@@ -55,9 +55,9 @@ def delays(graph: Graph, family: Family) -> list[float]:
             case Sum():
                 d = family.chain_delay(graph.wiring.chains[i])
             case Table() | Clip() | Compare():
-                logic = None if melts[i] else logic_of(graph, i, family)
+                logic = logic_of(graph, i, family, melts[i])
                 if logic is not None:
-                    d = family.t_lut * logic.net.depth
+                    d = family.t_lut * logic.net.depth * (logic.luts > 0)
                 elif isinstance(node, Compare):
                     compared = wanted(node)[1]
                     d = family.compare_delay(family.compare_shape(compared), compared)

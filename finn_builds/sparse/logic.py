@@ -1,4 +1,4 @@
-"""Which nodes are boolean functions of a few bits, as what LUTs, and which LUTs two functions share.
+"""Which nodes are boolean functions of a few bits, as which LUTs, and which of these serve two.
 
 Tables, clips and small comparisons are one thing here: cells over bits of other nodes. The cost
 model, the delays and the emitter ask this file, so that what is counted is what is built.
@@ -23,6 +23,7 @@ from finn_builds.sparse.nodes import (
     Const,
     Field,
     Input,
+    Node,
     Reg,
     Sum,
     Table,
@@ -40,10 +41,19 @@ MAX_TOP_BITS = 8
 
 @dataclass(frozen=True)
 class Logic:
-    """A node as cells: a function for each of its bits, and the bit that each variable is."""
+    """A node as cells: a function for each of its bits, and the bit that each variable is.
+
+    Cells that melt into the adder after them are no LUTs of their own.
+    """
 
     net: TableNet
     reads: tuple[AnyBit, ...]
+    melts: frozenset[int] = frozenset()
+
+    @property
+    def luts(self) -> int:
+        """LUTs where none is shared."""
+        return self.net.single_luts - len(self.melts)
 
 
 @dataclass(frozen=True)
@@ -70,15 +80,15 @@ def compare_shape(node: Compare, family: Family) -> CompareShape:
     return family.compare_shape(wanted(node)[1])
 
 
-def absorbed(graph: Graph, family: Family) -> list[bool]:
-    """Return, for each node, whether it is a table that melts into the LUTs of the adder after it.
+def absorbed(graph: Graph, family: Family) -> list[int]:
+    """Return the bits of each node that melt into the LUTs of the adder after it, as a mask.
 
-    A six-input LUT of a plain two-operand adder has four inputs to spare: an operand that is a
-    function of at most five bits is computed inside it.
+    A six-input LUT of a plain two-operand adder has four inputs to spare: where a bit of a table of
+    at most five inputs meets one that goes straight into the chain, it is computed inside.
     """
     users, chains = graph.users, graph.wiring.chains
     outputs = set(graph.outputs)
-    melts = [False] * len(graph.nodes)
+    melts = [0] * len(graph.nodes)
     if not family.absorbs:
         return melts
     for i, node in enumerate(graph.nodes):
@@ -91,19 +101,39 @@ def absorbed(graph: Graph, family: Family) -> list[bool]:
         if chain is None or not isinstance(user, Sum) or not chain.plain:
             continue
         others = [t.src for t in user.terms if t.src != i]
-        melts[i] = len(others) == 1 and not melts[others[0]]
+        if len(others) != 1 or melts[others[0]]:
+            continue
+        for column in chain.columns:
+            own = [b for b in column if b.src == i]
+            if len(column) == 2 and ranked(column, graph.nodes)[1] in own:
+                melts[i] |= 1 << own[0].index
     return melts
 
 
-def logic_of(graph: Graph, index: int, family: Family) -> Logic | None:
-    """Return a node as cells; None for one that is not made of LUTs alone."""
+def ranked(column: Sequence[Bit], nodes: Sequence[Node]) -> list[Bit]:
+    """Return a column with the bit that can go straight into a chain first.
+
+    A chain takes its first operand as it is, not inverted; a table goes second, where it melts into
+    the LUT.
+    """
+    return sorted(column, key=lambda b: (b.inv, isinstance(nodes[b.src], Table), b.src))
+
+
+def logic_of(graph: Graph, index: int, family: Family, melting: int = 0) -> Logic | None:
+    """Return a node as cells; None for one that is not made of LUTs alone.
+
+    `melting` are the bits that melt into the adder after it.
+    """
     node, k = graph.nodes[index], family.lut_inputs
     match node:
         case Table():
             reads = [b for f in node.fields for b in field_bits(graph, f)]
             flip = flipped(reads)
             values = [node.values[a ^ flip] for a in range(len(node.values))]
-            return Logic(net_of(values, len(reads), graph.width(index), k), tuple(reads))
+            net = net_of(values, len(reads), graph.width(index), k)
+            stays = {cell for b, cell in enumerate(net.outs) if not (melting >> b) & 1}
+            melts = {cell for cell in net.outs if cell not in stays and net.cells[cell].is_lut}
+            return Logic(net, tuple(reads), frozenset(melts))
         case Compare():
             skip, compared = wanted(node)
             if family.compare_shape(compared).kind != "table":
@@ -221,7 +251,7 @@ def pack(graph: Graph, family: Family) -> Packing:
     share = DUAL_INPUTS[family.lut_inputs] > 0
     for i, node in enumerate(graph.nodes):
         begin = max((level[s] for s in operands(node)), default=0)
-        own = None if melts[i] else logic_of(graph, i, family)
+        own = logic_of(graph, i, family, melts[i])
         if own is None:
             starts = isinstance(node, Input | Const | Reg)
             level.append(0 if starts else begin + (not isinstance(node, Concat)))
@@ -231,7 +261,7 @@ def pack(graph: Graph, family: Family) -> Packing:
         if not share:
             continue
         for k, (cell, at) in enumerate(zip(own.net.cells, own.net.levels, strict=True)):
-            if cell.is_lut and not own.net.whole[k]:
+            if cell.is_lut and not own.net.whole[k] and k not in own.melts:
                 small.append((i, k))
                 cells.append((begin + at, _nets(graph, i, own, cell)))
     partners: dict[Place, Place] = {}

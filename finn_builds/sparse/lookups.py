@@ -6,7 +6,8 @@ between saves area along what it takes for slack, and makes four levels of one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from finn_builds.sparse.bits import hexadecimal
 from finn_builds.sparse.tablenet import DUAL_INPUTS, TableNet
@@ -23,12 +24,14 @@ def cell_lines(
     reads: Sequence[str],
     width: int,
     lut_inputs: int,
-    elsewhere: Mapping[int, str | None] | None = None,
+    elsewhere: Mapping[int, str | None] = MappingProxyType({}),
+    melts: Collection[int] = (),
 ) -> list[str]:
     """Return lines that drive the net `name` of `width` bits, which is declared.
 
     `reads` are the variables as expressions. For cells that share a LUT with another, `elsewhere`
-    has the instance of both, or None where it stands elsewhere.
+    has the instance of both, or None where it stands elsewhere. Cells that melt into the LUTs after
+    them are left to the synthesis tool.
     """
     lines = []
     at = list(reads)
@@ -51,16 +54,21 @@ def cell_lines(
             lines.append(
                 f"assign {out} = {inverts + at[cell.inputs[0]] if cell.inputs else constant};"
             )
-        elif elsewhere is not None and k in elsewhere:
+        elif k in elsewhere:
             shared = elsewhere[k]
             lines += [] if shared is None else [shared]
         else:
             n = len(cell.inputs)
             address = ", ".join(at[i] for i in reversed(cell.inputs))
-            lines.append(
-                f"ps_lut{n} #(.INIT({hexadecimal(cell.bits, 1 << n)})) {out}_lut "
-                f"(.a({{{address}}}), .y({out}));"
-            )
+            if k in melts:
+                init = hexadecimal(cell.bits, 1 << n)
+                lines.append(f"localparam [{(1 << n) - 1}:0] {out}_t = {init};")
+                lines.append(f"assign {out} = {out}_t[{{{address}}}];")
+            else:
+                lines.append(
+                    f"ps_lut{n} #(.INIT({hexadecimal(cell.bits, 1 << n)})) {out}_lut "
+                    f"(.a({{{address}}}), .y({out}));"
+                )
         at.append(out)
         levels.append(level)
     for k in range(width):

@@ -93,7 +93,7 @@ class Concat:
 
 @dataclass(frozen=True)
 class Clip:
-    """`min(max((src >> shift) - base, 0), top)`; `top + 1` is a power of two that divides `base`."""
+    """`min(max((src >> shift) - base, 0), top)`: `top + 1` is a power of two, `base` its multiple."""
 
     src: int
     shift: int

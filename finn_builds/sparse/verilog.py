@@ -9,10 +9,9 @@ from typing import assert_never
 from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
 from finn_builds.sparse.chain import Bit, Chain
 from finn_builds.sparse.compares import compare
-from finn_builds.sparse.logic import Logic, Packing, Place, origin, pack
+from finn_builds.sparse.logic import Logic, Packing, Place, origin, pack, ranked
 from finn_builds.sparse.lookups import cell_lines, cell_net, shared_lut
 from finn_builds.sparse.nodes import Clip, Compare, Concat, Const, Input, Reg, Sum, Table
-from finn_builds.sparse.truth import bit_column
 
 
 class NodeWriter(BitWriter):
@@ -33,14 +32,12 @@ class NodeWriter(BitWriter):
                 return []
             case Sum():
                 return self._sum(index, self.graph.wiring.chains[index])
-            case Table():
-                return self._melting(index, node)
             case Compare():
                 return compare(self, index, node)
             case Concat():
                 bits = [b for f in node.fields for b in self.field_bits(f)]
                 return [f"{self.declare(index)} = {self.pack(bits, raw=True)};"]
-            case Clip():
+            case Table() | Clip():
                 raise AssertionError(node)
             case Reg():
                 return self._register(index, node)
@@ -69,15 +66,6 @@ class NodeWriter(BitWriter):
         if chain.low:
             parts = f"{{{name}_o, {self.pack(chain.low, raw=True)}}}"
         return [*lines, f"{self.declare(index)} = {parts};"]
-
-    def _ranked(self, column: Sequence[Bit]) -> list[Bit]:
-        """Return a column with the bit that can go straight into a chain first.
-
-        A chain takes its first operand as it is, not inverted; a table goes second, where it
-        melts into the LUT.
-        """
-        nodes = self.graph.nodes
-        return sorted(column, key=lambda b: (b.inv, isinstance(nodes[b.src], Table), b.src))
 
     def _pairs(self, name: str, chain: Chain) -> list[str]:
         """Return a sum on chains of two operands, a constant that meets both on one of its own."""
@@ -123,7 +111,9 @@ class NodeWriter(BitWriter):
         save = pair = 0
         for at, column in enumerate(chain.columns):
             const = (chain.const >> at) & 1
-            bits: list[AnyBit] = list(column) if chain.save[at] else list(self._ranked(column))
+            bits: list[AnyBit] = (
+                list(column) if chain.save[at] else list(ranked(column, self.graph.nodes))
+            )
             if chain.save[at]:
                 bits += [const] * const
             elif const or (len(column) == 1 and column[0].inv):
@@ -146,20 +136,6 @@ class NodeWriter(BitWriter):
             f"    {name}_chain (.a({a}), .b({b}), .c({c}), .y({name}_o));",
         ]
 
-    def _melting(self, index: int, node: Table) -> list[str]:
-        """Return a table that the synthesis tool finds room for in the adder after it."""
-        name, width = self.names[index], self.graph.width(index)
-        address, flip, bits = self.address(node.fields)
-        lines = [f"{self.declare(index)};", f"wire [{bits - 1}:0] {name}_a = {address};"]
-        for k in range(width):
-            column = bit_column([node.values[a ^ flip] for a in range(1 << bits)], k)
-            target = f"{name}[{k}]" if width > 1 else name
-            lines.append(
-                f"localparam [{(1 << bits) - 1}:0] {name}_t{k} = {hexadecimal(column, 1 << bits)};"
-            )
-            lines.append(f"assign {target} = {name}_t{k}[{name}_a];")
-        return lines
-
     def _logic(self, index: int, logic: Logic) -> list[str]:
         """Return a node that is made of LUTs."""
         partners = self.packing.partners
@@ -176,6 +152,7 @@ class NodeWriter(BitWriter):
             self.graph.width(index),
             self.family.lut_inputs,
             elsewhere,
+            logic.melts,
         )
         return [f"{self.declare(index)};", *lines]
 
