@@ -36,7 +36,8 @@ MAX_ORDERS = 6
 class Edge:
     """Row `row` of a matrix, made by table `node`, as a function of a code.
 
-    It counts in units of ``2^shift`` of the neuron's sum. `values` are at least 0; `least` is what was taken off, in units of the sum.
+    It counts in units of ``2^shift`` of the neuron's sum. `values` are at least 0; `least` is what
+    was taken off, in units of the sum.
     """
 
     row: int

@@ -144,20 +144,15 @@ def logic_of(graph: Graph, index: int, family: Family, melting: int = 0) -> Logi
             column = sum(((compared.table >> (a ^ flip)) & 1) << a for a in range(1 << len(reads)))
             return Logic(table_net((column,), len(reads), k), tuple(reads))
         case Clip():
-            bits = field_bits(graph, Field(node.src, 0, graph.width(node.src)))[node.shift :]
+            bits = field_bits(graph, Field(node.src, 0, graph.width(node.src)))
+            sign = [bits.pop()] if graph.ranges[node.src][0] < 0 else []
             count, width = node.top.bit_length(), graph.width(index)
-            # Bits that a number within its range never has in front of the clip are left out.
-            reads = [*bits[: min(width, count)], *bits[count:]]
-            net = clip_net(
-                min(width, count, len(bits)),
-                max(0, len(bits) - count),
-                graph.ranges[node.src][0] < 0,
-                width,
-                node.base >> count,
-                flipped(reads),
-                k,
-            )
-            return Logic(net, tuple(reads))
+            # Bits that no number within the clip has are left out.
+            body, over = bits[node.shift :][: min(count, width)], bits[node.shift + count :] + sign
+            flip = flipped([*body, *over])
+            base = node.base >> count
+            net = clip_net(len(body), len(over), bool(sign), width, base, flip, k)
+            return Logic(net, (*body, *over))
         case _:
             return None
 
@@ -181,9 +176,8 @@ def clip_net(
         some, tops = tops[:lut_inputs], tops[lut_inputs:]
         inverted = sum(inv << k for k, (_, inv) in enumerate(some))
         size = 1 << len(some)
-        tops.append(
-            (cells.add(Cell(tuple(v for v, _ in some), ((1 << size) - 1) ^ (1 << inverted))), 0)
-        )
+        any_set = Cell(tuple(v for v, _ in some), ((1 << size) - 1) ^ (1 << inverted))
+        tops.append((cells.add(any_set), 0))
     tops += sign
     inverted = sum(inv << k for k, (_, inv) in enumerate(tops))
     seen = [a ^ inverted for a in range(1 << len(tops))]
@@ -201,9 +195,9 @@ def clip_net(
         part = cells.copy()
         at = part.take(found.cells, len(tops), [v for v, _ in tops])
         flag = [at[k] for k in found.outs]
-        size = range(1 << len(flags))
-        low = [(a & 1) * any(below) for a in size]
-        high = [(a >> (len(flags) - 1)) * any(above) for a in size]
+        said = range(1 << len(flags))
+        low = [(a & 1) * any(below) for a in said]
+        high = [(a >> (len(flags) - 1)) * any(above) for a in said]
         nets.append(_clipped(part, own, flag, low, high, width))
     return min(nets, key=lambda net: (net.luts(lut_inputs), net.depth))
 
@@ -230,15 +224,11 @@ def _clipped(
 
 def clip_luts(node: Clip, lo: int, hi: int, lut_inputs: int = LUT_INPUTS) -> int:
     """Return the LUTs of a clip of a number in [lo, hi], of which the whole result is wanted."""
-    count = node.top.bit_length()
-    signed = lo < 0
-    bits = max(hi.bit_length(), (~lo).bit_length() + 1 if signed else 0) - node.shift
-    over = max(0, bits - count)
-    if not over:
-        return 0
-    return clip_net(min(count, bits), over, signed, count, node.base >> count, 0, lut_inputs).luts(
-        lut_inputs
-    )
+    count, signed = node.top.bit_length(), lo < 0
+    bits = max(0, max(hi.bit_length(), (~lo).bit_length() * signed) - node.shift)
+    body, over = min(count, bits), max(0, bits - count) + signed
+    net = clip_net(body, over, signed, count, node.base >> count, 0, lut_inputs)
+    return net.luts(lut_inputs)
 
 
 def pack(graph: Graph, family: Family) -> Packing:

@@ -87,9 +87,9 @@ def shared_lut(
     for _, bits, reads in functions:
         places = [nets.index(net) for net in reads]
         word = 0
-        for address in range(1 << n):
-            own = sum(((address >> place) & 1) << k for k, place in enumerate(places))
-            word |= ((bits >> own) & 1) << address
+        for at in range(1 << n):
+            own = sum(((at >> place) & 1) << k for k, place in enumerate(places))
+            word |= ((bits >> own) & 1) << at
         words.append(word)
     init = hexadecimal(words[0] | words[1] << (1 << n), 2 << n)
     address = ", ".join([*["1'b0"] * (n - len(nets)), *reversed(nets)])

@@ -93,7 +93,7 @@ class Concat:
 
 @dataclass(frozen=True)
 class Clip:
-    """`min(max((src >> shift) - base, 0), top)`: `top + 1` is a power of two, `base` its multiple."""
+    """`min(max((src >> shift) - base, 0), top)`: `base` is a multiple of 2^k = `top + 1`."""
 
     src: int
     shift: int

@@ -5,7 +5,8 @@ classes of their values, LUTs that find the class serve them all, and smaller fu
 and the other bits are left: all bits of a clipped number ask in the same way whether it is below,
 within or above. (`lutnet` does the same for one function.)
 
-A LUT of six inputs has a second output: it makes two functions that together read five bits at most.
+A LUT of six inputs has a second output: it makes two functions that read five bits at most, both
+together.
 """
 
 from __future__ import annotations
@@ -197,7 +198,9 @@ def _by_classes(
     wide = [c for c in dict.fromkeys(columns) if len(shrink_to(c, n)[1]) > lut_inputs]
     if len(wide) < 2:
         return None
-    table = sum((_unpacked(c, n).astype(np.int64) << k) for k, c in enumerate(wide))
+    table = np.zeros(1 << n, dtype=np.int64)
+    for k, column in enumerate(wide):
+        table |= _unpacked(column, n) << k
     best, cost, at = None, (apart.luts(lut_inputs), apart.depth), None
     for bound in _bound_sets(n, lut_inputs):
         most = min(MAX_CLASS_BITS, len(bound) - 1, lut_inputs + 1 - (n - len(bound)))
@@ -217,9 +220,10 @@ def _by_classes(
     return best
 
 
-def _unpacked(bits: int, n: int) -> np.ndarray:
+def _unpacked(bits: int, n: int) -> IntArray:
+    """Return the value at each address, (2^n,)."""
     text = np.frombuffer(bits.to_bytes(max(1, (1 << n) // 8), "little"), dtype=np.uint8)
-    return np.unpackbits(text, bitorder="little")[: 1 << n]
+    return np.unpackbits(text, bitorder="little")[: 1 << n].astype(np.int64)
 
 
 def _bound_sets(n: int, lut_inputs: int) -> Iterator[tuple[int, ...]]:
