@@ -14,7 +14,7 @@ from finn_builds.sparse.addtree import Joint, Operand, SumBuilder
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.graph import Builder
 from finn_builds.sparse.levels import steps_of
-from finn_builds.sparse.logic import clip_luts
+from finn_builds.sparse.logic import MAX_TOP_BITS, clip_luts
 from finn_builds.sparse.neurons import Neuron, on_node, operands_of
 from finn_builds.sparse.nodes import Clip
 from finn_builds.sparse.options import Site
@@ -333,7 +333,8 @@ class Matrix:
             assert total is not None
             const = shape.const - (total.form.offset << total.shift)
             shift = shape.shift - total.shift
-            if total.sign < 0 or const % modulus or shift < 0:
+            over = builder.width(total.form.node) - shift - shape.top.bit_length()
+            if total.sign < 0 or const % modulus or shift < 0 or over > MAX_TOP_BITS:
                 return None
             clip = Clip(total.form.node, shift, shape.top, -const >> shape.shift)
         luts = (
