@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finn_builds.network import Linear
 from finn_builds.sparse.addtree import Joint, Operand
@@ -58,11 +59,17 @@ class Apart:
 
 
 def taken_apart(
-    site: Site, matrix: Matrix, values: Sequence[Value], linear: Linear, label: str
+    site: Site,
+    matrix: Matrix,
+    values: Sequence[Value],
+    linear: Linear,
+    own: NDArray[np.bool_],
+    label: str,
 ) -> Apart | None:
     """Return the operands of a layer with its edges taken apart; None if it has no edges.
 
-    `values` are read by this layer alone, and are the operands of `matrix`.
+    `values` are the operands of `matrix`; those that are tables which this layer alone reads are
+    marked in `own`.
     """
     builder = site.builder
     new_values = list(values)
@@ -70,7 +77,7 @@ def taken_apart(
     extra: list[tuple[int, Value]] = []
     joint: list[Joint] = []
     for j, neuron in enumerate(matrix.neurons):
-        edges = _edges(site, values, linear, neuron, j)
+        edges = _edges(site, values, linear, own, neuron, j)
         if not edges:
             continue
         chosen = _Sum(site, matrix, neuron, edges).best()
@@ -106,19 +113,24 @@ def taken_apart(
 
 
 def _edges(
-    site: Site, values: Sequence[Value], linear: Linear, neuron: Neuron, j: int
+    site: Site,
+    values: Sequence[Value],
+    linear: Linear,
+    own: NDArray[np.bool_],
+    neuron: Neuron,
+    j: int,
 ) -> list[Edge]:
-    """Return the edges of a neuron."""
+    """Return the edges of a neuron: tables that it alone reads, times a power of two."""
     found = []
-    for i in np.flatnonzero(linear.weights[:, j]).tolist():
+    for i in np.flatnonzero(own & (linear.weights[:, j] != 0)).tolist():
         node = site.builder.nodes[values[i].node]
-        own = np.count_nonzero(linear.weights[i]) == 1
-        if not (own and isinstance(node, Table) and len(node.fields) == 1):
+        alone = np.count_nonzero(linear.weights[i]) == 1
+        if not (alone and isinstance(node, Table) and len(node.fields) == 1):
             continue
-        factor = int(linear.weights[i, j]) * values[i].scale
-        if factor % neuron.factor:
+        factor, rest = divmod(int(linear.weights[i, j]) * values[i].scale, neuron.factor)
+        if rest or abs(factor) & (abs(factor) - 1):
             continue
-        table = [factor // neuron.factor * v for v in node.values]
+        table = [factor * v for v in node.values]
         least = min(table)
         step = gcd(*(v - least for v in table))
         shift = (step & -step).bit_length() - 1

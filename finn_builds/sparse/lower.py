@@ -234,6 +234,16 @@ class _Walk:
             made += matrix.build(signed=False)
         return made
 
+    def _is_own_table(self, name: str) -> bool:
+        """Return whether a tensor is made by tables, for one reader alone."""
+        maker = self.makers.get(name)
+        return (
+            maker is not None
+            and isinstance(maker.op, Lookup)
+            and len(self.readers[name]) == 1
+            and name not in self.network.outputs
+        )
+
     def _matrix(
         self,
         node: Node,
@@ -245,13 +255,13 @@ class _Walk:
     ) -> Matrix:
         """Return the matrix of a node, its operands that are tables of its own taken apart."""
         whole = Matrix(self.site, values, op, sums, counted, prefix)
-        own = all(
-            len(self.readers[name]) == 1 and name not in self.network.outputs
-            for name in node.inputs
-        )
+        own = [self._is_own_table(name) for name in node.inputs]
         apart = None
-        if own and not self.site.options.quick:
-            apart = taken_apart(self.site, whole, values, op, prefix)
+        if any(own) and not self.site.options.quick:
+            sizes = [self.network.tensor(name).size for name in node.inputs]
+            apart = taken_apart(
+                self.site, whole, values, op, np.repeat(np.array(own), sizes), prefix
+            )
         if apart is None:
             return whole
         return Matrix(self.site, apart.values, apart.linear, sums, counted, prefix, apart.joint)
