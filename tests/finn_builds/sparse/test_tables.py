@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finn_builds.network import (
-    IntegerNetwork,
-    Linear,
-    Lookup,
-    Operation,
-    Requantise,
-    Tensor,
-    chain,
-)
-from finn_builds.network.ops import Thresholds
 from finn_builds.sparse.addtree import Joint, SumBuilder
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import estimate
@@ -34,6 +22,7 @@ from finn_builds.sparse.nodes import Clip, Sum, Table, Term
 from finn_builds.sparse.options import Options
 from finn_builds.sparse.splits import splits
 from finn_builds.sparse.tablenet import DUAL_INPUTS, TableNet, net_of, pairs, table_luts
+from tests.finn_builds.sparse.sparse_networks import clipped_edges, random_edges
 
 SEEDS = st.integers(0, 2**31)
 
@@ -171,35 +160,10 @@ def test_the_range_of_nodes_that_depend_on_each_other() -> None:
     assert sums.range_of(np.array([4, 2]), 0) == (0, 26)
 
 
-def edges(seed: int) -> IntegerNetwork:
-    """Return a network of table edges, some of its operands with weights."""
-    rng = np.random.default_rng(seed)
-    bits, n, m = (int(v) for v in (rng.integers(3, 8), rng.integers(1, 5), rng.integers(1, 4)))
-    source = Tensor.of_type("x", f"INT{bits}", n)
-    pairs_ = list(itertools.product(range(n), range(m)))
-    steps = rng.integers(-2, 3, (len(pairs_), 1 << bits))
-    tables = np.cumsum(steps, axis=1) * (rng.random((len(pairs_), 1)) < 0.8)
-    lookup = Lookup([i for i, _ in pairs_], [source.low[0]] * len(pairs_), tables, n)
-    weights = np.zeros((len(pairs_), m), dtype=np.int64)
-    for k, (_, j) in enumerate(pairs_):
-        weights[k, j] = rng.choice((-3, -2, -1, 1, 1, 1, 2, 5))
-        if rng.random() < 0.1:
-            weights[k, int(rng.integers(m))] = 1  # read by two neurons
-    linear = Linear(weights, rng.integers(-30, 30, m))
-    ops: list[tuple[str, Operation]] = [("t", lookup), ("s", linear)]
-    if rng.random() < 0.8:
-        low, high = linear.range(*lookup.range(source.low, source.high))
-        top = 1 << int(rng.integers(1, 6))
-        step = 1 << int(rng.integers(0, 4))
-        first = rng.integers(low, high + 2)
-        ops.append(("q", Requantise(Thresholds(first[:, None] + step * np.arange(1, top)))))
-    return chain(source, ops)
-
-
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS, family=st.sampled_from((XC7, ECP5)))
-def test_networks_of_edges(seed: int, family: Family) -> None:
-    network = edges(seed)
+def test_networks_of_random_edges(seed: int, family: Family) -> None:
+    network = random_edges(seed)
     rng = np.random.default_rng(seed)
     low, high = network.input.low, network.input.high
     x = rng.integers(low, high + 1, (500, network.input.size))
@@ -210,27 +174,16 @@ def test_networks_of_edges(seed: int, family: Family) -> None:
 
 def test_what_a_clip_asks_to_be_added_is_in_the_tables() -> None:
     """Five edges and a clip: two chains of three operands, none for a constant."""
-    rng = np.random.default_rng(3)
-    tables = rng.integers(-9, 10, (5, 32))
-    lookup = Lookup([0, 1, 2, 3, 4], [-16] * 5, tables, 5)
-    thresholds = Thresholds([-4 + np.arange(1, 16)])
-    source = Tensor.of_type("x", "INT5", 5)
-    network = chain(
-        source,
-        [
-            ("t", lookup),
-            ("s", Linear(np.ones((5, 1), dtype=np.int64))),
-            ("q", Requantise(thresholds)),
-        ],
-    )
+    network = clipped_edges()
     graph = lower(network, XC7)
     assert [node.const for node in graph.nodes if isinstance(node, Sum)] == [0, 0]
-    x = rng.integers(-16, 16, (500, 5))
+    assert [node.base > 0 for node in graph.nodes if isinstance(node, Clip)] == [True]
+    x = np.random.default_rng(3).integers(-16, 16, (500, 5))
     assert np.array_equal(evaluate(graph, x), network.execute(x))
 
 
 def test_cells_that_share_a_lut_read_nothing_that_depends_on_them() -> None:
-    design = compile_network(edges(5), "dut", "xc7", 10.0)
+    design = compile_network(random_edges(5), "dut", "xc7", 10.0)
     graph = design.pipeline.graph
     packing = pack(graph, XC7)
     assert packing.partners
@@ -255,6 +208,6 @@ def test_two_functions_in_verilog() -> None:
 
 @pytest.mark.parametrize("family", ["xc7", "ecp5"])
 def test_costs_of_layers_are_those_of_the_node(family: str) -> None:
-    design = compile_network(edges(11), "dut", family, 10.0)
+    design = compile_network(random_edges(11), "dut", family, 10.0)
     own = estimate(design.pipeline.graph, design.family).luts
     assert sum(cost.luts for cost in design.layer_costs()) == own
