@@ -95,20 +95,40 @@ class Operand:
     level: int
 
 
+@dataclass(frozen=True)
+class Joint:
+    """Two nodes that depend on each other: ``scale_a * a + scale_b * b`` lies in low..high."""
+
+    a: int
+    b: int
+    scale_a: int
+    scale_b: int
+    low: int
+    high: int
+
+
 class SumBuilder:
     """Builds sums over one layer's sources, of `max_terms` terms a chain, in a graph builder.
 
     `by_level` balances the trees (least depth) rather than keep chains narrow (fewest LUTs).
+    `joint` says which sources depend on each other.
     """
 
     def __init__(
-        self, builder: Builder, sources: list[int], max_terms: int, by_level: bool
+        self,
+        builder: Builder,
+        sources: list[int],
+        max_terms: int,
+        by_level: bool,
+        joint: Sequence[Joint] = (),
     ) -> None:
         self.builder = builder
         self.max_terms = max_terms
         self.by_level = by_level
         self.low = np.array([builder.ranges[s][0] for s in sources], dtype=np.int64)
         self.high = np.array([builder.ranges[s][1] for s in sources], dtype=np.int64)
+        at = {node: k for k, node in enumerate(sources)}
+        self.joint = [(at[j.a], at[j.b], j) for j in joint if j.a in at and j.b in at]
         # LUTs of all chains merged so far, by the rule that ranks merges.
         self.spent = 0
         eye = np.eye(len(sources), dtype=np.int64)
@@ -118,7 +138,16 @@ class SumBuilder:
         """Return the exact range of a linear form of the sources."""
         pos, neg = np.maximum(coef, 0), np.minimum(coef, 0)
         lo = int(pos @ self.low + neg @ self.high) + offset
-        return lo, int(pos @ self.high + neg @ self.low) + offset
+        hi = int(pos @ self.high + neg @ self.low) + offset
+        for a, b, both in self.joint:
+            times, rest = divmod(int(coef[a]), both.scale_a)
+            if times and not rest and times * both.scale_b == coef[b]:
+                for k in (a, b):
+                    ends = sorted((int(coef[k] * self.low[k]), int(coef[k] * self.high[k])))
+                    lo, hi = lo - ends[0], hi - ends[1]
+                ends = sorted((times * both.low, times * both.high))
+                lo, hi = lo + ends[0], hi + ends[1]
+        return lo, hi
 
     def _span(self, op: Operand) -> Span:
         return op.shift, op.shift + self.builder.width(op.form.node)

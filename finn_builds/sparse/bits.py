@@ -23,6 +23,18 @@ def flipped(bits: Sequence[AnyBit]) -> int:
     return sum(1 << k for k, b in enumerate(bits) if isinstance(b, Bit) and b.inv)
 
 
+def field_bits(graph: Graph, field: Field) -> list[AnyBit]:
+    """Return the bits of a field as they lie on the wires (`inv` where they are inverted)."""
+    node = graph.nodes[field.src]
+    if isinstance(node, Const):
+        return [(node.value >> (field.lsb + i)) & 1 for i in range(field.width)]
+    inverted = graph.wiring.wires[field.src].inverted
+    return [
+        Bit(field.src, field.lsb + i, bool((inverted >> (field.lsb + i)) & 1))
+        for i in range(field.width)
+    ]
+
+
 class BitWriter:
     """Writes bits of a graph's nodes as expressions; `names` are the nets of the nodes."""
 
@@ -31,14 +43,7 @@ class BitWriter:
 
     def field_bits(self, field: Field) -> list[AnyBit]:
         """Return the bits of a field as they lie on the wires (`inv` where they are inverted)."""
-        node = self.graph.nodes[field.src]
-        if isinstance(node, Const):
-            return [(node.value >> (field.lsb + i)) & 1 for i in range(field.width)]
-        inverted = self.graph.wiring.wires[field.src].inverted
-        return [
-            Bit(field.src, field.lsb + i, bool((inverted >> (field.lsb + i)) & 1))
-            for i in range(field.width)
-        ]
+        return field_bits(self.graph, field)
 
     def node_bits(self, node: int) -> list[AnyBit]:
         """Return all bits of a node's value, lowest first."""

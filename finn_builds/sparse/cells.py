@@ -125,3 +125,23 @@ def lut_cells(lut_inputs: int, instance: Callable[[int], str]) -> list[CellText]
         body = "  assign y = INIT[a];\n"
         found.append(CellText(f"ps_lut{n}", "One LUT.", head, body, instance(n), AS_CELLS))
     return found
+
+
+_DUAL_HEAD = """\
+// Two functions of the same {n} bits: y has the lower half of INIT, z the upper one.
+module ps_lut{n}x2 #(
+    parameter [{top}:0] INIT = 0
+) (
+    input wire [{last}:0] a,
+    output wire y,
+    output wire z
+);
+"""
+
+
+def dual_cell(n: int, instance: str) -> CellText:
+    """Return the LUT of two functions of `n` bits; `instance` is the device's."""
+    half = 1 << n
+    head = _DUAL_HEAD.format(n=n, top=2 * half - 1, last=n - 1)
+    body = "  assign y = INIT[{1'b0, a}];\n  assign z = INIT[{1'b1, a}];\n"
+    return CellText(f"ps_lut{n}x2", "One LUT, two functions.", head, body, instance, AS_CELLS)

@@ -191,10 +191,10 @@ class Builder:
         most = (1 << at) - 1
         return self._add(Concat(tuple(kept)), 0, most if top is None else min(top, most), label)
 
-    def clip(self, src: int, shift: int, top: int, label: str = "") -> int:
-        """Return `src >> shift` clipped to [0, top]."""
-        lo, hi = (min(max(v >> shift, 0), top) for v in self.ranges[src])
-        return self._add(Clip(src, shift, top), lo, hi, label)
+    def clip(self, src: int, shift: int, top: int, label: str = "", base: int = 0) -> int:
+        """Return `(src >> shift) - base` clipped to [0, top]."""
+        lo, hi = (min(max((v >> shift) - base, 0), top) for v in self.ranges[src])
+        return self._add(Clip(src, shift, top, base), lo, hi, label)
 
     def reg(self, src: int) -> int:
         """Return `src` one clock later; a constant needs no register."""

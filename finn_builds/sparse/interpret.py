@@ -54,7 +54,7 @@ def evaluate_nodes(graph: Graph, x: IntArray) -> list[IntArray]:
             case Concat():
                 v = _bits(values, node.fields, n)
             case Clip():
-                v = np.clip(values[node.src] >> node.shift, 0, node.top)
+                v = np.clip((values[node.src] >> node.shift) - node.base, 0, node.top)
             case Reg():
                 v = values[node.src]
             case _:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from finn_builds.sparse.lutnet import table_luts
 from finn_builds.sparse.nodes import Field, Term
 from finn_builds.sparse.options import Site
+from finn_builds.sparse.tablenet import table_luts
 from finn_builds.sparse.values import Value, constant, plain
 
 # Bits of a number that is compared with another two bits a LUT: their table has 2^bits entries.

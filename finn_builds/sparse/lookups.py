@@ -1,4 +1,4 @@
-"""Truth tables in Verilog: the LUTs and multiplexers they come apart in, or an indexed constant.
+"""Cells of a table in Verilog: LUTs, two functions in one, a slice's multiplexers.
 
 Small tables are spelled out as LUTs too: a mapper that does not see the carry chains they lie
 between saves area along what it takes for slack, and makes four levels of one.
@@ -6,77 +6,92 @@ between saves area along what it takes for slack, and makes four levels of one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from finn_builds.sparse.bits import hexadecimal
-from finn_builds.sparse.family import Family
-from finn_builds.sparse.lutnet import LutNet, lut_net
-from finn_builds.sparse.truth import bit_column
+from finn_builds.sparse.tablenet import DUAL_INPUTS, TableNet
 
 
-def lookup(
+def cell_net(name: str, cell: int) -> str:
+    """Return the net of a cell of the table `name`."""
+    return f"{name}_c{cell}"
+
+
+def cell_lines(
     name: str,
-    values: Sequence[int],
+    net: TableNet,
+    reads: Sequence[str],
     width: int,
-    address: str,
-    family: Family,
-    melts: bool = False,
+    lut_inputs: int,
+    elsewhere: Mapping[int, str | None] = MappingProxyType({}),
+    melts: Collection[int] = (),
 ) -> list[str]:
-    """Return lines that define `name` bit by bit from a table of integers.
+    """Return lines that drive the net `name` of `width` bits, which is declared.
 
-    One that `melts` into the LUTs after it is left to the synthesis tool.
+    `reads` are the variables as expressions. For cells that share a LUT with another, `elsewhere`
+    has the instance of both, or None where it stands elsewhere. Cells that melt into the LUTs after
+    them are left to the synthesis tool.
     """
-    size = len(values)
-    n_vars = size.bit_length() - 1
-    lines = [f"wire [{n_vars - 1}:0] {name}_a = {address};"]
-    known: dict[int, str] = {}
-    for k in range(width):
-        column = bit_column(values, k)
-        target = f"{name}[{k}]" if width > 1 else name
-        if column in known:
-            lines.append(f"assign {target} = {known[column]};")
-            continue
-        known[column] = target
-        if melts:
-            lines.append(f"localparam [{size - 1}:0] {name}_t{k} = {hexadecimal(column, size)};")
-            lines.append(f"assign {target} = {name}_t{k}[{name}_a];")
-            continue
-        net = lut_net(column, n_vars, family.lut_inputs)
-        lines += _cells(f"{name}_t{k}", net, f"{name}_a", family.lut_inputs)
-        lines.append(f"assign {target} = {name}_t{k}_c{len(net.cells) - 1};")
-    return lines
-
-
-def _cells(name: str, net: LutNet, address: str, lut_inputs: int) -> list[str]:
-    """Return the cells of a decomposed function as nets `<name>_c<k>`."""
     lines = []
-    at = [f"{address}[{v}]" for v in range(net.n_vars)]
+    at = list(reads)
     levels = [0] * net.n_vars
     for k, cell in enumerate(net.cells):
-        out = f"{name}_c{k}"
+        out = cell_net(name, k)
         lines.append(f"wire {out};")
+        level = 0
         if cell.select is not None:
             a, b = (at[i] for i in cell.inputs)
             # After LUTs it is the first multiplexer of a slice, after those the next.
-            levels.append(1 + max(levels[i] for i in cell.inputs))
+            level = 1 + max(levels[i] for i in cell.inputs)
             lines.append(
-                f"ps_mux{lut_inputs + levels[-1]} {out}_mux "
+                f"ps_mux{lut_inputs + level} {out}_mux "
                 f"(.a({a}), .b({b}), .s({at[cell.select]}), .y({out}));"
             )
         elif len(cell.inputs) < 2:
             constant = f"1'b{cell.bits & 1}"
-            inverts = "~" if cell.bits == 1 else ""
+            inverts = "~" if cell.inverts else ""
             lines.append(
                 f"assign {out} = {inverts + at[cell.inputs[0]] if cell.inputs else constant};"
             )
+        elif k in elsewhere:
+            shared = elsewhere[k]
+            lines += [] if shared is None else [shared]
         else:
             n = len(cell.inputs)
-            reads = ", ".join(at[i] for i in reversed(cell.inputs))
-            lines.append(
-                f"ps_lut{n} #(.INIT({hexadecimal(cell.bits, 1 << n)})) {out}_lut "
-                f"(.a({{{reads}}}), .y({out}));"
-            )
+            address = ", ".join(at[i] for i in reversed(cell.inputs))
+            if k in melts:
+                init = hexadecimal(cell.bits, 1 << n)
+                lines.append(f"localparam [{(1 << n) - 1}:0] {out}_t = {init};")
+                lines.append(f"assign {out} = {out}_t[{{{address}}}];")
+            else:
+                lines.append(
+                    f"ps_lut{n} #(.INIT({hexadecimal(cell.bits, 1 << n)})) {out}_lut "
+                    f"(.a({{{address}}}), .y({out}));"
+                )
         at.append(out)
-        if cell.select is None:
-            levels.append(0)
+        levels.append(level)
+    for k in range(width):
+        target = f"{name}[{k}]" if width > 1 else name
+        lines.append(f"assign {target} = {cell_net(name, net.outs[k])};")
     return lines
+
+
+def shared_lut(
+    name: str, functions: Sequence[tuple[str, int, Sequence[str]]], lut_inputs: int
+) -> str:
+    """Return the LUT `name` of two functions, each its net, truth table and inputs."""
+    n = DUAL_INPUTS[lut_inputs]
+    nets = list(dict.fromkeys(net for _, _, reads in functions for net in reads))
+    words = []
+    for _, bits, reads in functions:
+        places = [nets.index(net) for net in reads]
+        word = 0
+        for at in range(1 << n):
+            own = sum(((at >> place) & 1) << k for k, place in enumerate(places))
+            word |= ((bits >> own) & 1) << at
+        words.append(word)
+    init = hexadecimal(words[0] | words[1] << (1 << n), 2 << n)
+    address = ", ".join([*["1'b0"] * (n - len(nets)), *reversed(nets)])
+    outs = f".y({functions[0][0]}), .z({functions[1][0]})"
+    return f"ps_lut{n}x2 #(.INIT({init})) {name}_lut (.a({{{address}}}), {outs});"

@@ -20,6 +20,7 @@ from finn_builds.network import (
     Tensor,
 )
 from finn_builds.network.types import BIPOLAR, common_datatype, range_of
+from finn_builds.sparse.edges import taken_apart
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder, Graph, drop_dead, live_numbers
 from finn_builds.sparse.largest import index_of_largest, largest
@@ -170,7 +171,7 @@ class _Walk:
                     return
                 inside = out.name in self.readers
                 signed = out.name in self.network.outputs
-                made = Matrix(self.site, values, op, out, None, prefix).build(signed)
+                made = self._matrix(node, values, op, out, None, prefix).build(signed)
                 if inside and signed:
                     made = [unsigned(self.builder, v, f"{prefix}_n{j}") for j, v in enumerate(made)]
             case Requantise():
@@ -224,12 +225,46 @@ class _Walk:
             part = prefix if len(node.inputs) == 1 else f"{prefix}_{len(made)}"
             self.sums[part] = name
             if name in self.pending:
-                maker, values = self.makers[name].op, self.pending[name]
-                assert isinstance(maker, Linear)
+                maker, values = self.makers[name], self.pending[name]
+                assert isinstance(maker.op, Linear)
+                matrix = self._matrix(maker, values, maker.op, sums, own, part)
             else:
-                maker, values = Linear(np.eye(sums.size, dtype=np.int64)), self.known[name]
-            made += Matrix(self.site, values, maker, sums, own, part).build(signed=False)
+                equal = Linear(np.eye(sums.size, dtype=np.int64))
+                matrix = Matrix(self.site, self.known[name], equal, sums, own, part)
+            made += matrix.build(signed=False)
         return made
+
+    def _is_own_table(self, name: str) -> bool:
+        """Return whether a tensor is made by tables, for one reader alone."""
+        maker = self.makers.get(name)
+        return (
+            maker is not None
+            and isinstance(maker.op, Lookup)
+            and len(self.readers[name]) == 1
+            and name not in self.network.outputs
+        )
+
+    def _matrix(
+        self,
+        node: Node,
+        values: list[Value],
+        op: Linear,
+        sums: Tensor,
+        counted: Requantise | None,
+        prefix: str,
+    ) -> Matrix:
+        """Return the matrix of a node, its operands that are tables of its own taken apart."""
+        whole = Matrix(self.site, values, op, sums, counted, prefix)
+        own = [self._is_own_table(name) for name in node.inputs]
+        apart = None
+        if any(own) and not self.site.options.quick:
+            sizes = [self.network.tensor(name).size for name in node.inputs]
+            apart = taken_apart(
+                self.site, whole, values, op, np.repeat(np.array(own), sizes), prefix
+            )
+        if apart is None:
+            return whole
+        return Matrix(self.site, apart.values, apart.linear, sums, counted, prefix, apart.joint)
 
     def _lookup(self, x: list[Value], op: Lookup, prefix: str) -> list[Value]:
         """Return tables over the codes of elements."""

@@ -13,13 +13,13 @@ The emitter writes down exactly these cells, so that what is counted here is wha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from finn_builds.sparse.truth import bit_column, cofactors, shrink_to
+from finn_builds.sparse.truth import cofactors, shrink_to
 
 LUT_INPUTS = 6
 # Levels of multiplexers in a slice after LUTs of that many inputs.
@@ -45,6 +45,26 @@ class Cell:
     bits: int = 0
     select: int | None = None
 
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """All that it looks at, what selects included."""
+        return self.inputs if self.select is None else (*self.inputs, self.select)
+
+    @property
+    def is_lut(self) -> bool:
+        """Whether it is a LUT: not a multiplexer, a wire, an inverter or a constant."""
+        return self.select is None and len(self.inputs) > 1
+
+    @property
+    def inverts(self) -> bool:
+        """Whether it is an inverter."""
+        return len(self.inputs) == 1 and self.bits == 1
+
+    @property
+    def depth(self) -> float:
+        """Its delay in levels of LUTs."""
+        return MUX_DEPTH if self.select is not None else float(self.is_lut)
+
 
 @dataclass(frozen=True)
 class LutNet:
@@ -56,21 +76,14 @@ class LutNet:
     @property
     def luts(self) -> int:
         """Number of LUTs."""
-        return sum(c.select is None and len(c.inputs) > 1 for c in self.cells)
-
-    @property
-    def inverts(self) -> bool:
-        """Whether it is only an inverter: `luts` leaves it to the node that reads it."""
-        return len(self.cells) == 1 and len(self.cells[0].inputs) == 1 and self.cells[0].bits == 1
+        return sum(c.is_lut for c in self.cells)
 
     @property
     def depth(self) -> float:
         """Depth in levels of LUTs."""
         at = [0.0] * self.n_vars
         for c in self.cells:
-            own = MUX_DEPTH if c.select is not None else float(len(c.inputs) > 1)
-            reads = c.inputs if c.select is None else (*c.inputs, c.select)
-            at.append(own + max((at[i] for i in reads), default=0.0))
+            at.append(c.depth + max((at[i] for i in c.reads), default=0.0))
         return at[-1]
 
     def renamed(self, n_vars: int, names: tuple[int, ...]) -> LutNet:
@@ -246,23 +259,3 @@ def _net(bits: int, n_vars: int, k: int) -> LutNet:
 def lut_count(bits: int, n_vars: int, lut_inputs: int = LUT_INPUTS) -> int:
     """Return the LUTs of one function."""
     return lut_net(bits, n_vars, lut_inputs).luts
-
-
-def table_luts(
-    values: Sequence[int],
-    n_vars: int,
-    width: int,
-    lut_inputs: int = LUT_INPUTS,
-    most: int | None = None,
-) -> int:
-    """Return the LUTs of a table of integers of `width` bits, inverters included.
-
-    Counting may end where more than `most` are reached.
-    """
-    luts = 0
-    for column in {bit_column(values, b) for b in reversed(range(width))}:
-        net = lut_net(column, n_vars, lut_inputs)
-        luts += net.luts + net.inverts
-        if most is not None and luts > most:
-            break
-    return luts

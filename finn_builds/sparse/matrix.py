@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import gcd
 
 import numpy as np
 
 from finn_builds.network import Affine, Linear, Requantise, Tensor
 from finn_builds.network.ops import IntArray
-from finn_builds.sparse.addtree import Operand, SumBuilder
+from finn_builds.sparse.addtree import Joint, Operand, SumBuilder
 from finn_builds.sparse.cost import estimate
 from finn_builds.sparse.graph import Builder
 from finn_builds.sparse.levels import steps_of
-from finn_builds.sparse.lutnet import table_luts
+from finn_builds.sparse.logic import MAX_TOP_BITS, clip_luts
 from finn_builds.sparse.neurons import Neuron, on_node, operands_of
+from finn_builds.sparse.nodes import Clip
 from finn_builds.sparse.options import Site
 from finn_builds.sparse.scaled import Scaled, levels_luts, multiplied
 from finn_builds.sparse.share import SharedSums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, cheapest_sums
+from finn_builds.sparse.tablenet import table_luts
 from finn_builds.sparse.thresholds import best_plan, clip_shape, count_passed, reachable
 from finn_builds.sparse.uniform import MAX_DIGITS, fitted
 from finn_builds.sparse.values import Value, of_operand, tabled
@@ -39,6 +43,7 @@ class Matrix:
         sums: Tensor,
         requantise: Requantise | None,
         prefix: str,
+        joint: Sequence[Joint] = (),
     ) -> None:
         builder = site.builder
         self.site, self.builder, self.family, self.options = (
@@ -47,9 +52,9 @@ class Matrix:
             site.family,
             site.options,
         )
-        self.prefix, self.requantise = prefix, requantise
+        self.prefix, self.requantise, self.joint = prefix, requantise, tuple(joint)
         self.sources: list[int] = []
-        row_of: dict[int, int] = {}
+        row_of = self.rows = dict[int, int]()
         for v in values:
             lo, hi = builder.ranges[v.node]
             if lo < hi and v.node not in row_of:
@@ -67,6 +72,7 @@ class Matrix:
                 matrix[row_of[v.node]] += w * v.scale
         self.ranges = [builder.ranges[s] for s in self.sources]
         self.widths = [builder.width(s) for s in self.sources]
+        self.sums = site.sums(self.sources, self.joint)
         steps = None if requantise is None else steps_of(requantise.form, sums.low, sums.high)
         self.neurons = [
             self._neuron(matrix[:, j], int(const[j]), j, None if steps is None else steps[j])
@@ -85,8 +91,7 @@ class Matrix:
             return Neuron(
                 column, None, 0, 0, g, scaled=Scaled.of(self.requantise.form, j, g, const)
             )
-        lo = sum(int(c) * r[int(c < 0)] for c, r in zip(column, self.ranges, strict=True))
-        hi = sum(int(c) * r[int(c > 0)] for c, r in zip(column, self.ranges, strict=True))
+        lo, hi = self.sums.range_of(column, 0)
         passed, row = steps
         bounds = [-((const - t) // g) for t in row]
         always, rest = reachable(bounds, lo, hi)
@@ -160,7 +165,7 @@ class Matrix:
         value = self._counted(neuron, ops, scratch, sums, "")
         most = estimate(scratch.builder.finish([value.node]), self.family).luts
         width, k = max(values).bit_length(), self.family.lut_inputs
-        return table_luts(values, bits, width, k, most) <= most
+        return table_luts(values, bits, width, k) <= most
 
     def _as_table(self, neuron: Neuron, label: str) -> Value:
         rows, values = self._table(neuron)
@@ -174,20 +179,24 @@ class Matrix:
     def _scratch(self) -> tuple[Site, SumBuilder]:
         """Return a place with the sources as its inputs, to try a form in."""
         site, inputs = self.site.scratch(self.ranges)
-        return site, site.sums(inputs)
+        moved = [
+            replace(both, a=inputs[self.rows[both.a]], b=inputs[self.rows[both.b]])
+            for both in self.joint
+        ]
+        return site, site.sums(inputs, moved)
 
     def _as_sums(self, summed: list[int], signed: bool) -> dict[int, Value]:
         matrix = np.stack([self.neurons[j].column for j in summed], axis=1)
         options = self.options
         search = Search(self.family.max_terms, options.by_level, options.restarts, options.quick)
         plain = plain_sums(matrix)
-        if max(len(terms) for terms in plain.outputs) == 1:
+        if not (np.count_nonzero(matrix, axis=1) > 1).any():
             best = plain  # nothing to share
         else:
             best = cheapest_sums(
                 matrix, self.ranges, search, lambda sums: self._cost_of(sums, summed)
             )
-        builder = self.site.sums(self.sources)
+        builder = self.sums
         out = {}
         shared = self._shared(best, builder)
         for j, terms in zip(summed, best.outputs, strict=True):
@@ -313,9 +322,23 @@ class Matrix:
             ]
         if shape is None:
             return None
-        total = sums.total(ops, f"{label}_moved", shape.const)
-        assert total is not None
-        node = total.form.node
-        luts = sums.spent - before + shape.luts(lo, hi, self.family)
-        clip = builder.clip(node, shape.shift, shape.top, label)
-        return luts, self._value(clip, 1, neuron.always - shape.surplus)
+        modulus = (shape.top + 1) << shape.shift
+        if shape.const % modulus:
+            total = sums.total(ops, f"{label}_moved", shape.const)
+            assert total is not None
+            clip = Clip(total.form.node, shape.shift, shape.top)
+        else:
+            # Nothing is added: the clip begins elsewhere.
+            total = sums.total(ops, f"{label}_acc")
+            assert total is not None
+            const = shape.const - (total.form.offset << total.shift)
+            shift = shape.shift - total.shift
+            over = builder.width(total.form.node) - shift - shape.top.bit_length()
+            if total.sign < 0 or const % modulus or shift < 0 or over > MAX_TOP_BITS:
+                return None
+            clip = Clip(total.form.node, shift, shape.top, -const >> shape.shift)
+        luts = (
+            sums.spent - before + clip_luts(clip, *builder.ranges[clip.src], self.family.lut_inputs)
+        )
+        node = builder.clip(clip.src, clip.shift, clip.top, label, clip.base)
+        return luts, self._value(node, 1, neuron.always - shape.surplus)

@@ -93,11 +93,12 @@ class Concat:
 
 @dataclass(frozen=True)
 class Clip:
-    """`min(max(src >> shift, 0), top)` with `top + 1` a power of two."""
+    """`min(max((src >> shift) - base, 0), top)`: `base` is a multiple of 2^k = `top + 1`."""
 
     src: int
     shift: int
     top: int
+    base: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def renumber(node: Node, at: Mapping[int, int]) -> Node:
         case Compare():
             return Compare(moved((node.src,))[0], moved(node.select), node.bounds)
         case Clip():
-            return Clip(at[node.src], node.shift, node.top)
+            return Clip(at[node.src], node.shift, node.top, node.base)
         case Reg():
             return Reg(at[node.src])
         case _:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from finn_builds.sparse.addtree import SumBuilder
+from finn_builds.sparse.addtree import Joint, SumBuilder
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder
 
@@ -41,9 +42,11 @@ class Site:
         """Return a place without inputs."""
         return cls(Builder(0), family, options)
 
-    def sums(self, sources: list[int]) -> SumBuilder:
-        """Return a builder of sums of some nodes."""
-        return SumBuilder(self.builder, sources, self.family.max_terms, self.options.by_level)
+    def sums(self, sources: list[int], joint: Sequence[Joint] = ()) -> SumBuilder:
+        """Return a builder of sums of some nodes, of which `joint` depend on each other."""
+        return SumBuilder(
+            self.builder, sources, self.family.max_terms, self.options.by_level, joint
+        )
 
     def scratch(self, ranges: list[tuple[int, int]]) -> tuple[Site, list[int]]:
         """Return a place to try a form in, and its inputs of the given ranges."""

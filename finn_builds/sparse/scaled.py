@@ -13,12 +13,12 @@ import numpy as np
 
 from finn_builds.network.ops import Affine, IntArray, rounded
 from finn_builds.sparse.addtree import Operand, SumBuilder
-from finn_builds.sparse.cost import clip_luts, compare_shape
 from finn_builds.sparse.graph import Builder
-from finn_builds.sparse.lutnet import table_luts
+from finn_builds.sparse.logic import clip_luts, compare_shape
 from finn_builds.sparse.nodes import Clip, Compare, Field, Table, Term
 from finn_builds.sparse.options import Site
 from finn_builds.sparse.share import signed_digits
+from finn_builds.sparse.tablenet import table_luts
 from finn_builds.sparse.values import Value, constant
 
 # Inputs of a table that looks at the low bits of a number all at once.

@@ -16,10 +16,11 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 
 from finn_builds.errors import UserError
-from finn_builds.sparse.cost import absorbed, delays
+from finn_builds.sparse.cost import delays
 from finn_builds.sparse.cut import cut
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder, Graph
+from finn_builds.sparse.logic import absorbed
 from finn_builds.sparse.nodes import Const, Input, Reg, operands, renumber
 
 # Slack for sums of delays that should be equal.

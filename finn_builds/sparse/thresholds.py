@@ -19,11 +19,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from finn_builds.sparse.cost import clip_luts, compare_shape
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder
-from finn_builds.sparse.lutnet import table_luts
+from finn_builds.sparse.logic import clip_luts, compare_shape
 from finn_builds.sparse.nodes import Clip, Compare, Field
+from finn_builds.sparse.tablenet import table_luts
 
 # A table of more address bits than this is never cheaper and takes long to cost.
 MAX_TABLE_BITS = 9

@@ -7,10 +7,10 @@ from math import gcd
 
 from finn_builds.sparse.addtree import Operand
 from finn_builds.sparse.graph import Builder
-from finn_builds.sparse.lutnet import table_luts
 from finn_builds.sparse.nodes import Field, Table
 from finn_builds.sparse.options import Site
 from finn_builds.sparse.share import signed_digits
+from finn_builds.sparse.tablenet import table_luts
 
 # Address bits up to which a function of a table is tried as one table.
 MAX_COMPOSED_BITS = 8

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import assert_never
 
-from finn_builds.sparse.bits import AnyBit, BitWriter, flipped, hexadecimal
+from finn_builds.sparse.bits import AnyBit, BitWriter, hexadecimal
 from finn_builds.sparse.chain import Bit, Chain
 from finn_builds.sparse.compares import compare
-from finn_builds.sparse.cost import absorbed
-from finn_builds.sparse.lookups import lookup
+from finn_builds.sparse.logic import Logic, Packing, Place, origin, pack, ranked
+from finn_builds.sparse.lookups import cell_lines, cell_net, shared_lut
 from finn_builds.sparse.nodes import Clip, Compare, Concat, Const, Input, Reg, Sum, Table
 
 
@@ -18,27 +18,27 @@ class NodeWriter(BitWriter):
     """Writes a graph's nodes as Verilog items of the module that holds them."""
 
     @cached_property
-    def melts(self) -> list[bool]:
-        """Whether each node is a table that belongs into the LUTs of the adder after it."""
-        return absorbed(self.graph, self.family)
+    def packing(self) -> Packing:
+        """The nodes that are made of LUTs, and which of their functions share one."""
+        return pack(self.graph, self.family)
 
     def write(self, index: int) -> list[str]:
         """Return the lines of a node; inputs and constants have none."""
         node = self.graph.nodes[index]
+        if index in self.packing.logic:
+            return self._logic(index, self.packing.logic[index])
         match node:
             case Input() | Const():
                 return []
             case Sum():
                 return self._sum(index, self.graph.wiring.chains[index])
-            case Table():
-                return self._table(index, node)
             case Compare():
                 return compare(self, index, node)
             case Concat():
                 bits = [b for f in node.fields for b in self.field_bits(f)]
                 return [f"{self.declare(index)} = {self.pack(bits, raw=True)};"]
-            case Clip():
-                return self._clip(index, node)
+            case Table() | Clip():
+                raise AssertionError(node)
             case Reg():
                 return self._register(index, node)
             case _:
@@ -66,15 +66,6 @@ class NodeWriter(BitWriter):
         if chain.low:
             parts = f"{{{name}_o, {self.pack(chain.low, raw=True)}}}"
         return [*lines, f"{self.declare(index)} = {parts};"]
-
-    def _ranked(self, column: Sequence[Bit]) -> list[Bit]:
-        """Return a column with the bit that can go straight into a chain first.
-
-        A chain takes its first operand as it is, not inverted; a table goes second, where it
-        melts into the LUT.
-        """
-        nodes = self.graph.nodes
-        return sorted(column, key=lambda b: (b.inv, isinstance(nodes[b.src], Table), b.src))
 
     def _pairs(self, name: str, chain: Chain) -> list[str]:
         """Return a sum on chains of two operands, a constant that meets both on one of its own."""
@@ -120,7 +111,9 @@ class NodeWriter(BitWriter):
         save = pair = 0
         for at, column in enumerate(chain.columns):
             const = (chain.const >> at) & 1
-            bits: list[AnyBit] = list(column) if chain.save[at] else list(self._ranked(column))
+            bits: list[AnyBit] = (
+                list(column) if chain.save[at] else list(ranked(column, self.graph.nodes))
+            )
             if chain.save[at]:
                 bits += [const] * const
             elif const or (len(column) == 1 and column[0].inv):
@@ -143,53 +136,42 @@ class NodeWriter(BitWriter):
             f"    {name}_chain (.a({a}), .b({b}), .c({c}), .y({name}_o));",
         ]
 
-    def _table(self, index: int, node: Table) -> list[str]:
-        address, flip, _ = self.address(node.fields)
-        values = [node.values[a ^ flip] for a in range(len(node.values))]
-        width = self.graph.width(index)
-        return [
-            f"{self.declare(index)};",
-            *lookup(
-                self.names[index], values, width, address, self.family, melts=self.melts[index]
-            ),
-        ]
+    def _logic(self, index: int, logic: Logic) -> list[str]:
+        """Return a node that is made of LUTs."""
+        partners = self.packing.partners
+        elsewhere: dict[int, str | None] = {}
+        for k in range(len(logic.net.cells)):
+            other = partners.get((index, k))
+            if other is not None:
+                # Where the later of the two stands, all that they read is declared.
+                elsewhere[k] = None if other > (index, k) else self._shared(other, (index, k))
+        lines = cell_lines(
+            self.names[index],
+            logic.net,
+            [self.pack([b], raw=True) for b in logic.reads],
+            self.graph.width(index),
+            self.family.lut_inputs,
+            elsewhere,
+            logic.melts,
+        )
+        return [f"{self.declare(index)};", *lines]
 
-    def _clip(self, index: int, node: Clip) -> list[str]:
-        bits = self.node_bits(node.src)
-        count = node.top.bit_length()
-        lo, _ = self.graph.ranges[node.src]
-        sign = [bits.pop()] if lo < 0 else []
-        body = bits[node.shift : node.shift + count]
-        body += [0] * (self.graph.width(index) - len(body))
-        over = bits[node.shift + count :]
-        width = self.graph.width(index)
-        if 2 <= len(over) <= self.family.lut_inputs - 1 - len(sign):
-            return self._clip_luts(index, body[:width], over, sign)
-        value = self.pack(body[:width])
-        if over:
-            value = f"({{{width}{{|{self.pack(over)}}}}} | {value})"
-        if sign:
-            value = f"{{{width}{{~{self.pack(sign)}}}}} & {value}"
-        return [f"{self.declare(index)} = {value};"]
+    def _shared(self, *places: Place) -> str:
+        """Return the LUT of two cells."""
+        functions = []
+        for index, k in places:
+            logic, name = self.packing.logic[index], self.names[index]
+            n = logic.net.n_vars
+            cell = logic.net.cells[k]
+            reads = [
+                self.origin(logic.reads[i]) if i < n else cell_net(name, i - n) for i in cell.inputs
+            ]
+            functions.append((cell_net(name, k), cell.bits, reads))
+        return shared_lut(functions[1][0], functions, self.family.lut_inputs)
 
-    def _clip_luts(
-        self, index: int, body: Sequence[AnyBit], over: Sequence[AnyBit], sign: Sequence[AnyBit]
-    ) -> list[str]:
-        """Return a clip as a LUT a bit, which a mapper would spread over two levels to share."""
-        name, width = self.names[index], self.graph.width(index)
-        lines = [f"{self.declare(index)};"]
-        for k, bit in enumerate(body):
-            reads = [bit, *over, *sign]
-            n = len(reads)
-            flip = flipped(reads)
-            table = 0
-            for address in range(1 << n):
-                seen = address ^ flip
-                low, negative = seen & ((1 << (1 + len(over))) - 1), seen >> (1 + len(over))
-                table |= int(low > 0 and not negative) << address
-            target = f"{name}[{k}]" if width > 1 else name
-            lines.append(
-                f"ps_lut{n} #(.INIT({hexadecimal(table, 1 << n)})) {name}_c{k}_lut "
-                f"(.a({self.pack(reads, raw=True)}), .y({target}));"
-            )
-        return lines
+    def origin(self, bit: AnyBit) -> str:
+        """Return a bit by the name of the net that it begins at, as it lies on the wires."""
+        if isinstance(bit, Bit):
+            src, index = origin(self.graph, bit.src, bit.index)
+            bit = Bit(src, index, False)
+        return self.pack([bit], raw=True)

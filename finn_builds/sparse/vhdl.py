@@ -235,9 +235,10 @@ class _Writer:
             choices += f"{_bits(0, width)} when {source}({have}) = '1' else "
         above = node.shift + count
         if have > above:
-            choices += (
-                f"{_bits(node.top, width)} when {source}({have - 1} downto {above}) /= 0 else "
-            )
+            over, base = f"{source}({have - 1} downto {above})", node.base >> count
+            if base:
+                choices += f"{_bits(0, width)} when {over} < {base} else "
+            choices += f"{_bits(node.top, width)} when {over} > {base} else "
         top = min(have, above)
         if top <= node.shift:
             return f"{name} <= {choices}{_bits(0, width)};"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from finn_builds.sparse.bits import AnyBit, BitWriter, flipped, hexadecimal
-from finn_builds.sparse.cells import CellText, lut_cells, mux_cells
+from finn_builds.sparse.cells import CellText, dual_cell, lut_cells, mux_cells
 from finn_builds.sparse.chain import Bit, Chain
 from finn_builds.sparse.compares import bounds_table
 from finn_builds.sparse.device import Kind, Primitive
@@ -34,6 +34,14 @@ _SPARSE = (
     "opt",
     "alumacc",
 )
+
+_DUAL = """\
+  LUT6_2 #(
+      .INIT(INIT)
+  ) lut (
+      .I0(a[0]), .I1(a[1]), .I2(a[2]), .I3(a[3]), .I4(a[4]), .I5(1'b1), .O5(y), .O6(z)
+  );
+"""
 
 _SYNTHESIS = "synth_xilinx -top {top} -family {family} -flatten -noiopad -noclkbuf"
 
@@ -122,6 +130,7 @@ class Xilinx(Family):
             *carry_cells(self.per),
             *mux_cells(self.lut_inputs, muxes, "SYNTHESIS"),
             *lut_cells(self.lut_inputs, _lut),
+            dual_cell(DUAL_INPUTS, _DUAL),
         )
 
     @property

@@ -6,7 +6,15 @@ import itertools
 
 import numpy as np
 
-from finn_builds.network import IntegerNetwork, Linear, Operation, Requantise, Tensor, chain
+from finn_builds.network import (
+    IntegerNetwork,
+    Linear,
+    Lookup,
+    Operation,
+    Requantise,
+    Tensor,
+    chain,
+)
 from finn_builds.network.ops import Thresholds, affine_form
 from finn_builds.network.types import BIPOLAR, datatype_for, step_of
 
@@ -46,6 +54,43 @@ def random_network(rng: np.random.Generator, most: int = 9) -> IntegerNetwork:
         ops.append((f"q{k}", counted))
         low, high = counted.range(low, high)
     return chain(source, ops)
+
+
+def random_edges(seed: int) -> IntegerNetwork:
+    """Return a network of table edges, some of its operands with weights."""
+    rng = np.random.default_rng(seed)
+    bits, n, m = (int(v) for v in (rng.integers(3, 8), rng.integers(1, 5), rng.integers(1, 4)))
+    source = Tensor.of_type("x", f"INT{bits}", n)
+    pairs = list(itertools.product(range(n), range(m)))
+    steps = rng.integers(-2, 3, (len(pairs), 1 << bits))
+    tables = np.cumsum(steps, axis=1) * (rng.random((len(pairs), 1)) < 0.8)
+    lookup = Lookup([i for i, _ in pairs], [source.low[0]] * len(pairs), tables, n)
+    weights = np.zeros((len(pairs), m), dtype=np.int64)
+    for k, (_, j) in enumerate(pairs):
+        weights[k, j] = rng.choice((-3, -2, -1, 1, 1, 1, 2, 5))
+        if rng.random() < 0.1:
+            weights[k, int(rng.integers(m))] = 1  # read by two neurons
+    linear = Linear(weights, rng.integers(-30, 30, m))
+    ops: list[tuple[str, Operation]] = [("t", lookup), ("s", linear)]
+    if rng.random() < 0.8:
+        low, high = linear.range(*lookup.range(source.low, source.high))
+        top = 1 << int(rng.integers(1, 6))
+        step = 1 << int(rng.integers(0, 4))
+        first = rng.integers(low, high + 2)
+        ops.append(("q", Requantise(Thresholds(first[:, None] + step * np.arange(1, top)))))
+    return chain(source, ops)
+
+
+def clipped_edges() -> IntegerNetwork:
+    """Return a neuron of five table edges whose levels are a clip of the sum."""
+    tables = np.random.default_rng(3).integers(-9, 10, (5, 32))
+    lookup = Lookup([0, 1, 2, 3, 4], [-16] * 5, tables, 5)
+    ops: list[tuple[str, Operation]] = [
+        ("t", lookup),
+        ("s", Linear(np.ones((5, 1), dtype=np.int64))),
+        ("q", Requantise(Thresholds([-4 + np.arange(1, 16)]))),
+    ]
+    return chain(Tensor.of_type("x", "INT5", 5), ops)
 
 
 def _input(rng: np.random.Generator, size: int) -> Tensor:

@@ -19,10 +19,11 @@ from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder
 from finn_builds.sparse.interpret import evaluate, evaluate_nodes
 from finn_builds.sparse.lower import lower
-from finn_builds.sparse.lutnet import MUX_LEVELS, LutNet, lut_count, lut_net, table_luts
+from finn_builds.sparse.lutnet import MUX_LEVELS, LutNet, lut_count, lut_net
 from finn_builds.sparse.refine import Weigher, refine
 from finn_builds.sparse.share import SharedSums, alkaid_sums, greedy_sums, plain_sums, signed_digits
 from finn_builds.sparse.solve import Search, shared_forms
+from finn_builds.sparse.tablenet import table_luts
 from finn_builds.sparse.thresholds import best_plan, clip_shape, count_passed
 from finn_builds.sparse.truth import bit_column, shrink_to
 from finn_builds.sparse.uniform import MAX_DIGITS, fitted

@@ -268,6 +268,17 @@ module miter(input [5:0] x, output ok0, ok1, ok2);
 endmodule
 """
 
+DUAL_MITER = """
+module miter(input [4:0] x, output ok0, ok1, ok2);
+  wire y, z;
+  localparam [63:0] INIT = 64'h{init:032x};
+  ps_lut5x2 #(.INIT(INIT)) dut (x, y, z);
+  assign ok0 = y == INIT[{1'b0, x}];
+  assign ok1 = z == INIT[{1'b1, x}];
+  assign ok2 = 1'b1;
+endmodule
+"""
+
 ADD_MITER_ECP5 = """
 module miter(input [6:0] a, b, output ok0, ok1, ok2);
   wire [5:0] y0;
@@ -325,6 +336,7 @@ CELLS = {
     "ps_compare": (COMPARE_MITER, (), "LUT6_2"),
     "ps_compare6": (COMPARE6_MITER, (), "CARRY*"),
     "ps_mux7": (MUX_MITER, ("ps_mux8.v",), "MUXF7"),
+    "ps_lut5x2": (DUAL_MITER, (), "LUT6_2"),
     "ps_lut6": (LUT_MITER, ("ps_lut2.v", "ps_lut4.v"), "LUT4"),
 }
 
