@@ -15,6 +15,7 @@ from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.pruning.settings import PruningSettings
 from brevitas_models.train import experiment, recipe, rounds, rules
 from brevitas_models.train.loop import Job, train_many
+from brevitas_models.train.losses import loss_of
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rules import EpochRecord, Frames
 from brevitas_models.train.settings import TrainingSettings
@@ -146,7 +147,7 @@ def test_best_weights_come_back() -> None:
     best = losses.index(min(losses))
     assert best < len(losses) - 1
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in states[best].items())
-    again = losses.loss_of(rules.evaluate(model, judged.x), judged.target)
+    again = loss_of(rules.evaluate(model, judged.x), judged.target)
     assert float(again) == losses[best]
 
 
