@@ -33,7 +33,7 @@ def row(model: str, golden: str | None, part: str, clock_ns: float, folder: Path
     began = time.monotonic()
     build(
         BuildConfig(
-            part=part, clock_ns=clock_ns, model=model, golden=golden, package="ip",
+            fpga_part=part, synth_clk_period_ns=clock_ns, model=model, golden=golden, package="ip",
             output_dir=str(folder), verify_frames=200,
         )
     )  # fmt: skip
