@@ -87,7 +87,6 @@ def test_a_plan_that_misses_is_made_again(tmp_path: Path, monkeypatch: pytest.Mo
     assert turns[1]["planned_ns"] < 10.0 and len(turns) <= TURNS + 1
     assert routed["mhz"] == max(turn["routed_mhz"] for turn in turns) > turns[0]["routed_mhz"]
     assert routed["met"] or "results may be wrong" in summary_table(result.summary)
-    print(turns)
     found = read_json(out / "report/route.json")
     assert found["planned_ns"] == turns[-1]["planned_ns"]
     assert found["gate_level"]["frames"] == 50 and result.summary["mismatches"] == 0
