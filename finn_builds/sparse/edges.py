@@ -155,7 +155,7 @@ class _Sum:
         self.rest = neuron.column.copy()
         self.rest[[matrix.rows[edge.node] for edge in edges]] = 0
         self.ranges = matrix.ranges
-        self.add, self.modulus = _asked(neuron, matrix)
+        self.add = _asked(neuron, matrix)
 
     def _alone(self, split: Split) -> float:
         bits = sum(max(values).bit_length() for values, _ in split.parts())
@@ -216,15 +216,12 @@ class _Sum:
         return chosen if found is None else found[1]
 
 
-def _asked(neuron: Neuron, matrix: Matrix) -> tuple[int, int]:
-    """Return what a neuron's sum is to be raised by for a clip of its bits, and the modulus."""
+def _asked(neuron: Neuron, matrix: Matrix) -> int:
+    """Return what a neuron's sum is to be raised by so that its levels are a clip of its bits."""
     if not neuron.thresholds:
-        return 0, 1
+        return 0
     shape = clip_shape(neuron.thresholds, *matrix.sums.range_of(neuron.column, 0))
-    if shape is None:
-        return 0, 1
-    modulus = (shape.top + 1) << shape.shift
-    return shape.const % modulus, modulus
+    return 0 if shape is None else shape.const % ((shape.top + 1) << shape.shift)
 
 
 def _spread(parts: Sequence[tuple[int, int]], total: int, order: Sequence[int]) -> list[int] | None:

@@ -52,7 +52,7 @@ class Matrix:
             site.family,
             site.options,
         )
-        self.prefix, self.requantise, self.joint = prefix, requantise, tuple(joint)
+        self.prefix, self.requantise = prefix, requantise
         self.sources: list[int] = []
         row_of = self.rows = dict[int, int]()
         for v in values:
@@ -72,6 +72,7 @@ class Matrix:
                 matrix[row_of[v.node]] += w * v.scale
         self.ranges = [builder.ranges[s] for s in self.sources]
         self.widths = [builder.width(s) for s in self.sources]
+        self.joint = [both for both in joint if both.a in row_of and both.b in row_of]
         self.sums = site.sums(self.sources, self.joint)
         steps = None if requantise is None else steps_of(requantise.form, sums.low, sums.high)
         self.neurons = [

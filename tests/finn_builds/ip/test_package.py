@@ -36,7 +36,7 @@ from finn_builds.sparse.parallel import CorePorts, ParallelCore, Port, parallel_
 from finn_builds.synth.netlist import Netlist
 from finn_builds.synth.yosys import synthesise_module
 from tests.finn_builds.network.networks import random_graph, random_inputs
-from tests.finn_builds.sparse.sparse_networks import random_edges, random_network
+from tests.finn_builds.sparse.sparse_networks import clipped_edges, random_network
 
 PROGRAMS = {"g++": "g++", "icarus": "iverilog", "ghdl": "ghdl", "ghdl93": "ghdl"}
 
@@ -176,12 +176,12 @@ def test_the_benches_see_another_latency(tool: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(9))
 def test_the_vhdl_of_random_networks(seed: int, tmp_path: Path) -> None:
     if shutil.which("ghdl") is None:
         pytest.skip("ghdl is not installed")
-    tables = seed >= 8
-    network = random_edges(seed) if tables else random_network(np.random.default_rng(seed), most=7)
+    # The last one has a clip whose window does not begin at 0.
+    network = clipped_edges() if seed == 8 else random_network(np.random.default_rng(seed), most=7)
     core = core_of(network, ("xc7", "ecp5")[seed % 2], 14.0)
     for name, text in files_of(network, core).items():
         path = tmp_path / name

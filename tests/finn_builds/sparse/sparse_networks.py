@@ -83,12 +83,12 @@ def random_edges(seed: int) -> IntegerNetwork:
 
 def clipped_edges() -> IntegerNetwork:
     """Return a neuron of five table edges whose levels are a clip of the sum."""
-    tables = np.random.default_rng(3).integers(-9, 10, (5, 32))
+    tables = np.random.default_rng(3).integers(-40, 41, (5, 32))
     lookup = Lookup([0, 1, 2, 3, 4], [-16] * 5, tables, 5)
     ops: list[tuple[str, Operation]] = [
         ("t", lookup),
         ("s", Linear(np.ones((5, 1), dtype=np.int64))),
-        ("q", Requantise(Thresholds([-4 + np.arange(1, 16)]))),
+        ("q", Requantise(Thresholds([-16 + np.arange(1, 32)]))),
     ]
     return chain(Tensor.of_type("x", "INT5", 5), ops)
 
