@@ -8,9 +8,18 @@ from dataclasses import dataclass
 
 from brevitas_models.study.table import Row
 
-# Rows that agree in these are seeds or folds of one network.
+# Rows that agree in these, and in the settings that a study names by section, are seeds or folds of
+# one network.
 SAME = ("kind", "bits", "schedule", "criterion", "batch_norm", "l1", "random_labels", "round")
-_MEANS = ("share", "auc", "background_efficiency", "neural_efficiency", "bops", "bops_32bit_input")
+_MEANS = (
+    "share",
+    "pruned",
+    "auc",
+    "background_efficiency",
+    "neural_efficiency",
+    "bops",
+    "bops_32bit_input",
+)
 
 
 @dataclass(frozen=True)
@@ -31,11 +40,17 @@ class Pooled:
 
 def pooled(rows: Sequence[Row]) -> list[Pooled]:
     """Return the rows of `kind` grid and bayes, seeds and folds taken together, in order."""
+    same = (*SAME, *_by_section(rows))
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         if row["kind"] != "bayes_trial":
-            groups.setdefault(tuple(row[key] for key in SAME), []).append(row)
-    return [_pool(dict(zip(SAME, key, strict=True)), group) for key, group in groups.items()]
+            groups.setdefault(tuple(row.get(key) for key in same), []).append(row)
+    return [_pool(dict(zip(same, key, strict=True)), group) for key, group in groups.items()]
+
+
+def _by_section(rows: Sequence[Row]) -> list[str]:
+    """Return the columns of settings by section and name, such as ``pruning.lut_budget``."""
+    return list(dict.fromkeys(key for row in rows for key in row if "." in key))
 
 
 def _pool(name: dict[str, object], rows: list[Row]) -> Pooled:
@@ -84,16 +99,17 @@ def page(rows: Sequence[Row]) -> str:
         "efficiency | neural efficiency | BOPs | fewer | BOPs, 32-bit input | fewer |"
     )
     taught = any(item.regret for item in found)
+    varied = [key for key in _by_section(rows) if len({item.name[key] for item in found}) > 1]
     if taught:
         head += " soft regret, points |"
     lines = [head, "|" + "---|" * (head.count("|") - 1)]
     for item in found:
         f = item.figures
         cells = [
-            f"{item.name['bits']:g}",
+            _plain(item.name["bits"]),
             str(item.name["schedule"] if item.name["kind"] == "grid" else "sizes by search"),
-            _variant(item),
-            f"{f['share']:.1%}",
+            _variant(item, varied),
+            f"{f['pruned']:.1%}",
             f"{item.accuracy:.2%} ± {item.error:.2%}",
             _difference(item, reference),
             f"{f['auc']:.4f}",
@@ -115,7 +131,11 @@ def page(rows: Sequence[Row]) -> str:
     return "\n".join([f"Measured on {count:,} {frames}.", "", *lines, ""])
 
 
-def _variant(item: Pooled) -> str:
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _variant(item: Pooled, varied: Sequence[str]) -> str:
     name, parts = item.name, []
     if name["batch_norm"] != "on":
         parts.append(f"BatchNorm {name['batch_norm']}")
@@ -125,6 +145,7 @@ def _variant(item: Pooled) -> str:
         parts.append(f"{name['random_labels']:.0%} random labels")
     if name["criterion"] != "magnitude":
         parts.append(str(name["criterion"]))
+    parts += [f"{key} {_plain(name[key])}" for key in varied if name[key] is not None]
     return ", ".join(parts)
 
 

@@ -23,6 +23,18 @@ def test_shipped_studies_are_valid(name: str) -> None:
     assert study.bayes is not None
 
 
+def test_tables_and_weights_are_compared_alike() -> None:
+    study = config.load(STUDIES / "tables_jets.yaml")
+    recipes = [point.recipe for point in points.grid_points(study)]
+    assert {recipe.network.edge_kinds[0] for recipe in recipes} == {"tables", "weights"}
+    assert all(len(set(recipe.network.edge_kinds)) == 1 for recipe in recipes)
+    assert all(recipe.pruning.lut_budget and recipe.network.buildable for recipe in recipes)
+    # All but the kind of the edges, and what suits the kind, is the same.
+    assert (
+        len({(recipe.data, recipe.distillation, recipe.training.epochs) for recipe in recipes}) == 1
+    )
+
+
 def test_the_full_study_is_the_papers() -> None:
     study = config.load(STUDIES / "paper_full.yaml")
     training = study.base.training

@@ -20,6 +20,7 @@ def row(**values: Any) -> dict[str, Any]:
         "seed": 0,
         "fold": 0,
         "share": 0.8,
+        "pruned": 0.8,
         "frames": 100,
         "accuracy": 0.7,
         "auc": 0.9,
@@ -31,7 +32,8 @@ def row(**values: Any) -> dict[str, Any]:
     } | values
 
 
-PLAIN = row(bits=32.0, round=0, share=0.0, accuracy=0.75, bops=5e6, bops_32bit_input=5e6)
+FLOAT = {"bits": 32.0, "round": 0, "share": 0.0, "pruned": 0.0}
+PLAIN = row(**FLOAT, accuracy=0.75, bops=5e6, bops_32bit_input=5e6)
 
 
 def test_folds_add_frames_and_seeds_do_not() -> None:
@@ -46,6 +48,21 @@ def test_folds_add_frames_and_seeds_do_not() -> None:
 def test_different_networks_stay_apart() -> None:
     others = [row(), row(bits=4.0), row(round=2), row(l1=0.1), row(kind="bayes_trial")]
     assert len(summary.pooled(others)) == 4
+
+
+def test_settings_by_section_keep_networks_apart_and_are_named() -> None:
+    # Several widths are one text; a budget prunes without a share.
+    base = {"bits": "6-8/5", "network.edges": "tables", "share": 0.0}
+    rows = [
+        row(**base, **{"pruning.lut_budget": budget, "fold": fold, "pruned": pruned})
+        for budget, pruned in ((500.0, 0.9), (900.0, 0.7))
+        for fold in (0, 1)
+    ]
+    assert [item.rows for item in summary.pooled(rows)] == [2, 2]
+    first, second = summary.page(rows).splitlines()[-2:]
+    assert "| 6-8/5 |" in first and "| pruning.lut_budget 500 | 90.0% |" in first
+    assert "| pruning.lut_budget 900 | 70.0% |" in second
+    assert "network.edges" not in first  # all have the same
 
 
 def test_the_page_compares_with_the_float_network() -> None:

@@ -12,7 +12,7 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.change_batchsize import ChangeBatchSize
 from qonnx.transformation.infer_shapes import InferShapes
 
-from brevitas_models import datasets, metrics, zoo
+from brevitas_models import datasets, metrics, pruning, zoo
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint
 from brevitas_models.model.export import METADATA_KEY, export_qonnx
@@ -21,14 +21,18 @@ from deploy.tables import read_table
 from finn_builds.ingest import load_model, split_host, tidy
 from finn_builds.sparse.compiler import compile_network
 
-NAMES = ("digits", "jets", "jets_paper", "jets_tiny")
+TABLES = ("jets_tables", "jets_tables_large", "jets_tables_tiny")
+NAMES = ("digits", "jets", "jets_paper", *TABLES, "jets_tiny")
 JETS = NAMES[1:]
 FRAMES = dict.fromkeys(JETS, "jets") | {"digits": "test images"}
-# layers, weight bits, activation bits, input bits, pruned share
+# layers, weight bits, activation bits, input bits, pruned share (None: as the budget has it)
 STATED = {
     "digits": ([64, 32, 32, 10], 2, 2, 4, 0.0),
     "jets": ([16, 64, 32, 32, 5], 4, 4, 8, 0.8),
     "jets_paper": ([16, 64, 32, 32, 5], 6, 6, 8, 0.8),
+    "jets_tables": ([16, 16, 5], (6, 8), 6, 7, None),
+    "jets_tables_large": ([16, 32, 5], (7, 8), 6, 7, None),
+    "jets_tables_tiny": ([16, 10, 5], (6, 8), 5, 6, None),
     "jets_tiny": ([16, 64, 32, 32, 5], 4, 3, 6, 0.9),
 }
 
@@ -44,7 +48,10 @@ def test_names_are_those_with_tests():
 
 
 def test_an_unknown_name_lists_what_there_is():
-    known = r"digits, jets, jets_anomaly, jets_paper, jets_tiny"
+    known = (
+        r"digits, jets, jets_anomaly, jets_paper, jets_tables, jets_tables_large, "
+        r"jets_tables_tiny, jets_tiny"
+    )
     with pytest.raises(UserError, match=rf"'jet'; there are {known}\. Is jets meant\?"):
         zoo.path("jet")
 
@@ -67,10 +74,21 @@ def test_pruned_weights_are_exactly_zero(shipped):
     name, model, info = shipped
     masks = model.masks()
     pruned = sum(int((~m).sum()) for m in masks) / sum(m.numel() for m in masks)
-    assert pruned == pytest.approx(STATED[name][-1], abs=1e-3)
+    if name not in TABLES:
+        assert pruned == pytest.approx(STATED[name][-1], abs=1e-3)
     assert info["metrics"]["pruned"] == pytest.approx(pruned)
     for linear, mask in zip(model.linears, masks, strict=True):
-        assert not linear.weight[~mask].any()
+        edges = linear.tables(linear.weight) if name in TABLES else linear.weight
+        assert not edges[~mask].any()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_within_their_budget(name):
+    model, info = checkpoint.load(zoo.path(name))
+    budget = info["recipe"]["pruning"]["lut_budget"]
+    luts = pruning.total_luts(pruning.edge_prices(model))
+    # What the last prunings left, of edges that each cost some ten LUTs.
+    assert 0.9 * budget < luts <= budget
 
 
 def test_the_recipe_recorded_is_the_recipe_shipped(shipped):
