@@ -72,6 +72,28 @@ def _together(graph: Graph, family: Family) -> list[tuple[int, int]]:
     return [(i, graph.users[i][0]) for i, m in enumerate(absorbed(graph, family)) if m]
 
 
+def _joined(
+    stages: list[int], pairs: list[tuple[int, int]], apart: list[tuple[int, int]]
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Return the stages with each table in its adder's, and the pairs for which there is time.
+
+    A table of which some bits do not melt takes its own time before the adder; where the stage has
+    none for both, a register lies between them, and nothing melts.
+    """
+    far: dict[int, list[int]] = {}
+    for earlier, later in apart:
+        far.setdefault(earlier, []).append(later)
+    joined = [
+        (table, adder)
+        for table, adder in pairs
+        if all(stages[later] > stages[adder] for later in far.get(table, ()))
+    ]
+    moved = list(stages)
+    for table, adder in joined:
+        moved[table] = stages[adder]
+    return moved, joined
+
+
 def _too_far(graph: Graph, delay: list[float], budget: float) -> list[tuple[int, int]]:
     """Return pairs of nodes with a path between them, ends included, longer than the budget.
 
@@ -290,10 +312,8 @@ def pipeline(
     """
     soon = _soonest(graph, family, clock_ns, latency, register_outputs, after_ns)
     graph = soon.graph
-    stages, together = soon.stages, _together(graph, family)
-    for table, adder in together:
-        stages[table] = stages[adder]
     apart = _too_far(graph, soon.delay, soon.budget)
+    stages, together = _joined(soon.stages, _together(graph, family), apart)
     if len(apart) <= MAX_CONSTRAINTS:
         stages = _fewest_bits(graph, stages, soon.last, apart, together)
     total = soon.last + soon.at_outputs
