@@ -311,6 +311,11 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
+def write(rows: list[dict[str, Any]]) -> None:
+    """Write the results, a row a line."""
+    RESULT.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
 def delays_of(grade: int) -> list[float]:
     """Return the delays that the family has now."""
     family = ECP5.of_grade(grade)
@@ -344,14 +349,14 @@ def main(argv: list[str] | None = None) -> int:
             new = measure(design, args.grades, Path(folder), args.limit, args.keep)
         names = {(row["design"], row["grade"]) for row in new}
         rows = [row for row in rows if (row["design"], row["grade"]) not in names] + new
-        RESULT.write_text(json.dumps(rows, indent=1) + "\n")
+        write(rows)
         print([(r["design"], r["grade"], r["estimated_ns"], r.get("routed_ns")) for r in new])
     if args.again and args.keep is not None:
         for row in rows:
             kept = args.keep / f"{row['design']}.json"
             if kept.is_file():
                 row |= estimate(json.loads(kept.read_text()), row["grade"])
-        RESULT.write_text(json.dumps(rows, indent=1) + "\n")
+        write(rows)
     reached = [row for row in rows if "routed_ns" in row]
     print("\n".join(report(reached)))
     draw(reached, PLOT)

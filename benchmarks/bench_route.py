@@ -129,7 +129,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     for r in rows:
         if "why" in r:
             part = load_board(r["board"]).part
-            lines.append(f"| {r['model']} | {r['board']} | {part} | {r['why']} |||||||||")
+            why = r["why"].replace("|", "\\|")
+            lines.append(f"| {r['model']} | {r['board']} | {part} | {why} |||||||||")
             continue
         path = r["logic_ns"] + r["wire_ns"]
         lines.append(
