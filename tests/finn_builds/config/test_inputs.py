@@ -15,9 +15,20 @@ from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.ingest import load_model, model_info
 
+MODELS = [
+    "digits",
+    "jets",
+    "jets_anomaly",
+    "jets_paper",
+    "jets_tables",
+    "jets_tables_large",
+    "jets_tables_tiny",
+    "jets_tiny",
+]
+
 
 def test_every_model_of_the_zoo_is_a_file_with_the_test_set_of_its_data() -> None:
-    assert inputs.model_names() == ["digits", "jets", "jets_anomaly", "jets_paper", "jets_tiny"]
+    assert inputs.model_names() == MODELS
     for name in inputs.model_names():
         assert inputs.find_model(name) == name
         config = BuildConfig(board="Pynq-Z1", model=name).validate()
@@ -27,9 +38,7 @@ def test_every_model_of_the_zoo_is_a_file_with_the_test_set_of_its_data() -> Non
 
 
 def test_names_that_the_zoo_does_not_have() -> None:
-    with pytest.raises(
-        UserError, match="zoo has digits, jets, jets_anomaly, jets_paper, jets_tiny;"
-    ):
+    with pytest.raises(UserError, match=f"zoo has {', '.join(MODELS)};"):
         inputs.find_model("jet")
     with pytest.raises(
         UserError, match="data 'jet': expected digits, jets, jets_unlabelled, or the"
