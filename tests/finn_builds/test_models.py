@@ -44,14 +44,19 @@ def assert_page(result, pictures, layers):
     assert_renders(result.out / "report.html", pictures)
 
 
-@pytest.mark.parametrize(("style", "interval"), [("auto", 1), ("folded", 16)])
-def test_default_build_of_the_jet_tagger(tmp_path, style, interval):
+@pytest.mark.parametrize(
+    ("model", "style", "interval", "layers"),
+    [("jets", "auto", 1, 2), ("jets_weights", "folded", 16, 4)],
+)
+def test_default_build_of_a_jet_tagger(tmp_path, model, style, interval, layers):
     synth = "yosys" if style == "auto" else "none"
     result = build(
-        BuildConfig(board="Pynq-Z1", output_dir=tmp_path / "jets", style=style, synth=synth)
+        BuildConfig(
+            board="Pynq-Z1", model=model, output_dir=tmp_path / "jets", style=style, synth=synth
+        )
     )
     assert_verified(result, 1000)
-    assert_page(result, tmp_path, layers=4)
+    assert_page(result, tmp_path, layers=layers)
     assert result.summary["accuracy_surrogate"] is True
     assert "surrogate" in result.summary["accuracy_source"]
     assert result.summary["interval_cycles"] <= interval

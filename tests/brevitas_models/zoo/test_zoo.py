@@ -21,19 +21,19 @@ from deploy.tables import read_table
 from finn_builds.ingest import load_model, split_host, tidy
 from finn_builds.sparse.compiler import compile_network
 
-TABLES = ("jets_tables", "jets_tables_large", "jets_tables_tiny")
-NAMES = ("digits", "jets", "jets_paper", *TABLES, "jets_tiny")
+TABLES = ("jets", "jets_large", "jets_tiny")
+NAMES = ("digits", *TABLES, "jets_paper", "jets_weights", "jets_weights_tiny")
 JETS = NAMES[1:]
 FRAMES = dict.fromkeys(JETS, "jets") | {"digits": "test images"}
 # layers, weight bits, activation bits, input bits, pruned share (None: as the budget has it)
 STATED = {
     "digits": ([64, 32, 32, 10], 2, 2, 4, 0.0),
-    "jets": ([16, 64, 32, 32, 5], 4, 4, 8, 0.8),
+    "jets": ([16, 16, 5], (6, 8), 6, 7, None),
+    "jets_large": ([16, 32, 5], (7, 8), 6, 7, None),
     "jets_paper": ([16, 64, 32, 32, 5], 6, 6, 8, 0.8),
-    "jets_tables": ([16, 16, 5], (6, 8), 6, 7, None),
-    "jets_tables_large": ([16, 32, 5], (7, 8), 6, 7, None),
-    "jets_tables_tiny": ([16, 10, 5], (6, 8), 5, 6, None),
-    "jets_tiny": ([16, 64, 32, 32, 5], 4, 3, 6, 0.9),
+    "jets_tiny": ([16, 10, 5], (6, 8), 5, 6, None),
+    "jets_weights": ([16, 64, 32, 32, 5], 4, 4, 8, 0.8),
+    "jets_weights_tiny": ([16, 64, 32, 32, 5], 4, 3, 6, 0.9),
 }
 
 
@@ -49,8 +49,8 @@ def test_names_are_those_with_tests():
 
 def test_an_unknown_name_lists_what_there_is():
     known = (
-        r"digits, jets, jets_anomaly, jets_paper, jets_tables, jets_tables_large, "
-        r"jets_tables_tiny, jets_tiny"
+        r"digits, jets, jets_anomaly, jets_large, jets_paper, jets_tiny, jets_weights, "
+        r"jets_weights_tiny"
     )
     with pytest.raises(UserError, match=rf"'jet'; there are {known}\. Is jets meant\?"):
         zoo.path("jet")
@@ -137,7 +137,7 @@ def test_commands_of_the_cards_are_those_recorded(shipped):
     assert f"    .venv/bin/python {command}\n" in text
 
 
-@pytest.mark.parametrize(("name", "points"), [("jets", 2), ("jets_paper", 2), ("jets_tiny", 3)])
+@pytest.mark.parametrize(("name", "points"), [("jets_weights", 2), ("jets_paper", 2), ("jets_weights_tiny", 3)])
 def test_jets_are_not_far_below_their_teacher(name, points):
     _, info = checkpoint.load(zoo.path(name))
     assert info["metrics"]["folds"] > 1, "measured on jets that were not learnt"
@@ -223,7 +223,7 @@ def test_the_shipped_frames_are_those_of_the_test_set(file, data, frames, tmp_pa
 
 def test_shipped_files_are_small():
     for file in zoo.path("digits").parent.iterdir():
-        assert file.is_dir() or file.stat().st_size < 300_000, file
+        assert file.is_dir() or file.stat().st_size < 400_000, file
 
 
 def same_as_the_model(name, x):

@@ -19,11 +19,11 @@ MODELS = [
     "digits",
     "jets",
     "jets_anomaly",
+    "jets_large",
     "jets_paper",
-    "jets_tables",
-    "jets_tables_large",
-    "jets_tables_tiny",
     "jets_tiny",
+    "jets_weights",
+    "jets_weights_tiny",
 ]
 
 

@@ -82,7 +82,7 @@ def test_the_class_is_the_first_of_the_largest(tmp_path: Path) -> None:
 
 
 def test_constants_say_sizes_widths_and_fixed_point(tmp_path: Path) -> None:
-    split = split_host(tidy(load_model(ZOO / "jets.onnx")))
+    split = split_host(tidy(load_model(ZOO / "jets_weights.onnx")))
     text = header_text(split.network, "jets", split.description, split.shown_names())
     program = tmp_path / "constants.cpp"
     (tmp_path / "jets.h").write_text(text)
@@ -122,7 +122,7 @@ def compiled_host(text: str, folder: Path, x: np.ndarray, y: np.ndarray, results
 
 
 def test_the_hosts_part_gives_the_same_bits(tmp_path: Path) -> None:
-    split = split_host(tidy(load_model(ZOO / "jets.onnx")))
+    split = split_host(tidy(load_model(ZOO / "jets_weights.onnx")))
     network = split.network
     rng = np.random.default_rng(0)
     x = rng.normal(0, 30, (500, 16)).astype(np.float32)
