@@ -89,9 +89,9 @@ DESIGNS = (
     Design("r10", 8.0, (6, 8, 8, 3), 4, 0.5, 10),
     Design("r11", 13.0, (12, 12, 4), 2, 0.5, 11),
     Design("r12", 12.0, (8, 6, 6, 3), 5, 0.5, 12),
-    Design("jets_tiny", 10.0),
+    Design("jets_weights_tiny", 10.0),
     Design("digits", 10.0),
-    Design("jets", 10.0),
+    Design("jets_weights", 10.0),
 )
 
 _SHELL = """\

@@ -31,7 +31,7 @@ from finn_builds.emulator import header_text
 from finn_builds.ingest import load_model, split_host, tidy
 from finn_builds.network import IntegerNetwork
 
-MODELS = ("jets", "jets_tiny", "digits")
+MODELS = ("jets_weights", "jets_weights_tiny", "digits")
 FLAGS = {"-O2": ["-O2"], "-O3": ["-O3"]}
 FRAMES = 20_000
 TURNS = 7

@@ -34,7 +34,7 @@ from finn_builds.files import read_json
 
 RESULTS = Path(__file__).parent / "results"
 BOARDS = ("ULX3S-25F", "OrangeCrab", "Tang-Primer-20K", "Tang-Nano-9K")
-MODELS = ("jets_tiny", "digits", "jets")
+MODELS = ("jets_weights_tiny", "digits", "jets_weights")
 LARGE = "large"
 
 

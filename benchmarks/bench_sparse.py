@@ -1,6 +1,6 @@
 """Sparse layers against others: this project, alkaid, plain Verilog, FINN folded.
 
-    python benchmarks/bench_sparse.py [--only jets 4b_80_po2 ...] [--parts sparse alkaid ...]
+    python benchmarks/bench_sparse.py [--only jets_weights 4b_80_po2 ...] [--parts sparse alkaid ...]
 
 Networks: the shipped jet tagger as the flow makes it, random ones 16-64-32-32-5 at 2, 4 and 6 bits,
 0 to 95 % pruned, with uniform power-of-two thresholds (po2) and with free ones, a dense 64x64 INT4
@@ -69,7 +69,7 @@ SYNTH = (
     "synth_xilinx -top {top} -family xc7 -flatten -abc9 -nodsp -nobram -nolutram -nosrl -noiopad"
 )
 # Rows whose stages are also made as short as the clock by the path after Yosys, for both.
-OWN = ("jets", "4b_80_po2")
+OWN = ("jets_weights", "4b_80_po2")
 # Clocks that alkaid's own pipeline may take beyond ours until its stages are as short.
 MORE_CLOCKS = 16
 
@@ -114,7 +114,7 @@ class Bench:
         synth = "yosys" if style == "sparse" else "none"
         out = self.builds / style
         return build(
-            BuildConfig(board=BOARD, model="jets", style=style, output_dir=out, synth=synth)
+            BuildConfig(board=BOARD, model="jets_weights", style=style, output_dir=out, synth=synth)
         )
 
     def network(self, case: Case) -> IntegerNetwork:

@@ -67,12 +67,12 @@ class Case:
 
 LARGE_NAME = "784-128-128-10"
 CASES = (
-    Case("jets_tiny", "ecp5", 10.0, "LFE5U-25F-6BG381C"),
-    Case("jets_tiny", "ecp5", 7.0, "LFE5U-25F-6BG381C"),
-    Case("jets", "ecp5", 10.0, "LFE5U-25F-6BG381C"),
-    Case("jets", "ecp5", 7.0, "LFE5U-25F-6BG381C"),
-    Case("jets", "xc7", 10.0),
-    Case("jets", "xcup-2", 2.78),
+    Case("jets_weights_tiny", "ecp5", 10.0, "LFE5U-25F-6BG381C"),
+    Case("jets_weights_tiny", "ecp5", 7.0, "LFE5U-25F-6BG381C"),
+    Case("jets_weights", "ecp5", 10.0, "LFE5U-25F-6BG381C"),
+    Case("jets_weights", "ecp5", 7.0, "LFE5U-25F-6BG381C"),
+    Case("jets_weights", "xc7", 10.0),
+    Case("jets_weights", "xcup-2", 2.78),
     Case(LARGE_NAME, "xc7", 10.0),
     Case(LARGE_NAME, "ecp5", 10.0, "LFE5U-85F-6BG381C"),
 )

@@ -61,7 +61,7 @@ def measured(name: str) -> dict[str, object]:
     known = Streamlined(network, Vectors(x, network.execute(x), "zeros", 0), None, None)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
-        cfg = BuildConfig(board=board, model="jets", output_dir=out).validate()
+        cfg = BuildConfig(board=board, model="jets_weights", output_dir=out).validate()
         begin = time.process_time()
         try:
             styles = step_choose_style(known, cfg.view(no_progress, out / "scratch", out))

@@ -52,7 +52,7 @@ class Case:
     def key(self) -> str:
         """Return the row's name."""
         if not self.sizes:
-            return "jets"
+            return "jets_weights"
         if self.taps:
             return f"conv{self.taps}_{self.bits}b"
         if len(self.sizes) == 2 and self.pruned:

@@ -287,7 +287,7 @@ def _aims(rows: dict[str, Any]) -> list[str]:
         f"- LUT below alkaid's own estimate on every pruned row: {verdict(above)}.",
         f"- LUT estimate within 15 % of Yosys: {verdict(off)}.",
     ]
-    jets = rows.get("jets", {})
+    jets = rows.get("jets_weights", {})
     if "folded" in jets and "flow" in jets:
         f, s = jets["folded"], jets["flow"]
         times = f["interval"] / s["interval"]
