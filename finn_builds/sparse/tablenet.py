@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -128,25 +128,44 @@ class TableNet:
 
 
 class Cells:
-    """Cells on their way into a net; equal ones are one."""
+    """Cells on their way into a net; equal ones are one.
+
+    But a slice multiplexer is wired to its own LUTs: one that another multiplexer has is made
+    again.
+    """
 
     def __init__(self, n_vars: int) -> None:
         self.n_vars = n_vars
         self.cells: list[Cell] = []
         self._known: dict[Cell, int] = {}
+        self._taken: set[int] = set()
 
     def add(self, cell: Cell) -> int:
         """Return the number of a cell among variables and cells."""
         found = self._known.get(cell)
         if found is None:
-            found = self._known[cell] = self.n_vars + len(self.cells)
-            self.cells.append(cell)
+            found = self._known[cell] = self._append(cell)
         return found
+
+    def _append(self, cell: Cell) -> int:
+        if cell.select is not None:
+            cell = replace(cell, inputs=tuple([self._own(i) for i in cell.inputs]))
+        self.cells.append(cell)
+        return self.n_vars + len(self.cells) - 1
+
+    def _own(self, number: int) -> int:
+        """Return a cell that no other multiplexer has, equal to the one of this number."""
+        if number in self._taken:
+            number = self._append(self.cells[number - self.n_vars])
+        if number >= self.n_vars:
+            self._taken.add(number)
+        return number
 
     def copy(self) -> Cells:
         """Return the same cells, to go on with them."""
         new = Cells(self.n_vars)
         new.cells, new._known = list(self.cells), dict(self._known)
+        new._taken = set(self._taken)
         return new
 
     def take(self, cells: Sequence[Cell], n_vars: int, names: Sequence[int]) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -56,6 +58,24 @@ def test_nets_are_their_tables(seed: int, n: int, kind: str, k: int) -> None:
     assert all(len(c.inputs) <= k for c in net.cells if c.select is None)
     assert net.luts(k) <= net.single_luts
     assert table_luts(values.tolist(), n, 4, k) == net.luts(k)
+    assert most_multiplexers(net) <= 1, "a slice's multiplexer is wired to its own LUTs"
+
+
+def most_multiplexers(net: TableNet) -> int:
+    """Return how many slice multiplexers one cell goes into at most."""
+    into = Counter(i for c in net.cells if c.select is not None for i in c.inputs)
+    return max((count for i, count in into.items() if i >= net.n_vars), default=0)
+
+
+def test_functions_that_share_a_half_make_it_twice_for_two_multiplexers() -> None:
+    """Four inputs a LUT: f is h below and g above, the other is h below and k above."""
+    rng = np.random.default_rng(5)
+    h, g, k = (rng.integers(0, 2, 16) for _ in range(3))
+    values = np.concatenate([h + 2 * h, g + 2 * k])
+    net = net_of(values.tolist(), 5, 2, 4)
+    assert np.array_equal(executed(net, 5), values)
+    assert most_multiplexers(net) == 1
+    assert net.single_luts == 4
 
 
 def test_bits_of_a_clip_share_what_finds_out_where_the_number_is() -> None:
