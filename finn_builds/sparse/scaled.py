@@ -253,7 +253,7 @@ def _instead(
         own = (value >> k) & 1
         # The address: the number's bit, and above it the bit that decides.
         values = [own if a >> 1 == at else a & 1 for a in range(4)]
-        bit = builder.table([Field(node, k, 1), Field(when, 0, 1)], values, f"{label}_c{k}")
+        bit = builder.table([Field(node, k, 1), Field(when, 0, 1)], values, f"{label}_bit{k}")
         fields.append(Field(bit, 0, 1))
     width = builder.width(node)
     if count < width:
