@@ -13,7 +13,7 @@ The emitter writes down exactly these cells, so that what is counted here is wha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,10 +90,11 @@ class LutNet:
         """Return the net as one of `n_vars` variables; `names` are those it has now."""
         at = {i: name for i, name in enumerate(names)}
         at.update({self.n_vars + k: n_vars + k for k in range(len(self.cells))})
-        return LutNet(n_vars, tuple(_moved(c, at) for c in self.cells))
+        return LutNet(n_vars, tuple(moved(c, at) for c in self.cells))
 
 
-def _moved(cell: Cell, at: dict[int, int]) -> Cell:
+def moved(cell: Cell, at: Mapping[int, int] | Sequence[int]) -> Cell:
+    """Return a cell whose inputs have the numbers that `at` gives for those it has."""
     select = None if cell.select is None else at[cell.select]
     return Cell(tuple([at[i] for i in cell.inputs]), cell.bits, select)
 
@@ -105,7 +106,7 @@ def _joined(n_vars: int, nets: list[LutNet]) -> tuple[list[Cell], list[int]]:
     for net in nets:
         at = {i: i for i in range(n_vars)}
         at.update({n_vars + k: n_vars + len(cells) + k for k in range(len(net.cells))})
-        cells += [_moved(c, at) for c in net.cells]
+        cells += [moved(c, at) for c in net.cells]
         outs.append(n_vars + len(cells) - 1)
     return cells, outs
 
@@ -224,7 +225,7 @@ def _composed(bits: int, n: int, best: int, lut_inputs: int) -> LutNet | None:
         ]
         names = {i: v for i, v in enumerate((*others, *range(n, n + k)))}
         names.update({left + j: n + k + j for j in range(len(rest.cells))})
-        net = LutNet(n, (*finders, *(_moved(c, names) for c in rest.cells)))
+        net = LutNet(n, (*finders, *(moved(c, names) for c in rest.cells)))
     return net
 
 

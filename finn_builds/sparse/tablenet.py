@@ -12,14 +12,15 @@ together.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
 
 from finn_builds.network.ops import IntArray
-from finn_builds.sparse.lutnet import LUT_INPUTS, Cell, lut_net
+from finn_builds.sparse.lutnet import LUT_INPUTS, Cell, lut_net, moved
 from finn_builds.sparse.truth import bit_column, shrink_to
 
 #: Inputs that two functions in one LUT may read together, by the inputs of a LUT.
@@ -128,44 +129,25 @@ class TableNet:
 
 
 class Cells:
-    """Cells on their way into a net; equal ones are one.
-
-    But a slice multiplexer is wired to its own LUTs: one that another multiplexer has is made
-    again.
-    """
+    """Cells on their way into a net; equal ones are one."""
 
     def __init__(self, n_vars: int) -> None:
         self.n_vars = n_vars
         self.cells: list[Cell] = []
         self._known: dict[Cell, int] = {}
-        self._taken: set[int] = set()
 
     def add(self, cell: Cell) -> int:
         """Return the number of a cell among variables and cells."""
         found = self._known.get(cell)
         if found is None:
-            found = self._known[cell] = self._append(cell)
+            found = self._known[cell] = self.n_vars + len(self.cells)
+            self.cells.append(cell)
         return found
-
-    def _append(self, cell: Cell) -> int:
-        if cell.select is not None:
-            cell = replace(cell, inputs=tuple([self._own(i) for i in cell.inputs]))
-        self.cells.append(cell)
-        return self.n_vars + len(self.cells) - 1
-
-    def _own(self, number: int) -> int:
-        """Return a cell that no other multiplexer has, equal to the one of this number."""
-        if number in self._taken:
-            number = self._append(self.cells[number - self.n_vars])
-        if number >= self.n_vars:
-            self._taken.add(number)
-        return number
 
     def copy(self) -> Cells:
         """Return the same cells, to go on with them."""
         new = Cells(self.n_vars)
         new.cells, new._known = list(self.cells), dict(self._known)
-        new._taken = set(self._taken)
         return new
 
     def take(self, cells: Sequence[Cell], n_vars: int, names: Sequence[int]) -> list[int]:
@@ -177,8 +159,44 @@ class Cells:
         return at[n_vars:]
 
     def net(self, outs: Sequence[int]) -> TableNet:
-        """Return the net whose functions are the cells of these numbers."""
-        return TableNet(self.n_vars, tuple(self.cells), tuple(k - self.n_vars for k in outs))
+        """Return the net whose functions are the cells of these numbers.
+
+        A slice multiplexer is wired to its own LUTs: one that anything else reads too is made
+        again for it.
+        """
+        n = self.n_vars
+        readers = Counter(i for cell in self.cells for i in cell.reads)
+        readers.update(outs)
+        cells: list[Cell] = []
+        at = list(range(n))
+        taken: set[int] = set()
+
+        def placed(cell: Cell) -> int:
+            cells.append(cell)
+            return n + len(cells) - 1
+
+        def own(number: int) -> int:
+            if number < n:
+                return number
+            readers[number] -= 1
+            if not readers[number] and number not in taken:
+                taken.add(number)
+                return at[number]
+            cell = self.cells[number - n]
+            if cell.select is None:
+                return placed(moved(cell, at))
+            # What the copy reads is read once more.
+            readers.update(cell.inputs)
+            inputs = tuple([own(i) for i in cell.inputs])
+            return placed(Cell(inputs, cell.bits, at[cell.select]))
+
+        for cell in self.cells:
+            if cell.select is None:
+                at.append(placed(moved(cell, at)))
+            else:
+                inputs = tuple([own(i) for i in cell.inputs])
+                at.append(placed(Cell(inputs, cell.bits, at[cell.select])))
+        return TableNet(n, tuple(cells), tuple([at[k] - n for k in outs]))
 
 
 def apart_net(columns: Sequence[int], n_vars: int, lut_inputs: int = LUT_INPUTS) -> TableNet:
