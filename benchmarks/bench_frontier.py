@@ -93,8 +93,8 @@ def hardware(built: BuildResult) -> dict[str, Any]:
     }
 
 
-def row(model: str, bench: Bench) -> tuple[dict[str, Any], BuildResult]:
-    """Build a model of the zoo or of a file, and give its integers to alkaid."""
+def row(model: str, bench: Bench, rival: bool) -> tuple[dict[str, Any], BuildResult]:
+    """Build a model of the zoo or of a file, and give its integers to alkaid if it is a rival."""
     built = build(
         BuildConfig(
             board=BOARD, model=model, style="sparse", synth="yosys",
@@ -106,12 +106,14 @@ def row(model: str, bench: Bench) -> tuple[dict[str, Any], BuildResult]:
     # Named by its sizes: neither datapath is made again with other stages.
     case = Case((network.input.size, *(layer.n_out for layer in network.layers())))
     core = bench.sparse(case, network)
-    return {
+    found = {
         "edges": "tables" if edges else "weights",
         "build": hardware(built),
         "core": core,
-        "alkaid": bench.alkaid(case, network, core["latency"]),
-    }, built
+    }
+    if rival:
+        found["alkaid"] = bench.alkaid(case, network, core["latency"])
+    return found, built
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -122,6 +124,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--jets", type=Path, help="real jets (.npz) to measure it on")
     parser.add_argument("--teacher", type=Path, help="classifier for soft regret on these jets")
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds for one Yosys run")
+    parser.add_argument("--no-alkaid", action="store_true", help="leave out alkaid's designs")
     parser.add_argument("--table", action="store_true", help="only write table and plot again")
     args = parser.parse_args(argv)
     path = RESULTS / "frontier.json"
@@ -144,7 +147,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(CLOCK_NS, 1, args.limit, Path(folder))
         for model in [*([str(args.network)] if others else []), *args.only]:
-            found, built = row(model, bench)
+            found, built = row(model, bench, not args.no_alkaid)
             name = Path(model).stem
             if model in TAGGERS:
                 found = {"of": "zoo", "quality": recorded(model), **found}

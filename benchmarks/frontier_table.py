@@ -110,8 +110,12 @@ def _measured(rows: dict[str, Any]) -> list[str]:
 
 def _alkaid(rows: dict[str, Any]) -> list[str]:
     lines: list[list[object]] = []
+    left_out = []
     for name, row in sorted(rows.items(), key=lambda item: int(item[1]["core"]["lut"])):
-        core, rival = row["core"], row["alkaid"]
+        core, rival = row["core"], row.get("alkaid")
+        if rival is None:
+            left_out.append(f"`{name}`")
+            continue
         done = "lut" in rival
         lines.append(
             [
@@ -146,6 +150,7 @@ def _alkaid(rows: dict[str, Any]) -> list[str]:
         "count over both netlists that does (`finn_builds/synth/sites.py`).",
         "",
         *_grid(columns, lines, 2),
+        *([f"Not given to alkaid: {', '.join(left_out)}.", ""] if left_out else []),
     ]
 
 
