@@ -2,13 +2,13 @@
 
     python benchmarks/bench_sparse.py [--only jets_weights 4b_80_po2 ...] [--parts sparse alkaid ...]
 
-Networks: the shipped jet tagger as the flow makes it, random ones 16-64-32-32-5 at 2, 4 and 6 bits,
-0 to 95 % pruned, with uniform power-of-two thresholds (po2) and with free ones, a dense 64x64 INT4
-layer, 784-128-128-10 at 2 bits and 95 % pruned, layers n x n of growing size (4 bits, 90 % pruned),
-a 256-tap convolution as a matrix, and a dense 64x64 layer of 10 bits. The designs of a row are the
-same integer network, compared with it frame by frame, and go through the same Yosys script. Parts
-that are there already are kept; `--only` measures its rows again and `--fresh` all. Results go to
-``benchmarks/results/sparse.json``, ``.md`` and ``.svg`` as they come.
+Networks: the shipped ``jets_weights`` as the flow makes it (row jets), random ones 16-64-32-32-5 at
+2, 4 and 6 bits, 0 to 95 % pruned, with uniform power-of-two thresholds (po2) and with free ones, a
+dense 64x64 INT4 layer, 784-128-128-10 at 2 bits and 95 % pruned, layers n x n of growing size (4
+bits, 90 % pruned), a 256-tap convolution as a matrix, and a dense 64x64 layer of 10 bits. The
+designs of a row are the same integer network, compared with it frame by frame, and go through the
+same Yosys script. Parts that are there already are kept; `--only` measures its rows again and
+`--fresh` all. Results go to ``benchmarks/results/sparse.json``, ``.md`` and ``.svg`` as they come.
 """
 
 from __future__ import annotations

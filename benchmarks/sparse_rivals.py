@@ -16,7 +16,7 @@ from alkaid.trace import FVArray, FVArrayInput, HWConfig, trace
 from alkaid.types import CombLogic
 
 from benchmarks.sparse_netlists import Ports
-from finn_builds.network import IntegerNetwork, Layer
+from finn_builds.network import IntegerNetwork, Layer, Lookup
 from finn_builds.sparse.nodes import width_of
 from finn_builds.sparse.thresholds import clip_shape, reachable
 
@@ -91,6 +91,24 @@ def _activate(acc: FVArray, layer: Layer, lookup: bool) -> FVArray:
     return FVArray(np.array(out, dtype=object), acc.solver_options, hwconf=acc.hwconf)
 
 
+def _look_up(codes: FVArray, edges: Lookup) -> FVArray:
+    """Return table edges of codes in alkaid's symbols, a lookup each."""
+    out = []
+    for at, first, row in zip(edges.source, edges.first, edges.tables.astype(float), strict=True):
+        low, high = int(row.min()), int(row.max())
+        if low == high:
+            out.append(float(low))  # a pruned edge
+            continue
+        one = FVArray(np.array([np.asarray(codes)[at]]), codes.solver_options, hwconf=codes.hwconf)
+        # Codes beyond the table are never taken; alkaid's ranges may hold some.
+        found = one.apply(
+            lambda v, t=row, f=first: t[np.clip(v - f, 0, len(t) - 1).astype(np.int64)]
+        )
+        k = int(low < 0)
+        out.append(np.asarray(found.quantize(k, max(1, width_of(low, high)) - k, 0))[0])
+    return FVArray(np.array(out, dtype=object), codes.solver_options, hwconf=codes.hwconf)
+
+
 def _trace(network: IntegerNetwork, options: dict[str, object], lookup: bool) -> CombLogic:
     low, high = network.input.bounds
     shape = (network.input.size,)
@@ -98,7 +116,11 @@ def _trace(network: IntegerNetwork, options: dict[str, object], lookup: bool) ->
     k, i = int(low < 0), width_of(low, high) - int(low < 0)
     v = x.quantize(np.full(shape, k), np.full(shape, i), np.zeros(shape, dtype=int))
     for layer in network.layers():
-        v = v @ layer.linear.weights.astype(np.float64)
+        first = layer.nodes[0].op
+        if isinstance(first, Lookup):
+            v = _look_up(v, first)
+            continue
+        v = v @ layer.linear.weights.astype(np.float64) + layer.linear.bias.astype(np.float64)
         if layer.requantise is not None:
             v = _activate(v, layer, lookup)
             v = v * float(layer.requantise.step) + float(layer.requantise.bias)
