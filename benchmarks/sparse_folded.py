@@ -47,7 +47,9 @@ def folded_figures(
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "folded"
         out.mkdir()
-        cfg = BuildConfig(board=board, model="jets_weights", output_dir=out, style="folded").validate()
+        cfg = BuildConfig(
+            board=board, model="jets_weights", output_dir=out, style="folded"
+        ).validate()
         cfg = view_of(cfg)
         streamlined = as_streamlined(network)
         styles = step_choose_style(streamlined, cfg)
