@@ -2,7 +2,7 @@
 
     python benchmarks/bench_sparse.py [--only jets_weights ...] [--parts sparse alkaid ...]
 
-Networks: the shipped ``jets_weights`` as the flow makes it (row jets_weights), random ones 16-64-32-32-5 at
+Networks: the shipped ``jets_weights`` as the flow makes it, random ones 16-64-32-32-5 at
 2, 4 and 6 bits, 0 to 95 % pruned, with uniform power-of-two thresholds (po2) and with free ones, a
 dense 64x64 INT4 layer, 784-128-128-10 at 2 bits and 95 % pruned, layers n x n of growing size (4
 bits, 90 % pruned), a 256-tap convolution as a matrix, and a dense 64x64 layer of 10 bits. The
