@@ -137,7 +137,9 @@ def test_commands_of_the_cards_are_those_recorded(shipped):
     assert f"    .venv/bin/python {command}\n" in text
 
 
-@pytest.mark.parametrize(("name", "points"), [("jets_weights", 2), ("jets_paper", 2), ("jets_weights_tiny", 3)])
+@pytest.mark.parametrize(
+    ("name", "points"), [("jets_weights", 2), ("jets_paper", 2), ("jets_weights_tiny", 3)]
+)
 def test_jets_are_not_far_below_their_teacher(name, points):
     _, info = checkpoint.load(zoo.path(name))
     assert info["metrics"]["folds"] > 1, "measured on jets that were not learnt"
