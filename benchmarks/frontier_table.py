@@ -21,7 +21,7 @@ class Published(NamedTuple):
 
 _KANELE = "Hoang, Gupta, Harris, *KANELE*, arXiv 2512.12850"
 PUBLISHED = (
-    Published("FQTree", 74.8, 548, None, None, "", "boosted trees; no reference at hand"),
+    Published("FQTree", 74.8, 548, None, None, "", "no reference at hand"),
     Published("KANELE, small", 75.3, 709, None, None, "", _KANELE),
     Published("KANELE", 76.0, 1232, 900, 7.1, "xcvu9p", _KANELE),
     Published("HGQ-LUT", 76.9, 5667, None, None, "", "Sun et al., *HGQ-LUT*, arXiv 2604.22293"),
