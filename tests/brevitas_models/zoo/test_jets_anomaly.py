@@ -61,7 +61,9 @@ def test_the_shipped_qonnx_is_what_the_checkpoint_exports(shipped, data, split, 
 
 def test_the_recipe_recorded_is_the_recipe_shipped(shipped):
     _, info = shipped
-    assert info["recipe"] == load(zoo.path(NAME, ".yaml")).model_dump(mode="json")
+    shipped_recipe = load(zoo.path(NAME, ".yaml"))
+    # Settings that came later have their defaults.
+    assert type(shipped_recipe).model_validate(info["recipe"]) == shipped_recipe
     assert info["surrogate"] and all(name.startswith("surrogate_") for name in info["metrics"])
 
 

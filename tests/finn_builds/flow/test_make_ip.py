@@ -96,15 +96,12 @@ def test_nothing_is_done_without_the_package() -> None:
     assert make_ip.step_make_ip_package(None, None, cfg) is None
 
 
-def test_a_folded_layer_and_a_class_are_refused(tmp_path: Path) -> None:
+def test_a_folded_layer_is_refused(tmp_path: Path) -> None:
     cfg = SimpleNamespace(makes_ip=True, style="folded", out=tmp_path)
     streamlined = SimpleNamespace(network=NETWORK)
     core = choose_style.CoreOptions("net", {}, "vendor", False)
     with pytest.raises(UserError, match="found 2 of 2 folded"):
         choose_style.with_styles(streamlined, ("folded", "folded"), "so", cfg, core=core)
-    with_class = SimpleNamespace(network=random_network((3, 4, 2), 0, head=True))
-    with pytest.raises(UserError, match="--top1"):
-        choose_style.step_choose_style(with_class, cfg)
 
 
 _REPEATED = """

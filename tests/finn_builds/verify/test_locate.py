@@ -92,7 +92,7 @@ FAULTS = {
     "a threshold": Fault(
         "sparse",
         CORE,
-        r"(\.INIT\()(\d+)'h(\w+)(?=\)\) l0_n4_t1_c1_lut )",
+        r"(\.INIT\()(\d+)'h(\w+)(?=\)\) l0_n4_c\d+_lut )",
         inverted,
         "codes0",
         4,
@@ -101,7 +101,7 @@ FAULTS = {
     "a table's entries": Fault(
         "sparse",
         CORE,
-        r"(\.INIT\()(\d+)'h(\w+)(?=\)\) l1_n2_t1_c0_lut )",
+        r"(\.INIT\()(\d+)'h(\w+)(?=\)\) l1_n2_c\d+_lut )",
         inverted,
         "shapes",
         2,
