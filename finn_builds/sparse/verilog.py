@@ -173,5 +173,7 @@ class NodeWriter(BitWriter):
         """Return a bit by the name of the net that it begins at, as it lies on the wires."""
         if isinstance(bit, Bit):
             src, index = origin(self.graph, bit.src, bit.index)
-            bit = Bit(src, index, False)
+            node = self.graph.nodes[src]
+            # A constant may stand beside others in a concatenation.
+            bit = (node.value >> index) & 1 if isinstance(node, Const) else Bit(src, index, False)
         return self.pack([bit], raw=True)

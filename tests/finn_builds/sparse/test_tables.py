@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from finn_builds.sparse.addtree import Joint, SumBuilder
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import estimate
+from finn_builds.sparse.emit import emit_core
 from finn_builds.sparse.families.ecp5 import ECP5
 from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.family import Family
@@ -20,7 +22,7 @@ from finn_builds.sparse.interpret import evaluate, evaluate_nodes
 from finn_builds.sparse.logic import clip_luts, clip_net, logic_of, pack
 from finn_builds.sparse.lookups import shared_lut
 from finn_builds.sparse.lower import lower
-from finn_builds.sparse.nodes import Clip, Sum, Table, Term
+from finn_builds.sparse.nodes import Clip, Field, Sum, Table, Term
 from finn_builds.sparse.options import Options
 from finn_builds.sparse.splits import splits
 from finn_builds.sparse.tablenet import DUAL_INPUTS, TableNet, net_of, pairs, table_luts
@@ -238,6 +240,24 @@ def test_two_functions_in_verilog() -> None:
         a, b, c = (address >> 0) & 1, (address >> 1) & 1, (address >> 2) & 1
         assert (init >> address) & 1 == a ^ b
         assert (init >> (32 + address)) & 1 == a & c
+
+
+def test_a_constant_beside_others_is_written_down_in_a_shared_lut() -> None:
+    """A constant has no net: two tables of {1, x[0]} and another input share a LUT."""
+    builder = Builder(2)
+    x, other = builder.input(0, 0, 1), builder.input(1, 0, 1)
+    both = builder.concat([Field(x, 0, 1), Field(builder.const(1), 0, 1)], "both")
+    fields = [Field(both, 0, 2), Field(other, 0, 1)]
+    tables = [
+        builder.table(fields, [(word >> a) & 1 for a in range(8)], name)
+        for word, name in ((0b01101001, "t"), (0b10010111, "u"))
+    ]
+    graph = builder.finish(tables)
+    (text,) = (t for name, t in emit_core(graph, XC7, "dut", 1, 1).items() if name == "dut.v")
+    declared = set(re.findall(r"(?:wire|reg) (?:\[\d+:0\] )?(\w+)", text)) | {"x", "y"}
+    (address,) = re.findall(r"ps_lut5x2 .*?\.a\(\{(.*?)\}\)", text)
+    nets = [net.split("[")[0] for net in address.split(", ") if "'" not in net]
+    assert nets and set(nets) <= declared
 
 
 @pytest.mark.parametrize("family", ["xc7", "ecp5"])
