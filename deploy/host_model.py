@@ -463,7 +463,7 @@ class HostModel:
 
     @property
     def numbers(self) -> list[int]:
-        """Places, among the values of all outputs, of those that are no scores of classes."""
+        """Places, among the values of all outputs, of those that are not scores of classes."""
         size = sum(math.prod(out.shape) for out in self.outputs)
         if len(self.losses) != size:
             return list(range(size))

@@ -51,7 +51,7 @@ METADATA_IF_KNOWN = ("split", "target_names", "losses")
 METADATA = ("model", "dataset", "source", "surrogate", "feature_names", "class_names", "metrics")
 INPUT_NAME = "features"
 OUTPUT_NAME = "logits"
-VALUES_NAME = "values"  # of a single output that is no classes
+VALUES_NAME = "values"  # of a single output that does not give classes
 
 
 def export_qonnx(model: QuantMLP, info: Mapping[str, Any], path: str | Path) -> Path:

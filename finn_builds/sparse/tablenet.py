@@ -25,7 +25,7 @@ from finn_builds.sparse.truth import bit_column, shrink_to
 
 #: Inputs that two functions in one LUT may read together, by the inputs of a LUT.
 DUAL_INPUTS = {6: 5, 4: 0}
-# Bits that say the class: with more, what is left is no smaller.
+# Most bits that give the class: with more of them the remaining functions are as large as before.
 MAX_CLASS_BITS = 3
 # Inputs up to which every choice of bound ones is tried; of more, neighbours.
 ALL_BOUND = 7
@@ -112,7 +112,7 @@ class TableNet:
 
     @cached_property
     def single_luts(self) -> int:
-        """LUTs where none is shared; an inverter is one, where a function is no more than that."""
+        """LUTs if none is shared; a function that only inverts a bit takes one."""
         luts = sum(c.is_lut for c in self.cells)
         return luts + sum(self.cells[k].inverts for k in set(self.outs))
 
