@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from finn_builds.network.ops import Linear, Requantise
+from finn_builds.network.ops import Linear, Lookup, Requantise
 
 if TYPE_CHECKING:
     from finn_builds.network.graph import IntegerNetwork, Node, Tensor
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Layer:
     """Nodes that hardware of one style computes, between cuts of the graph to a single tensor.
 
-    A `Linear` and the `Requantise` after it are one layer; so is whatever lies between two places
-    where a single tensor passes, with branches inside. Only the first layer may have several
+    A `Linear` and the `Requantise` after it are one layer, with the `Lookup` before them where its
+    tables are the edges that they sum; so is whatever lies between two places where a single
+    tensor passes, with branches inside. Only the first layer may have several
     inputs, only the last several outputs. A tensor that both are is passed on as it is.
     """
 
@@ -101,9 +102,7 @@ def layers_of(network: IntegerNetwork) -> tuple[Layer, ...]:
             read = {name for node in nodes[end:] for name in node.inputs}
             if known & (read | set(ends)) != {made.output.name}:
                 continue
-            counted = isinstance(made.op, Linear) and isinstance(nodes[end].op, Requantise)
-            # A Linear alone in its piece, which the count completes.
-            if counted and end - begin == 1:
+            if _goes_on(nodes[begin:end], nodes[end]):
                 continue
             outputs: tuple[Tensor, ...] = (made.output,)
         else:
@@ -111,3 +110,13 @@ def layers_of(network: IntegerNetwork) -> tuple[Layer, ...]:
         pieces.append(Layer(tuple(nodes[begin:end]), inputs, outputs))
         begin, inputs = end, outputs
     return tuple(pieces)
+
+
+def _goes_on(piece: Sequence[Node], after: Node) -> bool:
+    """Return whether the next node completes a piece: tables by their sum, sums by their count."""
+    match [node.op for node in piece], after.op:
+        case [Lookup() as edges], Linear():
+            return edges.is_edges
+        case [Linear()] | [Lookup(), Linear()], Requantise():
+            return True
+    return False

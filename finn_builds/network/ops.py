@@ -329,6 +329,11 @@ class Lookup:
         """Number of outputs."""
         return len(self.source)
 
+    @property
+    def is_edges(self) -> bool:
+        """Whether an input has several tables, as in a layer of table edges."""
+        return len(np.unique(self.source)) < self.n_out
+
     def execute(self, x: IntArray) -> IntArray:
         """Return the entries, (frames, n_in) -> (frames, n_out)."""
         at = x[:, self.source] - self.first

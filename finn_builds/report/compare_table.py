@@ -39,8 +39,8 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
         row("style", lambda b: b.styles),
         row("weight types", lambda b: b.weight_types),
         row("activation types", lambda b: b.activation_types),
-        row("weights", lambda b: text.count(b.weights)),
-        row("zero weights", lambda b: text.percent(b.sparsity, 0)),
+        row("weights, table edges", lambda b: text.count(b.weights)),
+        row("of them zero", lambda b: text.percent(b.sparsity, 0)),
         row("accuracy (measured)", lambda b: _accuracy(b.accuracy)),
         *(
             [

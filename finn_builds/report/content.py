@@ -104,13 +104,18 @@ class BuildReport:
     """Name and time of each, in s."""
 
     @property
+    def edges(self) -> str:
+        """What joins inputs to neurons: weights, table edges or both."""
+        return " and ".join(dict.fromkeys(f"{x.edge}s" for x in self.layers if x.entries))
+
+    @property
     def weights(self) -> int:
-        """Weights of all layers, zeros included."""
+        """Weights and table edges of all layers, zeros included."""
         return sum(layer.entries for layer in self.layers)
 
     @property
     def sparsity(self) -> float:
-        """Share of all weights that are zero."""
+        """Share of all weights and table edges that are zero."""
         return 1 - sum(layer.nonzero for layer in self.layers) / max(1, self.weights)
 
     @property

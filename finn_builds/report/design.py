@@ -46,7 +46,11 @@ class Use:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the network and the hardware it became."""
+    """One layer of the network and the hardware it became.
+
+    What is said of weights holds of table edges where `tables` is set: an edge whose table has one
+    value only counts as a zero.
+    """
 
     # Inputs and neurons
     n_in: int
@@ -70,10 +74,18 @@ class Layer:
     as_sparse: dict[str, int] | None
     # Entries of its matrices
     entries: int
-    # What each of its operations does, where it is more than a matrix and thresholds
+    tables: bool = False  # each edge is a table of an input's codes, not a weight
+    # What each of its operations does, where it is more than edges and thresholds
     operations: tuple[str, ...] = ()
-    # shape (n_in, n_out); empty where there is not one matrix
+    # shape (n_in, n_out); empty where there is not one matrix; of tables, how far each moves a sum
     weights: Drawn = field(default_factory=lambda: np.empty((0, 0)), repr=False, compare=False)
+    # shape (n_in, n_out, codes): the tables; empty where there are weights
+    curves: Drawn = field(default_factory=lambda: np.empty((0, 0, 0)), repr=False, compare=False)
+
+    @property
+    def edge(self) -> str:
+        """What joins an input to a neuron."""
+        return "table edge" if self.tables else "weight"
 
     @property
     def sparsity(self) -> float:

@@ -15,6 +15,9 @@ MAX_LINES = 180
 #: Longer sides are shrunk to this many pixels, each then showing several weights.
 MAX_PIXELS = 800
 
+#: Tables of a layer drawn one by one; of more, only how far each moves its sum is drawn.
+MAX_TABLES = 1024
+
 #: Bars of a histogram; values share bars where there are more.
 MAX_BARS = 32
 
@@ -56,6 +59,31 @@ def bar_width(elements: int, widest: int) -> float:
 
 def _lines(tops: np.ndarray, bottoms: np.ndarray) -> str:
     return "".join(f"M{a:.1f} 0L{b:.1f} 100" for a, b in zip(tops, bottoms, strict=True))
+
+
+def curve_grid(curves: np.ndarray) -> str:
+    """Return the tables of a layer (n_in, n_out, codes) as inline SVG: a row for each input.
+
+    All have the same scale, from their own middle; an edge that is not there leaves its place free.
+    """
+    n_in, n_out, codes = curves.shape
+    low, high = curves.min(axis=2), curves.max(axis=2)
+    scale = 8 / max(1, int((high - low).max()))
+    heights = (curves - (low + high)[..., None] / 2) * scale
+    across = np.linspace(1, 9, codes)
+    paths = {"pos": "", "neg": ""}
+    for i, j in np.argwhere(high > low):
+        points = zip(10 * j + across, 10 * i + 5 - heights[i, j], strict=True)
+        name = "pos" if curves[i, j, -1] >= curves[i, j, 0] else "neg"
+        paths[name] += "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    lines = "".join(f"M0 {10 * i}H{10 * n_out}" for i in range(1, n_in))
+    lines += "".join(f"M{10 * j} 0V{10 * n_in}" for j in range(1, n_out))
+    drawn = "".join(f'<path class="{name}" d="{d}"/>' for name, d in paths.items() if d)
+    return (
+        f'<svg class="curves" viewBox="0 0 {10 * n_out} {10 * n_in}" role="img" '
+        f'aria-label="Tables of {n_in} inputs and {n_out} neurons">'
+        f'<path class="grid" d="{lines}"/>{drawn}</svg>'
+    )
 
 
 def weight_picture(weights: np.ndarray) -> str:

@@ -12,6 +12,7 @@ from finn_builds.network import IntegerNetwork, Linear, Requantise, Tensor
 from finn_builds.network import Node as NetworkNode
 from finn_builds.network.types import weight_datatype
 from finn_builds.report.design import RESOURCES, Layer, Node, Part, Synthesis, Use
+from finn_builds.report.edges import edge_curves, spreads
 from finn_builds.stitch.blocks import (
     FIFO,
     MVAU,
@@ -57,16 +58,22 @@ def layers_of(network: IntegerNetwork, hardware: Hardware, styles: Styles) -> tu
         folding, last = block.folding, layer.nodes[-1].op
         matrices = [linear.weights for linear in layer.linears]
         sums = [node.output.datatype for node in layer.nodes if isinstance(node.op, Linear)]
+        curves = edge_curves(layer)
+        if curves is not None:
+            matrices = [spreads(curves)]
         counts = [np.count_nonzero(matrix, axis=0) for matrix in matrices]
         fan_in = np.concatenate(counts) if counts else np.zeros(1, dtype=np.int64)
         ends = [(t.low == t.high).sum() for t in layer.outputs]
+        drawn = layer.is_dense or curves is not None
         alone = style.as_sparse
         made.append(
             Layer(
                 n_in=layer.n_in,
                 n_out=layer.n_out,
                 input_type=_types(layer.inputs),
-                weight_type=_types_of(map(weight_datatype, matrices)),
+                weight_type=_types_of(
+                    map(weight_datatype, matrices if curves is None else [curves])
+                ),
                 accumulator_type=_types_of(sums),
                 output_type=_types(layer.outputs),
                 steps=last.form.top if isinstance(last, Requantise) else 0,
@@ -81,8 +88,10 @@ def layers_of(network: IntegerNetwork, hardware: Hardware, styles: Styles) -> tu
                 if alone is None
                 else {name: int(alone[name]) for name in ("LUT", "latency")},
                 entries=sum(matrix.size for matrix in matrices),
-                operations=() if layer.is_dense else _operations(layer.nodes),
-                weights=matrices[0] if layer.is_dense else np.empty((0, 0)),
+                tables=curves is not None,
+                operations=() if drawn else _operations(layer.nodes),
+                weights=matrices[0] if drawn else np.empty((0, 0)),
+                curves=np.empty((0, 0, 0)) if curves is None else curves,
             )
         )
     return tuple(made)

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from finn_builds.report import text
 from finn_builds.report.content import MAX_CURVES, BuildReport, Classes
-from finn_builds.report.design import Node, Stream
+from finn_builds.report.design import Layer, Node, Stream
 from finn_builds.report.drawing import (
     MAX_LINES,
+    MAX_TABLES,
     bar_width,
     connections,
+    curve_grid,
     histogram,
     weight_picture,
 )
@@ -42,9 +43,35 @@ SECTIONS = (
 )
 
 
-def _histogram(weights: np.ndarray) -> tuple[Markup, int, int]:
-    svg, low, high = histogram(weights)
-    return Markup(svg), low, high
+def _sections(report: BuildReport) -> list[tuple[str, str]]:
+    """Return the sections that a page has, with their names."""
+    names = {**dict(SECTIONS), "weights": report.edges.capitalize()}
+    return [
+        (key, name)
+        for key, name in names.items()
+        if name and (key != "firmware" or report.ip is not None)
+    ]
+
+
+def _signs(report: BuildReport) -> tuple[str, str]:
+    """Return what the two colours of edges mean."""
+    kinds = {layer.tables for layer in report.layers if layer.entries}
+    words = [("positive", "negative")] if False in kinds else []
+    words += [("rising table", "falling table")] if True in kinds else []
+    return ", ".join(a for a, _ in words), ", ".join(b for _, b in words)
+
+
+def _picture(layer: Layer) -> dict[str, Any]:
+    """Return what the page draws of the weights or of the tables of a layer."""
+    if layer.curves.size and len(layer.weights) * len(layer.weights.T) <= MAX_TABLES:
+        return {"curves": Markup(curve_grid(layer.curves))}
+    svg, low, high = histogram(layer.weights)
+    return {
+        "pixels": weight_picture(layer.weights),
+        "histogram": Markup(svg),
+        "low": low,
+        "high": high,
+    }
 
 
 def build_page(report: BuildReport) -> str:
@@ -62,16 +89,17 @@ def build_page(report: BuildReport) -> str:
     return environment.get_template("build.html.j2").render(
         b=report,
         version=_version(report.origin.versions),
-        sections=[s for s in SECTIONS if s[0] != "firmware" or report.ip is not None],
+        sections=_sections(report),
         drawings=[
             Markup(connections(layer.weights, widest)) if layer.weights.size else ""
             for layer in report.layers
         ],
         weighted=[
-            (number, layer, weight_picture(layer.weights), _histogram(layer.weights))
+            (number, layer, _picture(layer))
             for number, layer in enumerate(report.layers, 1)
             if layer.weights.size
         ],
+        signs=_signs(report),
         sampled=any(layer.nonzero > MAX_LINES for layer in report.layers),
         max_lines=MAX_LINES,
         fused=any(passage.parts for passage in report.passages),

@@ -10,6 +10,7 @@ import numpy as np
 from finn_builds.ip import IpReport, PortRow
 from finn_builds.report.content import BuildReport, Classes, Origin, Roc
 from finn_builds.report.design import Layer, Node, Passage, Stream, Synthesis, Use
+from finn_builds.report.edges import spreads
 from finn_builds.report.on_board import on_board
 from finn_builds.verify.accuracy import Accuracy
 from finn_builds.verify.simulated import (
@@ -45,6 +46,15 @@ def layer(n_in: int, n_out: int, *, style: str = "sparse", bits: int = 4, seed: 
         entries=weights.size,
         weights=weights,
     )
+
+
+def tables(n_in: int, n_out: int, *, codes: int = 16, seed: int = 0) -> Layer:
+    """Return a layer of table edges, one of three of them there."""
+    rng = np.random.default_rng(seed)
+    curves = rng.integers(-9, 10, (n_in, n_out, codes)) * (rng.random((n_in, n_out, 1)) < 0.3)
+    weights = spreads(curves)
+    counts = {"nonzero": int(np.count_nonzero(weights)), "weights": weights, "curves": curves}
+    return replace(layer(n_in, n_out), weight_type="INT5", tables=True, **counts)
 
 
 def block() -> IpReport:

@@ -12,7 +12,7 @@ from finn_builds.report.content import BuildReport
 from finn_builds.report.design import Use
 from finn_builds.report.page import build_page
 from tests.finn_builds.report.browser import Seen, chromium, look_at
-from tests.finn_builds.report.examples import performance, report
+from tests.finn_builds.report.examples import performance, report, tables
 
 
 def full_board() -> BuildReport:
@@ -43,6 +43,7 @@ PAGES = {
     "surrogate": report(surrogate=True),
     "synthesised": report((16, 64, 32, 32, 5), synthesised=True, style="folded"),
     "full": full_board(),
+    "tables": replace(report(), layers=(tables(16, 16), tables(16, 5))),
     "large": report((784, 64, 64, 64, 10), n_classes=None),
     "many_classes": report((30, 40), n_classes=40),
     "ten_classes": report((64, 32, 10), n_classes=10),

@@ -12,7 +12,7 @@ import pytest
 from finn_builds.files import read_record, write_record
 from finn_builds.report.content import BuildReport
 from finn_builds.report.page import SECTIONS, build_page
-from tests.finn_builds.report.examples import block, report
+from tests.finn_builds.report.examples import block, layer, report, tables
 from tests.finn_builds.report.outline import Outline, text_of
 
 
@@ -134,6 +134,20 @@ def test_strange_names_are_text() -> None:
     page = build_page(content)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_table_edges_are_called_so_and_drawn() -> None:
+    layers = (tables(16, 8), layer(8, 5))
+    both = build_page(replace(report(), layers=layers))
+    words = text_of(both)
+    assert "INT5 table edges, " in words and "INT4 weights, " in words
+    assert "The table edges and weights" in words
+    assert "positive, rising table" in words
+    assert both.count('class="curves"') == 1 == both.count('class="pixels sharp"')
+    alone = text_of(build_page(replace(report(), layers=layers[:1])))
+    assert "weights" not in alone
+    # Too many to draw one by one.
+    assert 'class="curves"' not in build_page(replace(report(), layers=(tables(64, 64),)))
 
 
 def test_a_large_network_stays_small() -> None:

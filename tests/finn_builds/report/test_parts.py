@@ -11,6 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from finn_builds.network import (
+    IntegerNetwork,
+    Linear,
+    Lookup,
+    Requantise,
+    Tensor,
+    Thresholds,
+    chain,
+)
 from finn_builds.report import text
 from finn_builds.report.classes import CURVE_POINTS, one_against_all
 from finn_builds.report.design import ESTIMATED, SYNTHESISED, Part, Synthesis, Use
@@ -19,9 +28,11 @@ from finn_builds.report.drawing import (
     MAX_PIXELS,
     bar_width,
     connections,
+    curve_grid,
     histogram,
     weight_picture,
 )
+from finn_builds.report.edges import edge_curves, spreads
 from finn_builds.report.figures import Point, pareto_plot
 from finn_builds.report.network import nodes_of, synthesis_of, uses_of
 from finn_builds.report.traffic import streams_of
@@ -31,6 +42,7 @@ from finn_builds.stitch.streams import StreamFormat
 from finn_builds.style.styles import StyledLayer, Styles
 from finn_builds.synth.report import Figures, GateLevel, Synthesised, Tool
 from finn_builds.verify.simulated import Traffic
+from tests.finn_builds.network.networks import random_network
 from tests.finn_builds.report.examples import report
 
 TOOL = Tool("Yosys", "0.70", [], "alone", "delays")
@@ -132,6 +144,46 @@ class TestPictures:
         assert heights == [pytest.approx(40 / 3, abs=0.1), 40]
         assert svg.count('class="pos"') == svg.count('class="neg"') == 1
         assert histogram(np.arange(-128, 128).reshape(16, 16))[0].count("<rect") <= 33
+
+
+class TestEdges:
+    def network(self) -> IntegerNetwork:
+        """Two inputs, two neurons: x0 has tables for both, x1 for the second, once negated."""
+        tables = [[0, 1, 4, 9], [5, 5, 5, 5], [3, 2, 1, 0]]
+        lookup = Lookup([0, 0, 1], [-2, -2, 0], tables, 2)
+        source = Tensor("x", "INT3", np.array([-2, 0]), np.array([1, 2]))
+        sums = Linear([[1, 0], [0, 1], [0, -2]], [7, 0])
+        count = Requantise(Thresholds([[8], [1]]), 0)
+        return chain(source, [("edges", lookup), ("sums", sums), ("out", count)])
+
+    def test_tables_their_sum_and_its_count_are_one_layer(self) -> None:
+        (layer,) = self.network().layers()
+        assert layer.name == "sums" and not layer.is_dense
+        assert (layer.n_in, layer.n_out) == (2, 2)
+
+    def test_a_function_of_each_element_is_a_layer_of_its_own(self) -> None:
+        square = Lookup([0, 1], [0, 0], [[0, 1, 4, 9]] * 2, 2)
+        whole = chain(Tensor.of_type("x", "UINT2", 2), [("s", square), ("y", Linear([[1], [1]]))])
+        assert [layer.name for layer in whole.layers()] == ["s", "y"]
+
+    def test_curves_are_what_each_input_adds(self) -> None:
+        network = self.network()
+        curves = edge_curves(network.layers()[0])
+        assert curves is not None
+        assert curves[0].tolist() == [[0, 1, 4, 9], [5, 5, 5, 5]]
+        # Of x1 codes 0 to 2 are reached; the last stays.
+        assert curves[1].tolist() == [[0, 0, 0, 0], [-6, -4, -2, -2]]
+        assert spreads(curves).tolist() == [[9, 0], [0, 4]]
+        assert edge_curves(random_network((3, 2, 2), 0).layers()[0]) is None
+
+    def test_every_edge_that_is_there_is_drawn(self) -> None:
+        curves = np.zeros((3, 2, 4), int)
+        curves[0, 1], curves[2, 0] = [0, 1, 2, 8], [3, 2, 1, 0]
+        svg = curve_grid(curves)
+        lines = dict(re.findall(r'<path class="(pos|neg)" d="([^"]*)"', svg))
+        assert lines["pos"] == "M11.0 9.0L13.7 8.0L16.3 7.0L19.0 1.0"
+        assert lines["neg"] == "M1.0 23.5L3.7 24.5L6.3 25.5L9.0 26.5"
+        assert curve_grid(np.zeros((2, 2, 3), int)).count("<path") == 1
 
 
 class TestCurves:
