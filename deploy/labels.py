@@ -23,24 +23,13 @@ Where = Callable[[int], str]
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The labels of a table.
+    """The labels of a table."""
 
-    Attributes
-    ----------
-    y : (n,) int64 or None
-        Index in `names`; None where there are targets.
-    targets : (n, n_outputs) float32 or None
-        What the network should give; None where there are classes.
-    names : tuple of str
-        Of the classes in their order, or of the targets.
-    order : str
-        What decides the order of the classes, for people; empty for targets.
-    """
-
-    y: np.ndarray | None
+    y: np.ndarray | None  # int64 (n,), index in `names`; None where there are targets
+    # float32 (n, n_outputs), what the network should give; None where there are classes
     targets: np.ndarray | None
-    names: tuple[str, ...]
-    order: str = ""
+    names: tuple[str, ...]  # of the classes in their order, or of the targets
+    order: str = ""  # what decides the order of the classes, for people; empty for targets
 
 
 def truth_of(

@@ -68,46 +68,26 @@ class Scaler:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Checked rows of one file.
-
-    Attributes
-    ----------
-    source : str
-        One sentence for people: what the file says of itself, else its name and checksum.
-    x : (n, n_features) float32
-        Raw, finite features.
-    y : (n,) int64 or None
-        Index in `class_names`; None where there are targets, or features alone.
-    class_names : tuple of str
-        Empty if there are no classes.
-    class_order : str
-        What decides the order of the classes, for people.
-    targets : (n, n_targets) float32 or None
-        Numbers that a network should give.
-    parts : tuple of 3 int or None
-        Numbers of rows of training, validation and test set, which lie in `x` in that order;
-        None if the file has no splits, or if only the rows to measure on were read.
-    surrogate : bool
-        The rows are made up from statistics: an accuracy on them says nothing about real data.
-    digest : str
-        SHA-256 of the file, or empty.
-    own_test_set : bool
-        Only the rows to measure on were read, and they are the test set of a file with splits.
-    """
+    """Checked rows of one file."""
 
     name: str
-    source: str
-    x: np.ndarray
+    source: str  # one sentence for people: what the file says of itself, else its name and checksum
+    x: np.ndarray  # float32 (n, n_features), raw and finite
+    # int64 (n,), index in `class_names`; None where there are targets, or features alone
     y: np.ndarray | None
     feature_names: tuple[str, ...]
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...]  # empty if there are no classes
     scaler: Scaler | None = None
+    # Numbers of rows of training, validation and test set, which lie in `x` in that order; None if
+    # the file has no splits, or if only the rows to measure on were read
     parts: tuple[int, int, int] | None = None
+    # The rows are made up from statistics: an accuracy on them says nothing about real data
     surrogate: bool = False
-    class_order: str = ""
-    targets: np.ndarray | None = None
+    class_order: str = ""  # what decides the order of the classes, for people
+    targets: np.ndarray | None = None  # float32 (n, n_targets)
     target_names: tuple[str, ...] = ()
-    digest: str = ""
+    digest: str = ""  # SHA-256 of the file, or empty
+    # Only the rows to measure on were read, and they are the test set of a file with splits
     own_test_set: bool = False
 
 

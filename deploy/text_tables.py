@@ -45,30 +45,14 @@ _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Layout:
-    """How a text file is written.
+    """How a text file is written."""
 
-    Attributes
-    ----------
-    encoding : str
-        As Python names it.
-    separator : str
-        Between fields; a space stands for any white space.
-    header : tuple of str or None
-        The names of the columns; None if the first line is a row.
-    decimal_comma : bool
-        Numbers are written as in 1,5.
-    skipped : int
-        Lines in front of the first row that are not blank.
-    head : tuple of tuple of str
-        The first rows.
-    """
-
-    encoding: str
-    separator: str
-    header: tuple[str, ...] | None
-    decimal_comma: bool
-    skipped: int
-    head: tuple[tuple[str, ...], ...]
+    encoding: str  # as Python names it
+    separator: str  # between fields; a space stands for any white space
+    header: tuple[str, ...] | None  # the names of the columns; None if the first line is a row
+    decimal_comma: bool  # numbers are written as in 1,5
+    skipped: int  # lines in front of the first row that are not blank
+    head: tuple[tuple[str, ...], ...]  # the first rows
 
     @property
     def width(self) -> int:
@@ -197,19 +181,12 @@ def cannot_read(path: Path, error: OSError) -> UserError:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which columns are features and which are labels.
+    """Which columns are features and which are labels."""
 
-    Attributes
-    ----------
-    features, labels : tuple of int
-        Columns; several labels are one-hot or targets, none: features alone.
-    note : str
-        What people should know of the choice; empty if the names say it.
-    """
-
+    # Columns; several labels are one-hot or targets, none: features alone
     features: tuple[int, ...]
     labels: tuple[int, ...]
-    note: str = ""
+    note: str = ""  # what people should know of the choice; empty if the names say it
 
 
 def roles(

@@ -16,44 +16,24 @@ from brevitas_models.datasets.base import Features, Labels, Scaler
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Checked rows of one origin, before they are split.
-
-    Attributes
-    ----------
-    name, source, surrogate, feature_names, class_names
-        As in `Dataset`.
-    x : (n, n_features) float32
-        Raw, finite features.
-    y : (n,) int64 or None
-        Index in `class_names`; None where there are targets instead.
-    scaler : Scaler or None
-        The one recorded with the data.
-    parts : tuple of 3 int or None
-        Numbers of rows of training, validation and test set, which lie in `x` in that order;
-        None if the data come without splits.
-    class_order : str
-        What decides the order of the classes of a user's file, for people.
-    targets : (n, n_targets) float32 or None
-        Numbers that a network should give, of a file that holds no classes.
-    target_names : tuple of str
-        Of the columns of `targets`.
-    digest : str
-        SHA-256 of the user's file, or empty.
-    """
+    """Checked rows of one origin, before they are split; fields of `Dataset` are as there."""
 
     name: str
     source: str
-    x: Features
-    y: Labels | None
+    x: Features  # (n, n_features), raw and finite
+    y: Labels | None  # (n,), index in `class_names`; None where there are targets instead
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
-    scaler: Scaler | None = None
+    scaler: Scaler | None = None  # the one recorded with the data
+    # Numbers of rows of training, validation and test set, which lie in `x` in that order; None if
+    # the data come without splits
     parts: tuple[int, int, int] | None = None
     surrogate: bool = False
-    class_order: str = ""
+    class_order: str = ""  # what decides the order of the classes of a user's file, for people
+    # (n, n_targets), numbers that a network should give, of a file that holds no classes
     targets: Features | None = None
-    target_names: tuple[str, ...] = ()
-    digest: str = ""
+    target_names: tuple[str, ...] = ()  # of the columns of `targets`
+    digest: str = ""  # SHA-256 of the user's file, or empty
 
 
 class ScalerLike(Protocol):

@@ -34,18 +34,12 @@ from brevitas_models.train.store import RoundStore, digest, key, run_rounds
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A recipe with the data and the teacher that it is to be followed with.
-
-    Attributes
-    ----------
-    compiled : bool
-        Let torch compile the training steps; changes results in the last bits.
-    """
+    """A recipe with the data and the teacher that it is to be followed with."""
 
     recipe: Recipe
     data: Dataset
     teacher: Teacher | None
-    compiled: bool = False
+    compiled: bool = False  # let torch compile the training steps; changes results in the last bits
     hooks: Hooks = dataclasses.field(default_factory=Hooks)
 
     def __post_init__(self) -> None:

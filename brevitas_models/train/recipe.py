@@ -23,20 +23,14 @@ from brevitas_models.yaml_file import Section
 
 
 class Recipe(Section):
-    """Everything that decides what a trained model becomes, apart from the data itself.
-
-    Attributes
-    ----------
-    distillation : DistillationSettings or None
-        None: the model learns from labels.
-    """
+    """Everything that decides what a trained model becomes, apart from the data itself."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
     network: MLPConfig
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
     pruning: PruningSettings = PruningSettings()
-    distillation: DistillationSettings | None = None
+    distillation: DistillationSettings | None = None  # None: the model learns from labels
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:

@@ -33,40 +33,22 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Round:
-    """One training among those of a schedule.
+    """One training among those of a schedule."""
 
-    Attributes
-    ----------
-    index : int
-        From 0.
-    share : float
-        Share of the prunable weights that is pruned in it, or by its end if `gradual`.
-    rewind : bool
-        Whether it starts from initial values instead of the weights of the round before.
-    gradual : bool
-        Whether the share rises during the training.
-    """
-
-    index: int
-    share: float
+    index: int  # from 0
+    share: float  # share of the prunable weights that is pruned in it, or by its end if `gradual`
+    # Whether it starts from initial values instead of the weights of the round before
     rewind: bool = False
-    gradual: bool = False
+    gradual: bool = False  # whether the share rises during the training
 
 
 @dataclass(frozen=True, eq=False)
 class RoundResult:
-    """What a round ends with.
-
-    Attributes
-    ----------
-    pruned : float
-        Share of all weights that is pruned, 0..1.
-    state : dict of str to Tensor
-        Copy of the best weights, with masks, scales and statistics: a state of `QuantMLP`.
-    """
+    """What a round ends with."""
 
     round: Round
-    pruned: float
+    pruned: float  # share of all weights that is pruned, 0..1
+    # Copy of the best weights, with masks, scales and statistics: a state of `QuantMLP`
     state: State
     history: tuple[EpochRecord, ...]
     figures: dict[str, Any] = field(default_factory=dict)

@@ -28,24 +28,15 @@ HEADROOM = 0.97
 
 @dataclass(frozen=True)
 class Frames:
-    """Inputs and what the model is to answer.
+    """Inputs and what the model is to answer."""
 
-    Attributes
-    ----------
-    x : Tensor
-        Standardised features, float32 (n, n_features).
-    target : Tensor
-        Labels, int64 (n,), or float32 (n, n_out): a teacher's probabilities, or the targets of all
-        outputs, numbers standardised.
-    origin : Tensor or None
-        The frames that `x` was mixed from, which features' ranges are set by; None: `x` itself.
-    unit : Tensor or None
-        What standardised targets are multiplied by to be numbers as users know them, (n_out,).
-    """
-
-    x: Tensor
+    x: Tensor  # standardised features, float32 (n, n_features)
+    # Labels, int64 (n,), or float32 (n, n_out): a teacher's probabilities, or the targets of all
+    # outputs, numbers standardised
     target: Tensor
+    # The frames that `x` was mixed from, which features' ranges are set by; None: `x` itself
     origin: Tensor | None = None
+    # What standardised targets are multiplied by to be numbers as users know them, (n_out,)
     unit: Tensor | None = None
 
     def __len__(self) -> int:
@@ -54,36 +45,21 @@ class Frames:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What is known after an epoch.
+    """What is known after an epoch."""
 
-    Attributes
-    ----------
-    epoch : int
-        Counted from 1.
-    train_loss, validation_loss : float
-        Mean loss over the epoch's batches (L1 term included), and over the validation frames.
-    validation_match : float or None
-        Share of the validation frames on which the model's class is the target's; None if it gives
-        no classes.
-    validation_rmse : float or None
-        Root of the mean square error of the numbers that the model gives, in the units of the
-        targets; None if it gives none.
-    rate : float
-        Learning rate of the last step.
-    pruned : float
-        Share of all weights that is pruned, 0..1.
-    seconds : float
-        Wall time of the epoch, validation included.
-    """
-
-    epoch: int
+    epoch: int  # counted from 1
+    # Mean loss over the epoch's batches (L1 term included), and over the validation frames
     train_loss: float
     validation_loss: float
+    # Share of the validation frames on which the model's class is the target's; None if it gives no
+    # classes
     validation_match: float | None
-    rate: float
-    pruned: float
+    rate: float  # learning rate of the last step
+    pruned: float  # share of all weights that is pruned, 0..1
     best: bool
-    seconds: float
+    seconds: float  # wall time of the epoch, validation included
+    # Root of the mean square error of the numbers that the model gives, in the units of the
+    # targets; None if it gives none
     validation_rmse: float | None = None
 
 
