@@ -8,10 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-if __package__:  # in the project's checkout
-    from deploy.errors import UserError
-else:  # beside this file, as on the board
-    from errors import UserError
+from deploy.errors import UserError
 
 __all__ = ["MAX_CLASSES", "Truth", "Where", "truth_of"]
 

@@ -7,10 +7,7 @@ import json
 import warnings
 from pathlib import Path
 
-if __package__:  # in the project's checkout
-    from deploy.registers import DriverError
-else:  # beside this file, as on the board
-    from registers import DriverError
+from deploy.registers import DriverError
 
 __all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
 
@@ -74,10 +71,8 @@ class Package:
         if missing:
             raise DriverError(f"{path} does not have {', '.join(missing)}: copy the package again")
         # Here and not above: the list of files is read by builds that need no numpy.
-        if __package__:
-            from deploy.host_model import HostModel, HostModelError
-        else:
-            from host_model import HostModel, HostModelError
+        from deploy.host_model import HostModel, HostModelError
+
         try:
             self.host_model = HostModel.from_dict(self.description["host_model"])
         except HostModelError as error:
@@ -169,10 +164,7 @@ class Package:
             from pynq import Device
         except ImportError as error:
             raise DriverError(f"pynq is needed and can't be imported: {error}") from error
-        if __package__:
-            from deploy.driver_base import FINNExampleOverlay as overlay_class
-        else:
-            from driver_base import FINNExampleOverlay as overlay_class
+        from deploy.driver_base import FINNExampleOverlay as overlay_class
 
         def overlay(path: Path, board: object) -> object:
             shapes = self.io_shape_dict(bitfile)
@@ -211,10 +203,8 @@ class Package:
     def _serial(
         self, batch_size: int, virtual: bool | str, port: str | None, baud: int | None
     ) -> object:
-        if __package__:
-            from deploy.driver_uart import SerialOverlay
-        else:
-            from driver_uart import SerialOverlay
+        from deploy.driver_uart import SerialOverlay
+
         line = None
         if virtual is not False:
             if virtual is not True:

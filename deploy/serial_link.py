@@ -14,10 +14,7 @@ try:
 except ImportError:  # not on every system
     TerminalError = OSError
 
-if __package__:  # in the project's checkout
-    from deploy.registers import DriverError
-else:  # beside this file
-    from registers import DriverError
+from deploy.registers import DriverError
 
 __all__ = ["COUNTERS", "IDENTIFY", "IDENTITY", "RESET", "RUN", "SerialLink", "crc16"]
 

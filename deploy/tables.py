@@ -32,14 +32,9 @@ from typing import Any
 
 import numpy as np
 
-if __package__:  # in the project's checkout
-    from deploy.errors import UserError
-    from deploy.labels import Truth, Where, truth_of, unknown_label
-    from deploy.text_tables import TextFile, cannot_read, roles
-else:  # beside this file, as on the board
-    from errors import UserError
-    from labels import Truth, Where, truth_of, unknown_label
-    from text_tables import TextFile, cannot_read, roles
+from deploy.errors import UserError
+from deploy.labels import Truth, Where, truth_of, unknown_label
+from deploy.text_tables import TextFile, cannot_read, roles
 
 __all__ = ["SUFFIXES", "Scaler", "Table", "read_table"]
 

@@ -18,10 +18,7 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 
-if __package__:  # in the project's checkout
-    from deploy.errors import UserError
-else:  # beside this file, as on the board
-    from errors import UserError
+from deploy.errors import UserError
 
 __all__ = ["Layout", "Roles", "TextFile", "cannot_read", "roles"]
 

@@ -64,10 +64,10 @@ class Dataset:
     # The frames are made up from statistics: an accuracy on them says nothing about real data and
     # must never be shown as if it did
     surrogate: bool
-    # (n, n_features), raw
+    # (n, n_features), raw features
     x_train: Features
-    # (n,), or (n, n_targets): index in `class_names`; where there are `target_names`, the numbers that a network
-    # should give
+    # (n,): index in `class_names`; where there are `target_names`, (n, n_targets): the numbers that
+    # a network should give
     y_train: Truth
     x_val: Features
     y_val: Truth
