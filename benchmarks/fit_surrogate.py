@@ -24,7 +24,7 @@ from brevitas_models.datasets.base import Scaler
 from brevitas_models.datasets.jets_features import CLASSES, FEATURES
 from brevitas_models.datasets.jets_openml import TITLE
 from brevitas_models.datasets.surrogate import STATISTICS, Copula
-from brevitas_models.datasets.table import TableLike
+from brevitas_models.datasets.table import Table
 from deploy.errors import UserError
 from deploy.tables import read_table
 
@@ -37,7 +37,7 @@ LEAST_ROWS = 50
 Matrix = npt.NDArray[np.float64]
 
 
-def fit(table: TableLike, origin: str, scaler_origin: str) -> Copula:
+def fit(table: Table, origin: str, scaler_origin: str) -> Copula:
     """Return the statistics of labelled rows.
 
     Nothing of a single row is kept. A quantile is the estimate of Harrell and Davis (Biometrika
@@ -47,7 +47,7 @@ def fit(table: TableLike, origin: str, scaler_origin: str) -> Copula:
 
     Parameters
     ----------
-    table : TableLike
+    table : Table
         With a recorded scaler, or the scaler is that of these rows.
     origin : str
         What data set the rows are from.

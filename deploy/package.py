@@ -211,7 +211,7 @@ class Package:
                 raise DriverError(
                     f"--virtual {virtual}: an open board has no memory port; leave the text out"
                 )
-            line = self._simulated_line()
+            line = self._simulated()
             port = line.port
         if port is None:
             raise DriverError(
@@ -229,23 +229,13 @@ class Package:
             device=line,
         )
 
-    def _simulated_line(self) -> object:
+    def _simulated(self, *conditions: str) -> object:
+        """Return the simulated board with this package's accelerator.
+
+        `conditions` say how its memory behaves; an open board has none.
+        """
         try:
             from deploy.virtual.serial_board import simulate_serial
-            from deploy.virtual.simulator import VirtualBoardError
-        except ImportError as error:
-            raise DriverError(
-                "--virtual needs the project's own Python environment, on a host: run it with "
-                f"the checkout's .venv/bin/python ({error})"
-            ) from error
-        try:
-            return simulate_serial(self.folder, self.description)
-        except VirtualBoardError as error:
-            raise DriverError(str(error)) from error
-
-    def _simulated(self, conditions: str) -> object:
-        """Return the simulated board with this package's accelerator."""
-        try:
             from deploy.virtual.simulate import simulate_package
             from deploy.virtual.simulator import VirtualBoardError
         except ImportError as error:
@@ -253,7 +243,8 @@ class Package:
                 "--virtual needs the project's own Python environment, on a host: run it with "
                 f"the checkout's .venv/bin/python ({error})"
             ) from error
+        simulate = simulate_package if conditions else simulate_serial
         try:
-            return simulate_package(self.folder, self.description, conditions)
+            return simulate(self.folder, self.description, *conditions)
         except VirtualBoardError as error:
             raise DriverError(str(error)) from error

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brevitas_models.datasets.base import Dataset, Features, Labels, Scaler, Truth
-from brevitas_models.datasets.table import TableLike
+from brevitas_models.datasets.table import Table
 from brevitas_models.errors import UserError
 
 VALIDATION_SHARE = 0.1
@@ -20,7 +20,7 @@ MOST_RECORDED = 1 << 20  # rows of a file; of a random fifth of them, about 100 
 Rows = npt.NDArray[np.intp]
 
 
-def split(table: TableLike, seed: int) -> Dataset:
+def split(table: Table, seed: int) -> Dataset:
     """Split a table into a `Dataset`.
 
     - A table with splits of its own keeps them, row for row; a missing validation set is taken
@@ -69,7 +69,7 @@ def split(table: TableLike, seed: int) -> Dataset:
     )
 
 
-def test_rows(table: TableLike, test: Rows) -> dict[str, str | int] | None:
+def test_rows(table: Table, test: Rows) -> dict[str, str | int] | None:
     """Return which rows of a user's file are the test set, as a model records it.
 
     A build that gets the same file measures on these rows alone.
@@ -137,7 +137,7 @@ def _keys(x: Features) -> npt.NDArray[np.void]:
 
 
 def _own_parts(
-    table: TableLike, y: Truth, rng: np.random.Generator
+    table: Table, y: Truth, rng: np.random.Generator
 ) -> tuple[Rows, Rows, Rows, list[str]]:
     assert table.parts is not None
     n_train, n_val, n_test = table.parts
@@ -156,7 +156,7 @@ def _own_parts(
     return train, val, test, notes
 
 
-def _require_rows(table: TableLike, y: Truth, least: int, why: str) -> None:
+def _require_rows(table: Table, y: Truth, least: int, why: str) -> None:
     if y.ndim == 2:
         if len(y) < least:
             raise UserError(

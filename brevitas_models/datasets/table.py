@@ -1,4 +1,3 @@
-# ruff: noqa: D102 (the attributes of TableLike are explained in Table)
 """One table of labelled rows before it is split, and what a reader of users' files returns."""
 
 from __future__ import annotations
@@ -6,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Protocol
 
 from brevitas_models.datasets.base import Features, Labels, Scaler
 
@@ -36,46 +32,6 @@ class Table:
     digest: str = ""  # SHA-256 of the user's file, or empty
 
 
-class ScalerLike(Protocol):
-    """What is used of a recorded scaler: see `Scaler`."""
-
-    @property
-    def mean(self) -> npt.NDArray[np.float32]: ...
-    @property
-    def scale(self) -> npt.NDArray[np.float32]: ...
-
-
-class TableLike(Protocol):
-    """What is used of a file that was read: the attributes of `Table`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def x(self) -> Features: ...
-    @property
-    def y(self) -> Labels | None: ...
-    @property
-    def feature_names(self) -> tuple[str, ...]: ...
-    @property
-    def class_names(self) -> tuple[str, ...]: ...
-    @property
-    def scaler(self) -> ScalerLike | None: ...
-    @property
-    def parts(self) -> tuple[int, int, int] | None: ...
-    @property
-    def surrogate(self) -> bool: ...
-    @property
-    def class_order(self) -> str: ...
-    @property
-    def targets(self) -> Features | None: ...
-    @property
-    def target_names(self) -> tuple[str, ...]: ...
-    @property
-    def digest(self) -> str: ...
-
-
 class ReadTable(Protocol):
     """Reads and checks a user's file; its errors are its own. Training gets it as an argument."""
 
@@ -87,9 +43,10 @@ class ReadTable(Protocol):
         class_names: Sequence[str] | None = None,
         class_order: str = "",
         targets: bool = False,
-    ) -> TableLike:
-        """Return the rows of a file, columns and labels in a wanted order if one is given.
+    ) -> Any:
+        """Return the rows of a file as an object with the attributes of `Table`.
 
-        With `targets` labels are numbers, also if they look like classes.
+        Columns and labels are in a wanted order if one is given. With `targets` labels are numbers,
+        also if they look like classes.
         """
         ...
