@@ -10,8 +10,11 @@ import math
 import re
 from dataclasses import dataclass
 
-from finn_builds.config.boards import BUDGET_SHARE, AnyBoard, Resources
+from finn_builds.config.boards import AnyBoard, Resources
 from finn_builds.errors import UserError
+
+#: Shares of a device's resources that a network may be estimated at.
+BUDGET_SHARE = {"LUT": 0.70, "DSP": 0.80, "BRAM_18K": 0.80}
 
 #: Default clock of each family, ns.
 _CLOCK_NS = {"xc7": 5.0, "xcu": 4.0, "xcup": 2.78}

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from finn_builds.ip.ports import port_rows
 from finn_builds.network.types import step_of
 from finn_builds.sparse.parallel import CorePorts, Port
 
@@ -142,8 +143,7 @@ def verilog_bench(core: CorePorts, frames: int) -> str:
             f"                       {part('wanted', port)});",
             "          end",
         ]
-    names = ["clk", "rst", *(["ce"] if core.with_ce else []), "valid_in"]
-    names += [*(port.name for port in ports), "valid_out"]
+    names = [row.name for row in port_rows(core)]
     nets = [f"  reg [{p.bits - 1}:0] {p.name} = {p.bits}'d0;" for p in core.inputs]
     nets += [f"  wire [{p.bits - 1}:0] {p.name};" for p in core.outputs]
     return _VERILOG.format(
@@ -318,9 +318,7 @@ def vhdl_bench(core: CorePorts, frames: int) -> str:
             '                & " differs" severity warning;',
             "            end if;",
         ]
-    ports = (*core.inputs, *core.outputs)
-    names = ["clk", "rst", *(["ce"] if core.with_ce else []), "valid_in"]
-    names += [*(port.name for port in ports), "valid_out"]
+    names = [row.name for row in port_rows(core)]
     zeros = " := (others => (others => '0'))"
     signals = [f"  signal {p.name} : {core.name}_{p.name}_t{zeros};" for p in core.inputs]
     signals += [f"  signal {p.name} : {core.name}_{p.name}_t;" for p in core.outputs]
