@@ -28,13 +28,9 @@ class Scaler:
     def fit(cls, x: Features) -> Scaler:
         """Return the scaler of the mean and the (population) standard deviation of raw features.
 
-        A feature that never changes gets scale 1, so that it standardises to about zero.
-
-        Parameters
-        ----------
-        x : (n, n_features) float32, n > 0
-            Training frames, and only those: Hawks et al. 2021's published code fits on the test
-            frames too, which lets them leak into the model.
+        A feature that never changes gets scale 1, so that it standardises to about zero. The
+        features are those of the training frames (n, n_features), n > 0, and only those: Hawks et
+        al. 2021's published code fits on the test frames too, which lets them leak into the model.
         """
         wide = x.astype(np.float64)
         mean, deviation = wide.mean(axis=0), wide.std(axis=0)

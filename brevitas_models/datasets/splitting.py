@@ -72,14 +72,10 @@ def split(table: Table, seed: int) -> Dataset:
 def test_rows(table: Table, test: Rows) -> dict[str, str | int] | None:
     """Return which rows of a user's file are the test set, as a model records it.
 
-    A build that gets the same file measures on these rows alone.
-
-    Returns
-    -------
-    dict or None
-        ``sha256`` of the file, its number of ``rows``, and ``test``: one bit a row, those of eight
-        rows in a byte from the highest on, deflated, in base 64. None if the rows are not those of
-        a file, or too many to be recorded with a model.
+    A build that gets the same file measures on these rows alone. The record has ``sha256`` of the
+    file, its number of ``rows``, and ``test``: one bit a row, those of eight rows in a byte from
+    the highest on, deflated, in base 64. None if the rows are not those of a file, or too many to
+    be recorded.
     """
     rows = len(table.x)
     if not table.digest or rows > MOST_RECORDED:

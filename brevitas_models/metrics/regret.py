@@ -43,12 +43,9 @@ def regret_figures(answers: Labels, teacher: Scores) -> dict[str, float]:
 def calibration_figures(truth: Labels, teacher: Scores) -> dict[str, float]:
     """Compare a teacher's confidence with how often it is right.
 
-    Returns
-    -------
-    dict
-        ``teacher_overconfidence``: the mean probability of the class it prefers, less its accuracy;
-        ``teacher_overconfidence_error``: the standard error that this has if every frame's class is
-        drawn by its probabilities.
+    Returns ``teacher_overconfidence``, the mean probability of the class it prefers, less its
+    accuracy, and ``teacher_overconfidence_error``, the standard error that this has if every
+    frame's class is drawn by its probabilities.
     """
     top = teacher.max(1)
     right = teacher.argmax(1) == truth

@@ -163,10 +163,7 @@ def _not_ours(path: Path, found: str) -> UserError:
 def plain(value: Any, where: str) -> Any:
     """Return `value` in plain Python: arrays, tensors and tuples as lists, numpy's numbers as such.
 
-    Raises
-    ------
-    TypeError
-        For anything else, saying `where` it is.
+    Raises TypeError for anything else, saying `where` it is.
     """
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()

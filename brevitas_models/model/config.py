@@ -229,11 +229,8 @@ class MLPConfig(Section):
     def from_dict(cls, values: object) -> MLPConfig:
         """Make a config from what a YAML file holds.
 
-        Raises
-        ------
-        UserError
-            For an unknown key, a missing `layers`, a wrong type or a value out of range; it names
-            the key and what is allowed.
+        Raises UserError for an unknown key, a missing `layers`, a wrong type or a value out of
+        range; it names the key and what is allowed.
         """
         return yaml_file.check(cls, values)
 

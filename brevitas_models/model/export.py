@@ -167,11 +167,8 @@ def _check_statistics(model: QuantMLP) -> None:
 class Deployed(nn.Module):
     """A model in evaluation mode, made of unit quantisers and constants.
 
-    Parameters
-    ----------
-    info : mapping
-        With the `scaler`, and `target_scaler` if there is one, as in `export_qonnx`, which also
-        names the errors.
+    `info` has the `scaler`, and `target_scaler` if there is one, as in `export_qonnx`, which also
+    names the errors.
     """
 
     @torch.no_grad()

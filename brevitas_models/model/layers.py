@@ -188,11 +188,8 @@ class Norm(nn.BatchNorm1d):
     The order is that of the exported graph. Subtracting first is exact where `x` is close to the
     mean, so a neuron that never changes gives exactly `shift`, in any precision.
 
-    Parameters
-    ----------
-    running : bool
-        Whether statistics are averaged in training for use in evaluation. Without them evaluation
-        takes those of the batch at hand, until `freeze` fixes some; `train` forgets them again.
+    If `running`, statistics are averaged in training for use in evaluation. Without them evaluation
+    takes those of the batch at hand, until `freeze` fixes some; `train` forgets them again.
     """
 
     frozen: Tensor

@@ -76,10 +76,7 @@ def _joined(numbers: tuple[int, ...]) -> str:
 def grid_points(study: Study) -> list[Point]:
     """Return the points of all grids of a study, each once, in the order of the file.
 
-    Raises
-    ------
-    UserError
-        If a value is not allowed where it goes; the message names the grid's key.
+    Raises UserError if a value is not allowed where it goes; the message names the grid's key.
     """
     found: dict[Point, None] = {}
     varied = tuple(sorted({name for grid in study.grids for name in grid.settings}))

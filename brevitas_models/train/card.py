@@ -19,10 +19,7 @@ from brevitas_models.model.quant_mlp import QuantMLP
 def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> list[str]:
     """Return the rows of a card as Markdown.
 
-    Raises
-    ------
-    UserError
-        If the model was measured on a surrogate, figures of which belong on no card.
+    Raises UserError if the model was measured on a surrogate, figures of which belong on no card.
     """
     if info["surrogate"]:
         raise UserError(

@@ -204,17 +204,10 @@ def run(
     frames, side by side with them. Where there is more than one training, finished rounds are kept
     in `outputs.unfinished` until all is written, and the same call goes on from there.
 
-    Parameters
-    ----------
-    out : Path
-        Folder for ``<name>.pt``, ``<name>.onnx``, ``<name>.yaml`` and ``history.csv``. A folder
-        from an earlier training is replaced, at the end and as a whole.
-
-    Raises
-    ------
-    UserError
-        For anything in the recipe, the data, the teacher or `out` that does not fit; if steps are
-        to be compiled and there is no compiler.
+    The folder `out` gets ``<name>.pt``, ``<name>.onnx``, ``<name>.yaml`` and ``history.csv``. A
+    folder from an earlier training is replaced, at the end and as a whole. Raises UserError for
+    anything in the recipe, the data, the teacher or `out` that does not fit; if steps are to be
+    compiled and there is no compiler.
     """
     hooks = hooks or Hooks()
     if compiled:

@@ -81,11 +81,8 @@ def prune(
 ) -> None:
     """Set the masks that belong to the part `now`, 0..1, of all steps of a gradual schedule.
 
-    Parameters
-    ----------
-    before, now : float
-        Parts of all steps made before and after the last one. Once `before` has reached the end
-        of the schedule the masks stay as they are.
+    `before` and `now` are the parts of all steps made before and after the last one. Once `before`
+    has reached the end of the schedule the masks stay as they are.
     """
     if settings.share == 0 or now < settings.start or before >= settings.end:
         return
