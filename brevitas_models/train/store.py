@@ -60,13 +60,7 @@ class RoundStore:
         self._rounds: dict[str, list[RoundResult]] = {}
 
     def rounds(self, key: str) -> list[RoundResult]:
-        """Return the finished rounds of a training, in order.
-
-        Raises
-        ------
-        UserError
-            If its file is damaged.
-        """
+        """Return the finished rounds of a training, in order; UserError if its file is damaged."""
         if key not in self._rounds:
             self._rounds[key] = [] if self.folder is None else _read(self.folder / f"{key}.pt")
         return self._rounds[key]
