@@ -196,12 +196,8 @@ def roles(
 ) -> Roles:
     """Return what each column of a file is; `UserError` where that is not clear.
 
-    Parameters
-    ----------
-    feature_names, n_features, n_outputs
-        What a model takes and gives, as far as it is known.
-    required : bool
-        The file must hold labels.
+    The names and numbers are what a model takes and gives, as far as it is known. If `required`,
+    the file must hold labels.
     """
     layout, names = file.layout, file.names
     named = layout.header is not None

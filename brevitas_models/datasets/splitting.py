@@ -89,19 +89,9 @@ def test_rows(table: Table, test: Rows) -> dict[str, str | int] | None:
 def stratified(y: Labels, shares: Sequence[float], rng: np.random.Generator) -> tuple[Rows, ...]:
     """Return shuffled row numbers of what is left, and of one part for each share.
 
-    Every class gives each part its share of rows, rounded to the nearest, but never none.
-
-    Parameters
-    ----------
-    y : (n,) int64
-        Labels; each class that occurs does so more often than there are shares.
-    shares : sequence of float
-        Positive, with a sum below 1.
-
-    Returns
-    -------
-    tuple of int arrays
-        The remainder first, then the parts in the order of `shares`.
+    Every class gives each part its share of rows, rounded to the nearest, but never none. Each
+    class that occurs among the labels (n,) does so more often than there are shares, which are
+    positive, with a sum below 1.
     """
     parts: list[list[Rows]] = [[] for _ in range(len(shares) + 1)]
     for label in np.unique(y):

@@ -21,17 +21,8 @@ def regret_figures(answers: Labels, teacher: Scores) -> dict[str, float]:
     of the accuracies; without the chance in the labels its error is several times smaller than that
     of the accuracy. It says nothing of the teacher's own mistakes.
 
-    Parameters
-    ----------
-    answers : int array (n,)
-        Classes that the model names, n > 0.
-    teacher : float array (n, n_classes)
-        Probabilities.
-
-    Returns
-    -------
-    dict
-        ``soft_regret``, 0 or less, and its standard error ``soft_regret_error``.
+    Answers are classes that the model names, (n,) with n > 0, the teacher's are probabilities (n,
+    n_classes). Returns ``soft_regret``, 0 or less, and its standard error ``soft_regret_error``.
     """
     lost = np.take_along_axis(teacher, answers[:, None], 1)[:, 0] - teacher.max(1)
     return {

@@ -229,12 +229,8 @@ class Deployed(nn.Module):
 class _Join(nn.Module):
     """A sum of codes and earlier ones, all brought to the scale of the finest.
 
-    Parameters
-    ----------
-    place : int
-        Of the sum; `places` are those of what is added.
-    own : Tensor or None
-        Scale of the codes; `steps` are those of what comes into each layer.
+    Its place is `place`; `places` are those of what is added. `own` is the scale of the codes, None
+    if they are float; `steps` are those of what comes into each layer.
     """
 
     def __init__(

@@ -67,17 +67,8 @@ class MaskedLinear(qnn.QuantLinear):
     def effective(self, in_scale: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return what the layer computes with in evaluation, before the weight is quantised.
 
-        Parameters
-        ----------
-        in_scale : Tensor or None
-            Scale of the input, shape (); None if the input is float.
-
-        Returns
-        -------
-        weight : Tensor
-            (n_out, n_in), float.
-        offset : Tensor or None
-            (n_out,), what is added to the product.
+        That is the float weight (n_out, n_in), and what is added to the product, (n_out,) or None.
+        `in_scale` is the scale of the input, shape (); None if the input is float.
         """
         return self.weight, self.bias
 

@@ -37,8 +37,6 @@ _BOPS = "BOPs (own input width)"
 def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Write all figures for which the table has rows, and return their paths.
 
-    Notes
-    -----
     Points of a curve are means over seeds and folds, bars the standard deviation of these means'
     parts divided by the root of their number: where there is one part, there is no bar.
     """
@@ -84,12 +82,8 @@ def curves(
 ) -> Iterator[tuple[str, list[float], list[float], list[float]]]:
     """Give the curves of a figure: name, x, y and error of y of each, by falling cost.
 
-    Parameters
-    ----------
-    columns : sequence of str
-        Rows that agree in these are one curve; rows of one round of it are averaged.
-    metric, against : str
-        Columns of y and x.
+    Rows that agree in `columns` are one curve; rows of one round of it are averaged. `metric` and
+    `against` are the columns of y and x.
     """
     groups: dict[tuple[object, ...], dict[float, list[Row]]] = defaultdict(dict)
     for row in rows:

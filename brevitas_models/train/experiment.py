@@ -272,12 +272,8 @@ def _trained(
 ) -> list[list[RoundResult]]:
     """Train siblings (folds) and the model itself, those that can be side by side.
 
-    Parameters
-    ----------
-    experiments : sequence of Experiment
-        Of one recipe; the last is the model itself.
-    folder : Path or None
-        Where finished rounds are kept.
+    The experiments are of one recipe, and the last is the model itself. Finished rounds are kept in
+    `folder`, if there is one.
     """
     store = RoundStore(folder)
     found: dict[int, list[RoundResult]] = {}

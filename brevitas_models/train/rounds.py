@@ -121,14 +121,9 @@ def train_round(
     luts: Luts = RULES,
     on_epoch: Callable[[Round, EpochRecord], None] | None = None,
 ) -> list[RoundResult]:
-    """Train one round of some trainees side by side.
+    """Train one round of some trainees, of one `kind`, side by side.
 
-    Parameters
-    ----------
-    trainees : sequence of Trainee
-        Of one `kind`.
-    before : sequence of (dict of str to Tensor) or None
-        State of each at the end of the round before; None for the first round.
+    `before` is the state of each at the end of the round before; None for the first round.
     """
     jobs, plans = [], [plan(one.recipe)[index] for one in trainees]
     for one, now, state in zip(trainees, plans, before, strict=True):

@@ -101,12 +101,8 @@ def prune_to_budget(
 ) -> None:
     """Prune a model to what its edges may cost when the part `now`, 0..1, of all steps is made.
 
-    Parameters
-    ----------
-    full : float
-        LUTs that they cost before anything was pruned.
-    features : Tensor
-        Standardised training features (n, n_in), to measure by what edges do.
+    Before anything was pruned they cost `full` LUTs. What edges do is measured on standardised
+    training features (n, n_in).
     """
     assert settings.lut_budget is not None
     if now < settings.start:
