@@ -114,10 +114,6 @@ class Line:
     scale: np.ndarray  # (n,)
     offset: np.ndarray
 
-    def selected(self, index: np.ndarray) -> Line:
-        """Return some of the elements."""
-        return Line(self.scale[index], self.offset[index])
-
 
 def line_of(steps: Sequence[Step], n: int, *, rounded: bool = False) -> Line | None:
     """Return steps as exact factors and addends, or None where they are not.
