@@ -72,13 +72,12 @@ def weighted(
     for i in (i for i, offset in enumerate(values.offset) if offset):
         row = integers[i].astype(object) * values.offset[i]
         offsets = offsets + row * np.broadcast_to(scale, (n, n_out))[i]
-    vector = net.linear(symbol.vectors, symbol.index, weights, None, where)
+    vector = net.linear(symbol, weights, None, where)
     return Symbol.whole(shape, vector).then(*line_steps(Line(unit, offsets), where))
 
 
 def multiplied(net: Growing, left: Symbol, right: Symbol, where: str) -> Symbol:
     """Return the product of two symbols, element by element."""
-    n = left.size
     same = left.same_elements(right) and _equal(line(left), line(right))
     first = _units(net, left, where)
     second = first if same else _units(net, right, where)
@@ -86,8 +85,7 @@ def multiplied(net: Growing, left: Symbol, right: Symbol, where: str) -> Symbol:
     begin = net.tensors[first[0]].size if len(sources) > 1 else 0
     op = Product(first[1], second[1] + begin, sum(net.tensors[s].size for s in sources))
     result = net.add(op, sources, where)
-    found = Line(first[2] * second[2], np.full(n, Fraction(0)))
-    return Symbol.whole(left.shape, result).then(*line_steps(found, where))
+    return _whole(left.shape, result, first[2] * second[2], where)
 
 
 def largest(
@@ -104,14 +102,12 @@ def largest(
         symbol = symbol.then(Step("Mul", node_name(where), (np.float32(-1),)))
     vector, unit = _in_one_unit(net, symbol, where)
     result = net.add(Max(groups, symbol.size), [vector], where)
-    n = len(groups)
-    found = Line(np.full(n, -unit if smallest else unit), np.full(n, Fraction(0)))
-    return Symbol.whole(shape, result).then(*line_steps(found, where))
+    return _whole(shape, result, np.full(len(groups), -unit if smallest else unit), where)
 
 
 def looked_up(net: Growing, symbol: Symbol, table: np.ndarray, where: str) -> Symbol:
     """Return the rows of a table (entries, columns) at the places that a symbol gives."""
-    low, high = net.ranges(symbol.vectors, symbol.index)
+    low, high = net.ranges(symbol)
     count = int((high - low).max()) + 1
     if count > TABLE_CODES:
         raise UserError(
@@ -138,11 +134,16 @@ def looked_up(net: Growing, symbol: Symbol, table: np.ndarray, where: str) -> Sy
     columns = values.shape[2]
     source = np.repeat(np.arange(symbol.size), columns)
     tables = integers.transpose(1, 2, 0).reshape(symbol.size * columns, count)
-    vector = net.vector(symbol.vectors, symbol.index, where)
+    vector = net.vector(symbol, where)
     result = net.add(Lookup(source, low[source], tables, symbol.size), [vector], where)
     shape = (*symbol.shape, columns) if columns > 1 else symbol.shape
-    found = Line(np.full(len(source), unit), np.full(len(source), Fraction(0)))
-    return Symbol.whole(shape, result).then(*line_steps(found, where))
+    return _whole(shape, result, np.full(len(source), unit), where)
+
+
+def _whole(shape: tuple[int, ...], vector: int, scale: np.ndarray, where: str) -> Symbol:
+    """Return a vector as a tensor of its integers times a scale (n,)."""
+    values = Line(scale, np.full(len(scale), Fraction(0)))
+    return Symbol.whole(shape, vector).then(*line_steps(values, where))
 
 
 def _units(net: Growing, symbol: Symbol, where: str) -> tuple[int, np.ndarray, np.ndarray]:
@@ -151,7 +152,7 @@ def _units(net: Growing, symbol: Symbol, where: str) -> tuple[int, np.ndarray, n
     if not values.offset.any():
         if (symbol.vectors == symbol.vectors[0]).all():
             return int(symbol.vectors[0]), symbol.index, values.scale
-        vector = net.vector(symbol.vectors, symbol.index, where)
+        vector = net.vector(symbol, where)
         return vector, np.arange(symbol.size), values.scale
     pairs = zip(values.scale, values.offset, strict=True)
     unit = np.array([common_unit(pair) for pair in pairs], dtype=object)
@@ -167,7 +168,7 @@ def _in_one_unit(net: Growing, symbol: Symbol, where: str) -> tuple[int, Fractio
     factor, bias = values.scale / unit, values.offset / unit
     _check_factors([*np.abs(factor)], values.scale.min(), values.scale.max(), where)
     if (factor == 1).all() and not bias.any():
-        return net.vector(symbol.vectors, symbol.index, where), unit
+        return net.vector(symbol, where), unit
     return _diagonal(net, symbol, factor, bias, where), unit
 
 
@@ -175,7 +176,7 @@ def _diagonal(
     net: Growing, symbol: Symbol, factor: np.ndarray, bias: np.ndarray, where: str
 ) -> int:
     weights, added = np.diag(factor.astype(np.int64)), bias.astype(np.int64)
-    return net.linear(symbol.vectors, symbol.index, weights, added, where)
+    return net.linear(symbol, weights, added, where)
 
 
 def _equal(left: Line, right: Line) -> bool:

@@ -193,7 +193,7 @@ class Settling:
 
     def code_count(self, symbol: Symbol) -> int:
         """Return how many different integers an element takes at most."""
-        low, high = self.net.ranges(symbol.vectors, symbol.index)
+        low, high = self.net.ranges(symbol)
         return int((high - low).max()) + 1
 
     def _settle(self, symbol: Symbol, where: str) -> Symbol:
@@ -227,7 +227,7 @@ class Settling:
     def _settle_few(self, symbol: Symbol, where: str) -> Symbol:
         """Return a function of few codes, without a quantizer after it, as integers."""
         steps, n = symbol.steps, symbol.size
-        low, high = self.net.ranges(symbol.vectors, symbol.index)
+        low, high = self.net.ranges(symbol)
         count = int((high - low).max()) + 1
         first = _first_curved(steps, n)
         if count <= TABLE_CODES:
@@ -260,11 +260,11 @@ class Settling:
             end += 1
         line = known_line(steps[:first], symbol.size)
         clamps = [step for step in steps[first:end] if step.op != "Mark"]
-        low, high = self.net.ranges(symbol.vectors, symbol.index)
+        low, high = self.net.ranges(symbol)
         op = clamp(line, clamps, int(low.min()), int(high.max()))
         if op is None:
             return None
-        source = self.net.vector(symbol.vectors, symbol.index, where)
+        source = self.net.vector(symbol, where)
         found = Symbol.whole(symbol.shape, self.net.add(op, [source], where))
         return found.then(*line_steps(line, where), *steps[end - 1 :])
 
@@ -281,20 +281,20 @@ class Settling:
             steps = (*symbol.steps, quantizer, *codes.from_values())
             result = self._counted(symbol, steps, codes, where)
         else:
-            low, high = self.net.ranges(symbol.vectors, symbol.index)
+            low, high = self.net.ranges(symbol)
             clamps = [s for s in symbol.steps[split:] if s.op != "Mark"]
             sign, op = wide_requantise(line, clamps, quantizer, low, high)
-            source = self.net.vector(symbol.vectors, symbol.index, where, sign)
+            source = self.net.vector(symbol, where, sign)
             result = self.net.add(op, [source], where)
             codes = replace(codes, zero_point=0, divisor=1)
         return Symbol.whole(symbol.shape, result).then(*codes.to_values())
 
     def _counted(self, symbol: Symbol, steps: Sequence[Step], codes: Codes, where: str) -> int:
         """Return the vector of the codes that steps lead to, in order of the elements."""
-        low, high = self.net.ranges(symbol.vectors, symbol.index)
+        low, high = self.net.ranges(symbol)
         found = counted(steps, low, high, codes.all())
         sign, op = (None, found) if isinstance(found, Lookup) else found
-        source = self.net.vector(symbol.vectors, symbol.index, where, sign)
+        source = self.net.vector(symbol, where, sign)
         return self.net.add(op, [source], where)
 
 

@@ -209,7 +209,8 @@ def _results(
         result = v
         if v in net.inputs or len(index) < size:
             ones = np.eye(len(index), dtype=np.int64)
-            result = net.linear(np.full(len(index), v), index, ones, None, "an output")
+            chosen = Symbol((1, len(index)), np.full(len(index), v), index)
+            result = net.linear(chosen, ones, None, "an output")
             moved |= {(v, int(i)): (result, k) for k, i in enumerate(index)}
         else:
             moved |= {(v, i): (v, i) for i in range(size)}

@@ -42,11 +42,11 @@ def vectors_text(core: CorePorts, x: np.ndarray, y: np.ndarray) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _places(core: CorePorts) -> list[tuple[Port, int]]:
-    """Return each port with the bit of a line at which it begins; the last one begins at 0."""
+def _places(core: CorePorts) -> dict[str, int]:
+    """Return the bit of a line at which each port begins; the last one begins at 0."""
     ports = (*core.inputs, *core.outputs)
     widths = [4 * _digits(port) for port in ports]
-    return [(port, sum(widths[k + 1 :])) for k, port in enumerate(ports)]
+    return {port.name: sum(widths[k + 1 :]) for k, port in enumerate(ports)}
 
 
 def _width(core: CorePorts) -> int:
@@ -125,8 +125,7 @@ endmodule
 
 def verilog_bench(core: CorePorts, frames: int) -> str:
     """Return ``{name}_tb.v`` for a number of vectors."""
-    ports = (*core.inputs, *core.outputs)
-    places = dict(zip([p.name for p in ports], [at for _, at in _places(core)], strict=True))
+    places = _places(core)
 
     def part(word: str, port: Port) -> str:
         at = places[port.name]
@@ -302,7 +301,7 @@ end architecture;
 
 def vhdl_bench(core: CorePorts, frames: int) -> str:
     """Return ``{name}_tb.vhd`` for a number of vectors."""
-    places = {port.name: at for port, at in _places(core)}
+    places = _places(core)
 
     def part(word: str, port: Port) -> str:
         at = places[port.name]
