@@ -11,8 +11,10 @@ where JETS.npz holds 501 jets of OpenML 42468, as `deploy.tables` reads them.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from brevitas_models.datasets.jets_features import CLASSES, FEATURES
 from brevitas_models.datasets.jets_openml import TITLE
 from brevitas_models.datasets.surrogate import STATISTICS, Copula
 from brevitas_models.datasets.table import Table
+from brevitas_models.files import write_atomic
 from deploy.errors import UserError
 from deploy.tables import read_table
 
@@ -35,6 +38,13 @@ LEAST_SHRINKAGE = 0.02
 LEAST_ROWS = 50
 
 Matrix = npt.NDArray[np.float64]
+
+
+def content(copula: Copula) -> bytes:
+    """Return the file of statistics."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **{f.name: getattr(copula, f.name) for f in fields(copula)})
+    return file.getvalue()
 
 
 def fit(table: Table, origin: str, scaler_origin: str) -> Copula:
@@ -141,7 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         table = read_table(options.jets, feature_names=FEATURES, class_names=CLASSES)
-        fit(table, options.origin, options.scaler_origin).write(options.out)
+        copula = fit(table, options.origin, options.scaler_origin)
+        write_atomic(options.out, content(copula))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
