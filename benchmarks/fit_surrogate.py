@@ -11,8 +11,10 @@ where JETS.npz holds 501 jets of OpenML 42468, as `deploy.tables` reads them.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,8 @@ from brevitas_models.datasets.base import Scaler
 from brevitas_models.datasets.jets_features import CLASSES, FEATURES
 from brevitas_models.datasets.jets_openml import TITLE
 from brevitas_models.datasets.surrogate import STATISTICS, Copula
-from brevitas_models.datasets.table import TableLike
+from brevitas_models.datasets.table import Table
+from brevitas_models.files import write_atomic
 from deploy.errors import UserError
 from deploy.tables import read_table
 
@@ -37,7 +40,14 @@ LEAST_ROWS = 50
 Matrix = npt.NDArray[np.float64]
 
 
-def fit(table: TableLike, origin: str, scaler_origin: str) -> Copula:
+def content(copula: Copula) -> bytes:
+    """Return the file of statistics."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **{f.name: getattr(copula, f.name) for f in fields(copula)})
+    return file.getvalue()
+
+
+def fit(table: Table, origin: str, scaler_origin: str) -> Copula:
     """Return the statistics of labelled rows.
 
     Nothing of a single row is kept. A quantile is the estimate of Harrell and Davis (Biometrika
@@ -47,7 +57,7 @@ def fit(table: TableLike, origin: str, scaler_origin: str) -> Copula:
 
     Parameters
     ----------
-    table : TableLike
+    table : Table
         With a recorded scaler, or the scaler is that of these rows.
     origin : str
         What data set the rows are from.
@@ -141,7 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         table = read_table(options.jets, feature_names=FEATURES, class_names=CLASSES)
-        fit(table, options.origin, options.scaler_origin).write(options.out)
+        copula = fit(table, options.origin, options.scaler_origin)
+        write_atomic(options.out, content(copula))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -20,22 +20,13 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-if __package__:  # in the project's checkout
-    from deploy.errors import UserError
-    from deploy.host_model import HostModel, HostModelError
-    from deploy.inference import Frames
-    from deploy.measure import as_text, latency_test, summary, throughput_test
-    from deploy.package import Package
-    from deploy.registers import DriverError
-    from deploy.tables import SUFFIXES, Table, read_table
-else:  # beside this file, as on the board
-    from errors import UserError
-    from host_model import HostModel, HostModelError
-    from inference import Frames
-    from measure import as_text, latency_test, summary, throughput_test
-    from package import Package
-    from registers import DriverError
-    from tables import SUFFIXES, Table, read_table
+from deploy.errors import UserError
+from deploy.host_model import HostModel, HostModelError
+from deploy.inference import Frames
+from deploy.measure import as_text, latency_test, summary, throughput_test
+from deploy.package import Package
+from deploy.registers import DriverError
+from deploy.tables import SUFFIXES, Table, read_table
 
 __all__ = ["main"]
 

@@ -13,23 +13,13 @@ from pathlib import Path
 import numpy as np
 from pynq import Clocks, Overlay, allocate
 
-if __package__:  # in the project's checkout
-    from deploy import handoff, measure
-    from deploy.fabric_clock import set_fabric_clock
-    from deploy.host_model import HostModel
-    from deploy.inference import Inference
-    from deploy.registers import STALE, DriverError, Shell
-    from deploy.stream_forms import StreamForms
-    from deploy.weights import ConstantWeights
-else:  # beside this file, as on the board
-    import handoff
-    import measure
-    from fabric_clock import set_fabric_clock
-    from host_model import HostModel
-    from inference import Inference
-    from registers import STALE, DriverError, Shell
-    from stream_forms import StreamForms
-    from weights import ConstantWeights
+from deploy import handoff, measure
+from deploy.fabric_clock import set_fabric_clock
+from deploy.host_model import HostModel
+from deploy.inference import Inference
+from deploy.registers import STALE, DriverError, Shell
+from deploy.stream_forms import StreamForms
+from deploy.weights import ConstantWeights
 
 __all__ = ["FINNExampleOverlay"]
 

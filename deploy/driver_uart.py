@@ -11,18 +11,11 @@ import time
 
 import numpy as np
 
-if __package__:  # in the project's checkout
-    from deploy.host_model import HostModel
-    from deploy.inference import Inference
-    from deploy.registers import DriverError, measured
-    from deploy.serial_link import COUNTERS, IDENTIFY, IDENTITY, RESET, RUN, SerialLink
-    from deploy.stream_forms import StreamForms
-else:  # beside this file
-    from host_model import HostModel
-    from inference import Inference
-    from registers import DriverError, measured
-    from serial_link import COUNTERS, IDENTIFY, IDENTITY, RESET, RUN, SerialLink
-    from stream_forms import StreamForms
+from deploy.host_model import HostModel
+from deploy.inference import Inference
+from deploy.registers import DriverError, measured
+from deploy.serial_link import COUNTERS, IDENTIFY, IDENTITY, RESET, RUN, SerialLink
+from deploy.stream_forms import StreamForms
 
 __all__ = ["SerialOverlay"]
 

@@ -260,30 +260,17 @@ def _names(op: dict) -> list:
 
 
 class HostInput:
-    """One part of the accelerator's input, and how it comes from an input of the model.
-
-    Attributes
-    ----------
-    name
-        The model's input that it is computed from.
-    shape
-        Of one frame of that input, without the batch.
-    n
-        Integers per frame.
-    datatype
-        QONNX name of the integers' type.
-    low, high
-        The smallest and the largest integer.
-    """
+    """One part of the accelerator's input, and how it comes from an input of the model."""
 
     def __init__(self, held: dict) -> None:
         codes = held["codes"]
-        self.name: str = held["name"]
+        self.name: str = held["name"]  # the model's input that it is computed from
+        # Of one frame of that input, without the batch
         self.shape: tuple[int, ...] = tuple(int(d) for d in held["shape"])
         self.values: dict | None = held.get("values")
-        self.n = int(held["n"])
-        self.datatype: str = held["datatype"]
-        self.low, self.high = int(codes["min"]), int(codes["max"])
+        self.n = int(held["n"])  # integers per frame
+        self.datatype: str = held["datatype"]  # QONNX name of the integers' type
+        self.low, self.high = int(codes["min"]), int(codes["max"])  # of the integers
         self._take = None if held.get("take") is None else np.asarray(held["take"], dtype=np.int64)
         self._before = _Known(held["before"])
         self._codes = codes
@@ -328,26 +315,16 @@ class HostInput:
 
 
 class HostOutput:
-    """One output of the model, and how it comes from the accelerator's integers.
-
-    Attributes
-    ----------
-    name
-        That of the model.
-    shape
-        Of one frame, without the batch.
-    kind
-        One of ``OUTPUT_KINDS``.
-    take
-        Places of its integers in all that the accelerator gives; None for all of them.
-    """
+    """One output of the model, and how it comes from the accelerator's integers."""
 
     def __init__(self, held: dict) -> None:
-        self.name: str = held["name"]
-        self.kind: str = held["kind"]
+        self.name: str = held["name"]  # that of the model
+        self.kind: str = held["kind"]  # one of ``OUTPUT_KINDS``
+        # Of one frame, without the batch
         self.shape: tuple[int, ...] = tuple(int(d) for d in held["shape"])
         if self.kind not in OUTPUT_KINDS:
             raise _unknown(f"output kind '{self.kind}'")
+        # Places of its integers in all that the accelerator gives; None for all of them
         self.take = None if held.get("take") is None else np.asarray(held["take"], dtype=np.int64)
         self._after = _Known(held["after"])
 
@@ -376,22 +353,7 @@ class HostOutput:
 
 
 class HostModel:
-    """Executes the host's part of a network.
-
-    Attributes
-    ----------
-    inputs, outputs
-        Parts of the accelerator's input, and outputs of the model, in order.
-    n_in, n_out
-        Integers per frame into and out of the accelerator, all inputs and outputs side by side.
-    input_datatype, output_datatype
-        QONNX names of types that hold all these integers, such as ``UINT4`` or ``INT20``.
-    feature_names, class_names
-        Empty if the model file has none.
-    losses
-        What each value of all outputs was trained with, if targets are numbers: ``cross_entropy``
-        for the score of a class. Else empty.
-    """
+    """Executes the host's part of a network."""
 
     def __init__(self, description: dict) -> None:
         try:
@@ -401,10 +363,13 @@ class HostModel:
                     f"this host model has format version {version}; this code reads version "
                     f"{FORMAT_VERSION}: use the driver of the accelerator's own package"
                 )
+            # Parts of the accelerator's input, and outputs of the model, in order
             self.inputs = tuple(HostInput(held) for held in description["inputs"])
             self.outputs = tuple(HostOutput(held) for held in description["outputs"])
+            # Integers per frame into and out of the accelerator, side by side
             self.n_in = sum(part.n for part in self.inputs)
             self.n_out = int(description["n_out"])
+            # QONNX names of types that hold all these integers, such as ``UINT4`` or ``INT20``
             self.input_datatype: str = description["input_datatype"]
             self.output_datatype: str = description["output_datatype"]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -413,8 +378,11 @@ class HostModel:
             raise HostModelError(
                 f"this is not a host model description: {error!r}; give a build's host_model.json"
             ) from error
+        # Empty if the model file has none
         self.feature_names: tuple[str, ...] = tuple(description.get("feature_names") or ())
         self.class_names: tuple[str, ...] = tuple(description.get("class_names") or ())
+        # What each value of all outputs was trained with, if targets are numbers: ``cross_entropy``
+        # for the score of a class. Else empty
         self.losses: tuple[str, ...] = tuple(description.get("losses") or ())
         self._description = description
 

@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-if __package__:  # in the project's checkout
-    from deploy.host_model import HostModel
-    from deploy.registers import DriverError
-else:  # beside this file, as on the board
-    from host_model import HostModel
-    from registers import DriverError
+from deploy.host_model import HostModel
+from deploy.registers import DriverError
 
 __all__ = ["Frames", "Inference"]
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-if __package__:  # in the project's checkout
-    from deploy.errors import UserError
-else:  # beside this file, as on the board
-    from errors import UserError
+from deploy.errors import UserError
+from deploy.wanted import Wanted
 
 __all__ = ["MAX_CLASSES", "Truth", "Where", "truth_of"]
 
@@ -23,35 +21,20 @@ Where = Callable[[int], str]
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The labels of a table.
+    """The labels of a table."""
 
-    Attributes
-    ----------
-    y : (n,) int64 or None
-        Index in `names`; None where there are targets.
-    targets : (n, n_outputs) float32 or None
-        What the network should give; None where there are classes.
-    names : tuple of str
-        Of the classes in their order, or of the targets.
-    order : str
-        What decides the order of the classes, for people; empty for targets.
-    """
-
-    y: np.ndarray | None
+    y: np.ndarray | None  # int64 (n,), index in `names`; None where there are targets
+    # float32 (n, n_outputs), what the network should give; None where there are classes
     targets: np.ndarray | None
-    names: tuple[str, ...]
-    order: str = ""
+    names: tuple[str, ...]  # of the classes in their order, or of the targets
+    order: str = ""  # what decides the order of the classes, for people; empty for targets
 
 
 def truth_of(
     values: np.ndarray,
     where: Where,
-    *,
-    class_names: Sequence[str] | None = None,
-    order: str = "in the order of the given names",
+    wanted: Wanted,
     column_names: Sequence[str] | None = None,
-    n_outputs: int | None = None,
-    targets: bool = False,
 ) -> Truth:
     """Return what labels mean.
 
@@ -60,20 +43,9 @@ def truth_of(
     count as numbers unless they are all among the given names. Rows of k values with a single 1
     and else 0 are one-hot. Numbers with fractions, and rows of them, are targets.
 
-    Parameters
-    ----------
-    values : (n,) or (n, k) array of numbers or texts
-    class_names : sequence of str or None
-        Names of the classes in their order, if they are known.
-    order : str
-        Where that order is from.
-    column_names : sequence of str or None
-        Of the k columns.
-    n_outputs : int or None
-        Outputs of the model that is judged; two classes may have a single one.
-    targets : bool
-        The values are targets, also if they look like classes.
+    The values are numbers or texts, (n,) or (n, k); `column_names` are those of the k columns.
     """
+    class_names, targets = wanted.class_names, wanted.targets
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")
     if values.ndim == 2 and values.shape[1] == 1:
@@ -94,10 +66,10 @@ def truth_of(
                     f"{where(bad)}: {', '.join(map(repr, texts[bad].ravel()))}; expected numbers "
                     f"as targets, or a single column of class names."
                 )
-            return _named(texts, class_names, order, where)
+            return _named(texts, wanted, where)
         values = numbers
     if values.ndim == 2 and not targets and _looks_one_hot(values):
-        return _one_hot(values, class_names, order, column_names, where)
+        return _one_hot(values, wanted, column_names, where)
     wide = values.astype(np.float64)
     if not np.isfinite(wide).all():
         row, *_ = (int(i) for i in np.argwhere(~np.isfinite(wide))[0])
@@ -115,7 +87,7 @@ def truth_of(
                 f"or one of {', '.join(class_names)}."
             )
         return _targets(wide, column_names, where)
-    return _numbered(values.astype(np.int64), class_names, order, n_outputs, where)
+    return _numbered(values.astype(np.int64), wanted, where)
 
 
 def _numbers(texts: np.ndarray) -> np.ndarray | None:
@@ -125,8 +97,9 @@ def _numbers(texts: np.ndarray) -> np.ndarray | None:
         return None
 
 
-def _named(texts: np.ndarray, class_names: Sequence[str] | None, order: str, where: Where) -> Truth:
+def _named(texts: np.ndarray, wanted: Wanted, where: Where) -> Truth:
     """Take texts as the names of classes."""
+    class_names = wanted.class_names
     distinct, first, inverse = np.unique(texts, return_index=True, return_inverse=True)
     if class_names is not None:
         index = {name: position for position, name in enumerate(class_names)}
@@ -135,7 +108,7 @@ def _named(texts: np.ndarray, class_names: Sequence[str] | None, order: str, whe
             row = min(int(first[i]) for i in strange)
             raise unknown_label(where(row), str(texts[row]), class_names)
         y = np.array([index[text] for text in distinct], np.int64)[inverse]
-        return Truth(y, None, tuple(class_names), order)
+        return Truth(y, None, tuple(class_names), wanted.class_order)
     if len(distinct) > MAX_CLASSES:
         raise UserError(
             f"{where(0)}: the label is {str(texts[0])!r}, one of {len(distinct):,} different ones; "
@@ -154,14 +127,9 @@ def unknown_label(place: str, label: str, class_names: Sequence[str]) -> UserErr
     )
 
 
-def _numbered(
-    y: np.ndarray,
-    class_names: Sequence[str] | None,
-    order: str,
-    n_outputs: int | None,
-    where: Where,
-) -> Truth:
+def _numbered(y: np.ndarray, wanted: Wanted, where: Where) -> Truth:
     """Take whole numbers as classes, or as the targets of a single output."""
+    class_names, order, n_outputs = wanted.class_names, wanted.class_order, wanted.n_outputs
     low, high = int(y.min()), int(y.max())
     if class_names is not None:
         index = {name: position for position, name in enumerate(class_names)}
@@ -220,13 +188,9 @@ def _looks_one_hot(values: np.ndarray) -> bool:
 
 
 def _one_hot(
-    values: np.ndarray,
-    class_names: Sequence[str] | None,
-    order: str,
-    column_names: tuple[str, ...] | None,
-    where: Where,
+    values: np.ndarray, wanted: Wanted, column_names: tuple[str, ...] | None, where: Where
 ) -> Truth:
-    count = values.shape[1]
+    class_names, count = wanted.class_names, values.shape[1]
     ones = values.astype(np.int64).sum(axis=1)
     if (ones != 1).any():
         row = int((ones != 1).argmax())
@@ -244,7 +208,7 @@ def _one_hot(
             f"{where(0)}: {count} one-hot labels; expected one for each of "
             f"{', '.join(class_names)}."
         )
-    return Truth(y, None, tuple(class_names), order)
+    return Truth(y, None, tuple(class_names), wanted.class_order)
 
 
 def _targets(wide: np.ndarray, column_names: tuple[str, ...] | None, where: Where) -> Truth:

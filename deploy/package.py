@@ -7,10 +7,7 @@ import json
 import warnings
 from pathlib import Path
 
-if __package__:  # in the project's checkout
-    from deploy.registers import DriverError
-else:  # beside this file, as on the board
-    from registers import DriverError
+from deploy.registers import DriverError
 
 __all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
 
@@ -18,7 +15,7 @@ DRIVER_FILES = (
     "driver.py", "driver_base.py", "driver_uart.py", "errors.py", "fabric_clock.py", "handoff.py",
     "host_model.py", "inference.py", "labels.py", "measure.py", "package.py", "packing.py",
     "registers.py", "serial_link.py", "stream_forms.py", "stream_types.py", "tables.py",
-    "text_tables.py", "validate.py", "weights.py",
+    "text_tables.py", "validate.py", "wanted.py", "weights.py",
 )  # fmt: skip
 DESCRIPTION = "overlay.json"
 SETTINGS = "settings.json"  # the same for FINN+'s driver
@@ -74,10 +71,8 @@ class Package:
         if missing:
             raise DriverError(f"{path} does not have {', '.join(missing)}: copy the package again")
         # Here and not above: the list of files is read by builds that need no numpy.
-        if __package__:
-            from deploy.host_model import HostModel, HostModelError
-        else:
-            from host_model import HostModel, HostModelError
+        from deploy.host_model import HostModel, HostModelError
+
         try:
             self.host_model = HostModel.from_dict(self.description["host_model"])
         except HostModelError as error:
@@ -169,10 +164,7 @@ class Package:
             from pynq import Device
         except ImportError as error:
             raise DriverError(f"pynq is needed and can't be imported: {error}") from error
-        if __package__:
-            from deploy.driver_base import FINNExampleOverlay as overlay_class
-        else:
-            from driver_base import FINNExampleOverlay as overlay_class
+        from deploy.driver_base import FINNExampleOverlay as overlay_class
 
         def overlay(path: Path, board: object) -> object:
             shapes = self.io_shape_dict(bitfile)
@@ -211,17 +203,15 @@ class Package:
     def _serial(
         self, batch_size: int, virtual: bool | str, port: str | None, baud: int | None
     ) -> object:
-        if __package__:
-            from deploy.driver_uart import SerialOverlay
-        else:
-            from driver_uart import SerialOverlay
+        from deploy.driver_uart import SerialOverlay
+
         line = None
         if virtual is not False:
             if virtual is not True:
                 raise DriverError(
                     f"--virtual {virtual}: an open board has no memory port; leave the text out"
                 )
-            line = self._simulated_line()
+            line = self._simulated()
             port = line.port
         if port is None:
             raise DriverError(
@@ -239,23 +229,13 @@ class Package:
             device=line,
         )
 
-    def _simulated_line(self) -> object:
+    def _simulated(self, *conditions: str) -> object:
+        """Return the simulated board with this package's accelerator.
+
+        `conditions` say how its memory behaves; an open board has none.
+        """
         try:
             from deploy.virtual.serial_board import simulate_serial
-            from deploy.virtual.simulator import VirtualBoardError
-        except ImportError as error:
-            raise DriverError(
-                "--virtual needs the project's own Python environment, on a host: run it with "
-                f"the checkout's .venv/bin/python ({error})"
-            ) from error
-        try:
-            return simulate_serial(self.folder, self.description)
-        except VirtualBoardError as error:
-            raise DriverError(str(error)) from error
-
-    def _simulated(self, conditions: str) -> object:
-        """Return the simulated board with this package's accelerator."""
-        try:
             from deploy.virtual.simulate import simulate_package
             from deploy.virtual.simulator import VirtualBoardError
         except ImportError as error:
@@ -263,7 +243,8 @@ class Package:
                 "--virtual needs the project's own Python environment, on a host: run it with "
                 f"the checkout's .venv/bin/python ({error})"
             ) from error
+        simulate = simulate_package if conditions else simulate_serial
         try:
-            return simulate_package(self.folder, self.description, conditions)
+            return simulate(self.folder, self.description, *conditions)
         except VirtualBoardError as error:
             raise DriverError(str(error)) from error

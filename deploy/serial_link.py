@@ -6,6 +6,7 @@ packets.
 
 from __future__ import annotations
 
+import binascii
 import struct
 import time
 
@@ -14,10 +15,7 @@ try:
 except ImportError:  # not on every system
     TerminalError = OSError
 
-if __package__:  # in the project's checkout
-    from deploy.registers import DriverError
-else:  # beside this file
-    from registers import DriverError
+from deploy.registers import DriverError
 
 __all__ = ["COUNTERS", "IDENTIFY", "IDENTITY", "RESET", "RUN", "SerialLink", "crc16"]
 
@@ -40,12 +38,7 @@ ANSWER_S = 0.5  # beside the time on the line and of the run: USB and the operat
 
 def crc16(data: bytes) -> int:
     """Return the CRC-16 with the polynomial x^16 + x^12 + x^5 + 1 that begins with all ones."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = ((crc << 1) ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc
+    return binascii.crc_hqx(data, 0xFFFF)
 
 
 class SerialLink:

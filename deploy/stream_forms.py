@@ -9,14 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-if __package__:  # in the project's checkout
-    from deploy.packing import Packer, bipolar_bits, bipolar_values, unpack
-    from deploy.registers import DriverError
-    from deploy.stream_types import BIPOLAR, StreamType
-else:  # beside this file, as on the board
-    from packing import Packer, bipolar_bits, bipolar_values, unpack
-    from registers import DriverError
-    from stream_types import BIPOLAR, StreamType
+from deploy.packing import Packer, bipolar_bits, bipolar_values, unpack
+from deploy.registers import DriverError
+from deploy.stream_types import BIPOLAR, StreamType
 
 __all__ = ["StreamForms"]
 

@@ -10,12 +10,8 @@ import re
 
 import numpy as np
 
-if __package__:  # in the project's checkout
-    from deploy.packing import value_range
-    from deploy.registers import DriverError
-else:  # beside this file, as on the board
-    from packing import value_range
-    from registers import DriverError
+from deploy.packing import value_range
+from deploy.registers import DriverError
 
 __all__ = ["StreamType"]
 

@@ -32,14 +32,10 @@ from typing import Any
 
 import numpy as np
 
-if __package__:  # in the project's checkout
-    from deploy.errors import UserError
-    from deploy.labels import Truth, Where, truth_of, unknown_label
-    from deploy.text_tables import TextFile, cannot_read, roles
-else:  # beside this file, as on the board
-    from errors import UserError
-    from labels import Truth, Where, truth_of, unknown_label
-    from text_tables import TextFile, cannot_read, roles
+from deploy.errors import UserError
+from deploy.labels import Truth, Where, truth_of, unknown_label
+from deploy.text_tables import TextFile, cannot_read, is_number, roles
+from deploy.wanted import Wanted, checked_names
 
 __all__ = ["SUFFIXES", "Scaler", "Table", "read_table"]
 
@@ -68,94 +64,35 @@ class Scaler:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Checked rows of one file.
-
-    Attributes
-    ----------
-    source : str
-        One sentence for people: what the file says of itself, else its name and checksum.
-    x : (n, n_features) float32
-        Raw, finite features.
-    y : (n,) int64 or None
-        Index in `class_names`; None where there are targets, or features alone.
-    class_names : tuple of str
-        Empty if there are no classes.
-    class_order : str
-        What decides the order of the classes, for people.
-    targets : (n, n_targets) float32 or None
-        Numbers that a network should give.
-    parts : tuple of 3 int or None
-        Numbers of rows of training, validation and test set, which lie in `x` in that order;
-        None if the file has no splits, or if only the rows to measure on were read.
-    surrogate : bool
-        The rows are made up from statistics: an accuracy on them says nothing about real data.
-    digest : str
-        SHA-256 of the file, or empty.
-    own_test_set : bool
-        Only the rows to measure on were read, and they are the test set of a file with splits.
-    """
+    """Checked rows of one file."""
 
     name: str
-    source: str
-    x: np.ndarray
+    source: str  # one sentence for people: what the file says of itself, else its name and checksum
+    x: np.ndarray  # float32 (n, n_features), raw and finite
+    # int64 (n,), index in `class_names`; None where there are targets, or features alone
     y: np.ndarray | None
     feature_names: tuple[str, ...]
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...]  # empty if there are no classes
     scaler: Scaler | None = None
+    # Numbers of rows of training, validation and test set, which lie in `x` in that order; None if
+    # the file has no splits, or if only the rows to measure on were read
     parts: tuple[int, int, int] | None = None
+    # The rows are made up from statistics: an accuracy on them says nothing about real data
     surrogate: bool = False
-    class_order: str = ""
-    targets: np.ndarray | None = None
+    class_order: str = ""  # what decides the order of the classes, for people
+    targets: np.ndarray | None = None  # float32 (n, n_targets)
     target_names: tuple[str, ...] = ()
-    digest: str = ""
+    digest: str = ""  # SHA-256 of the file, or empty
+    # Only the rows to measure on were read, and they are the test set of a file with splits
     own_test_set: bool = False
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What a model takes and gives, as far as it is known; see `read_table`."""
-
-    feature_names: tuple[str, ...] | None
-    class_names: tuple[str, ...] | None
-    class_order: str
-    n_features: int | None
-    n_outputs: int | None
-    targets: bool
-    labelled: bool
-    test_only: bool
-
-
-def read_table(
-    path: Path,
-    *,
-    feature_names: Sequence[str] | None = None,
-    class_names: Sequence[str] | None = None,
-    class_order: str = "as the model has them",
-    n_features: int | None = None,
-    n_outputs: int | None = None,
-    targets: bool = False,
-    labelled: bool = True,
-    test_only: bool = False,
-) -> Table:
+def read_table(path: Path, **options: Any) -> Table:
     """Read and check a user's file; `UserError` names the row or column at fault.
 
-    Parameters
-    ----------
-    feature_names, class_names : sequence of str or None
-        What a model expects, in its order; columns and labels are found by their names. Further
-        columns are left out; a wanted class need not have a row. None: as in the file.
-    class_order : str
-        Where the order of `class_names` is from, for people.
-    n_features, n_outputs : int or None
-        Sizes of the model that the rows are for, if they are known.
-    targets : bool
-        Labels are numbers that a network should give, also if they look like classes.
-    labelled : bool
-        The file must hold labels; else it may hold features alone.
-    test_only : bool
-        Return only rows to measure on: the test set if the file has splits, which may then be all
-        it holds, else every row in its own order.
+    The options are the fields of `Wanted`.
     """
+    wanted = Wanted(**options)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UserError(
@@ -171,22 +108,12 @@ def read_table(
     digest = hasher.hexdigest()
     # The name alone: the sentence is recorded with models that are passed on.
     source = f"file {path.name} (SHA-256 {digest[:12]})"
-    wanted = _Wanted(
-        feature_names=None if feature_names is None else tuple(feature_names),
-        class_names=None if class_names is None else _check_names(class_names, None, "classes"),
-        class_order=class_order,
-        n_features=n_features,
-        n_outputs=n_outputs,
-        targets=targets,
-        labelled=labelled,
-        test_only=test_only,
-    )
     read = _read_text if suffix in TEXT_SUFFIXES else _read_numpy
     table, where = read(path, source, wanted)
     return replace(_aligned(table, wanted, where), digest=digest)
 
 
-def _aligned(table: Table, wanted: _Wanted, where: Where) -> Table:
+def _aligned(table: Table, wanted: Wanted, where: Where) -> Table:
     """Return a table with its columns and labels in the wanted order, found by name."""
     names, classes = wanted.feature_names, wanted.class_names
     if names is not None and names != table.feature_names:
@@ -207,7 +134,7 @@ def _aligned(table: Table, wanted: _Wanted, where: Where) -> Table:
 # ---- .npz
 
 
-def _read_numpy(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]:
+def _read_numpy(path: Path, source: str, wanted: Wanted) -> tuple[Table, Where]:
     arrays = _arrays(path)
     pairs = _pairs(arrays, path, wanted)
     keys = [x_key for x_key, _ in pairs]
@@ -233,24 +160,17 @@ def _read_numpy(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]
     source = " ".join((said or "").split()) or source
     names, note = _npz_features(arrays, xs[0].shape[1], path, wanted.feature_names)
     source += note
-    classes, order = wanted.class_names, wanted.class_order
+    named = wanted
     if "classes" in arrays:
-        classes = _check_names(list(arrays["classes"].ravel()), None, f"{path}, classes")
-        order = "as the file has them"
+        classes = checked_names(list(arrays["classes"].ravel()), None, f"{path}, classes")
+        named = replace(wanted, class_names=classes, class_order="as the file has them")
     scaler = _npz_scaler(arrays, names, path)
     if scaler is not None and "source" not in arrays:
         source += ", with the scaler recorded in it"
     # All splits are read even if only the last is wanted: together they say what classes exist.
     truth = Truth(None, None, ())
     if ys:
-        truth = truth_of(
-            np.concatenate(ys),
-            where,
-            class_names=classes,
-            order=order,
-            n_outputs=wanted.n_outputs,
-            targets=wanted.targets,
-        )
+        truth = truth_of(np.concatenate(ys), where, named)
     x = _check_features(np.concatenate(xs), names, where)
     skipped = int(starts[-2]) if wanted.test_only else 0
     parts: tuple[int, int, int] | None = None
@@ -297,7 +217,7 @@ def _npz_features(
     """Return the names of the columns, and what has to be said about where they come from."""
     if "feature_names" in arrays:
         what = f"{path}, feature_names"
-        return _check_names(list(arrays["feature_names"].ravel()), n_features, what), ""
+        return checked_names(list(arrays["feature_names"].ravel()), n_features, what), ""
     if wanted is None:
         return tuple(f"x{column}" for column in range(n_features)), ""
     if len(wanted) == n_features:
@@ -392,7 +312,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _pairs(arrays: Mapping[str, np.ndarray], path: Path, wanted: _Wanted) -> list[tuple[str, str]]:
+def _pairs(arrays: Mapping[str, np.ndarray], path: Path, wanted: Wanted) -> list[tuple[str, str]]:
     """Return the names of features and labels: of one table, or of the splits, test set last.
 
     Unless labels must be there, either every part has them or none.
@@ -447,26 +367,20 @@ def _check_shapes(x: np.ndarray, y: np.ndarray | None, path: Path, x_key: str, y
 # ---- text
 
 
-def _read_text(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]:
+def _read_text(path: Path, source: str, wanted: Wanted) -> tuple[Table, Where]:
     file = TextFile(path)
     layout = file.layout
     if layout.header is not None:
         nameless = layout.header[:1] == ("",)  # pandas' index, or an error below
-        _check_names(layout.header[nameless:], None, f"{path}, line 1")
+        checked_names(layout.header[nameless:], None, f"{path}, line 1")
     names = file.names
     if wanted.feature_names is not None and layout.header is not None:
         # Only these are read, so that a column of, say, comments does no harm.
         _find_columns(names, wanted.feature_names, str(path))
-    found = roles(
-        file,
-        feature_names=wanted.feature_names,
-        n_features=wanted.n_features,
-        n_outputs=wanted.n_outputs,
-        required=wanted.labelled,
-    )
+    found = roles(file, wanted)
     columns, labelled = found.features, found.labels
     source += file.note + found.note
-    features = _check_names([names[c] for c in columns], None, f"{path}, line 1")
+    features = checked_names([names[c] for c in columns], None, f"{path}, line 1")
     if layout.header is None:
         features, note = _npz_features({}, len(columns), path, wanted.feature_names)
         source += note
@@ -477,7 +391,7 @@ def _read_text(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]:
         try:
             values.extend([number(row[column]) for column in columns])
         except ValueError:
-            column = next(c for c in columns if not _is_number(row[c], number))
+            column = next(c for c in columns if not is_number(row[c], number))
             found_text = f"{row[column]!r} is not a number" if row[column].strip() else "no value"
             raise UserError(
                 f"{path}, line {line}, column {names[column]!r}: {found_text}; every feature must "
@@ -497,15 +411,7 @@ def _read_text(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]:
         texts = np.array(labels)
         if layout.decimal_comma and len(texts):
             texts = np.char.replace(texts, ",", ".")
-        truth = truth_of(
-            texts,
-            lambda row: f"{where(row)}, {said}",
-            class_names=wanted.class_names,
-            order=wanted.class_order,
-            column_names=_without_prefix(shown),
-            n_outputs=wanted.n_outputs,
-            targets=wanted.targets,
-        )
+        truth = truth_of(texts, lambda row: f"{where(row)}, {said}", wanted, _without_prefix(shown))
     table = Table(
         name=path.stem,
         source=source,
@@ -525,14 +431,6 @@ def _without_prefix(names: Sequence[str]) -> list[str]:
     return [name.partition("_")[2] for name in names] if shared else list(names)
 
 
-def _is_number(text: str, number: Any) -> bool:
-    try:
-        number(text)
-    except ValueError:
-        return False
-    return True
-
-
 # ---- names and features of both
 
 
@@ -548,19 +446,6 @@ def _find_columns(found: Sequence[str], wanted: Sequence[str], what: str) -> lis
             + " Rename or add the columns."
         )
     return [found.index(name) for name in wanted]
-
-
-def _check_names(values: Sequence[Any], expected: int | None, what: str) -> tuple[str, ...]:
-    """Return names as text; none may be empty or occur twice, and their number must fit."""
-    names = tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values)
-    if expected is not None and len(names) != expected:
-        raise UserError(f"{what}: {len(names)} names for {expected} columns; give one for each.")
-    for position, name in enumerate(names):
-        if not name.strip():
-            raise UserError(f"{what}: name {position + 1} of {len(names)} is empty; give it one.")
-        if name in names[:position]:
-            raise UserError(f"{what}: the name {name!r} occurs twice; names must differ.")
-    return names
 
 
 def _check_features(x: np.ndarray, names: Sequence[str], where: Where) -> np.ndarray:

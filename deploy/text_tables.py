@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 
-if __package__:  # in the project's checkout
-    from deploy.errors import UserError
-else:  # beside this file, as on the board
-    from errors import UserError
+from deploy.errors import UserError
+from deploy.wanted import Wanted
 
-__all__ = ["Layout", "Roles", "TextFile", "cannot_read", "roles"]
+__all__ = ["Layout", "Roles", "TextFile", "cannot_read", "is_number", "roles"]
 
 HOW = (
     "The label is the column called label, class, target or y, else the only column of text, else "
@@ -45,30 +43,14 @@ _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Layout:
-    """How a text file is written.
+    """How a text file is written."""
 
-    Attributes
-    ----------
-    encoding : str
-        As Python names it.
-    separator : str
-        Between fields; a space stands for any white space.
-    header : tuple of str or None
-        The names of the columns; None if the first line is a row.
-    decimal_comma : bool
-        Numbers are written as in 1,5.
-    skipped : int
-        Lines in front of the first row that are not blank.
-    head : tuple of tuple of str
-        The first rows.
-    """
-
-    encoding: str
-    separator: str
-    header: tuple[str, ...] | None
-    decimal_comma: bool
-    skipped: int
-    head: tuple[tuple[str, ...], ...]
+    encoding: str  # as Python names it
+    separator: str  # between fields; a space stands for any white space
+    header: tuple[str, ...] | None  # the names of the columns; None if the first line is a row
+    decimal_comma: bool  # numbers are written as in 1,5
+    skipped: int  # lines in front of the first row that are not blank
+    head: tuple[tuple[str, ...], ...]  # the first rows
 
     @property
     def width(self) -> int:
@@ -86,7 +68,7 @@ class Layout:
     def is_text(self, index: int) -> bool:
         """Return whether a column holds words: most of its first fields are not numbers."""
         found = [text for text in self.column(index) if text]
-        return 2 * sum(not _is_number(text, self.number) for text in found) > len(found)
+        return 2 * sum(not is_number(text, self.number) for text in found) > len(found)
 
     def whole(self, index: int) -> list[int] | None:
         """Return a column's first fields as integers; None if one of them is not."""
@@ -197,41 +179,19 @@ def cannot_read(path: Path, error: OSError) -> UserError:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which columns are features and which are labels.
+    """Which columns are features and which are labels."""
 
-    Attributes
-    ----------
-    features, labels : tuple of int
-        Columns; several labels are one-hot or targets, none: features alone.
-    note : str
-        What people should know of the choice; empty if the names say it.
-    """
-
+    # Columns; several labels are one-hot or targets, none: features alone
     features: tuple[int, ...]
     labels: tuple[int, ...]
-    note: str = ""
+    note: str = ""  # what people should know of the choice; empty if the names say it
 
 
-def roles(
-    file: TextFile,
-    *,
-    feature_names: Sequence[str] | None,
-    n_features: int | None,
-    n_outputs: int | None,
-    required: bool,
-) -> Roles:
-    """Return what each column of a file is; `UserError` where that is not clear.
-
-    Parameters
-    ----------
-    feature_names, n_features, n_outputs
-        What a model takes and gives, as far as it is known.
-    required : bool
-        The file must hold labels.
-    """
+def roles(file: TextFile, wanted: Wanted) -> Roles:
+    """Return what each column of a file is; `UserError` where that is not clear."""
     layout, names = file.layout, file.names
     named = layout.header is not None
-    by_name = named and feature_names is not None
+    by_name = named and wanted.feature_names is not None
     dropped = [] if by_name else _index_columns(layout)
     left = [column for column in range(layout.width) if column not in dropped]
     note = "".join(
@@ -239,24 +199,23 @@ def roles(
         for c in dropped
     )
     if by_name:
-        assert feature_names is not None
-        wanted = [names.index(name) for name in feature_names]
-        left = [column for column in left if column not in wanted]
+        taken = [names.index(name) for name in wanted.feature_names or ()]
+        left = [column for column in left if column not in taken]
     marked = _marked(names, left, file.path) if named else []
     if marked:
         labels, said = marked, ""
     elif by_name:
         labels, said = _left_over(layout, left)
     else:
-        labels, said = _unmarked(file, left, n_features, n_outputs, required=required)
+        labels, said = _unmarked(file, left, wanted)
     if said:
         shown = " and ".join(repr(names[c]) for c in labels)
         note += f", with the labels in its {said}" + (f", {shown}" if named else "")
-    if required and not labels:
+    if wanted.labelled and not labels:
         raise UserError(
             f"{file.path}: no column of labels beside the features; expected one. {HOW}."
         )
-    features = wanted if by_name else [column for column in left if column not in labels]
+    features = taken if by_name else [column for column in left if column not in labels]
     if not features:
         raise UserError(
             f"{file.path}, line 1: one column, {names[0]!r}; expected at least one feature and the "
@@ -290,15 +249,8 @@ def _left_over(layout: Layout, left: Sequence[int]) -> tuple[list[int], str]:
     return (list(left), "one column that is not a feature") if len(left) == 1 else ([], "")
 
 
-def _unmarked(
-    file: TextFile,
-    left: Sequence[int],
-    n_features: int | None,
-    n_outputs: int | None,
-    *,
-    required: bool,
-) -> tuple[list[int], str]:
-    layout = file.layout
+def _unmarked(file: TextFile, left: Sequence[int], wanted: Wanted) -> tuple[list[int], str]:
+    layout, n_features = file.layout, wanted.n_features
     texts = [column for column in left if layout.is_text(column)]
     if len(texts) == 1:
         place = {left[-1]: "last column", left[0]: "first column"}
@@ -312,7 +264,7 @@ def _unmarked(
     if n_features == len(left) or len(left) == 1:
         return [], ""
     beyond = 0 if n_features is None else len(left) - n_features
-    if beyond > 1 and beyond == n_outputs:
+    if beyond > 1 and beyond == wanted.n_outputs:
         return list(left[-beyond:]), f"last {beyond} columns"
     first, last = (_could_be_labels(layout, column) for column in (left[0], left[-1]))
     if last and (not first or layout.header is not None):
@@ -321,7 +273,7 @@ def _unmarked(
         return [left[0]], "first column"
     if beyond == 1:
         return [left[-1]], "last column"
-    if not required and n_features is None:
+    if not wanted.labelled and n_features is None:
         return [], ""
     why = "the first and the last column both could be" if first else "no column looks like"
     header = "" if layout.header is not None else "only numbers; "
@@ -356,19 +308,20 @@ def _stripped(names: Sequence[str]) -> tuple[str, ...]:
 def _is_header(rows: Sequence[Sequence[str]], number: Callable[[str], float]) -> bool:
     """Tell names of columns from a row."""
     first = [field.strip() for field in rows[0]]
-    numbers = [field for field in first if _is_number(field, number)]
+    numbers = [field for field in first if is_number(field, number)]
     if not numbers:
         return True
     if len(numbers) > 1 and numbers == [str(index) for index in range(len(numbers))]:
         return True  # as pandas names the columns of an array
     below = rows[1] if len(rows) > 1 else ()
     return any(
-        name and not _is_number(name, number) and _is_number(field, number)
+        name and not is_number(name, number) and is_number(field, number)
         for name, field in zip(first, below, strict=False)
     )
 
 
-def _is_number(text: str, number: Callable[[str], float]) -> bool:
+def is_number(text: str, number: Callable[[str], float]) -> bool:
+    """Say whether `number` reads a text."""
     try:
         number(text)
     except ValueError:

@@ -16,16 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-if __package__:  # in the project's checkout
-    from deploy.host_model import HostModelError
-    from deploy.measure import pace
-    from deploy.package import VECTORS, Package
-    from deploy.registers import DriverError
-else:  # beside this file, as on the board
-    from host_model import HostModelError
-    from measure import pace
-    from package import VECTORS, Package
-    from registers import DriverError
+from deploy.host_model import HostModelError
+from deploy.measure import pace
+from deploy.package import VECTORS, Package
+from deploy.registers import DriverError
 
 __all__ = ["main", "validate"]
 

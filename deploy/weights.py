@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-if __package__:  # in the project's checkout
-    from deploy.registers import DriverError
-else:  # beside this file, as on the board
-    from registers import DriverError
+from deploy.registers import DriverError
 
 __all__ = ["ConstantWeights"]
 

@@ -8,10 +8,10 @@ import torch
 import yaml
 
 import train as command
+from benchmarks import model_card
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint
 from brevitas_models.model.heads import Head
-from brevitas_models.train import card
 from brevitas_models.train.losses import loss_of
 from brevitas_models.train.recipe import from_dict
 from brevitas_models.train.stacked.losses import losses
@@ -80,7 +80,7 @@ def test_learns_measures_and_is_exact_in_integers(capsys: pytest.CaptureFixture[
     assert figures["rmse"] < 0.5 * figures["rmse_of_constant"]
     assert figures["accuracy_kind"] > 0.85
     assert "validation_rmse" in Path("result/history.csv").read_text().splitlines()[0]
-    rows = "\n".join(card.rows(model, info))
+    rows = "\n".join(model_card.rows(model, info))
     assert "| RMSE |" in rows
     assert "skip connections 1 to 2, 2 to 3, outputs kind (2), energy (1), mass (1)" in rows
 

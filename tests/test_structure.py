@@ -18,7 +18,7 @@ PACKAGES = ("finn_builds", "brevitas_models", "deploy")
 #: The one arrow between packages: packing and the host's part are the same code on the board.
 ALLOWED = {("finn_builds", "deploy")}
 
-#: Files in the root of each package; the board gets those of deploy as they lie there.
+#: Files in the root of each package; those of deploy are the ones of a board.
 LOOSE = {
     "finn_builds": {"__init__.py", "api.py", "errors.py", "files.py"},
     "brevitas_models": {"__init__.py", "errors.py", "files.py", "yaml_file.py"},

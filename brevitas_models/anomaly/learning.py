@@ -22,22 +22,11 @@ def learn(
     """Train a fresh autoencoder in place and leave it with its best weights, in evaluation mode.
 
     Adam, with a learning rate that falls along half a cosine. The order of the frames follows
-    `settings.seed`; of the settings, `epochs`, `batch_size`, `learning_rate` and `seed` count.
+    `settings.seed`; of the settings, `epochs`, `batch_size`, `learning_rate` and `seed` count. It
+    learns from `frames` and is judged by `validation`, standardised usual frames (n, n_in).
 
-    Parameters
-    ----------
-    frames, validation : (n, n_in) float32
-        Standardised usual frames, to learn from and to judge by.
-
-    Returns
-    -------
-    list of (float, float)
-        Training and validation loss of each epoch, in squared steps of the input quantiser.
-
-    Raises
-    ------
-    UserError
-        If a loss is NaN or infinite, or there is not a single batch.
+    Returns training and validation loss of each epoch, in squared steps of the input quantiser.
+    Raises UserError if a loss is NaN or infinite, or there is not a single batch.
     """
     x, judged = torch.from_numpy(frames), torch.from_numpy(validation)
     batch = min(settings.batch_size, len(x))

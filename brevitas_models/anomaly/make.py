@@ -35,18 +35,12 @@ _PACKAGES = ("torch", "brevitas", "numpy", "qonnx", "scikit-learn")
 
 
 class AnomalyRecipe(Section):
-    """Everything that decides what an autoencoder becomes, apart from the data itself.
-
-    Attributes
-    ----------
-    usual : tuple of str
-        Classes that it learns from; frames of the others are only measured on.
-    trigger_rate : float
-        Share of the usual validation frames that may be above the threshold.
-    """
+    """Everything that decides what an autoencoder becomes, apart from the data itself."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
+    # Classes that it learns from; frames of the others are only measured on
     usual: tuple[str, ...] = Field(min_length=1)
+    # Share of the usual validation frames that may be above the threshold
     trigger_rate: float = Field(0.01, ge=0, lt=1)
     network: MLPConfig
     data: DataSettings = DataSettings()

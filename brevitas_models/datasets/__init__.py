@@ -11,7 +11,7 @@ from typing import NoReturn
 from brevitas_models.datasets import digits, jets
 from brevitas_models.datasets.base import Dataset, Scaler
 from brevitas_models.datasets.splitting import split
-from brevitas_models.datasets.table import ReadTable, TableLike
+from brevitas_models.datasets.table import ReadTable, Table
 from brevitas_models.errors import UserError
 
 __all__ = ["NAMES", "Dataset", "ReadTable", "Scaler", "load"]
@@ -76,7 +76,7 @@ def load(
             f"training.loss: {name} has classes; expected cross_entropy, found a loss of numbers. "
             f"Give a file with numbers as labels, and no data.classes."
         )
-    table: TableLike
+    table: Table
     if name == "digits":
         table = digits.table()
     elif name == "jets":

@@ -28,13 +28,9 @@ class Scaler:
     def fit(cls, x: Features) -> Scaler:
         """Return the scaler of the mean and the (population) standard deviation of raw features.
 
-        A feature that never changes gets scale 1, so that it standardises to about zero.
-
-        Parameters
-        ----------
-        x : (n, n_features) float32, n > 0
-            Training frames, and only those: Hawks et al. 2021's published code fits on the test
-            frames too, which lets them leak into the model.
+        A feature that never changes gets scale 1, so that it standardises to about zero. The
+        features are those of the training frames (n, n_features), n > 0, and only those: Hawks et
+        al. 2021's published code fits on the test frames too, which lets them leak into the model.
         """
         wide = x.astype(np.float64)
         mean, deviation = wide.mean(axis=0), wide.std(axis=0)
@@ -55,46 +51,30 @@ class Scaler:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set, split: raw features, labels or targets, and what is known about them.
+    """A data set, split: raw features, labels or targets, and what is known about them."""
 
-    Attributes
-    ----------
-    name : str
-        ``digits``, ``jets``, or the name of the user's file without its ending.
-    source : str
-        One sentence for people: where the frames come from and what was done to them. It is
-        printed and recorded with everything that is trained or measured on them.
-    surrogate : bool
-        The frames are made up from statistics: an accuracy on them says nothing about real data
-        and must never be shown as if it did.
-    x_train, x_val, x_test : (n, n_features) float32
-        Raw features.
-    y_train, y_val, y_test : (n,) int64, or (n, n_targets) float32
-        Index in `class_names`; where there are `target_names`, the numbers that a network should
-        give.
-    feature_names, class_names, target_names : tuple of str
-        In the order of the columns, and of the label indices. There are classes or targets.
-    scaler : Scaler
-        Recorded with the data, else fitted on the training frames.
-    class_order : str
-        What decides the order of the classes of a user's file, for people.
-    split : dict or None
-        Which rows of a user's file are the test set: see `splitting.test_rows`.
-    """
-
-    name: str
+    name: str  # ``digits``, ``jets``, or the name of the user's file without its ending
+    # One sentence for people: where the frames come from and what was done to them. It is printed
+    # and recorded with everything that is trained or measured on them
     source: str
+    # The frames are made up from statistics: an accuracy on them says nothing about real data and
+    # must never be shown as if it did
     surrogate: bool
+    # (n, n_features), raw features
     x_train: Features
+    # (n,): index in `class_names`; where there are `target_names`, (n, n_targets): the numbers that
+    # a network should give
     y_train: Truth
     x_val: Features
     y_val: Truth
     x_test: Features
     y_test: Truth
+    # In the order of the columns, and of the label indices. There are classes or targets
     feature_names: tuple[str, ...]
     class_names: tuple[str, ...]
-    scaler: Scaler
-    class_order: str = ""
+    scaler: Scaler  # recorded with the data, else fitted on the training frames
+    class_order: str = ""  # what decides the order of the classes of a user's file, for people
+    # Which rows of a user's file are the test set: see `splitting.test_rows`
     split: dict[str, str | int] | None = None
     target_names: tuple[str, ...] = ()
 

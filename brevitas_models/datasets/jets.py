@@ -9,7 +9,7 @@ from pathlib import Path
 
 from brevitas_models.datasets import jets_openml, jets_zenodo, surrogate
 from brevitas_models.datasets.jets_features import CLASSES, FEATURES
-from brevitas_models.datasets.table import ReadTable, TableLike
+from brevitas_models.datasets.table import ReadTable, Table
 from brevitas_models.errors import UserError
 
 SOURCES = ("openml", "zenodo", "surrogate")
@@ -22,7 +22,7 @@ def table(
     cache_dir: Path,
     data_dir: Path | None,
     read_table: ReadTable,
-) -> TableLike:
+) -> Table:
     """Return jets from one of the places they are to be had.
 
     Parameters

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brevitas_models.datasets.base import Dataset, Features, Labels, Scaler, Truth
-from brevitas_models.datasets.table import TableLike
+from brevitas_models.datasets.table import Table
 from brevitas_models.errors import UserError
 
 VALIDATION_SHARE = 0.1
@@ -20,7 +20,7 @@ MOST_RECORDED = 1 << 20  # rows of a file; of a random fifth of them, about 100 
 Rows = npt.NDArray[np.intp]
 
 
-def split(table: TableLike, seed: int) -> Dataset:
+def split(table: Table, seed: int) -> Dataset:
     """Split a table into a `Dataset`.
 
     - A table with splits of its own keeps them, row for row; a missing validation set is taken
@@ -69,17 +69,13 @@ def split(table: TableLike, seed: int) -> Dataset:
     )
 
 
-def test_rows(table: TableLike, test: Rows) -> dict[str, str | int] | None:
+def test_rows(table: Table, test: Rows) -> dict[str, str | int] | None:
     """Return which rows of a user's file are the test set, as a model records it.
 
-    A build that gets the same file measures on these rows alone.
-
-    Returns
-    -------
-    dict or None
-        ``sha256`` of the file, its number of ``rows``, and ``test``: one bit a row, those of eight
-        rows in a byte from the highest on, deflated, in base 64. None if the rows are not those of
-        a file, or too many to be recorded with a model.
+    A build that gets the same file measures on these rows alone. The record has ``sha256`` of the
+    file, its number of ``rows``, and ``test``: one bit a row, those of eight rows in a byte from
+    the highest on, deflated, in base 64. None if the rows are not those of a file, or too many to
+    be recorded.
     """
     rows = len(table.x)
     if not table.digest or rows > MOST_RECORDED:
@@ -93,19 +89,9 @@ def test_rows(table: TableLike, test: Rows) -> dict[str, str | int] | None:
 def stratified(y: Labels, shares: Sequence[float], rng: np.random.Generator) -> tuple[Rows, ...]:
     """Return shuffled row numbers of what is left, and of one part for each share.
 
-    Every class gives each part its share of rows, rounded to the nearest, but never none.
-
-    Parameters
-    ----------
-    y : (n,) int64
-        Labels; each class that occurs does so more often than there are shares.
-    shares : sequence of float
-        Positive, with a sum below 1.
-
-    Returns
-    -------
-    tuple of int arrays
-        The remainder first, then the parts in the order of `shares`.
+    Every class gives each part its share of rows, rounded to the nearest, but never none. Each
+    class that occurs among the labels (n,) does so more often than there are shares, which are
+    positive, with a sum below 1.
     """
     parts: list[list[Rows]] = [[] for _ in range(len(shares) + 1)]
     for label in np.unique(y):
@@ -137,7 +123,7 @@ def _keys(x: Features) -> npt.NDArray[np.void]:
 
 
 def _own_parts(
-    table: TableLike, y: Truth, rng: np.random.Generator
+    table: Table, y: Truth, rng: np.random.Generator
 ) -> tuple[Rows, Rows, Rows, list[str]]:
     assert table.parts is not None
     n_train, n_val, n_test = table.parts
@@ -156,7 +142,7 @@ def _own_parts(
     return train, val, test, notes
 
 
-def _require_rows(table: TableLike, y: Truth, least: int, why: str) -> None:
+def _require_rows(table: Table, y: Truth, least: int, why: str) -> None:
     if y.ndim == 2:
         if len(y) < least:
             raise UserError(

@@ -8,7 +8,6 @@ drawn lets everything run without a download. It is not a jet: no accuracy on it
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import NormalDist
@@ -54,15 +53,9 @@ class Copula:
 
     @classmethod
     def read(cls, path: Path = STATISTICS) -> Copula:
-        """Read statistics that `write` has written."""
+        """Read statistics that ``benchmarks/fit_surrogate.py`` has written."""
         with np.load(path, allow_pickle=False) as file:
             return cls(**{field.name: file[field.name] for field in fields(cls)})
-
-    def write(self, path: Path) -> None:
-        """Write the statistics, whole or not at all."""
-        part = path.with_name(f".{path.name}.part.npz")
-        np.savez_compressed(part, **{f.name: getattr(self, f.name) for f in fields(self)})
-        os.replace(part, path)
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[Features, Labels]:
         """Return n raw frames, (n, F) float32, with their classes, (n,) int64."""

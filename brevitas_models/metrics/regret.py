@@ -21,17 +21,8 @@ def regret_figures(answers: Labels, teacher: Scores) -> dict[str, float]:
     of the accuracies; without the chance in the labels its error is several times smaller than that
     of the accuracy. It says nothing of the teacher's own mistakes.
 
-    Parameters
-    ----------
-    answers : int array (n,)
-        Classes that the model names, n > 0.
-    teacher : float array (n, n_classes)
-        Probabilities.
-
-    Returns
-    -------
-    dict
-        ``soft_regret``, 0 or less, and its standard error ``soft_regret_error``.
+    Answers are classes that the model names, (n,) with n > 0, the teacher's are probabilities (n,
+    n_classes). Returns ``soft_regret``, 0 or less, and its standard error ``soft_regret_error``.
     """
     lost = np.take_along_axis(teacher, answers[:, None], 1)[:, 0] - teacher.max(1)
     return {
@@ -43,12 +34,9 @@ def regret_figures(answers: Labels, teacher: Scores) -> dict[str, float]:
 def calibration_figures(truth: Labels, teacher: Scores) -> dict[str, float]:
     """Compare a teacher's confidence with how often it is right.
 
-    Returns
-    -------
-    dict
-        ``teacher_overconfidence``: the mean probability of the class it prefers, less its accuracy;
-        ``teacher_overconfidence_error``: the standard error that this has if every frame's class is
-        drawn by its probabilities.
+    Returns ``teacher_overconfidence``, the mean probability of the class it prefers, less its
+    accuracy, and ``teacher_overconfidence_error``, the standard error that this has if every
+    frame's class is drawn by its probabilities.
     """
     top = teacher.max(1)
     right = teacher.argmax(1) == truth

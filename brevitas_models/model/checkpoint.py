@@ -36,22 +36,11 @@ INFO_KEYS = (
 def save(path: str | Path, model: QuantMLP, info: Mapping[str, Any]) -> Path:
     """Write a checkpoint; either the whole file is there afterwards or what was there before.
 
-    Equal models and equal `info` give equal bytes.
-
-    Parameters
-    ----------
-    path : path
-        File to write; its folder must exist.
-    info : mapping
-        At least `INFO_KEYS`. Values: numbers, strings, booleans, None, and lists, tuples,
-        mappings, numpy arrays and tensors of these. `config` is taken from the model.
-
-    Raises
-    ------
-    ValueError
-        If a key of `INFO_KEYS` is missing, or sizes don't fit those of the model.
-    TypeError
-        If `info` holds anything else than plain values.
+    Equal models and equal `info` give equal bytes. The folder of the file must exist. `info` has at
+    least `INFO_KEYS`, with numbers, strings, booleans, None, and lists, tuples, mappings, numpy
+    arrays and tensors of these; `config` is taken from the model. Raises ValueError if a key is
+    missing, or sizes don't fit those of the model, and TypeError if there is anything else than
+    plain values.
     """
     path = Path(path)
     content = plain(info, "info") | {"config": model.config.to_dict()}
@@ -69,21 +58,10 @@ def save(path: str | Path, model: QuantMLP, info: Mapping[str, Any]) -> Path:
 
 
 def load(path: str | Path) -> tuple[QuantMLP, dict[str, Any]]:
-    """Read a checkpoint.
+    """Read a checkpoint: the model, in evaluation mode on the CPU, and its `info`, with `config`.
 
-    Nothing in the file is executed: tensors and plain values are all that is read.
-
-    Returns
-    -------
-    model : QuantMLP
-        In evaluation mode, on the CPU.
-    info : dict
-        As saved, in plain Python values (arrays as lists), with `config`.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, damaged, or not a checkpoint of this project.
+    Nothing in the file is executed: tensors and plain values, arrays as lists, are all that is
+    read. Raises UserError if the file is missing, damaged, or not a checkpoint of this project.
     """
     path = Path(path)
     if not path.is_file():
@@ -163,10 +141,7 @@ def _not_ours(path: Path, found: str) -> UserError:
 def plain(value: Any, where: str) -> Any:
     """Return `value` in plain Python: arrays, tensors and tuples as lists, numpy's numbers as such.
 
-    Raises
-    ------
-    TypeError
-        For anything else, saying `where` it is.
+    Raises TypeError for anything else, saying `where` it is.
     """
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().numpy()

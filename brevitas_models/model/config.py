@@ -40,74 +40,54 @@ OutputName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
 class MLPConfig(Section):
-    """Sizes and number formats of a `QuantMLP`; checked when it is made.
+    """Sizes and number formats of a `QuantMLP`; checked when it is made."""
 
-    Attributes
-    ----------
-    layers : tuple of int
-        Numbers of features: inputs, each hidden layer, classes. Two numbers are a network
-        without a hidden layer.
-    weight_bits, act_bits : int or tuple of int
-        Width of the weights of every Linear layer (``len(layers) - 1`` of them) and of the output
-        of every hidden layer (``len(layers) - 2``). One number stands for all layers. 1 is
-        bipolar, 2..16 are integers, 32 is float. A build takes no more than 8 bits.
-    input_bits : int
-        Width of the input quantiser, which works on standardised features. 32: there is none.
-    input_ranges : str
-        ``shared``: one range for all features; ``per_feature``: each its own, over which its
-        frames lie, which needs an input quantiser of 2 bits or more.
-    batch_norm : str
-        After every hidden Linear layer: ``on``, ``off``, ``no_affine`` (no scale and shift of its
-        own) or ``no_running_stats`` (normalises with the statistics of the batch; before export
-        with those of the training set, see `QuantMLP.freeze_statistics`).
-    scale : str
-        ``power_of_two`` or ``free`` scales of weights and activations.
-    weight_scale : str
-        ``per_tensor``, or ``per_channel``: one scale for each neuron.
-    activation : str
-        Hidden activation where `act_bits` is at least 2: ``relu`` (unsigned) or ``hardtanh``
-        (signed). A 1-bit activation is the sign, whatever stands here.
-    narrow_range : bool
-        Leave out the most negative weight value, so that weights are symmetric around zero.
-    bias : bool
-        Whether layers have a (float) bias.
-    edges : str or tuple of str
-        What an edge, from one value to one neuron, is in each layer. ``weights``: a weight times
-        the value. ``tables``: any function of the value's code, an own one for each edge, learned
-        as a broken line and quantised entry by entry; `weight_bits` is the width of the entries.
-        Codes and entries of a table have 2..8 bits. There is no BatchNorm after such a layer.
-    table_knots : int
-        Points of each broken line, evenly spread over the codes; a table with fewer codes has a
-        point for each.
-    skip : tuple of (int, int)
-        Skip connections: of each pair, what comes out of the first is added to what comes out of
-        the second, after its activation. 0 is the quantised inputs, 1 the first hidden layer and so
-        on. Both have equally many values; sums of sums are possible. Needs power-of-two scales, so
-        that the sums are exact, and weights as edges of the layer that takes a sum.
-    outputs : dict of str to int, optional
-        Names and sizes of the network's outputs, in their order, which together are the last layer:
-        several heads. None: a single output.
-    fold_batch_norm : bool
-        Fold BatchNorm into the weights before they are quantised and snap the sum of its shift and
-        the bias to the grid of the accumulator. With power-of-two scales every activation then is
-        an addition, a shift and a clip.
-    """
-
+    # Numbers of features: inputs, each hidden layer, classes. Two numbers are a network without a
+    # hidden layer
     layers: tuple[Size, ...] = Field(min_length=2)
+    # Width of the weights of every Linear layer (``len(layers) - 1`` of them) and of the output of
+    # every hidden layer (``len(layers) - 2``). One number stands for all layers. 1 is bipolar,
+    # 2..16 are integers, 32 is float. A build takes no more than 8 bits
     weight_bits: Widths = 4
     act_bits: Widths = 4
+    # Width of the input quantiser, which works on standardised features. 32: there is none
     input_bits: Annotated[int, BeforeValidator(_width)] = 8
+    # ``shared``: one range for all features; ``per_feature``: each its own, over which its frames
+    # lie, which needs an input quantiser of 2 bits or more
     input_ranges: Literal["shared", "per_feature"] = "shared"
+    # After every hidden Linear layer: ``on``, ``off``, ``no_affine`` (no scale and shift of its
+    # own) or ``no_running_stats`` (normalises with the statistics of the batch; before export with
+    # those of the training set, see `QuantMLP.freeze_statistics`)
     batch_norm: Literal["on", "off", "no_affine", "no_running_stats"] = "on"
+    # ``power_of_two`` or ``free`` scales of weights and activations
     scale: Literal["power_of_two", "free"] = "power_of_two"
+    # ``per_tensor``, or ``per_channel``: one scale for each neuron
     weight_scale: Literal["per_tensor", "per_channel"] = "per_tensor"
+    # Hidden activation where `act_bits` is at least 2: ``relu`` (unsigned) or ``hardtanh``
+    # (signed). A 1-bit activation is the sign, whatever stands here
     activation: Literal["relu", "hardtanh"] = "relu"
+    # Leave out the most negative weight value, so that weights are symmetric around zero
     narrow_range: StrictBool = True
-    bias: StrictBool = True
+    bias: StrictBool = True  # whether layers have a (float) bias
+    # Fold BatchNorm into the weights before they are quantised and snap the sum of its shift and
+    # the bias to the grid of the accumulator. With power-of-two scales every activation then is an
+    # addition, a shift and a clip
     fold_batch_norm: StrictBool = False
+    # What an edge, from one value to one neuron, is in each layer. ``weights``: a weight times the
+    # value. ``tables``: any function of the value's code, an own one for each edge, learned as a
+    # broken line and quantised entry by entry; `weight_bits` is the width of the entries. Codes and
+    # entries of a table have 2..8 bits. There is no BatchNorm after such a layer
     edges: Edges | tuple[Edges, ...] = "weights"
+    # Points of each broken line, evenly spread over the codes; a table with fewer codes has a point
+    # for each
     table_knots: int = Field(17, ge=2, le=256, strict=True)
+    # Skip connections: of each pair, what comes out of the first is added to what comes
+    # out of the second, after its activation. 0 is the quantised inputs, 1 the first hidden layer
+    # and so on. Both have equally many values; sums of sums are possible. Needs power-of-two
+    # scales, so that the sums are exact, and weights as edges of the layer that takes a sum
     skip: tuple[tuple[Place, Place], ...] = ()
+    # Names and sizes of the network's outputs, in their order, which together are the last layer:
+    # several heads. None: a single output
     outputs: dict[OutputName, Size] | None = None
 
     @field_validator("batch_norm", mode="before")
@@ -249,11 +229,8 @@ class MLPConfig(Section):
     def from_dict(cls, values: object) -> MLPConfig:
         """Make a config from what a YAML file holds.
 
-        Raises
-        ------
-        UserError
-            For an unknown key, a missing `layers`, a wrong type or a value out of range; it names
-            the key and what is allowed.
+        Raises UserError for an unknown key, a missing `layers`, a wrong type or a value out of
+        range; it names the key and what is allowed.
         """
         return yaml_file.check(cls, values)
 

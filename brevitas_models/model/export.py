@@ -167,11 +167,8 @@ def _check_statistics(model: QuantMLP) -> None:
 class Deployed(nn.Module):
     """A model in evaluation mode, made of unit quantisers and constants.
 
-    Parameters
-    ----------
-    info : mapping
-        With the `scaler`, and `target_scaler` if there is one, as in `export_qonnx`, which also
-        names the errors.
+    `info` has the `scaler`, and `target_scaler` if there is one, as in `export_qonnx`, which also
+    names the errors.
     """
 
     @torch.no_grad()
@@ -232,12 +229,8 @@ class Deployed(nn.Module):
 class _Join(nn.Module):
     """A sum of codes and earlier ones, all brought to the scale of the finest.
 
-    Parameters
-    ----------
-    place : int
-        Of the sum; `places` are those of what is added.
-    own : Tensor or None
-        Scale of the codes; `steps` are those of what comes into each layer.
+    Its place is `place`; `places` are those of what is added. `own` is the scale of the codes, None
+    if they are float; `steps` are those of what comes into each layer.
     """
 
     def __init__(

@@ -14,22 +14,13 @@ Loss = Literal["cross_entropy", "mse", "huber"]
 
 @dataclass(frozen=True)
 class Head:
-    """One output: some values of the last layer, and the loss that they are trained with.
+    """One output: some values of the last layer, and the loss that they are trained with."""
 
-    Attributes
-    ----------
-    name : str
-        Empty where the network has a single output without a name.
-    start, stop : int
-        Its values among those of the last layer.
-    loss : str
-        As of `train.settings.TrainingSettings`.
-    """
-
-    name: str
+    name: str  # empty where the network has a single output without a name
+    # Its values among those of the last layer
     start: int
     stop: int
-    loss: Loss
+    loss: Loss  # as of `train.settings.TrainingSettings`
 
     @property
     def values(self) -> slice:

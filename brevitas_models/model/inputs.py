@@ -13,13 +13,9 @@ COVERED = 0.98
 class InputRanges(nn.Module):
     """Shifts and stretches each feature so that its range is that of the codes, in whole steps.
 
-    Features with long tails, of which one range for all would leave most codes unused, so get
-    codes where their frames are. On the way to hardware it is part of standardising.
-
-    Attributes
-    ----------
-    centre, width : Tensor
-        (n_in,): ``(x - centre) / width`` are steps.
+    Features with long tails, of which one range for all would leave most codes unused, so get codes
+    where their frames are. On the way to hardware it is part of standardising. With `centre` and
+    `width`, (n_in,) each, ``(x - centre) / width`` are steps.
     """
 
     centre: Tensor

@@ -67,17 +67,8 @@ class MaskedLinear(qnn.QuantLinear):
     def effective(self, in_scale: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return what the layer computes with in evaluation, before the weight is quantised.
 
-        Parameters
-        ----------
-        in_scale : Tensor or None
-            Scale of the input, shape (); None if the input is float.
-
-        Returns
-        -------
-        weight : Tensor
-            (n_out, n_in), float.
-        offset : Tensor or None
-            (n_out,), what is added to the product.
+        That is the float weight (n_out, n_in), and what is added to the product, (n_out,) or None.
+        `in_scale` is the scale of the input, shape (); None if the input is float.
         """
         return self.weight, self.bias
 
@@ -188,11 +179,8 @@ class Norm(nn.BatchNorm1d):
     The order is that of the exported graph. Subtracting first is exact where `x` is close to the
     mean, so a neuron that never changes gives exactly `shift`, in any precision.
 
-    Parameters
-    ----------
-    running : bool
-        Whether statistics are averaged in training for use in evaluation. Without them evaluation
-        takes those of the batch at hand, until `freeze` fixes some; `train` forgets them again.
+    If `running`, statistics are averaged in training for use in evaluation. Without them evaluation
+    takes those of the batch at hand, until `freeze` fixes some; `train` forgets them again.
     """
 
     frozen: Tensor

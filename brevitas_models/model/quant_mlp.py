@@ -134,17 +134,9 @@ class QuantMLP(nn.Module):
     def set_masks(self, masks: Sequence[Tensor]) -> None:
         """Prune the weights where the masks are false, and only those.
 
-        Parameters
-        ----------
-        masks : sequence of Tensor
-            One for each Linear layer, bool (n_out, n_in).
-
-        Raises
-        ------
-        UserError
-            If a 1-bit layer is to be pruned: bipolar weights have no zero.
-        ValueError
-            If number, shape or type of the masks is not that of the weights.
+        There is a mask, bool (n_out, n_in), for each Linear layer. Raises UserError if a 1-bit
+        layer is to be pruned, since bipolar weights have no zero, and ValueError if number, shape
+        or type of the masks is not that of the weights.
         """
         if len(masks) != len(self.linears):
             raise ValueError(f"{len(self.linears)} masks expected, found {len(masks)}")
@@ -170,14 +162,10 @@ class QuantMLP(nn.Module):
         taking the statistics of these data. To be called once, before training; from there on the
         ranges of activations are trained, that of the input stays.
 
-        Parameters
-        ----------
-        features : Tensor
-            Standardised training features (n, n_in); of many, about
-            `CALIBRATION_ROWS` evenly spread ones are used.
-        origin : Tensor or None
-            Features that these were mixed from, (k, n_in): their own ranges are those of features
-            with ``input_ranges: per_feature``, since what is mixed spreads wider.
+        Of many standardised training features (n, n_in), about `CALIBRATION_ROWS` evenly spread
+        ones are used. `origin` are the features that these were mixed from, (k, n_in): their own
+        ranges are those of features with ``input_ranges: per_feature``, since what is mixed spreads
+        wider.
         """
         step = -(-len(features) // CALIBRATION_ROWS)
         x = features[::step]

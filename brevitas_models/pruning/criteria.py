@@ -79,15 +79,8 @@ def hardware_scores(
     2010.07611, equation 4. With |w| alone a layer whose inputs are wide would be emptied as a
     whole, for its weights all cost more; here the last weights of a layer count most.
 
-    Parameters
-    ----------
-    weights, masks, costs : sequence of Tensor
-        Of each layer, (n_out, n_in): size of the edge, false where it is pruned, positive LUTs.
-
-    Returns
-    -------
-    list of Tensor
-        Scores, 0 or more; -1 for weights that are pruned already.
+    Of each layer, (n_out, n_in), are given the size of the edge, false where it is pruned, and
+    positive LUTs. Scores are 0 or more, -1 for weights that are pruned already.
     """
     return [
         torch.where(mask, _layer_magnitudes(weight) / cost, -1.0)

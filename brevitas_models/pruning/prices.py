@@ -105,12 +105,8 @@ def total_luts(prices: Sequence[Tensor]) -> float:
 def masks_within(scores: Sequence[Tensor], prices: Sequence[Tensor], budget: float) -> list[Tensor]:
     """Return masks that keep the edges of the largest scores whose prices fit into a budget.
 
-    Parameters
-    ----------
-    scores, prices : sequence of Tensor
-        Of each layer, (n_out, n_in). Edges that are pruned have scores below 0 and stay pruned.
-    budget : float
-        LUTs that the kept edges may cost together.
+    Scores and prices are of each layer, (n_out, n_in); edges that are pruned have scores below 0
+    and stay pruned. The budget is what the kept edges may cost together, in LUTs.
     """
     flat = torch.cat([score.flatten() for score in scores])
     price = torch.cat([price.flatten() for price in prices]).double()

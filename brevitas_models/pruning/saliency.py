@@ -22,12 +22,7 @@ def saliencies(model: QuantMLP, features: Tensor, seed: int = 0) -> list[Tensor]
     mean is kept (Theis et al., "Faster gaze prediction with dense networks and Fisher pruning"
     (2018), arXiv 1801.05787, equation 5).
 
-    Parameters
-    ----------
-    features : Tensor
-        Standardised features (n, n_in).
-    seed : int
-        Of the drawn classes.
+    It is measured on standardised features (n, n_in); `seed` is that of the drawn classes.
     """
     x = features[:: -(-len(features) // FRAMES)]
     with torch.enable_grad():

@@ -24,10 +24,7 @@ from brevitas_models.train.settings import DistillationSettings
 class StudyData:
     """Loads, splits, labels and mixes frames, and keeps equal arrays once.
 
-    Attributes
-    ----------
-    about : str
-        The data that were found and the teacher, with checksums.
+    `about` says which data were found and the teacher, with checksums.
     """
 
     def __init__(

@@ -37,35 +37,30 @@ _BOPS = "BOPs (own input width)"
 def draw(rows: Sequence[Row], folder: Path) -> list[Path]:
     """Write all figures for which the table has rows, and return their paths.
 
-    Notes
-    -----
     Points of a curve are means over seeds and folds, bars the standard deviation of these means'
     parts divided by the root of their number: where there is one part, there is no bar.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     grid = [row for row in rows if row["kind"] == "grid"]
     best = [row for row in rows if row["kind"] == "bayes"]
-    found = []
-    for name, columns in VARIANTS.items():
-        varied = columns[-1]
-        if name != "schedules" and len({row[varied] for row in grid}) < 2:
-            continue
-        chosen = _otherwise_plain(grid, columns)
-        if chosen:
-            path = folder / f"{name}.svg"
-            _panels(chosen, columns, best if name == "schedules" else [], path)
-            found.append(path)
     built = [row for row in rows if row.get("lut")]
-    if built:
-        path = folder / "lut.svg"
-        _luts(built, path)
-        found.append(path)
     trials = [row for row in rows if row["kind"] == "bayes_trial"]
+    figures = {}
+    for name, columns in VARIANTS.items():
+        varied = len({row[columns[-1]] for row in grid}) > 1
+        chosen = _otherwise_plain(grid, columns)
+        if chosen and (varied or name == "schedules"):
+            figures[name] = _panels(chosen, columns, best if name == "schedules" else [])
+    if built:
+        figures["lut"] = _luts(built)
     if trials:
-        path = folder / "search.svg"
-        _search(trials, path)
-        found.append(path)
-    return found
+        figures["search"] = _search(trials)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.svg" for name in figures]
+    # Without a date, and with names of its own making, a file is the same for the same table.
+    with matplotlib.rc_context({"svg.hashsalt": "prunestream"}):
+        for path, figure in zip(paths, figures.values(), strict=True):
+            figure.savefig(path, metadata={"Date": None})
+    return paths
 
 
 def _otherwise_plain(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
@@ -84,12 +79,8 @@ def curves(
 ) -> Iterator[tuple[str, list[float], list[float], list[float]]]:
     """Give the curves of a figure: name, x, y and error of y of each, by falling cost.
 
-    Parameters
-    ----------
-    columns : sequence of str
-        Rows that agree in these are one curve; rows of one round of it are averaged.
-    metric, against : str
-        Columns of y and x.
+    Rows that agree in `columns` are one curve; rows of one round of it are averaged. `metric` and
+    `against` are the columns of y and x.
     """
     groups: dict[tuple[object, ...], dict[float, list[Row]]] = defaultdict(dict)
     for row in rows:
@@ -122,7 +113,7 @@ def _label(column: str, value: object) -> str:
     return str(value).replace("_", " ")
 
 
-def _panels(rows: list[Row], columns: Sequence[str], best: list[Row], path: Path) -> None:
+def _panels(rows: list[Row], columns: Sequence[str], best: list[Row]) -> Figure:
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels = figure.subplots(2, 2)
     for panel, (metric, title) in zip(panels.flat, METRICS.items(), strict=True):
@@ -138,7 +129,7 @@ def _panels(rows: list[Row], columns: Sequence[str], best: list[Row], path: Path
     figure.legend(handles, labels, loc="outside lower center", ncols=columns_of_legend, fontsize=8)
     if any(row["surrogate"] for row in rows):
         figure.suptitle("surrogate frames: not real jets", fontsize=9)
-    _save(figure, path)
+    return figure
 
 
 def _curves(
@@ -162,16 +153,16 @@ def _axes(panel: Axes, title: str, log: bool = False) -> None:
     panel.grid(alpha=0.3)
 
 
-def _luts(rows: list[Row], path: Path) -> None:
+def _luts(rows: list[Row]) -> Figure:
     figure = Figure(figsize=(7, 5), layout="constrained")
     panel = figure.subplots()
     tools = sorted({str(row["hardware_tool"]).split(",")[0] for row in rows})
     _curves(panel, curves(rows, ("bits", "schedule"), "lut"), f"LUT ({', '.join(tools)})", True)
     panel.legend(fontsize=8)
-    _save(figure, path)
+    return figure
 
 
-def _search(rows: list[Row], path: Path) -> None:
+def _search(rows: list[Row]) -> Figure:
     figure = Figure(figsize=(7, 5), layout="constrained")
     panel = figure.subplots()
     groups: dict[object, list[Row]] = defaultdict(list)
@@ -182,10 +173,4 @@ def _search(rows: list[Row], path: Path) -> None:
         panel.plot(x, y, "o", markersize=4, label=_label("bits", bits))
     _axes(panel, "validation loss of a trial")
     panel.legend(fontsize=8)
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    # Without a date, and with names of its own making, a file is the same for the same table.
-    with matplotlib.rc_context({"svg.hashsalt": "prunestream"}):
-        figure.savefig(path, metadata={"Date": None})
+    return figure

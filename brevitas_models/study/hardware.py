@@ -22,10 +22,7 @@ from brevitas_models.train.rounds import RoundResult
 def check(settings: Hardware, hooks: Hooks) -> None:
     """Find out before anything is trained whether rows can be built.
 
-    Raises
-    ------
-    UserError
-        If there is nothing that builds; also what `Hooks.check_board` raises.
+    Raises UserError if there is nothing that builds; also what `Hooks.check_board` raises.
     """
     if hooks.build_row is None or hooks.check_board is None:
         raise UserError(

@@ -175,11 +175,8 @@ def plans(study: Study, grid: Iterable[Point], frames: StudyData) -> list[Plan]:
 def check(study: Study, frames: StudyData, grid: Sequence[Point]) -> None:
     """Find out before anything is trained whether all points can be.
 
-    Raises
-    ------
-    UserError
-        If a network does not fit the data or a teacher is missing; if bipolar layers are pruned;
-        if steps are to be compiled and there is no compiler.
+    Raises UserError if a network does not fit the data or a teacher is missing; if bipolar layers
+    are pruned; if steps are to be compiled and there is no compiler.
     """
     if study.compute.compiled is True:
         check_compiler("compute.compiled", "set compiled: auto")

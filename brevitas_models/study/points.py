@@ -15,13 +15,13 @@ from brevitas_models.train.recipe import Recipe
 
 # Settings of a grid: where each stands in a recipe.
 PLACES = {
-    "bits": ("network", "weight_bits"),
-    "schedule": ("pruning", "schedule"),
-    "criterion": ("pruning", "criterion"),
-    "batch_norm": ("network", "batch_norm"),
-    "l1": ("training", "l1"),
-    "random_labels": ("data", "random_labels"),
-    "seed": ("training", "seed"),
+    "bits": "network.weight_bits",
+    "schedule": "pruning.schedule",
+    "criterion": "pruning.criterion",
+    "batch_norm": "network.batch_norm",
+    "l1": "training.l1",
+    "random_labels": "data.random_labels",
+    "seed": "training.seed",
 }
 
 
@@ -45,13 +45,8 @@ class Point:
         spread = f"{_joined(chosen.network.weight_widths)}/{_joined(chosen.network.act_widths)}"
         return {
             "kind": self.kind,
+            **{name: _setting(chosen, place) for name, place in PLACES.items()},
             "bits": next(iter(widths)) if len(widths) == 1 else spread,
-            "schedule": chosen.pruning.schedule,
-            "criterion": chosen.pruning.criterion,
-            "batch_norm": chosen.network.batch_norm,
-            "l1": chosen.training.l1,
-            "random_labels": chosen.data.random_labels,
-            "seed": chosen.training.seed,
             "fold": self.fold,
             "layers": _joined(chosen.network.layers),
             "trial": self.trial,
@@ -76,10 +71,7 @@ def _joined(numbers: tuple[int, ...]) -> str:
 def grid_points(study: Study) -> list[Point]:
     """Return the points of all grids of a study, each once, in the order of the file.
 
-    Raises
-    ------
-    UserError
-        If a value is not allowed where it goes; the message names the grid's key.
+    Raises UserError if a value is not allowed where it goes; the message names the grid's key.
     """
     found: dict[Point, None] = {}
     varied = tuple(sorted({name for grid in study.grids for name in grid.settings}))
@@ -105,7 +97,7 @@ def changed(base: Recipe, key: str, value: Any, where: str) -> Recipe:
     `where` is its key in the study's file, for the message of the `UserError`.
     """
     settings = base.to_dict()
-    section, name = PLACES[key] if key in PLACES else key.split(".", 1)
+    section, name = PLACES.get(key, key).split(".", 1)
     if not isinstance(settings.get(section), dict):
         known = ", ".join(part for part, held in settings.items() if isinstance(held, dict))
         raise UserError(f"{where}: no section {section!r} in base; expected one of {known}")

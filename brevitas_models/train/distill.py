@@ -25,10 +25,7 @@ _OWN_METADATA = "prunestream"
 class Teacher:
     """A classifier in a QONNX file, executed by qonnx in batches.
 
-    Attributes
-    ----------
-    takes_raw : bool
-        Whether the graph standardises the features itself.
+    `takes_raw` says whether the graph standardises the features itself.
     """
 
     def __init__(self, path: Path, inputs: str = "auto") -> None:
@@ -85,18 +82,10 @@ class Teacher:
                 )
 
     def logits(self, x: Floats) -> Floats:
-        """Ask the teacher.
+        """Ask the teacher about features (n, n_features) as it takes them, see `takes_raw`.
 
-        Parameters
-        ----------
-        x : array (n, n_features)
-            Features as the teacher takes them, see `takes_raw`.
-
-        Returns
-        -------
-        array (n, n_classes)
-            Logits, free of a constant per row: the logarithm of the output where that holds
-            probabilities, else the output itself.
+        Returns logits (n, n_classes), free of a constant per row: the logarithm of the output where
+        that holds probabilities, else the output itself.
         """
         blocks = range(0, len(x), _FRAMES_AT_ONCE)
         outputs = [self._execute(x[start : start + _FRAMES_AT_ONCE]) for start in blocks]

@@ -34,18 +34,12 @@ from brevitas_models.train.store import RoundStore, digest, key, run_rounds
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A recipe with the data and the teacher that it is to be followed with.
-
-    Attributes
-    ----------
-    compiled : bool
-        Let torch compile the training steps; changes results in the last bits.
-    """
+    """A recipe with the data and the teacher that it is to be followed with."""
 
     recipe: Recipe
     data: Dataset
     teacher: Teacher | None
-    compiled: bool = False
+    compiled: bool = False  # let torch compile the training steps; changes results in the last bits
     hooks: Hooks = dataclasses.field(default_factory=Hooks)
 
     def __post_init__(self) -> None:
@@ -164,25 +158,16 @@ class Experiment:
         epochs = [record for result in results for record in result.history]
         return results[-1].model(self.recipe.network), epochs
 
-    def probabilities(self, model: QuantMLP) -> np.ndarray:
-        """Return a model's class probabilities (n, n_classes) of the test set."""
-        x = self.data.scaler.transform(self.data.x_test)
-        return metrics.probabilities(rules.evaluate(model, torch.from_numpy(x)).numpy())
-
-    def values(self, model: QuantMLP) -> np.ndarray:
-        """Return a model's outputs (n, n_out) for the test set, in the units of the targets."""
-        x = self.data.scaler.transform(self.data.x_test)
-        found: np.ndarray = rules.evaluate(model, torch.from_numpy(x)).numpy()
-        return found if self.unit is None else self.unit.inverse(found)
-
     def answers(self, model: QuantMLP) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return the test set's true classes, the model's, and the teacher's probabilities.
+        """Return what is true of the test set, what a model gives, and the teacher's probabilities.
 
-        The first two are (n,), the last is (n, n_classes), None without a teacher.
+        That is classes (n,), or targets (n, n_out); outputs (n, n_out), in the units of the
+        targets; and probabilities (n, n_classes), None without a teacher.
         """
         x = self.data.scaler.transform(self.data.x_test)
-        own = rules.evaluate(model, torch.from_numpy(x)).argmax(dim=1).numpy()
-        return self.data.y_test, own, self.opinion()
+        found: np.ndarray = rules.evaluate(model, torch.from_numpy(x)).numpy()
+        found = found if self.unit is None else self.unit.inverse(found)
+        return self.data.y_test, found, self.opinion()
 
     def opinion(self) -> np.ndarray | None:
         """Return the teacher's probabilities (n, n_classes) of the test set, if there is one."""
@@ -210,17 +195,10 @@ def run(
     frames, side by side with them. Where there is more than one training, finished rounds are kept
     in `outputs.unfinished` until all is written, and the same call goes on from there.
 
-    Parameters
-    ----------
-    out : Path
-        Folder for ``<name>.pt``, ``<name>.onnx``, ``<name>.yaml`` and ``history.csv``. A folder
-        from an earlier training is replaced, at the end and as a whole.
-
-    Raises
-    ------
-    UserError
-        For anything in the recipe, the data, the teacher or `out` that does not fit; if steps are
-        to be compiled and there is no compiler.
+    The folder `out` gets ``<name>.pt``, ``<name>.onnx``, ``<name>.yaml`` and ``history.csv``. A
+    folder from an earlier training is replaced, at the end and as a whole. Raises UserError for
+    anything in the recipe, the data, the teacher or `out` that does not fit; if steps are to be
+    compiled and there is no compiler.
     """
     hooks = hooks or Hooks()
     if compiled:
@@ -285,12 +263,8 @@ def _trained(
 ) -> list[list[RoundResult]]:
     """Train siblings (folds) and the model itself, those that can be side by side.
 
-    Parameters
-    ----------
-    experiments : sequence of Experiment
-        Of one recipe; the last is the model itself.
-    folder : Path or None
-        Where finished rounds are kept.
+    The experiments are of one recipe, and the last is the model itself. Finished rounds are kept in
+    `folder`, if there is one.
     """
     store = RoundStore(folder)
     found: dict[int, list[RoundResult]] = {}
@@ -321,24 +295,20 @@ def _measured(
     experiments: Sequence[Experiment], results: Sequence[Sequence[RoundResult]]
 ) -> dict[str, float]:
     """Measure what experiments gave, each on its own test set, all frames taken together."""
-    pairs = [
-        (one, rounds[-1].model(one.recipe.network))
+    found = (
+        one.answers(rounds[-1].model(one.recipe.network))
         for one, rounds in zip(experiments, results, strict=True)
-    ]
-    if experiments[0].data.target_names:
-        return metrics.target_figures(
-            np.concatenate([one.data.y_test for one, _ in pairs]),
-            np.concatenate([one.values(model) for one, model in pairs]),
-            experiments[0].data.target_names,
-            [(head.name, head.values, head.is_class) for head in experiments[0].heads],
-        )
-    truths, own, asked = zip(*(one.answers(model) for one, model in pairs), strict=True)
-    scores = np.concatenate([one.probabilities(model) for one, model in pairs])
-    teacher = None if experiments[0].teacher is None else np.concatenate(asked)
-    truth = np.concatenate(truths)
+    )
+    truths, outputs, asked = zip(*found, strict=True)
+    truth, given, first = np.concatenate(truths), np.concatenate(outputs), experiments[0]
+    if first.data.target_names:
+        heads = [(head.name, head.values, head.is_class) for head in first.heads]
+        return metrics.target_figures(truth, given, first.data.target_names, heads)
+    teacher = None if first.teacher is None else np.concatenate(asked)
+    scores = metrics.probabilities(given)
     return {
-        **metrics.accuracy_figures(truth, np.concatenate(own), teacher),
-        **metrics.score_figures(truth, scores, experiments[0].data.class_names),
+        **metrics.accuracy_figures(truth, given.argmax(axis=1), teacher),
+        **metrics.score_figures(truth, scores, first.data.class_names),
     }
 
 

@@ -24,21 +24,12 @@ class Hooks:
     """Functions of the build side; where one is needed and missing, training ends with an error.
 
     They speak QONNX files and plain values only. A study sends `luts` to other processes.
-
-    Attributes
-    ----------
-    luts : Luts
-        ``layers``: estimated LUTs of each layer of a QONNX file; for ``pruning.cost: estimate``.
-        ``edges``: of integer tables of edges; for ``pruning.lut_budget``.
-    build_row : callable or None
-        Hardware columns of a study; for ``--with-hardware``.
-    check_board : callable or None
-        Raises an error unless it knows the board of this name; comes with `build_row`.
-    read_table : callable or None
-        Reads users' data files, see `datasets.load`.
     """
 
+    # ``layers``: estimated LUTs of each layer of a QONNX file; for ``pruning.cost: estimate``.
+    # ``edges``: of integer tables of edges; for ``pruning.lut_budget``
     luts: Luts = RULES
-    build_row: BuildRow | None = None
+    build_row: BuildRow | None = None  # hardware columns of a study; for ``--with-hardware``
+    # Raises an error unless it knows the board of this name; comes with `build_row`
     check_board: Callable[[str], None] | None = None
-    read_table: ReadTable | None = None
+    read_table: ReadTable | None = None  # reads users' data files, see `datasets.load`

@@ -37,24 +37,16 @@ BUDGET_STEPS = 50
 
 @dataclass
 class Job:
-    """One model to train.
+    """One model to train."""
 
-    Attributes
-    ----------
-    model : QuantMLP
-        Trained in place; left with its best weights, in evaluation mode. Pruned weights stay so.
-    pruned : PruningSettings or None
-        Of a gradual schedule; None: masks stay as they are.
-    calibrate : bool
-        Whether to set the ranges of the quantisers from `frames` first, as a fresh model needs it.
-    """
-
+    # Trained in place; left with its best weights, in evaluation mode. Pruned weights stay so
     model: QuantMLP
     frames: Frames
     validation: Frames
     settings: TrainingSettings
-    pruned: PruningSettings | None = None
+    pruned: PruningSettings | None = None  # of a gradual schedule; None: masks stay as they are
     on_epoch: OnEpoch | None = None
+    # Whether to set the ranges of the quantisers from `frames` first, as a fresh model needs it
     calibrate: bool = True
 
 

@@ -20,11 +20,8 @@ def file_names(name: str) -> set[str]:
 def check(out: Path, name: str) -> None:
     """Find out before the training whether its result can be written.
 
-    Raises
-    ------
-    UserError
-        If `out` is a file, a folder with anything but an earlier result of the same model, or lies
-        where nothing may be written.
+    Raises UserError if `out` is a file, a folder with anything but an earlier result of the same
+    model, or lies where nothing may be written.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: expected a folder to write to, found a file; choose another --out")
@@ -49,17 +46,10 @@ def unfinished(out: Path) -> Path:
 
 @contextmanager
 def folder(out: Path, name: str) -> Iterator[Path]:
-    """Give a folder to write into that takes the place of `out` when all is written.
+    """Give an empty folder beside `out` that takes the place of `out` when all is written.
 
-    Parameters
-    ----------
-    out : Path
-        Checked again with `check`; its missing parents are made.
-
-    Yields
-    ------
-    Path
-        An empty folder beside `out`. After an exception it is gone and `out` is as it was.
+    `out` is checked again with `check`; its missing parents are made. After an exception the folder
+    is gone and `out` is as it was.
     """
     check(out, name)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -40,13 +40,7 @@ class Reporter:
     def rounds(
         self, title: str, rounds: Sequence[Round], epochs: int
     ) -> Iterator[Callable[[Round, EpochRecord], None]]:
-        """Follow the trainings of a schedule.
-
-        Yields
-        ------
-        callable
-            Takes every epoch and its round.
-        """
+        """Follow the trainings of a schedule; what is yielded takes every epoch and its round."""
         if len(rounds) == 1:
             with self.training(title, epochs) as report:
                 yield lambda now, record: report(record)
@@ -67,11 +61,8 @@ class Reporter:
     def training(self, title: str, epochs: int) -> Iterator[Callable[[EpochRecord], None]]:
         """Follow one training.
 
-        Yields
-        ------
-        callable
-            To be called after every epoch, also of each of several models trained side by side, of
-            which the first to end an epoch is shown.
+        What is yielded is to be called after every epoch, also of each of several models trained
+        side by side, of which the first to end an epoch is shown.
         """
         shown = 0
 
@@ -108,11 +99,8 @@ class Reporter:
     ) -> Iterator[Callable[[int], None]]:
         """Follow work that is counted, of which `done` parts were there before it began.
 
-        Yields
-        ------
-        callable
-            Takes the number of parts that are done. A terminal shows a bar, anything else a line
-            at once and then every few seconds; both with the time left, by the pace so far.
+        What is yielded takes the number of parts that are done. A terminal shows a bar, anything
+        else a line at once and then every few seconds; both with the time left, by the pace so far.
         """
         if self._quiet:
             yield lambda now: None

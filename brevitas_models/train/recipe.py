@@ -23,20 +23,14 @@ from brevitas_models.yaml_file import Section
 
 
 class Recipe(Section):
-    """Everything that decides what a trained model becomes, apart from the data itself.
-
-    Attributes
-    ----------
-    distillation : DistillationSettings or None
-        None: the model learns from labels.
-    """
+    """Everything that decides what a trained model becomes, apart from the data itself."""
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")
     network: MLPConfig
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
     pruning: PruningSettings = PruningSettings()
-    distillation: DistillationSettings | None = None
+    distillation: DistillationSettings | None = None  # None: the model learns from labels
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
@@ -57,10 +51,7 @@ class Recipe(Section):
     def replace(self, section: str, **values: Any) -> Recipe:
         """Return a recipe with some settings of one section changed and checked.
 
-        Raises
-        ------
-        UserError
-            If a value is out of range; the message names section and key.
+        Raises UserError if a value is out of range; the message names section and key.
         """
         settings = self.to_dict()
         settings[section] = {**(settings[section] or {}), **values}
@@ -69,16 +60,9 @@ class Recipe(Section):
     def override(self, assignments: Sequence[str]) -> Recipe:
         """Return a recipe with some settings changed, as ``--set`` writes them.
 
-        Parameters
-        ----------
-        assignments : sequence of str
-            Each ``section.key=VALUE`` with a YAML value, e.g. ``network.weight_bits=[6, 4, 4, 6]``,
-            or ``name=VALUE`` for the name. Checked together, when all are made.
-
-        Raises
-        ------
-        UserError
-            If one is not written so, or there is no such setting or value.
+        Each is ``section.key=VALUE`` with a YAML value, e.g. ``network.weight_bits=[6, 4, 4, 6]``,
+        or ``name=VALUE`` for the name. They are checked together, when all are made. Raises
+        UserError if one is not written so, or there is no such setting or value.
         """
         settings = self.to_dict()
         sections = [section for section in settings if section != "name"]
@@ -107,10 +91,7 @@ class Recipe(Section):
 def load(path: Path) -> Recipe:
     """Read and check a recipe; a file that gives no `name` gets its own.
 
-    Raises
-    ------
-    UserError
-        If the file can't be read, is no YAML or holds a wrong setting.
+    Raises UserError if the file can't be read, is no YAML or holds a wrong setting.
     """
     return yaml_file.load(path, "model", lambda values: from_dict(_named(values, path.stem)))
 

@@ -33,40 +33,22 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Round:
-    """One training among those of a schedule.
+    """One training among those of a schedule."""
 
-    Attributes
-    ----------
-    index : int
-        From 0.
-    share : float
-        Share of the prunable weights that is pruned in it, or by its end if `gradual`.
-    rewind : bool
-        Whether it starts from initial values instead of the weights of the round before.
-    gradual : bool
-        Whether the share rises during the training.
-    """
-
-    index: int
-    share: float
+    index: int  # from 0
+    share: float  # share of the prunable weights that is pruned in it, or by its end if `gradual`
+    # Whether it starts from initial values instead of the weights of the round before
     rewind: bool = False
-    gradual: bool = False
+    gradual: bool = False  # whether the share rises during the training
 
 
 @dataclass(frozen=True, eq=False)
 class RoundResult:
-    """What a round ends with.
-
-    Attributes
-    ----------
-    pruned : float
-        Share of all weights that is pruned, 0..1.
-    state : dict of str to Tensor
-        Copy of the best weights, with masks, scales and statistics: a state of `QuantMLP`.
-    """
+    """What a round ends with."""
 
     round: Round
-    pruned: float
+    pruned: float  # share of all weights that is pruned, 0..1
+    # Copy of the best weights, with masks, scales and statistics: a state of `QuantMLP`
     state: State
     history: tuple[EpochRecord, ...]
     figures: dict[str, Any] = field(default_factory=dict)
@@ -139,14 +121,9 @@ def train_round(
     luts: Luts = RULES,
     on_epoch: Callable[[Round, EpochRecord], None] | None = None,
 ) -> list[RoundResult]:
-    """Train one round of some trainees side by side.
+    """Train one round of some trainees, of one `kind`, side by side.
 
-    Parameters
-    ----------
-    trainees : sequence of Trainee
-        Of one `kind`.
-    before : sequence of (dict of str to Tensor) or None
-        State of each at the end of the round before; None for the first round.
+    `before` is the state of each at the end of the round before; None for the first round.
     """
     jobs, plans = [], [plan(one.recipe)[index] for one in trainees]
     for one, now, state in zip(trainees, plans, before, strict=True):

@@ -28,24 +28,15 @@ HEADROOM = 0.97
 
 @dataclass(frozen=True)
 class Frames:
-    """Inputs and what the model is to answer.
+    """Inputs and what the model is to answer."""
 
-    Attributes
-    ----------
-    x : Tensor
-        Standardised features, float32 (n, n_features).
-    target : Tensor
-        Labels, int64 (n,), or float32 (n, n_out): a teacher's probabilities, or the targets of all
-        outputs, numbers standardised.
-    origin : Tensor or None
-        The frames that `x` was mixed from, which features' ranges are set by; None: `x` itself.
-    unit : Tensor or None
-        What standardised targets are multiplied by to be numbers as users know them, (n_out,).
-    """
-
-    x: Tensor
+    x: Tensor  # standardised features, float32 (n, n_features)
+    # Labels, int64 (n,), or float32 (n, n_out): a teacher's probabilities, or the targets of all
+    # outputs, numbers standardised
     target: Tensor
+    # The frames that `x` was mixed from, which features' ranges are set by; None: `x` itself
     origin: Tensor | None = None
+    # What standardised targets are multiplied by to be numbers as users know them, (n_out,)
     unit: Tensor | None = None
 
     def __len__(self) -> int:
@@ -54,36 +45,21 @@ class Frames:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What is known after an epoch.
+    """What is known after an epoch."""
 
-    Attributes
-    ----------
-    epoch : int
-        Counted from 1.
-    train_loss, validation_loss : float
-        Mean loss over the epoch's batches (L1 term included), and over the validation frames.
-    validation_match : float or None
-        Share of the validation frames on which the model's class is the target's; None if it gives
-        no classes.
-    validation_rmse : float or None
-        Root of the mean square error of the numbers that the model gives, in the units of the
-        targets; None if it gives none.
-    rate : float
-        Learning rate of the last step.
-    pruned : float
-        Share of all weights that is pruned, 0..1.
-    seconds : float
-        Wall time of the epoch, validation included.
-    """
-
-    epoch: int
+    epoch: int  # counted from 1
+    # Mean loss over the epoch's batches (L1 term included), and over the validation frames
     train_loss: float
     validation_loss: float
+    # Share of the validation frames on which the model's class is the target's; None if it gives no
+    # classes
     validation_match: float | None
-    rate: float
-    pruned: float
+    rate: float  # learning rate of the last step
+    pruned: float  # share of all weights that is pruned, 0..1
     best: bool
-    seconds: float
+    seconds: float  # wall time of the epoch, validation included
+    # Root of the mean square error of the numbers that the model gives, in the units of the
+    # targets; None if it gives none
     validation_rmse: float | None = None
 
 
@@ -105,11 +81,8 @@ def prune(
 ) -> None:
     """Set the masks that belong to the part `now`, 0..1, of all steps of a gradual schedule.
 
-    Parameters
-    ----------
-    before, now : float
-        Parts of all steps made before and after the last one. Once `before` has reached the end
-        of the schedule the masks stay as they are.
+    `before` and `now` are the parts of all steps made before and after the last one. Once `before`
+    has reached the end of the schedule the masks stay as they are.
     """
     if settings.share == 0 or now < settings.start or before >= settings.end:
         return
@@ -128,12 +101,8 @@ def prune_to_budget(
 ) -> None:
     """Prune a model to what its edges may cost when the part `now`, 0..1, of all steps is made.
 
-    Parameters
-    ----------
-    full : float
-        LUTs that they cost before anything was pruned.
-    features : Tensor
-        Standardised training features (n, n_in), to measure by what edges do.
+    Before anything was pruned they cost `full` LUTs. What edges do is measured on standardised
+    training features (n, n_in).
     """
     assert settings.lut_budget is not None
     if now < settings.start:

@@ -37,12 +37,8 @@ def digest(*arrays: npt.NDArray[Any]) -> str:
 def key(recipe: Recipe, frames: str, *label: object) -> str:
     """Return a name for a training that changes with all that decides its result.
 
-    Parameters
-    ----------
-    frames : str
-        `digest` of the frames. What the recipe says of where they come from does not matter.
-    *label
-        Plain values that keep trainings apart that are the same otherwise.
+    `frames` is the `digest` of the frames; what the recipe says of where they come from does not
+    matter. Plain values as `label` keep trainings apart that are the same otherwise.
     """
     settings = recipe.model_dump(mode="json", exclude={"name", "data"})
     text = json.dumps([settings, torch.__version__, frames, label], sort_keys=True)
@@ -60,13 +56,7 @@ class RoundStore:
         self._rounds: dict[str, list[RoundResult]] = {}
 
     def rounds(self, key: str) -> list[RoundResult]:
-        """Return the finished rounds of a training, in order.
-
-        Raises
-        ------
-        UserError
-            If its file is damaged.
-        """
+        """Return the finished rounds of a training, in order; UserError if its file is damaged."""
         if key not in self._rounds:
             self._rounds[key] = [] if self.folder is None else _read(self.folder / f"{key}.pt")
         return self._rounds[key]
@@ -136,18 +126,9 @@ def run_rounds(
 ) -> list[list[RoundResult]]:
     """Train fresh models side by side through all rounds of their schedules.
 
-    Parameters
-    ----------
-    trainees : sequence of Trainee
-        Of one `kind`; with different keys, if there are several.
-    store : RoundStore or None
-        Keeps each round as it is finished. With the store of an interrupted run the result is that
-        of an undisturbed one, bit for bit on the same machine.
-
-    Returns
-    -------
-    list of list of RoundResult
-        All rounds of each trainee, those found in the store too.
+    The trainees are of one `kind`, with different keys if there are several. Returns all rounds of
+    each, those found in the store too. The store keeps each round as it is finished: with that of
+    an interrupted run the result is that of an undisturbed one, bit for bit on the same machine.
     """
     store = RoundStore() if store is None else store
     finished = [store.rounds(one.key) for one in trainees]

@@ -2,8 +2,9 @@
 
 Beside them lie the test sets that builds of these models are verified with: ``<data set>.npz``, in
 the form that `deploy.tables` reads. A build needs the ``.onnx`` and ``.npz`` files alone. After a
-new training of a model, copy its checkpoint and its ``.onnx`` here; after a change of a data set,
-call `write_data`.
+new training of a model, copy its checkpoint and its ``.onnx`` here, and write what
+``benchmarks/model_card.py`` prints of it into its card; after a change of a data set, call
+`write_data`.
 """
 
 from __future__ import annotations

@@ -35,10 +35,6 @@ BOARD_DIR = Path(__file__).resolve().parents[2] / "board_configs"
 _OF_PS = {"zynq_7000": ("xc7", ("xc7z",), 64), "zynq_ultrascale": ("xcup", ("xczu", "xck"), 128)}
 
 
-#: Shares of a board's resources that a network may be estimated at.
-BUDGET_SHARE = {"LUT": 0.70, "DSP": 0.80, "BRAM_18K": 0.80}
-
-
 class Resources(BaseModel):
     """What a device holds, under FINN's names.
 
@@ -100,12 +96,6 @@ class Board(BaseModel):
     axi_data: str  # slave port of the processing system through which the DMAs reach the DDR
     ddr_mib: PositiveInt  # DDR of the processing system in MiB
     resources: Resources  # what the whole device holds
-
-    @property
-    def budget(self) -> dict[str, float]:
-        """The limits that a default build keeps to, by resource name."""
-        amounts = self.resources.model_dump()
-        return {name: share * amounts[name] for name, share in BUDGET_SHARE.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Board":

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from finn_builds.config.boards import BUDGET_SHARE, Resources
+from finn_builds.config.boards import Resources
 
 #: The families of open boards, with the speed grade where it is not the slowest.
 OPEN_FAMILIES = ("ecp5", "ecp5-8", "gowin")
@@ -31,12 +31,6 @@ class OpenBoard(BaseModel):
     led_standard: str  # of the LED
     baud: PositiveInt  # bits per second on the serial line
     loader: str  # name of the board in openFPGALoader
-
-    @property
-    def budget(self) -> dict[str, float]:
-        """The limits that a default build keeps to, by resource name."""
-        amounts = self.resources.model_dump()
-        return {name: share * amounts[name] for name, share in BUDGET_SHARE.items()}
 
     @property
     def pins(self) -> dict[str, tuple[str, str]]:

@@ -10,8 +10,11 @@ import math
 import re
 from dataclasses import dataclass
 
-from finn_builds.config.boards import BUDGET_SHARE, AnyBoard, Resources
+from finn_builds.config.boards import AnyBoard, Resources
 from finn_builds.errors import UserError
+
+#: Shares of a device's resources that a network may be estimated at.
+BUDGET_SHARE = {"LUT": 0.70, "DSP": 0.80, "BRAM_18K": 0.80}
 
 #: Default clock of each family, ns.
 _CLOCK_NS = {"xc7": 5.0, "xcu": 4.0, "xcup": 2.78}
@@ -54,27 +57,13 @@ KNOWN: dict[str, Resources] = {
 
 @dataclass(frozen=True)
 class Target:
-    """The device of a build.
+    """The device of a build."""
 
-    Attributes
-    ----------
-    name : str
-        The board's, or the part's where there is no board.
-    part : str
-        Vivado's name.
-    family : str
-        As `sparse.family.family_named` takes it: for a part alone with its speed grade.
-    clock_ns : float
-        Default period.
-    resources : Resources or None
-        What the device holds, None where that is not known.
-    """
-
-    name: str
-    part: str
-    family: str
-    clock_ns: float
-    resources: Resources | None
+    name: str  # the board's, or the part's where there is no board
+    part: str  # Vivado's name
+    family: str  # as `sparse.family.family_named` takes it: for a part alone with its speed grade
+    clock_ns: float  # default period
+    resources: Resources | None  # what the device holds, None where that is not known
 
     @property
     def budget(self) -> dict[str, float]:

@@ -59,12 +59,8 @@ def compile_header(header: Path, folder: Path) -> Path:
 def run_header(header: Path, x: np.ndarray, n_out: int, folder: Path) -> np.ndarray:
     """Return the outputs, int64 (frames, n_out), of a header for frames, (frames, n_in).
 
-    Raises
-    ------
-    ToolFailed
-        The compiler refused the header.
-    VerificationError
-        It gave fewer frames than it got.
+    Raises ToolFailed if the compiler refuses the header, VerificationError if it gives fewer frames
+    than it got.
     """
     program = compile_header(header, folder)
     given, found = folder / "frames.bin", folder / "results.bin"

@@ -8,8 +8,9 @@ from finn_builds import tools
 from finn_builds.config.build import BuildConfig
 from finn_builds.emulator import header_text, run_header
 from finn_builds.errors import VerificationError
+from finn_builds.files import write_zip
 from finn_builds.ingest import HostSplit
-from finn_builds.ip import IpReport, package_files, port_rows, write_zip
+from finn_builds.ip import IpReport, package_files, port_rows
 from finn_builds.ip.check import run_core, run_gates
 from finn_builds.sparse.families import family_named
 from finn_builds.sparse.parallel import CorePorts
@@ -124,7 +125,8 @@ def step_make_ip_package(
         path = cfg.out / IP_DIR / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    write_zip(files, name, cfg.out / IP_ZIP)
+    written = [cfg.out / IP_DIR / file for file in sorted(files)]
+    write_zip(cfg.out / IP_ZIP, name, cfg.out / IP_DIR, written)
     return report
 
 
@@ -132,11 +134,7 @@ def _netlist(core: CorePorts, verilog: str, cfg: BuildConfig) -> Netlist | NotSy
     """Return the core as Yosys maps it, None where no synthesis is asked for."""
     if cfg.synth == "none":
         return None
-    scalars = ["clk", "rst", *(["ce"] if core.with_ce else []), "valid_in"]
-    ports = [("input", name, 1) for name in scalars]
-    ports += [("input", port.name, port.bits) for port in core.inputs]
-    ports += [("output", port.name, port.bits) for port in core.outputs]
-    ports.append(("output", "valid_out", 1))
+    ports = [(f"{row.direction}put", row.name, row.bits) for row in port_rows(core)]
     family = family_named(cfg.target.family)
     return synthesise_module(
         verilog, core.name, ports, family, cfg.scratch / "yosys", limit=LIMIT_SECONDS

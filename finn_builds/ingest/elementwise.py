@@ -46,6 +46,17 @@ GROWING = {
 }
 UNARY = {**GROWING, "Abs": "abs", "Sin": "sin", "Cos": "cos"}
 EXPONENTIAL = ("Elu", "Selu", "Celu")
+#: The host's operation of a step, and what it calls the step's constants.
+_CONSTANTS = {
+    "BipolarQuant": ("bipolar", "scale"),
+    "Clip": ("clip", "min", "max"),
+    "Min": ("clip", "max"),
+    "Max": ("clip", "min"),
+    "Where": ("where", "min", "max"),
+    "Pow": ("pow", "value"),
+    "Equal": ("eq", "value"),
+    "LeakyRelu": ("leaky", "value"),
+}
 FINAL = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}
 
 
@@ -117,26 +128,10 @@ def _operations(step: Step, dtype: type) -> list[Op]:
                     "wide": np.asarray(c[1]).dtype.kind in "iu",
                 }
             ]
-        case "BipolarQuant":
-            return [{"op": "bipolar", "scale": c[0]}]
         case "MultiThreshold":
             return [{"op": "thresholds", "rows": c[0], "scale": 1.0, "value": 0.0}]
         case "BatchNormalization":
             return _batch_norm(step, dtype)
-        case "Clip":
-            return [{"op": "clip", "min": c[0], "max": c[1]}]
-        case "Min":
-            return [{"op": "clip", "max": c[0]}]
-        case "Max":
-            return [{"op": "clip", "min": c[0]}]
-        case "Where":
-            return [{"op": "where", "min": c[0], "max": c[1]}]
-        case "Pow":
-            return [{"op": "pow", "value": c[0]}]
-        case "Equal":
-            return [{"op": "eq", "value": c[0]}]
-        case "LeakyRelu":
-            return [{"op": "leaky", "value": c[0]}]
         case "Elu" | "Selu" | "Celu":
             alpha, width, gamma = (step.attrs[k] for k in ("alpha", "width", "gamma"))
             return [{"op": "exponential", "alpha": alpha, "width": width, "gamma": gamma}]
@@ -155,6 +150,9 @@ def _operations(step: Step, dtype: type) -> list[Op]:
             return [{"op": ("r" if turned else "") + step.op.lower(), "value": c[0]}]
         case op if op in COMPARISONS:
             return [{"op": COMPARISONS[op][step.position], "value": c[0]}]
+        case op if op in _CONSTANTS:
+            name, *keys = _CONSTANTS[op]
+            return [{"op": name, **dict(zip(keys, c, strict=True))}]
         case op:
             return [{"op": {**UNARY, **FINAL}[op]}]
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from finn_builds.errors import UserError
+from finn_builds.ingest.symbol import Symbol
 from finn_builds.network import (
     IntegerNetwork,
     Linear,
@@ -61,14 +62,10 @@ class Growing:
         return len(self.tensors) - 1
 
     def linear(
-        self,
-        vectors: np.ndarray,
-        index: np.ndarray,
-        weights: np.ndarray,
-        bias: np.ndarray | None,
-        where: str,
+        self, symbol: Symbol, weights: np.ndarray, bias: np.ndarray | None, where: str
     ) -> int:
         """Add a matrix (n, n_out) on n elements, each a place in a vector; return its number."""
+        vectors, index = symbol.vectors, symbol.index
         sources = [int(v) for v in dict.fromkeys(vectors.tolist())]
         starts = np.cumsum([0, *(self.tensors[v].size for v in sources)])
         begin = dict(zip(sources, starts.tolist(), strict=False))
@@ -76,25 +73,23 @@ class Growing:
         np.add.at(whole, np.array([begin[v] for v in vectors.tolist()]) + index, weights)
         return self.add(Linear(whole, bias), sources, where)
 
-    def ranges(self, vectors: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the smallest and the largest integer of elements, (n,) each."""
-        pairs = list(zip(vectors.tolist(), index.tolist(), strict=True))
+    def ranges(self, symbol: Symbol) -> tuple[np.ndarray, np.ndarray]:
+        """Return the smallest and the largest integer of each element, (n,)."""
+        pairs = list(zip(symbol.vectors.tolist(), symbol.index.tolist(), strict=True))
         low = np.array([self.tensors[v].low[i] for v, i in pairs], dtype=np.int64)
         high = np.array([self.tensors[v].high[i] for v, i in pairs], dtype=np.int64)
         return low, high
 
-    def vector(
-        self, vectors: np.ndarray, index: np.ndarray, where: str, sign: np.ndarray | None = None
-    ) -> int:
-        """Return the number of the vector of some elements, in order, each times 1 or -1."""
+    def vector(self, symbol: Symbol, where: str, sign: np.ndarray | None = None) -> int:
+        """Return the number of the vector of the elements' integers, each times 1 or -1."""
+        vectors, index = symbol.vectors, symbol.index
         first = int(vectors[0])
         plain = sign is None or (sign == 1).all()
         whole = self.tensors[first].size == len(index) and (vectors == first).all()
         if plain and whole and (index == np.arange(len(index))).all():
             return first
-        return self.linear(
-            vectors, index, np.diag(np.ones_like(index) if sign is None else sign), None, where
-        )
+        signs = np.diag(np.ones_like(index) if sign is None else sign)
+        return self.linear(symbol, signs, None, where)
 
     def finish(self, outputs: Sequence[int]) -> tuple[IntegerNetwork, Mapping[int, str]]:
         """Return the network of some outputs, and the names of the vectors that are left.

@@ -76,12 +76,8 @@ def other_format(proto: onnx.ModelProto) -> str | None:
 def to_qonnx(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """Return a model with Quant nodes for all pairs, compared with the original.
 
-    Raises
-    ------
-    UserError
-        A node is used in a way that has no Quant, which the message names.
-    VerificationError
-        onnxruntime gives other results for the original.
+    Raises UserError, naming the node, if one is used in a way that has no Quant, and
+    VerificationError if onnxruntime gives other results for the original.
     """
     made = onnx.ModelProto()
     made.CopyFrom(proto)

@@ -78,14 +78,6 @@ class ModelInput:
     datatype: str | None  # QONNX name, where the model says that it is integers
 
 
-@dataclass(frozen=True)
-class ModelOutput:
-    """An output of the model."""
-
-    name: str
-    is_constant: bool
-
-
 @dataclass(frozen=True, eq=False)
 class Graph:
     """What a walk through a model needs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,46 +135,22 @@ class Reference:
         return y
 
     def _execute(
-        self,
-        feeds: Values,
-        names: list[str] | tuple[str, ...],
-        dtype: type,
-        *,
-        quantise: bool = True,
+        self, feeds: Values, names: Sequence[str], dtype: type, *, quantise: bool = True
     ) -> Values:
         """Return tensors of the model for given ones, all with frames first."""
+
+        def through(given: Values) -> Values:
+            return self._through(given, names, dtype, quantise)
+
         count = len(next(iter(feeds.values())))
         if self._together is None and count > 1:
-            few = {name: x[:2] for name, x in feeds.items()}
-            self._together = self._agree(few, names, dtype, quantise)
+            self._together = _agree(through, {name: x[:2] for name, x in feeds.items()})
         if self._together or count <= 1:
-            return self._through(feeds, names, dtype, quantise)
-        alone = [
-            self._through({n: x[i : i + 1] for n, x in feeds.items()}, names, dtype, quantise)
-            for i in range(count)
-        ]
-        return {name: np.concatenate([_row(frame[name]) for frame in alone]) for name in names}
+            return through(feeds)
+        alone = [through(_frame(feeds, i)) for i in range(count)]
+        return {name: np.concatenate([_row(found[name]) for found in alone]) for name in names}
 
-    def _agree(
-        self, feeds: Values, names: list[str] | tuple[str, ...], dtype: type, quantise: bool
-    ) -> bool:
-        """Return whether frames side by side give what each gives alone."""
-        try:
-            both = self._through(feeds, names, dtype, quantise)
-        except Exception:  # whatever a node makes of a batch it was not written for
-            return False
-        for i in range(2):
-            one = self._through({n: x[i : i + 1] for n, x in feeds.items()}, names, dtype, quantise)
-            for name in names:
-                if len(both[name]) != 2 or both[name][i].size != one[name].size:
-                    return False
-                if not np.allclose(both[name][i].ravel(), one[name].ravel(), equal_nan=True):
-                    return False
-        return True
-
-    def _through(
-        self, feeds: Values, names: list[str] | tuple[str, ...], dtype: type, quantise: bool
-    ) -> Values:
+    def _through(self, feeds: Values, names: Sequence[str], dtype: type, quantise: bool) -> Values:
         known = {n: self._quantised(n, x) if quantise else x for n, x in feeds.items()}
         for node in _needed(self._graph, set(known), set(names)):
             inputs = [
@@ -193,6 +169,25 @@ class Reference:
             return value
         quantised = evaluate_steps([split.input_quant.step()], _flat(value))
         return quantised.reshape(value.shape)
+
+
+def _frame(feeds: Values, i: int) -> Values:
+    return {name: x[i : i + 1] for name, x in feeds.items()}
+
+
+def _agree(through: Callable[[Values], Values], feeds: Values) -> bool:
+    """Return whether two frames side by side give what each gives alone."""
+    try:
+        both = through(feeds)
+    except Exception:  # whatever a node makes of a batch it was not written for
+        return False
+    for i in range(2):
+        for name, one in through(_frame(feeds, i)).items():
+            if len(both[name]) != 2 or both[name][i].size != one.size:
+                return False
+            if not np.allclose(both[name][i].ravel(), one.ravel(), equal_nan=True):
+                return False
+    return True
 
 
 def _row(x: np.ndarray) -> np.ndarray:

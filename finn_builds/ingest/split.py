@@ -17,11 +17,13 @@ from deploy.host_model import FORMAT_VERSION, HostModel
 from finn_builds.errors import UserError
 from finn_builds.files import HOST_FILE, checkpoint_path, read_json, write_json
 from finn_builds.ingest.elementwise import operations
+from finn_builds.ingest.growing import Growing
 from finn_builds.ingest.input_quant import InputQuant
 from finn_builds.ingest.reading import Graph, read
+from finn_builds.ingest.settling import Boundary, Settling
 from finn_builds.ingest.steps import Step
-from finn_builds.ingest.symbol import Symbol, line_of
-from finn_builds.ingest.walk import Boundary, Walk
+from finn_builds.ingest.symbol import Symbol, known_line, line_of
+from finn_builds.ingest.walk import Walk
 from finn_builds.network import IntegerNetwork, Linear
 from finn_builds.network.types import common_datatype
 
@@ -136,18 +138,18 @@ def split_host(
     walk = Walk(graph, input_quant, host_input)
     walk.run()
     outputs = walk.outputs(graph.outputs)
-    if input_quant is not None and not walk.inserted:
+    if input_quant is not None and not walk.state.inserted:
         raise UserError(
             "the model quantises its input itself; leave out --input-quant and --input-scale"
         )
-    return _split(graph, walk, outputs)
+    return _split(graph, walk.state, outputs)
 
 
-def _split(graph: Graph, walk: Walk, symbols: Sequence[Symbol]) -> HostSplit:
-    results, moved = _results(walk, symbols)
-    network, names = walk.net.finish(results)
-    known = {names[v]: v for v in walk.net.inputs}
-    boundaries = {b.vector: b for b in walk.boundaries}
+def _split(graph: Graph, state: Settling, symbols: Sequence[Symbol]) -> HostSplit:
+    results, moved = _results(state.net, symbols)
+    network, names = state.net.finish(results)
+    known = {names[v]: v for v in state.net.inputs}
+    boundaries = {b.vector: b for b in state.boundaries}
     used = [boundaries[known[tensor.name]] for tensor in network.inputs]
     begins = dict(
         zip(
@@ -158,7 +160,7 @@ def _split(graph: Graph, walk: Walk, symbols: Sequence[Symbol]) -> HostSplit:
     )
     into, begin = [], 0
     for b in used:
-        into.append(_input_link(b, walk, begin))
+        into.append(_input_link(b, begin))
         begin += len(b.take)
     out, described = [], []
     for name, symbol in zip(graph.outputs, symbols, strict=True):
@@ -186,13 +188,13 @@ def _split(graph: Graph, walk: Walk, symbols: Sequence[Symbol]) -> HostSplit:
         description,
         tuple(into),
         tuple(out),
-        walk.input_quant,
-        tuple(sorted(walk.inserted)),
+        state.input_quant,
+        tuple(sorted(state.inserted)),
     )
 
 
 def _results(
-    walk: Walk, symbols: Sequence[Symbol]
+    net: Growing, symbols: Sequence[Symbol]
 ) -> tuple[list[int], dict[tuple[int, int], tuple[int, int]]]:
     """Return the vectors that the network gives, and where each element of the outputs is."""
     elements: dict[int, set[int]] = {}
@@ -203,11 +205,12 @@ def _results(
     moved: dict[tuple[int, int], tuple[int, int]] = {}
     for v, places in elements.items():
         index = np.array(sorted(places))
-        size = walk.net.tensors[v].size
+        size = net.tensors[v].size
         result = v
-        if v in walk.net.inputs or len(index) < size:
+        if v in net.inputs or len(index) < size:
             ones = np.eye(len(index), dtype=np.int64)
-            result = walk.net.linear(np.full(len(index), v), index, ones, None, "an output")
+            chosen = Symbol((1, len(index)), np.full(len(index), v), index)
+            result = net.linear(chosen, ones, None, "an output")
             moved |= {(v, int(i)): (result, k) for k, i in enumerate(index)}
         else:
             moved |= {(v, i): (v, i) for i in range(size)}
@@ -215,10 +218,9 @@ def _results(
     return results, moved
 
 
-def _input_link(b: Boundary, walk: Walk, begin: int) -> Link:
+def _input_link(b: Boundary, begin: int) -> Link:
     n = len(b.take)
-    line = line_of(b.values, n)
-    assert line is not None
+    line = known_line(b.values, n)
     return _link(b.mark, np.arange(begin, begin + n), line.scale, line.offset)
 
 
@@ -245,8 +247,7 @@ def _output_links(symbol: Symbol, at: np.ndarray) -> list[Link]:
         if step.op == "Mark":
             last, end = step, i
     assert last is not None
-    line = line_of(symbol.steps[:end], symbol.size)
-    assert line is not None
+    line = known_line(symbol.steps[:end], symbol.size)
     return [_link(last, at, line.scale, line.offset)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -72,6 +72,28 @@ class Step:
                 tuple(step.selected(index, n) for step in branch) for branch in self.branches
             ),
         )
+
+
+def mark(tensor: str, shape: tuple[int, ...]) -> Step:
+    """Return a step that does nothing but say which of the model's tensors is reached."""
+    return Step("Mark", "", attrs={"shape": shape}, tensor=tensor)
+
+
+def first_mark(steps: Sequence[Step]) -> int:
+    """Return the place of the first mark."""
+    return next(i for i, step in enumerate(steps) if step.op == "Mark")
+
+
+def last_mark(steps: Sequence[Step]) -> Step:
+    """Return the last mark of some steps."""
+    return next(step for step in reversed(steps) if step.op == "Mark")
+
+
+def after_marks(steps: Sequence[Step], index: int) -> int:
+    """Return the place of the first step from `index` on that is not a mark."""
+    while index < len(steps) and steps[index].op == "Mark":
+        index += 1
+    return index
 
 
 def describe(node: NodeProto) -> str:

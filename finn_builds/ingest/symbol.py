@@ -46,6 +46,20 @@ class Symbol:
         """Return the symbol with more steps."""
         return replace(self, steps=(*self.steps, *steps))
 
+    def fixed(self, shape: tuple[int, ...], values: Any, name: str) -> Symbol:
+        """Return a constant, one number or one for each element, as a symbol beside this one."""
+        n = int(np.prod(shape))
+        steps = (Step("Mul", name, (np.float32(0),)), Step("Add", name, (values,)))
+        origin = np.repeat(self.vectors[:1], n), np.repeat(self.index[:1], n)
+        return Symbol(shape, *origin, steps, self.raw)
+
+    def broadcast(self, shape: tuple[int, ...]) -> Symbol:
+        """Return the symbol repeated to a shape."""
+        if self.shape == shape:
+            return self
+        places = np.arange(self.size).reshape(self.shape)
+        return self.selected(np.broadcast_to(places, shape), shape)
+
     def selected(self, index: np.ndarray, shape: Sequence[int]) -> Symbol:
         """Return some of the elements, in a shape of their own."""
         at = np.asarray(index).reshape(-1)
@@ -100,10 +114,6 @@ class Line:
     scale: np.ndarray  # (n,)
     offset: np.ndarray
 
-    def selected(self, index: np.ndarray) -> Line:
-        """Return some of the elements."""
-        return Line(self.scale[index], self.offset[index])
-
 
 def line_of(steps: Sequence[Step], n: int, *, rounded: bool = False) -> Line | None:
     """Return steps as exact factors and addends, or None where they are not.
@@ -149,6 +159,13 @@ def line_of(steps: Sequence[Step], n: int, *, rounded: bool = False) -> Line | N
             factor = value if step.op == "Mul" else Fraction(1) / value
             scale, offset = scale * factor, offset * factor
     return Line(scale, offset)
+
+
+def known_line(steps: Sequence[Step], n: int) -> Line:
+    """Return `line_of` steps that are known to be exact."""
+    line = line_of(steps, n)
+    assert line is not None
+    return line
 
 
 def fractions(values: Any) -> Any:

@@ -15,18 +15,10 @@ from finn_builds.errors import UserError
 
 
 def exported(module: Any, example: object, file: Path) -> Path:
-    """Write a module, in evaluation mode, as QONNX and return the file.
+    """Write a ``torch.nn.Module``, in evaluation mode, as QONNX and return the file.
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-    example : array or tensor
-        One or more frames; the file takes one at a time.
-
-    Raises
-    ------
-    UserError
-        It is no module, there is no example, or Brevitas can't export it.
+    The example, an array or a tensor, has one or more frames; the file takes one at a time. Raises
+    UserError if it is no module, there is no example, or Brevitas can't export it.
     """
     if not hasattr(module, "state_dict"):
         raise UserError(

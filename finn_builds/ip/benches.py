@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from finn_builds.ip.ports import port_rows
 from finn_builds.network.types import step_of
 from finn_builds.sparse.parallel import CorePorts, Port
 
@@ -41,11 +42,11 @@ def vectors_text(core: CorePorts, x: np.ndarray, y: np.ndarray) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _places(core: CorePorts) -> list[tuple[Port, int]]:
-    """Return each port with the bit of a line at which it begins; the last one begins at 0."""
+def _places(core: CorePorts) -> dict[str, int]:
+    """Return the bit of a line at which each port begins; the last one begins at 0."""
     ports = (*core.inputs, *core.outputs)
     widths = [4 * _digits(port) for port in ports]
-    return [(port, sum(widths[k + 1 :])) for k, port in enumerate(ports)]
+    return {port.name: sum(widths[k + 1 :]) for k, port in enumerate(ports)}
 
 
 def _width(core: CorePorts) -> int:
@@ -124,8 +125,7 @@ endmodule
 
 def verilog_bench(core: CorePorts, frames: int) -> str:
     """Return ``{name}_tb.v`` for a number of vectors."""
-    ports = (*core.inputs, *core.outputs)
-    places = dict(zip([p.name for p in ports], [at for _, at in _places(core)], strict=True))
+    places = _places(core)
 
     def part(word: str, port: Port) -> str:
         at = places[port.name]
@@ -142,8 +142,7 @@ def verilog_bench(core: CorePorts, frames: int) -> str:
             f"                       {part('wanted', port)});",
             "          end",
         ]
-    names = ["clk", "rst", *(["ce"] if core.with_ce else []), "valid_in"]
-    names += [*(port.name for port in ports), "valid_out"]
+    names = [row.name for row in port_rows(core)]
     nets = [f"  reg [{p.bits - 1}:0] {p.name} = {p.bits}'d0;" for p in core.inputs]
     nets += [f"  wire [{p.bits - 1}:0] {p.name};" for p in core.outputs]
     return _VERILOG.format(
@@ -302,7 +301,7 @@ end architecture;
 
 def vhdl_bench(core: CorePorts, frames: int) -> str:
     """Return ``{name}_tb.vhd`` for a number of vectors."""
-    places = {port.name: at for port, at in _places(core)}
+    places = _places(core)
 
     def part(word: str, port: Port) -> str:
         at = places[port.name]
@@ -318,9 +317,7 @@ def vhdl_bench(core: CorePorts, frames: int) -> str:
             '                & " differs" severity warning;',
             "            end if;",
         ]
-    ports = (*core.inputs, *core.outputs)
-    names = ["clk", "rst", *(["ce"] if core.with_ce else []), "valid_in"]
-    names += [*(port.name for port in ports), "valid_out"]
+    names = [row.name for row in port_rows(core)]
     zeros = " := (others => (others => '0'))"
     signals = [f"  signal {p.name} : {core.name}_{p.name}_t{zeros};" for p in core.inputs]
     signals += [f"  signal {p.name} : {core.name}_{p.name}_t;" for p in core.outputs]

@@ -138,12 +138,8 @@ def run_gates(
     """Return what the mapped netlist of the core gives for frames, int64 (frames, n_out).
 
     Lanes see a few frames each, one every clock; a result is read after the latency of the core,
-    and is all ones where the netlist does not say then that it is valid.
-
-    Raises
-    ------
-    NotSimulated
-        The netlist has cells that the simulator does not know.
+    and is all ones where the netlist does not say then that it is valid. Raises NotSimulated if it
+    has cells that the simulator does not know.
     """
     codes = _codes(core.inputs, x)
     lanes = -(-len(codes) // FRAMES_PER_LANE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +14,14 @@ from finn_builds.emulator import FLAGS
 from finn_builds.files import IP_FILE, read_record, write_record
 from finn_builds.ip.benches import VECTORS, cpp_bench, vectors_text, verilog_bench, vhdl_bench
 from finn_builds.ip.drawing import timing_svg
-from finn_builds.ip.ports import PortRow
+from finn_builds.ip.ports import PortRow, port_rows
 from finn_builds.ip.readme import readme
 from finn_builds.ip.scripts import RUN_FILE, constraints, run_script
 from finn_builds.ip.vhdl import package_text, wrapper_text
 from finn_builds.sparse.parallel import CorePorts
 from finn_builds.vivado.ipxact import COMPONENT_FILE, parallel_component_xml
 
-__all__ = ["IpReport", "package_files", "vectors_text", "write_zip"]
-
-#: Oldest date that a zip can hold; equal contents give equal bytes.
-_DATE = (1980, 1, 1, 0, 0, 0)
+__all__ = ["IpReport", "package_files", "vectors_text"]
 
 
 @dataclass(frozen=True)
@@ -100,13 +96,8 @@ class IpReport:
 
 def component(core: CorePorts) -> str:
     """Return ``component.xml``."""
-    ports: list[tuple[str, str, int | None]] = [("clk", "in", None), ("rst", "in", None)]
-    if core.with_ce:
-        ports.append(("ce", "in", None))
-    ports.append(("valid_in", "in", None))
-    ports += [(port.name, "in", port.bits) for port in core.inputs]
-    ports += [(port.name, "out", port.bits) for port in core.outputs]
-    ports.append(("valid_out", "out", None))
+    vectors = {port.name: port.bits for port in (*core.inputs, *core.outputs)}
+    ports = [(row.name, row.direction, vectors.get(row.name)) for row in port_rows(core)]
     return parallel_component_xml(core.name, ports, [f"{core.name}.v"])
 
 
@@ -152,13 +143,3 @@ def package_files(
         plain: dict[str, Any] = {k: {"value": v, "how": how} for k, (v, how) in figures.items()}
         files["figures.json"] = json.dumps(plain, indent=2) + "\n"
     return files
-
-
-def write_zip(files: Mapping[str, str], folder: str, path: Path) -> None:
-    """Write files below a folder into a zip; equal texts give equal bytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in sorted(files.items()):
-            entry = zipfile.ZipInfo(f"{folder}/{name}", _DATE)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, text)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from finn_builds.ip.ports import port_rows
 from finn_builds.sparse.parallel import CorePorts, Port
 from finn_builds.sparse.vhdl import entity_ports
 
@@ -117,23 +116,12 @@ def package_text(core: CorePorts) -> str:
     )
 
 
-def _scalars(core: CorePorts) -> list[str]:
-    return ["clk", "rst", *(["ce"] if core.with_ce else []), "valid_in"]
-
-
-def all_ports(core: CorePorts) -> list[str]:
-    """Return the names of all ports, in their order."""
-    tensors = [port.name for port in (*core.inputs, *core.outputs)]
-    return [*_scalars(core), *tensors, "valid_out"]
-
-
 def wrapper_text(core: CorePorts) -> str:
     """Return ``{name}.vhd``: the entity ``{name}_wrap``."""
-    ports = [f"{name} : in std_logic" for name in _scalars(core)]
-    ports += [f"{port.name} : in {type_of(core, port)}" for port in core.inputs]
-    ports += [f"{port.name} : out {type_of(core, port)}" for port in core.outputs]
-    ports.append("valid_out : out std_logic")
     tensors = (*core.inputs, *core.outputs)
+    types = {port.name: type_of(core, port) for port in tensors}
+    rows = port_rows(core)
+    ports = [f"{p.name} : {p.direction} {types.get(p.name, 'std_logic')}" for p in rows]
     named = {port.name: f"{port.name}_bits" for port in tensors}
     return _WRAPPER.format(
         name=core.name,
@@ -146,12 +134,8 @@ def wrapper_text(core: CorePorts) -> str:
             [f"  {named[p.name]} <= to_vector({p.name});" for p in core.inputs]
             + [f"  {p.name} <= to_{type_of(core, p)}({named[p.name]});" for p in core.outputs]
         ),
-        map=_map([(name, named.get(name, name)) for name in all_ports(core)]),
+        map=",\n".join(f"      {p.name} => {named.get(p.name, p.name)}" for p in rows),
     )
-
-
-def _map(pairs: Sequence[tuple[str, str]]) -> str:
-    return ",\n".join(f"      {port} => {net}" for port, net in pairs)
 
 
 def template(core: CorePorts) -> list[str]:
@@ -159,7 +143,7 @@ def template(core: CorePorts) -> list[str]:
     lines = [f"use work.{core.name}_pkg.all;", ""]
     lines += [f"signal {p.name} : {type_of(core, p)};" for p in (*core.inputs, *core.outputs)]
     lines += ["", f"{core.name}_0 : entity work.{core.name}_wrap", "  port map ("]
-    names = all_ports(core)
+    names = [row.name for row in port_rows(core)]
     width = max(map(len, names))
     pairs = [f"    {name.ljust(width)} => {name}" for name in names]
     return [*lines, *(f"{pair}," for pair in pairs[:-1]), pairs[-1], "  );"]

@@ -87,12 +87,9 @@ def run_steps(
     ``start_step`` and ``stop_step`` of the validated configuration select a range: steps before it
     must be finished, steps after it are left undone. Without a `reporter` no progress is shown.
 
-    Raises
-    ------
-    UserError
-        A step name is unknown, the folder is in use or is not a build folder, steps before
-        ``start_step`` are not finished, or a step raised it. A folder that this run has created is
-        removed again, unless only a tool or room on the disk is missing.
+    Raises UserError if a step name is unknown, the folder is in use or is not a build folder, steps
+    before ``start_step`` are not finished, or a step raised it. A folder that this run has created
+    is removed again, unless only a tool or room on the disk is missing.
     """
     run = _Run(list(steps), cfg, reporter or Reporter())
     created = disk.claim(cfg.out)

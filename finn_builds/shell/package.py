@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import shell_sources
 from finn_builds.shell.uart import UartSpec
 
-__all__ = ["identified", "overlay_description", "write_driver", "write_package"]
+__all__ = ["identified", "on_board", "overlay_description", "write_driver", "write_package"]
 
 _DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 _HARDWARE = (".v", ".sv", ".dat")
@@ -146,6 +147,15 @@ def finn_settings(description: dict[str, Any]) -> dict[str, Any]:
     return {"driver_information": driver, "experiment_information": {}}
 
 
+def on_board(source: str) -> str:
+    """Return a file of ``deploy/`` as it lies in a package, where all are in one folder.
+
+    The simulated board stays the project's own.
+    """
+    source = re.sub(r"\bfrom deploy\.(\w+) import\b", r"from \1 import", source)
+    return source.replace("from deploy import", "import")
+
+
 def write_driver(folder: Path, description: dict[str, Any]) -> None:
     """Write the driver's files and the description they read, from `overlay_description`.
 
@@ -153,7 +163,8 @@ def write_driver(folder: Path, description: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in package.DRIVER_FILES:
-        shutil.copyfile(_DEPLOY / name, folder / name)
+        text = on_board((_DEPLOY / name).read_text(encoding="utf-8"))
+        (folder / name).write_text(text, encoding="utf-8")
     texts = {package.DESCRIPTION: description, package.SETTINGS: finn_settings(description)}
     for name, content in texts.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

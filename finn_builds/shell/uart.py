@@ -28,32 +28,18 @@ _RUN_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class UartSpec:
-    """One serial shell; `UserError` if the accelerator's frames or the clock do not fit.
+    """One serial shell; `UserError` if the accelerator's frames or the clock do not fit."""
 
-    Attributes
-    ----------
-    accelerator : str
-        Top module of the accelerator.
-    in_bytes, out_bytes : int
-        Width of its two streams (TDATA) in bytes.
-    in_beats, out_beats : int
-        Beats of a frame.
-    mhz : float
-        Clock of shell and accelerator.
-    baud : int
-        Bits per second on the line.
-    tracked : int
-        Frames under way up to which latency is measured.
-    """
-
-    accelerator: str
+    accelerator: str  # top module of the accelerator
+    # Width of its two streams (TDATA) in bytes
     in_bytes: int
     out_bytes: int
+    # Beats of a frame
     in_beats: int
     out_beats: int
-    mhz: float
-    baud: int
-    tracked: int = 16
+    mhz: float  # clock of shell and accelerator
+    baud: int  # bits per second on the line
+    tracked: int = 16  # frames under way up to which latency is measured
 
     def __post_init__(self) -> None:
         clocks = self.clocks

@@ -125,14 +125,9 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end; arguments are those of `Command`.
 
-    `stdout` of what is returned holds standard output and standard error as they came.
-
-    Raises
-    ------
-    ToolMissing
-        The program is not installed.
-    ToolFailed
-        It ended with a non-zero status (`ToolTimeout`: it did not end in time).
+    `stdout` of what is returned holds standard output and standard error as they came. Raises
+    ToolMissing if the program is not installed, ToolFailed if it ended with a non-zero status, and
+    ToolTimeout, which is one of these, if it did not end in time.
     """
     return run_all([Command(cmd, cwd, log, timeout, env)], jobs=1)[0]
 

@@ -95,12 +95,8 @@ def make_bitfile(out: Path, project: Path, scratch: Path) -> Placed:
 
     Writes ``bitfile/``, ``report/post_route_timing.rpt``, ``report/vivado/`` and Vivado's log.
 
-    Raises
-    ------
-    UserError
-        The script stopped and said why: a run failed, the clock or the device is not to be had.
-    ToolFailed
-        Vivado ended otherwise; the message has the end of its log.
+    Raises UserError if the script stopped and said why: a run failed, the clock or the device is
+    not to be had. Raises ToolFailed, with the end of Vivado's log, if it ended otherwise.
     """
     shutil.copytree(project, scratch / project.name)
     shutil.copytree(out / "stitched_ip", scratch / "stitched_ip")

@@ -15,6 +15,7 @@ import numpy
 import pytest
 
 from deploy.package import DRIVER_FILES
+from finn_builds.shell.package import on_board
 from tests.deploy.conftest import HOST
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -41,7 +42,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the driver's files, numpy and a stub of pynq."""
     folder = tmp_path_factory.mktemp("bare")
     for name in BOARD_FILES:
-        (folder / name).write_text((DEPLOY / name).read_text())
+        (folder / name).write_text(on_board((DEPLOY / name).read_text()))
     (folder / "pynq.py").write_text(PYNQ)
     packages = Path(numpy.__file__).resolve().parents[1]
     for name in ("numpy", "numpy.libs"):

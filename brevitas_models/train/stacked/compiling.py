@@ -32,10 +32,7 @@ def check_compiler(what: str, otherwise: str) -> None:
 def decided(compiled: Compiled, steps: int) -> bool:
     """Return whether to compile.
 
-    Parameters
-    ----------
-    steps : int
-        Most steps that the training can take, times the models of the stack.
+    `steps` is the most that the training can take, times the models of the stack.
     """
     if compiled == "auto":
         return steps >= WORTH and has_compiler()

@@ -15,12 +15,8 @@ def losses(
 ) -> tuple[Tensor, Tensor]:
     """Return losses (m,) and their gradients by the outputs.
 
-    Parameters
-    ----------
-    outputs, target : Tensor
-        (m, n_out, n); targets may be (1, n_out, n).
-    heads : sequence of Head
-        Empty: all outputs together are classes.
+    Outputs and targets are (m, n_out, n); targets may be (1, n_out, n). Without `heads` all outputs
+    together are classes.
     """
     if len(heads) < 2:
         return _one(outputs, target, temperature, heads[0].loss if heads else "cross_entropy")

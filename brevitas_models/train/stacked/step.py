@@ -31,21 +31,11 @@ OPTIONS: dict[str, str | int | bool | object] = {
 
 @dataclass(frozen=True)
 class FramePool:
-    """The frames that a stack learns from, each once.
+    """The frames that a stack learns from, each once."""
 
-    Attributes
-    ----------
-    x : Tensor
-        Quantised inputs (k, n_in) of all models' frames, one model's after the other's.
-    target : Tensor
-        Classes, int64 (k,), or probabilities and numbers (k, n_out).
-    starts : tuple of int
-        Row of each model's first frame.
-    """
-
-    x: Tensor
-    target: Tensor
-    starts: tuple[int, ...]
+    x: Tensor  # quantised inputs (k, n_in) of all models' frames, one model's after the other's
+    target: Tensor  # classes, int64 (k,), or probabilities and numbers (k, n_out)
+    starts: tuple[int, ...]  # row of each model's first frame
 
     @staticmethod
     def of(inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> FramePool:

@@ -26,13 +26,7 @@ class SavedTables:
 
 
 class TableQuant:
-    """One layer of tables for all models of a stack, with the quantiser of its entries.
-
-    Parameters
-    ----------
-    layer : int
-        Which layer, from 0.
-    """
+    """One layer of tables for all models of a stack, with the quantiser of its entries."""
 
     def __init__(self, configs: Sequence[MLPConfig], layer: int) -> None:
         first = configs[0]

@@ -34,15 +34,8 @@ class Saved:
 class WeightQuant:
     """The weight quantisers of some layers, which must be of one kind, for all models of a stack.
 
-    Parameters
-    ----------
-    layers : sequence of int
-        Which Linear layers, in order of their place in the flat weights.
-
-    Attributes
-    ----------
-    groups : int
-        Number of scales of each model: one for a layer, or one for each neuron.
+    The Linear layers are in order of their place in the flat weights. `groups` is the number of
+    scales of each model: one for a layer, or one for each neuron.
     """
 
     def __init__(self, configs: Sequence[MLPConfig], layers: Sequence[int]) -> None:

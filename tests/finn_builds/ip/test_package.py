@@ -16,7 +16,8 @@ import pytest
 
 from finn_builds import tools
 from finn_builds.emulator import header_text
-from finn_builds.ip import IpReport, package_files, port_rows, write_zip
+from finn_builds.files import write_zip
+from finn_builds.ip import IpReport, package_files, port_rows
 from finn_builds.ip.benches import vectors_text
 from finn_builds.ip.check import run_core, run_gates
 from finn_builds.network import (
@@ -80,6 +81,14 @@ def report(core: CorePorts) -> IpReport:
     )  # fmt: skip
 
 
+def zip_texts(files: dict[str, str], folder: Path, archive: Path) -> None:
+    """Write a package's files and the zip of them."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    write_zip(archive, "net", folder, [folder / name for name in sorted(files)])
+
+
 def run(folder: Path, tool: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", "run.sh", tool], cwd=folder, capture_output=True, text=True, timeout=600, check=False
@@ -108,7 +117,7 @@ def test_it_works_from_its_zip_alone(tool: str, options: dict, tmp_path: Path) -
         pytest.skip(f"{PROGRAMS[tool]} is not installed")
     network = options.get("network", NETWORK)
     core = core_of(**{"network": network, **options})
-    write_zip(files_of(network, core), "net", tmp_path / "ip.zip")
+    zip_texts(files_of(network, core), tmp_path / "written", tmp_path / "ip.zip")
     with zipfile.ZipFile(tmp_path / "ip.zip") as archive:
         archive.extractall(tmp_path)
     found = run(tmp_path / "net", tool)
@@ -284,8 +293,8 @@ def test_assumed_delays_are_said_to_be_so() -> None:
 
 def test_equal_files_give_equal_bytes(tmp_path: Path) -> None:
     files = {"b.txt": "2", "a/c.txt": "1"}
-    write_zip(files, "net", tmp_path / "1.zip")
-    write_zip(dict(reversed(files.items())), "net", tmp_path / "2.zip")
+    zip_texts(files, tmp_path / "1", tmp_path / "1.zip")
+    zip_texts(dict(reversed(files.items())), tmp_path / "2", tmp_path / "2.zip")
     assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
 
 

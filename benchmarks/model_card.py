@@ -1,6 +1,6 @@
 """The table of a model's card, from what its checkpoint records.
 
-python -m brevitas_models.train.card build/train_jets/jets.pt
+python benchmarks/model_card.py build/train_jets/jets.pt
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint
@@ -19,10 +21,7 @@ from brevitas_models.model.quant_mlp import QuantMLP
 def rows(model: QuantMLP, info: Mapping[str, Any], frames: str = "frames") -> list[str]:
     """Return the rows of a card as Markdown.
 
-    Raises
-    ------
-    UserError
-        If the model was measured on a surrogate, figures of which belong on no card.
+    Raises UserError if the model was measured on a surrogate, figures of which belong on no card.
     """
     if info["surrogate"]:
         raise UserError(
