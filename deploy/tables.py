@@ -451,8 +451,13 @@ def _read_text(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]:
     file = TextFile(path)
     layout = file.layout
     if layout.header is not None:
-        nameless = layout.header[:1] == ("",)  # pandas' index, or an error below
-        _check_names(layout.header[nameless:], None, f"{path}, line 1")
+        named = [
+            name
+            for column, name in enumerate(layout.header)
+            # The first may be an index without a name.
+            if column not in layout.blank and (column > 0 or name)
+        ]
+        _check_names(named, None, f"{path}, line 1")
     names = file.names
     if wanted.feature_names is not None and layout.header is not None:
         # Only these are read, so that a column of, say, comments does no harm.
@@ -460,6 +465,7 @@ def _read_text(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]:
     found = roles(
         file,
         feature_names=wanted.feature_names,
+        class_names=wanted.class_names,
         n_features=wanted.n_features,
         n_outputs=wanted.n_outputs,
         required=wanted.labelled,
@@ -477,8 +483,10 @@ def _read_text(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]:
         try:
             values.extend([number(row[column]) for column in columns])
         except ValueError:
-            column = next(c for c in columns if not _is_number(row[c], number))
+            column = next(c for c in columns if not layout.is_number(row[c]))
             found_text = f"{row[column]!r} is not a number" if row[column].strip() else "no value"
+            if layout.decimal_comma and "." in row[column]:
+                found_text += " beside numbers with decimal commas"
             raise UserError(
                 f"{path}, line {line}, column {names[column]!r}: {found_text}; every feature must "
                 f"be a finite number. Fill in or remove such rows."
@@ -523,14 +531,6 @@ def _without_prefix(names: Sequence[str]) -> list[str]:
     starts = {name.partition("_")[0].casefold() for name in names}
     shared = len(names) > 1 and len(starts) == 1 and all("_" in name for name in names)
     return [name.partition("_")[2] for name in names] if shared else list(names)
-
-
-def _is_number(text: str, number: Any) -> bool:
-    try:
-        number(text)
-    except ValueError:
-        return False
-    return True
 
 
 # ---- names and features of both
