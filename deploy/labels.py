@@ -119,7 +119,7 @@ def truth_of(
 
 
 def _numbers(texts: np.ndarray) -> np.ndarray | None:
-    """Return the numbers that texts hold, or None; True and False in several columns are 1 and 0."""
+    """Return the numbers of texts, or None; True and False in several columns are 1 and 0."""
     if texts.ndim == 2:
         small = np.char.lower(texts)
         texts = np.where(small == "true", "1", np.where(small == "false", "0", texts))

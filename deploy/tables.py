@@ -385,9 +385,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
                 f"plain numbers or texts. Save it as X.astype(float), or names as astype(str)."
             ) from None
         inside = f" array {what}" if what else ""
+        # NumPy says of any other file that it may be an unsafe one that it could load.
+        said = "it is in another format" if "pickle" in str(error) else error
         raise UserError(
-            f"{path}:{inside} can't be read as .npz ({error}). Write the file again with "
-            f"numpy.savez."
+            f"{path}:{inside} can't be read as {path.suffix.lower()} ({said}). Write the file "
+            f"again with numpy.{'save' if path.suffix.lower() == '.npy' else 'savez'}."
         ) from None
     return arrays
 

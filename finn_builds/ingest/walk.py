@@ -383,7 +383,7 @@ class Walk:
             kept, moved = kept_and_moved(symbol.steps, index, n)
             codes = quantised_codes(symbol.steps, index, kept, n)
             steps = (*symbol.steps[:kept], *codes.from_values())
-            result = self._counted(symbol, steps, codes, where)
+            result = self._counted(symbol, steps, codes, str(symbol.steps[index]))
             marks = [step for step in symbol.steps[kept - 1 : kept] if step.op == "Mark"]
             return Symbol.whole(symbol.shape, result).then(*codes.to_values(), *marks, *moved)
         return self._settle_few(symbol, where)
@@ -403,7 +403,7 @@ class Walk:
                     levels = np.unique(np.rint(values / size)).astype(np.int64)
                     codes = codes_of_levels(levels, size)
                     ends = (*steps, *codes.from_values())
-                    result = self._counted(symbol, ends, codes, where)
+                    result = self._counted(symbol, ends, codes, str(steps[first]))
                     found = Symbol.whole(symbol.shape, result).then(*codes.to_values())
                     return found.then(_last_mark(symbol.steps))
         clamped = self._clamped(symbol, first, where)

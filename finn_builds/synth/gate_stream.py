@@ -65,6 +65,7 @@ def run_words(
     seed: int = 0,
     idle_limit: int = 1_000,
     watch: Callable[[GateSimulator], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> GateRun:
     """Send words through a netlist, divided among independent lanes of a few frames each.
 
@@ -86,6 +87,8 @@ def run_words(
         Clocks without a word in any lane after which the run ends as it is.
     watch : callable, optional
         Called with the simulator right before every edge of the clock after the reset.
+    progress : callable, optional
+        Called with the number of words that have come out, and of those that are to come.
 
     Raises
     ------
@@ -135,6 +138,8 @@ def run_words(
             for k, bit in enumerate(out):
                 data[:, k] = _bits(simulator.read(bit), lanes)
             streams.take(given, data)
+            if progress is not None:
+                progress(int(streams.received.sum()), streams.out.shape[0] * streams.out.shape[1])
         streams.sent += taken
         valid &= ~taken
         simulator.clock()

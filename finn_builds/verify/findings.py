@@ -26,6 +26,7 @@ class Constant:
     elements: tuple[int, ...]
     of: int  # elements of the tensor
     output: bool  # the tensor is an output of the network
+    origin: str = ""  # what of the user's model it is of, in words
 
     @property
     def whole(self) -> bool:
@@ -57,7 +58,7 @@ def constants_of(network: IntegerNetwork) -> tuple[Constant, ...]:
         elements = np.flatnonzero(np.asarray(tensor.low) == np.asarray(tensor.high))
         if len(elements):
             numbers = tuple(int(element) for element in elements)
-            found.append(Constant(tensor.name, numbers, tensor.size, output))
+            found.append(Constant(tensor.name, numbers, tensor.size, output, node.origin))
     return tuple(found)
 
 
@@ -97,8 +98,9 @@ def _of_constants(constants: tuple[Constant, ...], host: HostModel) -> list[str]
     for found in constants:
         if found.whole:
             what = "output of the network" if found.output else "neuron of the layer"
+            origin = f" (of {found.origin})" if found.origin else ""
             warnings.append(
-                f"no {what} {found.tensor!r} ever changes, whatever the input: its "
+                f"no {what} {found.tensor!r}{origin} ever changes, whatever the input: its "
                 f"{found.of} values are constants of the model"
             )
         elif found.output:

@@ -38,6 +38,7 @@ def check_gates(
     seed: int,
     recompile: Recompile,
     waveform: Path,
+    progress: Callable[[float], None] | None = None,
 ) -> GateLevel:
     """Compare the netlist with the reference under random stalls, whole or by sparse nodes.
 
@@ -46,7 +47,7 @@ def check_gates(
     design's order, `known` says what their cells compute, `latency` is the clocks that a frame may
     take at most. Returned are ``frames`` compared of the whole design, ``mismatches``, and where
     the whole could not be simulated ``why``, and the frames of each sparse node under ``nodes``.
-    Raises VerificationError on one
+    `progress` is called with the share of the work that is done. Raises VerificationError on one
     mismatch, which names the first tensor that differs and leaves a `waveform`, or where words
     went missing.
     """
@@ -58,13 +59,25 @@ def check_gates(
         what = "the netlist after synthesis"
         ends = (into, out)
         return check_whole(
-            whole, ends, x, y, known, latency=latency, seed=seed, what=what, locate=locate
+            whole,
+            ends,
+            x,
+            y,
+            known,
+            latency=latency,
+            seed=seed,
+            what=what,
+            locate=locate,
+            progress=progress,
         )
     except NotSimulated as reason:
         rng = np.random.default_rng(seed)
-        nodes = {
-            block.name: _check_node(block, locate, rng) for block in blocks if block.kind == SPARSE
-        }
+        sparse = [block for block in blocks if block.kind == SPARSE]
+        nodes = {}
+        for index, block in enumerate(sparse):
+            nodes[block.name] = _check_node(
+                block, locate, rng, _part(progress, index, len(sparse))
+            )
         return GateLevel(0, 0, why=str(reason), nodes=nodes)
 
 
@@ -79,6 +92,7 @@ def check_whole(
     seed: int,
     what: str,
     locate: GateLocator | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> GateLevel:
     """Compare a netlist of the whole design, called `what`, with the reference as `check_gates`.
 
@@ -86,13 +100,26 @@ def check_whole(
     simulated at gate level, VerificationError if a frame differs or words went missing.
     """
     into, out = ends
-    run = _run(netlist, x, into, out, known, seed=seed, idle=2 * latency + PATIENCE)
+    idle = 2 * latency + PATIENCE
+    run = _run(netlist, x, into, out, known, seed=seed, idle=idle, progress=progress)
     story = None if locate is None else lambda frame: locate(x, frame)
     _check_run(run, y, out, what, story)
     return GateLevel(len(x), 0, run.lanes, run.clocks)
 
 
-def _check_node(block: Block, locate: GateLocator, rng: np.random.Generator) -> int:
+def _part(
+    progress: Callable[[float], None] | None, index: int, parts: int
+) -> Callable[[float], None] | None:
+    """Return what reports the progress of one of some parts."""
+    return progress and (lambda share: progress((index + share) / parts))
+
+
+def _check_node(
+    block: Block,
+    locate: GateLocator,
+    rng: np.random.Generator,
+    progress: Callable[[float], None] | None,
+) -> int:
     """Compare one sparse node with what it stands for; return the frames, 0 if it can't be."""
     network = part_of(locate.network, block)
     x = _frames(network, rng)
@@ -106,6 +133,7 @@ def _check_node(block: Block, locate: GateLocator, rng: np.random.Generator) -> 
             locate.known,
             seed=seed,
             idle=locate.idle,
+            progress=progress,
         )
     except NotSimulated:
         return 0
@@ -135,10 +163,18 @@ def _run(
     *,
     seed: int,
     idle: int,
+    progress: Callable[[float], None] | None,
 ) -> GateRun:
-    beats = (into.beats, out.beats)
-    words = into.to_beats(x)
-    return run_words(netlist, words, beats, out.width // 8, known, seed=seed, idle_limit=idle)
+    return run_words(
+        netlist,
+        into.to_beats(x),
+        (into.beats, out.beats),
+        out.width // 8,
+        known,
+        seed=seed,
+        idle_limit=idle,
+        progress=progress and (lambda words, all_words: progress(words / all_words)),
+    )
 
 
 def _check_run(

@@ -198,7 +198,9 @@ def test_npz_that_is_none(tmp_path):
     path.write_bytes(b"")
     refused(path, "can't be read as .npz")
     path.write_text("no archive")
-    refused(path, "can't be read as .npz")
+    refused(path, r"can't be read as .npz \(it is in another format\)")
+    path.rename(tmp_path / "d.npy")
+    refused(tmp_path / "d.npy", r"can't be read as .npy .* again with numpy.save\.")
     with path.open("wb") as file:
         np.save(file, X)
     refused(path, "a single array")

@@ -36,7 +36,9 @@ def test_row_10_a_layer_that_never_changes_is_named(cases):
     assert hidden.whole and not hidden.output and outputs.whole and outputs.output
     first, second = findings_of(network, split.host, None).warnings
     assert hidden.tensor in first and "neuron of the layer" in first
+    assert "of node 'BipolarQuant_13' (BipolarQuant)" in first, "as the file calls it"
     assert outputs.tensor in second and "output of the network" in second
+    assert "of node 'MatMul_19' (MatMul)" in second
 
 
 def test_a_layer_that_never_changes():
