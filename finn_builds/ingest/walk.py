@@ -152,7 +152,8 @@ class Walk:
         if final and node.op not in ("Identity", "Cast", *WIRING):
             step = next(s for s in self.symbols[final[0]].steps if _ends(s))
             raise UserError(
-                f"{step} is supported at the network's end only; leave it out, or move it there"
+                f"{step} is supported at the network's end only, and {node} follows it; leave it "
+                "out, or move it there"
             )
         outputs = self._outputs(node)
         for name, symbol in zip(node.outputs, outputs, strict=False):
@@ -331,7 +332,11 @@ class Walk:
             split -= 1
         line = line_of(symbol.steps[:split], symbol.size, rounded=True)
         if line is None and symbol.last_quantizer is not None:
-            return self._wide(self._integers(symbol, str(quantizer)), quantizer)
+            # What follows the codes need not give multiples of their scale: this quantizer does.
+            end = symbol.last_quantizer + 1
+            codes_of = replace(symbol, steps=symbol.steps[:end])
+            inner = self._integers(codes_of, str(quantizer)).then(*symbol.steps[end:])
+            return self._wide(inner, quantizer)
         low, high = self.net.ranges(symbol.vectors, symbol.index)
         codes = Codes.of(quantizer)
         if line is None:
