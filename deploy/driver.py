@@ -28,6 +28,7 @@ if __package__:  # in the project's checkout
     from deploy.package import Package
     from deploy.registers import DriverError
     from deploy.tables import SUFFIXES, Table, read_table
+    from deploy.training_rows import measured_rows
 else:  # beside this file, as on the board
     from errors import UserError
     from host_model import HostModel, HostModelError
@@ -36,6 +37,7 @@ else:  # beside this file, as on the board
     from package import Package
     from registers import DriverError
     from tables import SUFFIXES, Table, read_table
+    from training_rows import measured_rows
 
 __all__ = ["main"]
 
@@ -206,15 +208,17 @@ def _output(arguments: argparse.Namespace, host: HostModel) -> Path:
 
 def _judge(result: np.ndarray, table: Table, host: HostModel, *, scores: bool) -> None:
     """Print how good the result is, if the file says what it should be."""
+    which, kept = measured_rows(table, host.split)
+    source = table.source + which
     if table.y is not None and not scores:
-        print(f"accuracy {(result == table.y).mean():.1%}: {table.source}")
+        print(f"accuracy {(result == table.y)[kept].mean():.1%}: {source}")
     elif table.targets is not None and not scores:
         print(
             "the file holds numbers as targets: --scores writes the outputs and prints their RMSE"
         )
     elif table.targets is not None and table.targets.shape == result.shape and host.numbers:
-        off = (result - table.targets)[:, host.numbers]
-        print(f"RMSE {np.sqrt((off**2).mean()):.4g}: {table.source}")
+        off = (result - table.targets)[kept][:, host.numbers]
+        print(f"RMSE {np.sqrt((off**2).mean()):.4g}: {source}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -391,6 +391,8 @@ class HostModel:
     losses
         What each value of all outputs was trained with, if targets are numbers: ``cross_entropy``
         for the score of a class. Else empty.
+    split
+        Which rows of which file the training has not used, see `training_rows`; or None.
     """
 
     def __init__(self, description: dict) -> None:
@@ -416,6 +418,7 @@ class HostModel:
         self.feature_names: tuple[str, ...] = tuple(description.get("feature_names") or ())
         self.class_names: tuple[str, ...] = tuple(description.get("class_names") or ())
         self.losses: tuple[str, ...] = tuple(description.get("losses") or ())
+        self.split: object = description.get("split")
         self._description = description
 
     @classmethod

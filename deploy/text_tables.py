@@ -330,7 +330,7 @@ def _left_over(
     known = set(class_names or ())
     named = [column for column in left if known and set(layout.column(column)) <= known]
     if len(named) == 1:
-        return named, "only column of the model's classes"
+        return named, "column of the model's classes"
     # Where there are classes, numbers with fractions are something else.
     possible = [c for c in left if not known or layout.is_text(c) or layout.whole(c) is not None]
     if layout.width - 1 in possible:

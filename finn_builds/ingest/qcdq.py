@@ -1,9 +1,10 @@
 """QuantizeLinear and DequantizeLinear, as onnxruntime and Brevitas' QCDQ write them, to QONNX.
 
 A pair of the two around an activation, perhaps with a Clip to fewer bits between them, becomes one
-Quant; so do integers that the model takes or gives, which are numbers like others from then on. Constants behind a DequantizeLinear become a Quant of the numbers that they stand for where
-they have few bits (weights), and those numbers where they have many (biases). What is made is
-compared with the original file, executed by onnxruntime.
+Quant; so do integers that the model takes or gives, which are numbers like others from then on.
+Constants behind a DequantizeLinear become a Quant of the numbers that they stand for where they
+have few bits (weights), and those numbers where they have many (biases). What is made is compared
+with the original file, executed by onnxruntime.
 """
 
 from __future__ import annotations
@@ -435,9 +436,7 @@ def _frames(session: object) -> Iterator[dict[str, np.ndarray]]:
         yield frame
 
 
-def _values(
-    rng: np.random.Generator, kind: str, shape: Sequence[int], spread: float
-) -> np.ndarray:
+def _values(rng: np.random.Generator, kind: str, shape: Sequence[int], spread: float) -> np.ndarray:
     """Return random values of a type that onnxruntime names, such as tensor(uint8)."""
     name = kind.removeprefix("tensor(").removesuffix(")")
     if name in ("int8", "uint8", "int16", "uint16"):

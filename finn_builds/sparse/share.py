@@ -21,8 +21,8 @@ from finn_builds.network.ops import IntArray
 
 # One term of a sum: symbol, left shift, sign.
 SignedTerm = tuple[int, int, int]
-# Largest weight that alkaid's solver, which computes in float32, takes exactly: of 24 bits one is for
-# the differences of columns that it forms.
+# Largest weight that alkaid's solver, which computes in float32, takes exactly: of its 24 bits one
+# is for the differences of columns that it forms.
 _ALKAID_MOST = 1 << 23
 # A pair of terms up to shift and sign: symbols a <= b, shift of b against a, product of signs.
 Pair = tuple[int, int, int, int]

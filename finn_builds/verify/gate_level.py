@@ -75,9 +75,7 @@ def check_gates(
         sparse = [block for block in blocks if block.kind == SPARSE]
         nodes = {}
         for index, block in enumerate(sparse):
-            nodes[block.name] = _check_node(
-                block, locate, rng, _part(progress, index, len(sparse))
-            )
+            nodes[block.name] = _check_node(block, locate, rng, _part(progress, index, len(sparse)))
         return GateLevel(0, 0, why=str(reason), nodes=nodes)
 
 

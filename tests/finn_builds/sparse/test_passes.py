@@ -71,9 +71,7 @@ def test_refined_forms_are_the_matrix_and_cost_no_more(
 
 
 @settings(max_examples=15, deadline=None)
-@given(
-    seed=st.integers(0, 2**31), bits=st.sampled_from((23, 25, 30, 40)), quick=st.booleans()
-)
+@given(seed=st.integers(0, 2**31), bits=st.sampled_from((23, 25, 30, 40)), quick=st.booleans())
 def test_shared_forms_of_wide_weights(seed: int, bits: int, quick: bool) -> None:
     """Scales of their own for each feature make factors that float32, as alkaid has, can't hold."""
     rng = np.random.default_rng(seed)
