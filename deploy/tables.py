@@ -544,12 +544,18 @@ def _find_columns(found: Sequence[str], wanted: Sequence[str], what: str) -> lis
     if missing:
         near = difflib.get_close_matches(missing[0], found, n=1)
         raise UserError(
-            f"{what}: feature{'s' * (len(missing) > 1)} {', '.join(missing)} missing; found "
-            f"{', '.join(found)}."
+            f"{what}: feature{'s' * (len(missing) > 1)} {_shown(missing)} missing; found "
+            f"{_shown(found)}."
             + (f" Is {near[0]!r} meant to be {missing[0]!r}?" if near else "")
             + " Rename or add the columns."
         )
     return [found.index(name) for name in wanted]
+
+
+def _shown(names: Sequence[str], most: int = 8) -> str:
+    """Return names for a message, of many the first ones."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _check_names(values: Sequence[Any], expected: int | None, what: str) -> tuple[str, ...]:

@@ -20,8 +20,9 @@ def exported(module: Any, example: object, file: Path) -> Path:
     Parameters
     ----------
     module : torch.nn.Module
-    example : array or tensor
-        One or more frames; the file takes one at a time.
+    example : array, tensor, table of pandas, list of numbers, or tuple of arrays
+        One or more frames; the file takes one at a time. One dimension is a single frame. Several
+        arrays are those of several inputs.
 
     Raises
     ------
@@ -38,13 +39,17 @@ def exported(module: Any, example: object, file: Path) -> Path:
         )
     torch = importlib.import_module("torch")
     export = importlib.import_module("brevitas.export")
-    frame = torch.as_tensor(example, dtype=torch.float32)[:1]
+    several = isinstance(example, tuple) and all(hasattr(one, "shape") for one in example)
+    frames = [_frame(torch, one) for one in (example if several else [example])]  # type: ignore[attr-defined]
+    module = getattr(module, "_orig_mod", module)  # what torch.compile has wrapped
     training = module.training
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            export.export_qonnx(module.eval(), args=frame, export_path=str(file), dynamo=False)
+            export.export_qonnx(
+                module.eval(), args=tuple(frames), export_path=str(file), dynamo=False
+            )
     except Exception as error:
         # Brevitas and torch have no common class for what they can't export.
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -55,3 +60,22 @@ def exported(module: Any, example: object, file: Path) -> Path:
     finally:
         module.train(training)
     return file
+
+
+def _frame(torch: Any, example: object) -> Any:
+    """Return the first frame of an example, as a batch of one."""
+    numbers = example.to_numpy() if hasattr(example, "to_numpy") else example
+    try:
+        frames = torch.as_tensor(numbers, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        said = str(error).splitlines()[0]
+        raise UserError(
+            f"example: expected numbers of shape (frames, ...), found {type(example).__name__} "
+            f"({said}); give an array or a tensor, for example example=x[:1]"
+        ) from error
+    if frames.numel() == 0:
+        raise UserError(
+            f"example: expected one frame or more, found shape {tuple(frames.shape)}; give at "
+            "least one"
+        )
+    return frames[None] if frames.ndim < 2 else frames[:1]

@@ -311,6 +311,8 @@ def test_csv_mistakes_against_what_a_model_expects(text):
         feature_names=["multi"],
     )
     refused(path, "line 2, column 'label'.*'x'; expected one of u, v", class_names=["u", "v"])
+    many = [f"f{i}" for i in range(64)]
+    refused(path, r"features f0, f1, .*, f7 and 56 more missing; found mass", feature_names=many)
 
 
 def test_csv_with_too_many_kinds_of_label(text):
