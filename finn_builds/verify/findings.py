@@ -88,9 +88,23 @@ def findings_of(
                 f"{saturated:.0%} of the input values lie outside the range of the input quantiser "
                 "and are cut off: are the data scaled as for the training?"
             )
+    if data is not None:
+        warnings += _of_data(data)
     if data is not None and integers is not None:
         warnings += _of_answers(host, data, integers, quality)
     return Findings(tuple(warnings), constants, saturated)
+
+
+def _of_data(data: GivenData) -> list[str]:
+    """Return what makes data say little, whatever the network answers."""
+    warnings = []
+    if len(data.x) > 1 and (data.x == data.x[0]).all():
+        warnings.append(f"the {len(data.x):,} frames of the data are all equal")
+    if data.y is not None and len(data.y) > 1 and (data.y == data.y[0]).all():
+        warnings.append(
+            "all frames of the data are of one class: the accuracy says nothing of the others"
+        )
+    return warnings
 
 
 def _of_constants(constants: tuple[Constant, ...], host: HostModel) -> list[str]:

@@ -109,3 +109,14 @@ def test_inputs_outside_the_quantiser():
     assert found.saturated_inputs == pytest.approx(3 / 9)
     assert "33% of the input values lie outside the range" in found.warnings[0]
     assert findings_of(network, host, data(x=X)).warnings == ()
+
+
+def test_data_that_say_little():
+    network, host = random_network((3, 4, 3), 2), nameless_host(3)
+    one = data(np.ones(200, int))
+    (warning,) = findings_of(network, host, one).warnings
+    assert "of one class: the accuracy says nothing of the others" in warning
+    (warning,) = findings_of(network, host, data(x=np.ones((50, 3), np.float32))).warnings
+    assert "the 50 frames of the data are all equal" in warning
+    assert findings_of(network, host, data(np.arange(200) % 3)).warnings == ()
+    assert findings_of(network, host, data(np.ones(1, int), x=X[:1])).warnings == ()
