@@ -86,6 +86,8 @@ def to_qonnx(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
     VerificationError
         onnxruntime gives other results for the original.
     """
+    # First, as a file that onnxruntime does not take is damaged in some way.
+    expected = _executed(proto, name)
     made = onnx.ModelProto()
     made.CopyFrom(proto)
     for node in made.graph.node:
@@ -95,7 +97,7 @@ def to_qonnx(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
     if not any(o.domain == _QONNX for o in made.opset_import):
         made.opset_import.append(helper.make_opsetid(_QONNX, 1))
     del made.graph.value_info[:]
-    _compare(proto, made, name)
+    _compare(expected, made, name)
     return made
 
 
@@ -378,33 +380,43 @@ def _type_of(low: int, high: int) -> tuple[int, bool, bool] | None:
     return None
 
 
-def _compare(original: onnx.ModelProto, made: onnx.ModelProto, name: str) -> None:
-    """Execute both on random frames: the original by onnxruntime, what was made by qonnx."""
+Frame = dict[str, np.ndarray]
+
+
+def _executed(original: onnx.ModelProto, name: str) -> list[tuple[Frame, Frame]]:
+    """Execute a file by onnxruntime on random frames; return inputs and outputs of each."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    names = [output.name for output in original.graph.output]
     try:
         session = onnxruntime.InferenceSession(
             original.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
+        return [
+            (frame, dict(zip(names, session.run(names, frame), strict=True)))
+            for frame in _frames(session)
+        ]
     except Exception as error:
         # Each kind of fault has an exception of its own, without a common base but this.
         said = str(error).strip().splitlines()[0]
         raise UserError(
-            f"{name}: onnxruntime, against which a QDQ model is verified, can't load it: {said}; "
-            "export it again"
+            f"{name}: onnxruntime, against which a QDQ model is verified, can't execute it: "
+            f"{said}; export it again"
         ) from error
-    names = [output.name for output in original.graph.output]
+
+
+def _compare(frames: list[tuple[Frame, Frame]], made: onnx.ModelProto, name: str) -> None:
+    """Execute what was made by qonnx and compare it with what the original gave."""
     model = ModelWrapper(_one_frame(made)).transform(InferShapes())
     different = []
-    for index, frame in enumerate(_frames(session)):
-        expected = session.run(names, frame)
+    for index, (frame, expected) in enumerate(frames):
         found = execute_onnx(model, {key: x.astype(np.float32) for key, x in frame.items()})
         if not all(
             np.allclose(found[key], value, rtol=_CLOSE, atol=_CLOSE)
-            for key, value in zip(names, expected, strict=True)
+            for key, value in expected.items()
         ):
             different.append(index)
     log.info("%s: %d of %d frames differ from onnxruntime", name, len(different), FRAMES)
@@ -426,7 +438,7 @@ def _one_frame(proto: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def _frames(session: object) -> Iterator[dict[str, np.ndarray]]:
+def _frames(session: object) -> Iterator[Frame]:
     rng = np.random.default_rng(0)
     for index in range(FRAMES):
         frame = {}

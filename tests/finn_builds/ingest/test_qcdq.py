@@ -224,6 +224,35 @@ def test_what_has_no_quant_is_named(tmp_path):
         load_model(path)
 
 
+def damaged(model: onnx.ModelProto, how: str) -> None:
+    nodes = model.graph.node
+    pairs = [node for node in nodes if node.op_type == "DequantizeLinear"]
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    scale = constants[pairs[-1].input[1]]
+    if how == "order":
+        nodes.insert(0, nodes.pop(len(nodes) - 1))
+    elif how == "inputs":
+        del pairs[0].input[:]
+    elif how == "axis":
+        pairs[0].attribute.append(helper.make_attribute("axis", 7))
+    elif how == "scales":
+        scale.CopyFrom(numpy_helper.from_array(np.ones(4, np.float32), scale.name))
+    elif how == "no scale":
+        scale.CopyFrom(numpy_helper.from_array(np.ones(0, np.float32), scale.name))
+    elif how == "bias":
+        nodes[-3].input[2] = next(iter(constants))
+
+
+@pytest.mark.parametrize("how", ["order", "inputs", "axis", "scales", "no scale", "bias"])
+def test_a_damaged_file_is_named(tmp_path, how):
+    path = statically(tmp_path, quant_format=QuantFormat.QDQ, per_channel=True)
+    model = onnx.load(path)
+    damaged(model, how)
+    onnx.save(model, path)
+    with pytest.raises(UserError, match=r"static\.onnx(: onnxruntime| is not valid ONNX).*again"):
+        load_model(path)
+
+
 def test_a_wrong_conversion_is_noticed(tmp_path, monkeypatch):
     """A Quant of a bit less than the original's 8."""
     path = statically(tmp_path, quant_format=QuantFormat.QDQ, weight_type=QuantType.QInt8)
