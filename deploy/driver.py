@@ -203,6 +203,8 @@ def _output(arguments: argparse.Namespace, host: HostModel) -> Path:
             f"the model has {len(host.outputs)} outputs ({names}), and {path} holds one array: "
             "name an .npz file with --outputfile"
         )
+    if not path.absolute().parent.is_dir():  # said before anything is computed
+        raise DriverError(f"can't write {path}: there is no folder {path.parent}; make it")
     return path
 
 

@@ -301,7 +301,7 @@ def _npz_features(
     if wanted is None:
         return tuple(f"x{column}" for column in range(n_features)), ""
     if len(wanted) == n_features:
-        return tuple(wanted), ", which does not name its features: taken in the expected order"
+        return tuple(wanted), ", its features not named: taken in the expected order"
     raise UserError(
         f"{path}: {n_features} features without feature_names; expected these {len(wanted)}: "
         f"{', '.join(wanted)}. Add feature_names to the file."

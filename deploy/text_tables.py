@@ -327,6 +327,9 @@ def _left_over(
     layout: Layout, left: Sequence[int], class_names: Sequence[str] | None
 ) -> tuple[list[int], str]:
     """Choose among the columns that are none of a model's features."""
+    group = _one_hot_group(layout, left)
+    if group:
+        return group, f"last {len(group)} columns"
     known = set(class_names or ())
     named = [column for column in left if known and set(layout.column(column)) <= known]
     if len(named) == 1:

@@ -43,6 +43,9 @@ def test_command_line(made, tmp_path, capsys):
     assert driver.main([*common, "--inputfile", str(tmp_path / "none.npy")]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: can't read") and "none.npy" in error
+    nowhere = ["--outputfile", str(tmp_path / "nowhere" / "y.npy")]
+    assert driver.main([*common, "--inputfile", str(tmp_path / "x.npy"), *nowhere]) == 2
+    assert "there is no folder" in capsys.readouterr().err
 
 
 def test_a_table_with_labels(made, tmp_path, capsys):

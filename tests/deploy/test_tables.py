@@ -85,7 +85,7 @@ def test_npz_that_says_where_it_comes_from(npz):
     data = read_table(npz(X=X, y=Y, source=" drawn\nby hand ", surrogate=True))
     assert data.source == "drawn by hand" and data.surrogate
     unnamed = read_table(npz(X=X, y=Y, source="a pen"), feature_names=["a", "b", "c"])
-    assert unnamed.source.startswith("a pen, which does not name its features")
+    assert unnamed.source.startswith("a pen, its features not named")
     assert not unnamed.surrogate
 
 

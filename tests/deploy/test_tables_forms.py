@@ -352,6 +352,9 @@ def test_one_hot_columns_of_pandas(text, prefix, dtype):
     assert data.class_names == ("a", "b", "c") and data.feature_names == ("a", "b", "c")
     assert [data.class_names[y] for y in data.y] == WORDS.tolist()
     assert data.class_order == "in the order of the one-hot columns"
+    model = {"feature_names": ["a", "b", "c"], "class_names": ["c", "b", "a"], "n_outputs": 3}
+    turned = read_table(text(content), **model)
+    assert [turned.class_names[y] for y in turned.y] == WORDS.tolist()
 
 
 def test_true_and_false_as_features_and_as_classes(text):
