@@ -13,6 +13,8 @@ from finn_builds.synth.netlist import Bit, Netlist
 
 #: Clocks of reset before a run.
 RESET_CLOCKS = 4
+#: Frames that one lane sees one after the other.
+FRAMES_PER_LANE = 4
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,12 @@ def run_words(
     out_bytes: int,
     known: Mapping[str, Kind],
     *,
-    frames_per_lane: int = 4,
+    frames_per_lane: int = FRAMES_PER_LANE,
     stall: float = 0.3,
     seed: int = 0,
     idle_limit: int = 1_000,
     watch: Callable[[GateSimulator], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> GateRun:
     """Send words through a netlist, divided among independent lanes of a few frames each.
 
@@ -88,7 +90,7 @@ def run_words(
     watch : callable, optional
         Called with the simulator right before every edge of the clock after the reset.
     progress : callable, optional
-        Called with the number of words that have come out, and of those that are to come.
+        Called after every clock with the number of those that have passed.
 
     Raises
     ------
@@ -138,12 +140,12 @@ def run_words(
             for k, bit in enumerate(out):
                 data[:, k] = _bits(simulator.read(bit), lanes)
             streams.take(given, data)
-            if progress is not None:
-                progress(int(streams.received.sum()), streams.out.shape[0] * streams.out.shape[1])
         streams.sent += taken
         valid &= ~taken
         simulator.clock()
         clocks += 1
+        if progress is not None:
+            progress(clocks)
         idle = 0 if taken.any() or given.any() else idle + 1
     packed = np.packbits(streams.out, axis=2, bitorder="little").reshape(-1, out_bytes)
     missing = int(np.maximum(streams.out.shape[1] - streams.received, 0).sum())

@@ -313,20 +313,13 @@ def test_netlists_of_random_networks(mapped) -> None:
         beats = pack(on_stream(x, compiled.in_datatype), compiled.in_width)
         y = on_stream(network.execute(x), compiled.out_datatype)
         out_bytes = item.design.output.width // 8
-        told: list[tuple[int, int]] = []
+        told: list[int] = []
         kinds = item.compiled.family.kinds
         found = run_words(
-            item.netlist,
-            beats,
-            (1, 1),
-            out_bytes,
-            kinds,
-            seed=1,
-            progress=lambda done, of, told=told: told.append((done, of)),
-        ).words
-        assert np.array_equal(found, pack(y, compiled.out_width)), item.name
-        assert told == sorted(told) and told[-1] == (204, 204), "203 frames in lanes of four"
-        assert len(told) > 4
+            item.netlist, beats, (1, 1), out_bytes, kinds, seed=1, progress=told.append
+        )
+        assert np.array_equal(found.words, pack(y, compiled.out_width)), item.name
+        assert told == list(range(1, found.clocks + 1))
 
 
 @pytest.mark.slow
@@ -348,7 +341,7 @@ def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped, tmp_path) -> None:
     y = item.network.execute(x)
     shares: list[float] = []
     found = item.check(x, y, waveform, progress=shares.append)
-    assert shares == sorted(shares) and 0 < shares[0] < shares[-1] == 1
+    assert shares == sorted(shares) and 0 < shares[0] < 0.7 < shares[-1] <= 1
     assert (found.frames, found.mismatches) == (100, 0)
 
     # A bit that is 0 in some frame and comes from a flip-flop, which is now held at 1.
