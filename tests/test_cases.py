@@ -62,7 +62,8 @@ def test_row_07_the_order_of_the_classes_is_told_and_can_be_given(cases, tmp_pat
 def test_row_10_constant_layers_are_named_on_screen_page_and_json(cases, tmp_path, capsys):
     summary = built(capsys, tmp_path / "out", cases / "10_constant_hidden_layer.onnx")
     hidden, outputs = summary["warnings"]
-    assert "no neuron of the layer 'MultiThreshold_0' ever changes" in hidden
+    assert "no neuron of the layer 'MultiThreshold_0'" in hidden
+    assert "(of node 'BipolarQuant_13' (BipolarQuant)) ever changes" in hidden
     assert "no output of the network" in outputs
     page = (tmp_path / "out" / "report.html").read_text()
     assert hidden.replace("'", "&#39;") in page and "10 never change, whatever the input" in page
