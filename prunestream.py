@@ -303,6 +303,7 @@ def main(argv: Sequence[str] | None = None, script: str | None = None) -> int:
         print(f"error: Python 3.11 or newer is needed, found {found}", file=sys.stderr)
         return 2
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
     try:
         return _run(words, script)
     except ModuleNotFoundError as error:
@@ -311,6 +312,17 @@ def main(argv: Sequence[str] | None = None, script: str | None = None) -> int:
             raise
         print(f"error: {_not_installed(package, words[0])}", file=sys.stderr)
         return 2
+
+
+def _open_streams() -> None:
+    """Give output that was closed, as with ``>&-``, a place: else files would get its number."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_WRONLY)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "w", closefd=False))
 
 
 @contextmanager

@@ -72,6 +72,11 @@ def _fault(item: Any, file: type[Section]) -> str:
         return f"{where}: no such setting{hint} Known: {', '.join(known)}"
     if item["type"] == "missing":
         return f"{where}: missing; expected this setting, add it"
+    if item["type"] in ("model_type", "dict_type"):
+        known = ", ".join(_section_at(file, (*location, "")).model_fields)
+        return f"{where}: expected settings below it ({known}), found {item['input']!r:.80}"
+    if item["type"] in ("tuple_type", "list_type"):
+        return f"{where}: expected a list, found {item['input']!r:.80}"
     text = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if item["type"] == "value_error":
         return f"{where}: {text}" if where else text

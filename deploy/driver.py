@@ -27,6 +27,7 @@ from deploy.measure import as_text, latency_test, summary, throughput_test
 from deploy.package import Package
 from deploy.registers import DriverError
 from deploy.tables import SUFFIXES, Table, read_table
+from deploy.training_rows import measured_rows
 
 __all__ = ["main"]
 
@@ -192,20 +193,24 @@ def _output(arguments: argparse.Namespace, host: HostModel) -> Path:
             f"the model has {len(host.outputs)} outputs ({names}), and {path} holds one array: "
             "name an .npz file with --outputfile"
         )
+    if not path.absolute().parent.is_dir():  # said before anything is computed
+        raise DriverError(f"can't write {path}: there is no folder {path.parent}; make it")
     return path
 
 
 def _judge(result: np.ndarray, table: Table, host: HostModel, *, scores: bool) -> None:
     """Print how good the result is, if the file says what it should be."""
+    which, kept = measured_rows(table, host.split)
+    source = table.source + which
     if table.y is not None and not scores:
-        print(f"accuracy {(result == table.y).mean():.1%}: {table.source}")
+        print(f"accuracy {(result == table.y)[kept].mean():.1%}: {source}")
     elif table.targets is not None and not scores:
         print(
             "the file holds numbers as targets: --scores writes the outputs and prints their RMSE"
         )
     elif table.targets is not None and table.targets.shape == result.shape and host.numbers:
-        off = (result - table.targets)[:, host.numbers]
-        print(f"RMSE {np.sqrt((off**2).mean()):.4g}: {table.source}")
+        off = (result - table.targets)[kept][:, host.numbers]
+        print(f"RMSE {np.sqrt((off**2).mean()):.4g}: {source}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

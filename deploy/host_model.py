@@ -384,6 +384,8 @@ class HostModel:
         # What each value of all outputs was trained with, if targets are numbers: ``cross_entropy``
         # for the score of a class. Else empty
         self.losses: tuple[str, ...] = tuple(description.get("losses") or ())
+        # Which rows of which file the training has not used, see `training_rows`; or None
+        self.split: object = description.get("split")
         self._description = description
 
     @classmethod

@@ -63,8 +63,8 @@ def truth_of(
                 bad = next(i for i, row in enumerate(texts.reshape(len(texts), -1))
                            if _numbers(row) is None)  # fmt: skip
                 raise UserError(
-                    f"{where(bad)}: {', '.join(map(repr, texts[bad].ravel()))}; expected numbers "
-                    f"as targets, or a single column of class names."
+                    f"{where(bad)}: {', '.join(repr(str(t)) for t in texts[bad].ravel())}; "
+                    f"expected numbers as targets, or a single column of class names."
                 )
             return _named(texts, wanted, where)
         values = numbers
@@ -91,6 +91,10 @@ def truth_of(
 
 
 def _numbers(texts: np.ndarray) -> np.ndarray | None:
+    """Return the numbers of texts, or None; True and False in several columns are 1 and 0."""
+    if texts.ndim == 2:
+        small = np.char.lower(texts)
+        texts = np.where(small == "true", "1", np.where(small == "false", "0", texts))
     try:
         return np.array([float(text) for text in texts.ravel()]).reshape(texts.shape)
     except ValueError:
@@ -109,6 +113,13 @@ def _named(texts: np.ndarray, wanted: Wanted, where: Where) -> Truth:
             raise unknown_label(where(row), str(texts[row]), class_names)
         y = np.array([index[text] for text in distinct], np.int64)[inverse]
         return Truth(y, None, tuple(class_names), wanted.class_order)
+    missing = [i for i, text in enumerate(distinct) if text.casefold() == "nan"]
+    if missing:
+        row = int(first[missing[0]])
+        raise UserError(
+            f"{where(row)}: the label is {str(texts[row])!r}, which stands for no value; give "
+            "every row a label."
+        )
     if len(distinct) > MAX_CLASSES:
         raise UserError(
             f"{where(0)}: the label is {str(texts[0])!r}, one of {len(distinct):,} different ones; "

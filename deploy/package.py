@@ -15,7 +15,7 @@ DRIVER_FILES = (
     "driver.py", "driver_base.py", "driver_uart.py", "errors.py", "fabric_clock.py", "handoff.py",
     "host_model.py", "inference.py", "labels.py", "measure.py", "package.py", "packing.py",
     "registers.py", "serial_link.py", "stream_forms.py", "stream_types.py", "tables.py",
-    "text_tables.py", "validate.py", "wanted.py", "weights.py",
+    "text_tables.py", "training_rows.py", "validate.py", "wanted.py", "weights.py",
 )  # fmt: skip
 DESCRIPTION = "overlay.json"
 SETTINGS = "settings.json"  # the same for FINN+'s driver

@@ -34,7 +34,7 @@ import numpy as np
 
 from deploy.errors import UserError
 from deploy.labels import Truth, Where, truth_of, unknown_label
-from deploy.text_tables import TextFile, cannot_read, is_number, roles
+from deploy.text_tables import TextFile, cannot_read, roles
 from deploy.wanted import Wanted, checked_names
 
 __all__ = ["SUFFIXES", "Scaler", "Table", "read_table"]
@@ -221,7 +221,7 @@ def _npz_features(
     if wanted is None:
         return tuple(f"x{column}" for column in range(n_features)), ""
     if len(wanted) == n_features:
-        return tuple(wanted), ", which does not name its features: taken in the expected order"
+        return tuple(wanted), ", its features not named: taken in the expected order"
     raise UserError(
         f"{path}: {n_features} features without feature_names; expected these {len(wanted)}: "
         f"{', '.join(wanted)}. Add feature_names to the file."
@@ -305,9 +305,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
                 f"plain numbers or texts. Save it as X.astype(float), or names as astype(str)."
             ) from None
         inside = f" array {what}" if what else ""
+        # NumPy says of any other file that it may be an unsafe one that it could load.
+        said = "it is in another format" if "pickle" in str(error) else error
         raise UserError(
-            f"{path}:{inside} can't be read as .npz ({error}). Write the file again with "
-            f"numpy.savez."
+            f"{path}:{inside} can't be read as {path.suffix.lower()} ({said}). Write the file "
+            f"again with numpy.{'save' if path.suffix.lower() == '.npy' else 'savez'}."
         ) from None
     return arrays
 
@@ -371,8 +373,13 @@ def _read_text(path: Path, source: str, wanted: Wanted) -> tuple[Table, Where]:
     file = TextFile(path)
     layout = file.layout
     if layout.header is not None:
-        nameless = layout.header[:1] == ("",)  # pandas' index, or an error below
-        checked_names(layout.header[nameless:], None, f"{path}, line 1")
+        named = [
+            name
+            for column, name in enumerate(layout.header)
+            # The first may be an index without a name.
+            if column not in layout.blank and (column > 0 or name)
+        ]
+        checked_names(named, None, f"{path}, line 1")
     names = file.names
     if wanted.feature_names is not None and layout.header is not None:
         # Only these are read, so that a column of, say, comments does no harm.
@@ -391,8 +398,10 @@ def _read_text(path: Path, source: str, wanted: Wanted) -> tuple[Table, Where]:
         try:
             values.extend([number(row[column]) for column in columns])
         except ValueError:
-            column = next(c for c in columns if not is_number(row[c], number))
+            column = next(c for c in columns if not layout.is_number(row[c]))
             found_text = f"{row[column]!r} is not a number" if row[column].strip() else "no value"
+            if layout.decimal_comma and "." in row[column]:
+                found_text += " beside numbers with decimal commas"
             raise UserError(
                 f"{path}, line {line}, column {names[column]!r}: {found_text}; every feature must "
                 f"be a finite number. Fill in or remove such rows."
@@ -440,12 +449,18 @@ def _find_columns(found: Sequence[str], wanted: Sequence[str], what: str) -> lis
     if missing:
         near = difflib.get_close_matches(missing[0], found, n=1)
         raise UserError(
-            f"{what}: feature{'s' * (len(missing) > 1)} {', '.join(missing)} missing; found "
-            f"{', '.join(found)}."
+            f"{what}: feature{'s' * (len(missing) > 1)} {_shown(missing)} missing; found "
+            f"{_shown(found)}."
             + (f" Is {near[0]!r} meant to be {missing[0]!r}?" if near else "")
             + " Rename or add the columns."
         )
     return [found.index(name) for name in wanted]
+
+
+def _shown(names: Sequence[str], most: int = 8) -> str:
+    """Return names for a message, of many the first ones."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _check_features(x: np.ndarray, names: Sequence[str], where: Where) -> np.ndarray:

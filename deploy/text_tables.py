@@ -3,9 +3,10 @@
 Which column holds the labels
     The one that is called ``label``, ``class`` or ``target`` (``labels`` and so on too), else
     several that begin with ``label_``, ``class_`` or ``target_``, else ``y``. Without such a name:
-    the only column of text; else, where a model says how many features it takes, what is left of
-    them; else the only one of the first and the last column that holds whole numbers, and of two
-    such columns under a header the last one.
+    the last columns if they are one-hot and their names begin alike (``kind_a``, ``kind_b``); the
+    only column of text; else, where a model says how many features it takes, what is left of them;
+    else the only one of the first and the last column that holds whole numbers, and of two such
+    columns under a header the last one.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from pathlib import Path
 
 from deploy.errors import UserError
 from deploy.wanted import Wanted
 
-__all__ = ["Layout", "Roles", "TextFile", "cannot_read", "is_number", "roles"]
+__all__ = ["Layout", "Roles", "TextFile", "cannot_read", "roles"]
 
 HOW = (
     "The label is the column called label, class, target or y, else the only column of text, else "
@@ -30,8 +32,13 @@ HOW = (
 
 _MARKS = ("label", "labels", "class", "classes", "target", "targets")
 _PREFIXES = ("label_", "class_", "target_")
-_INDEX_NAMES = ("", "unnamed: 0", "index", "id", "row")
+_PANDAS_INDEX = re.compile(r"(unnamed: 0.*)?")
+_INDEX_NAMES = (
+    "index", "id", "idx", "row", "rowid", "row_id", "rownames", "level_0", "no", "nr", "#"
+)  # fmt: skip
 _HEAD = 1000  # rows that decide what a column holds
+_SEPARATORS = ",;\t| "
+_SAMPLE = 50  # rows that decide what separates fields
 
 _MARKED_ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -39,6 +46,10 @@ _MARKED_ENCODINGS = (
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 _COMMA_DECIMAL = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+_EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # a first line that Excel reads
+_QUOTED_OR_NOT = re.compile(r'"([^"]*)"(?!\S)|(\S+)')
+_TRUTH = {"false": 0.0, "true": 1.0}
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,8 @@ class Layout:
     decimal_comma: bool  # numbers are written as in 1,5
     skipped: int  # lines in front of the first row that are not blank
     head: tuple[tuple[str, ...], ...]  # the first rows
+    # Columns without a name and without values, as a separator at the end of each line makes
+    blank: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
@@ -58,8 +71,9 @@ class Layout:
         return len(self.header if self.header is not None else self.head[0])
 
     def number(self, text: str) -> float:
-        """Return a field's number; ValueError if it holds none."""
-        return float(text.replace(",", ".") if self.decimal_comma else text)
+        """Return a field's number, also that of True or False; ValueError if it holds none."""
+        truth = _TRUTH.get(text.strip().casefold())
+        return _number(text, self.decimal_comma) if truth is None else truth
 
     def column(self, index: int) -> list[str]:
         """Return a column of the first rows, without the rows that are too short."""
@@ -68,7 +82,20 @@ class Layout:
     def is_text(self, index: int) -> bool:
         """Return whether a column holds words: most of its first fields are not numbers."""
         found = [text for text in self.column(index) if text]
-        return 2 * sum(not is_number(text, self.number) for text in found) > len(found)
+        words = sum(text.casefold() in _TRUTH or not self.is_number(text) for text in found)
+        return 2 * words > len(found)
+
+    def is_truth(self, index: int) -> bool:
+        """Return whether a column holds nothing but True and False."""
+        return all(text.casefold() in _TRUTH for text in self.column(index))
+
+    def is_number(self, text: str) -> bool:
+        """Tell whether a field holds a number."""
+        try:
+            self.number(text)
+        except ValueError:
+            return False
+        return True
 
     def whole(self, index: int) -> list[int] | None:
         """Return a column's first fields as integers; None if one of them is not."""
@@ -86,16 +113,16 @@ class TextFile:
         self.path = path
         encoding = _encoding(path)
         with _Reading(self.path), path.open(encoding=encoding, newline="") as file:
-            comments, first = 0, ""
-            for first in file:
-                comments += first.startswith("#")
-                if first.strip() and not first.startswith("#"):
-                    break
+            lines = [line.rstrip("\r\n") for line in islice(filter(str.strip, file), _SAMPLE)]
+            said = _EXCEL_SEPARATOR.fullmatch(lines[0]) if lines else None
+            above = int(said is not None)
+            while above < len(lines) and lines[above].startswith("#"):
+                above += 1
+            separator = said.group(1) if said else _separator(lines[above:])
             file.seek(0)
-            separator = _separator(first)
-            found = list(islice(_fields(file, separator), comments + _HEAD + 1))
+            found = list(islice(_fields(file, separator), above + _HEAD + 1))
         rows = [tuple(row) for _, row in found]
-        self.layout = self._layout(encoding, separator, rows, comments)
+        self.layout = self._layout(encoding, separator, rows, above)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,9 +149,16 @@ class TextFile:
             for line, row in islice(_fields(file, layout.separator), layout.skipped, None):
                 if len(row) != layout.width:
                     raise UserError(
-                        f"{self.path}, line {line}: {len(row)} fields; expected {layout.width}, "
-                        f"as in {'line 1' if layout.header else 'the first row'}."
+                        f"{self.path}, line {line}: {len(row)} field{'s' * (len(row) != 1)}; "
+                        f"expected {layout.width}, as in "
+                        f"{'line 1' if layout.header else 'the first row'}."
                     )
+                for column in layout.blank:
+                    if row[column].strip():
+                        raise UserError(
+                            f"{self.path}, line {line}: field {column + 1}, {row[column]!r}, is in "
+                            f"a column without a name that is empty above; name the column."
+                        )
                 yield line, row
 
     def _layout(
@@ -132,24 +166,30 @@ class TextFile:
     ) -> Layout:
         if not rows:
             raise UserError(f"{self.path}: the file is empty; expected a header line and rows.")
-        decimal = separator != "," and any(
-            _COMMA_DECIMAL.fullmatch(field.strip()) for row in rows for field in row
-        )
+        decimal = _decimal_comma(rows, separator)
         plain = Layout(encoding, separator, None, decimal, 0, tuple(rows))
         above, below = rows[:comments], rows[comments:]
         # NumPy's savetxt writes the names of the columns as a comment.
-        names = (above[-1][0].lstrip("# "), *above[-1][1:]) if above else ()
+        said = above[-1] if above and above[-1][0].startswith("#") else ()
+        names = (said[0].lstrip("# "), *said[1:]) if said else ()
         names = names[1:] if separator == " " and names[:1] == ("",) else names
         if below and len(names) == len(below[0]) > 1:
             header: tuple[str, ...] | None = _stripped(names)
             skipped = comments
-        elif below and _is_header(below, plain.number):
+        elif below and _is_header(below, plain):
             header, skipped, below = _stripped(below[0]), comments + 1, below[1:]
         else:
             header, skipped = None, comments
         if not below:
             raise UserError(f"{self.path}: no rows after the header; expected at least one.")
-        return Layout(encoding, separator, header, decimal, skipped, tuple(below[:_HEAD]))
+        head = below[:_HEAD]
+        if header is not None and {len(row) for row in head} == {len(header) + 1}:
+            # R does not name its column of row names; a separator at the end makes a column, too.
+            ends = all(not row[-1].strip() for row in head)
+            header = (*header, "") if ends else ("", *header)
+        layout = Layout(encoding, separator, header, decimal, skipped, tuple(head))
+        nameless = [c for c in range(layout.width) if header is None or not header[c]]
+        return replace(layout, blank=tuple(c for c in nameless if not any(layout.column(c))))
 
 
 class _Reading:
@@ -193,7 +233,8 @@ def roles(file: TextFile, wanted: Wanted) -> Roles:
     named = layout.header is not None
     by_name = named and wanted.feature_names is not None
     dropped = [] if by_name else _index_columns(layout)
-    left = [column for column in range(layout.width) if column not in dropped]
+    unused = {*dropped, *layout.blank}
+    left = [column for column in range(layout.width) if column not in unused]
     note = "".join(
         f", without its column of row numbers{f' {names[c]!r}' if names[c] else ''}"
         for c in dropped
@@ -205,7 +246,7 @@ def roles(file: TextFile, wanted: Wanted) -> Roles:
     if marked:
         labels, said = marked, ""
     elif by_name:
-        labels, said = _left_over(layout, left)
+        labels, said = _left_over(layout, left, wanted)
     else:
         labels, said = _unmarked(file, left, wanted)
     if said:
@@ -239,19 +280,33 @@ def _marked(names: Sequence[str], left: Sequence[int], path: Path) -> list[int]:
     return exact or several or [column for column, name in small.items() if name == "y"]
 
 
-def _left_over(layout: Layout, left: Sequence[int]) -> tuple[list[int], str]:
+def _left_over(layout: Layout, left: Sequence[int], wanted: Wanted) -> tuple[list[int], str]:
     """Choose among the columns that are none of a model's features."""
-    texts = [column for column in left if layout.is_text(column)]
-    if layout.width - 1 in left:
+    group = _one_hot_group(layout, left)
+    if group:
+        return group, f"last {len(group)} columns"
+    known = set(wanted.class_names or ())
+    named = [column for column in left if known and set(layout.column(column)) <= known]
+    if len(named) == 1:
+        return named, "column of the model's classes"
+    # Where there are classes, numbers with fractions are something else.
+    possible = [c for c in left if not known or layout.is_text(c) or layout.whole(c) is not None]
+    if layout.width - 1 in possible:
         return [layout.width - 1], "last column"
+    texts = [column for column in possible if layout.is_text(column)]
     if len(texts) == 1:
         return texts, "only column of text"
-    return (list(left), "one column that is not a feature") if len(left) == 1 else ([], "")
+    one = len(possible) == 1
+    return (list(possible), "one column that is not a feature") if one else ([], "")
 
 
 def _unmarked(file: TextFile, left: Sequence[int], wanted: Wanted) -> tuple[list[int], str]:
     layout, n_features = file.layout, wanted.n_features
+    group = _one_hot_group(layout, left)
+    if group:
+        return group, f"last {len(group)} columns"
     texts = [column for column in left if layout.is_text(column)]
+    texts = [column for column in texts if not layout.is_truth(column)] or texts
     if len(texts) == 1:
         place = {left[-1]: "last column", left[0]: "first column"}
         return texts, place.get(texts[0], "only column of text")
@@ -283,6 +338,23 @@ def _unmarked(file: TextFile, left: Sequence[int], wanted: Wanted) -> tuple[list
     )
 
 
+def _one_hot_group(layout: Layout, left: Sequence[int]) -> list[int]:
+    """Return the last columns if they are one-hot and named alike, as by pandas' get_dummies."""
+    if layout.header is None:
+        return []
+    starts = [layout.header[column].partition("_") for column in left]
+    alike = [start[:2] == (starts[-1][0], "_") for start in starts]
+    first = len(left) - alike[::-1].index(False) if False in alike else 0
+    for begin in range(first, len(left) - 1):
+        columns = [layout.whole(column) for column in left[begin:]]
+        if all(
+            set(row) <= {0, 1} and sum(row) == 1
+            for row in zip(*(column or [2] for column in columns), strict=False)
+        ):
+            return list(left[begin:])
+    return []
+
+
 def _could_be_labels(layout: Layout, column: int) -> bool:
     """Tell whole numbers that come again and again."""
     values = layout.whole(column)
@@ -290,55 +362,91 @@ def _could_be_labels(layout: Layout, column: int) -> bool:
 
 
 def _index_columns(layout: Layout) -> list[int]:
-    """Return the first column if it numbers the rows, as pandas writes it."""
-    if layout.header is None or layout.width < 2:
-        return []
-    name, values = layout.header[0].casefold(), layout.whole(0)
-    if name not in _INDEX_NAMES or values is None or len(set(values)) < len(values):
-        return []
-    steps = {b - a for a, b in pairwise(values)}
-    # pandas leaves the name of its index empty: then the rows may have been shuffled.
-    return [0] if name in _INDEX_NAMES[:2] or steps == {1} else []
+    """Return the first columns as far as they number or name the rows, as pandas and R do."""
+    found: list[int] = []
+    for column in range(layout.width - 1 if layout.header is not None else 0):
+        assert layout.header is not None
+        name, values = layout.header[column].casefold(), layout.whole(column)
+        texts = layout.column(column)
+        # A program's own index has no name: then the rows may have been shuffled, or have names.
+        own = _PANDAS_INDEX.fullmatch(name) is not None and (values is not None or name == "")
+        distinct = all(texts) and len(set(texts)) == len(texts)
+        steps = {b - a for a, b in pairwise(values or ())}
+        if not distinct or not (own or (name in _INDEX_NAMES and steps == {1})):
+            break
+        found.append(column)
+    return found
 
 
 def _stripped(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip() for name in names)
 
 
-def _is_header(rows: Sequence[Sequence[str]], number: Callable[[str], float]) -> bool:
+def _is_header(rows: Sequence[Sequence[str]], layout: Layout) -> bool:
     """Tell names of columns from a row."""
     first = [field.strip() for field in rows[0]]
-    numbers = [field for field in first if is_number(field, number)]
+    numbers = [field for field in first if layout.is_number(field)]
     if not numbers:
         return True
     if len(numbers) > 1 and numbers == [str(index) for index in range(len(numbers))]:
         return True  # as pandas names the columns of an array
     below = rows[1] if len(rows) > 1 else ()
     return any(
-        name and not is_number(name, number) and is_number(field, number)
+        name and not layout.is_number(name) and layout.is_number(field)
         for name, field in zip(first, below, strict=False)
     )
 
 
-def is_number(text: str, number: Callable[[str], float]) -> bool:
-    """Say whether `number` reads a text."""
+def _number(text: str, decimal_comma: bool) -> float:
+    """Return a number; with decimal commas a point could separate thousands: ValueError."""
+    if decimal_comma and "." in text:
+        raise ValueError(text)
+    return float(text.replace(",", ".") if decimal_comma else text)
+
+
+def _decimal_comma(rows: Sequence[Sequence[str]], separator: str) -> bool:
+    """Tell whether numbers are written as in 1,5; not so if some have a point."""
+    fields = [field.strip() for row in rows for field in row]
+    found = [field for field in fields if _COMMA_DECIMAL.fullmatch(field)]
+    if separator == ",":  # in quotes: 1,234 is one thousand
+        found = [] if all(map(_THOUSANDS.fullmatch, found)) else found
+    return bool(found) and not any("." in field and _is_float(field) for field in fields)
+
+
+def _is_float(text: str) -> bool:
     try:
-        number(text)
+        float(text)
     except ValueError:
         return False
     return True
 
 
-def _separator(line: str) -> str:
-    bare = re.sub(r'"[^"]*"', "", line).strip()
-    most = max(",;\t|", key=bare.count)
-    return most if most in bare else " " if len(bare.split()) > 1 else ","
+def _separator(lines: Sequence[str]) -> str:
+    """Return what separates fields: with it most of them are numbers, and then there are most."""
+    if not lines:
+        return ","
+
+    def numbers_and_fields(separator: str) -> tuple[float, float]:
+        try:
+            rows = [[field.strip() for field in row] for _, row in _fields(lines, separator)]
+        except csv.Error:
+            return 0, 0
+        width, times = Counter(map(len, rows)).most_common(1)[0]
+        if width == 1:
+            return 0, 0
+        fields = [field for row in rows if len(row) == width for field in row]
+        numbers = sum(bool(_is_float(f) or _COMMA_DECIMAL.fullmatch(f)) for f in fields)
+        return times * numbers / (len(rows) * len(fields)), len(fields)
+
+    return max(_SEPARATORS, key=numbers_and_fields)
 
 
 def _fields(file: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and fields of every line that is not blank."""
     if separator == " ":
-        yield from ((i, line.split()) for i, line in enumerate(file, 1) if line.strip())
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield number, [a or b for a, b in _QUOTED_OR_NOT.findall(line)]
         return
     reader = csv.reader(file, delimiter=separator, strict=True)
     try:

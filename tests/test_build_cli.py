@@ -302,6 +302,15 @@ def test_without_the_environment_one_line_names_the_command(repo: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_output_is_no_fault(repo: Path, closed: str) -> None:
+    for words, code in (("--list-steps", 0), ("--board Nope", 2)):
+        line = f"'{sys.executable}' build.py {words} {closed}"
+        done = subprocess.run(["sh", "-c", line], cwd=repo, capture_output=True, text=True)
+        assert done.returncode == code
+        assert "Traceback" not in done.stderr
+
+
 class TestPrunestream:
     def test_is_the_same_build(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert prunestream.main(["build", "--list-boards"]) == 0

@@ -34,9 +34,9 @@ def built(
 
 
 def streamlined(capsys: pytest.CaptureFixture[str], out: Path, model: Path, *options: str) -> Any:
-    """Build as far as the verified integer network and return what its reports say."""
+    """Build as far as the sparse layers are compiled and return what the reports say."""
     words = ["--board", "Pynq-Z1", "--model", str(model), "--out", str(out), "--quiet"]
-    assert command.main([*words, "--stop-step", "streamline", *options]) == 0
+    assert command.main([*words, "--stop-step", "hw_codegen", *options]) == 0
     capsys.readouterr()
     return {
         name: json.loads((out / "report" / f"{name}.json").read_text())
@@ -62,7 +62,8 @@ def test_row_07_the_order_of_the_classes_is_told_and_can_be_given(cases, tmp_pat
 def test_row_10_constant_layers_are_named_on_screen_page_and_json(cases, tmp_path, capsys):
     summary = built(capsys, tmp_path / "out", cases / "10_constant_hidden_layer.onnx")
     hidden, outputs = summary["warnings"]
-    assert "no neuron of the layer 'MultiThreshold_0' ever changes" in hidden
+    assert "no neuron of the layer 'MultiThreshold_0'" in hidden
+    assert "(of node 'BipolarQuant_13' (BipolarQuant)) ever changes" in hidden
     assert "no output of the network" in outputs
     page = (tmp_path / "out" / "report.html").read_text()
     assert hidden.replace("'", "&#39;") in page and "10 never change, whatever the input" in page
@@ -144,6 +145,13 @@ def test_row_12_floatquant_is_named(cases, tmp_path, capsys):
     assert command.main([*words, "--out", str(tmp_path / "out")]) == 2
     assert "(FloatQuant), which can't be built" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_row_15_wide_factors_are_built(cases, tmp_path, capsys):
+    """A scale for each feature that is not a power of two makes weights of 30 bits."""
+    summary = built(capsys, tmp_path / "out", cases / "15_input_scale_per_feature.onnx")
+    assert summary["frames_verified"] == 200
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_learns_measures_and_is_exact_in_integers(capsys: pytest.CaptureFixture[
 
     tidied = tidy(load_model("result/toy.onnx"))
     split = split_host(tidied)
-    data = load_data(Path("toy.npz"), split.host, split=info["split"])
+    data = load_data(Path("toy.npz"), split.host)
     integers = split.network.execute(split.host.before(data.x))
     np.testing.assert_array_equal(Reference(tidied, split).run(split.host.before(data.x)), integers)
     assert [out.name for out in split.host.outputs] == ["kind", "energy", "mass"]

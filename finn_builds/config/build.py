@@ -54,10 +54,10 @@ Text = Annotated[
     str, BeforeValidator(lambda given: str(given) if isinstance(given, Path) else given)
 ]
 
-ProgressCallback = Callable[[int, int, str], None]
+ProgressCallback = Callable[[float, float, str], None]
 
 
-def no_progress(done: int, total: int, what: str = "") -> None:
+def no_progress(done: float, total: float, what: str = "") -> None:
     """Report nothing: what a step's ``cfg.progress(done, total, what)`` does by default."""
 
 

@@ -135,7 +135,6 @@ def given_data(host: HostModel, tidied: Tidied, cfg: BuildConfig) -> GivenData |
         host,
         standardise=cfg.standardise,
         classes=cfg.class_names,
-        split=info.get("split"),
         shipped=name in data_names(),
     )
 

@@ -63,17 +63,17 @@ def step_make_ip_package(
         x = np.concatenate([x, streamlined.golden.x])
         expected = np.concatenate([expected, streamlined.golden.y])
     found = {}
-    cfg.progress(0, 4, "the C++ emulator")
+    cfg.progress(0, 5, "the C++ emulator")
     header = header_text(network, name, split.description, split.shown_names())
     emulator = cfg.scratch / "emulator"
     emulator.mkdir()
     (emulator / f"{name}.h").write_text(header, encoding="utf-8")
     found["emulator"] = run_header(emulator / f"{name}.h", x, expected.shape[1], emulator)
-    cfg.progress(1, 4, "the parallel core in the simulator")
+    cfg.progress(1, 5, "the parallel core in the simulator")
     run = run_core(core, sources[f"{name}.v"], x, cfg.scratch / "core", cfg.verify_seed + 1)
     found["parallel core"] = run.y
     found["parallel core with pauses"] = run.with_pauses
-    cfg.progress(2, 4, "the parallel core in Yosys")
+    cfg.progress(2, 5, "the parallel core in Yosys")
     netlist = _netlist(core, sources[f"{name}.v"], cfg)
     counts: dict[str, int] = {}
     path_ns = None
@@ -85,7 +85,11 @@ def step_make_ip_package(
         path_ns = round(longest_path(netlist, family_named(cfg.target.family)).ns, 2)
         try:
             found["netlist of the parallel core"] = run_gates(
-                core, netlist, x, family_named(cfg.target.family).kinds
+                core,
+                netlist,
+                x,
+                family_named(cfg.target.family).kinds,
+                lambda share: cfg.progress(3 + share, 5, "comparing the core's netlist"),
             )
         except NotSimulated as reason:
             kind += f"; not simulated: {reason}"
@@ -118,7 +122,7 @@ def step_make_ip_package(
         critical_path_ns=path_ns,
         estimated={"LUT": core.luts, "FF": core.flip_flops},
     )
-    cfg.progress(3, 4, "writing")
+    cfg.progress(4, 5, "writing")
     most = slice(_MOST_VECTORS)
     files = package_files(core, sources, header, x[most], expected[most], report)
     for file, text in files.items():

@@ -88,7 +88,8 @@ def step_place_and_route(
     found = json.loads((kept / "seeds.json").read_text())
     shutil.copytree(kept, cfg.out / ROUTE_DIR)
     timing = nextpnr.timing_of(json.loads((kept / nextpnr.REPORT).read_text()))
-    cfg.progress(cfg.seeds + 1, cfg.seeds + 2, "comparing the placed netlist with the model")
+    comparing = "comparing the placed netlist with the model"
+    cfg.progress(cfg.seeds + 1, cfg.seeds + 2, comparing)
     placed = accelerator_of(
         json.loads((kept / nextpnr.PLACED).read_text()), port_names(netlist["modules"][BOARD_TOP])
     )
@@ -103,6 +104,7 @@ def step_place_and_route(
             latency=sum(hardware.cycles().values()),
             seed=cfg.verify_seed,
             what="the netlist after placement",
+            progress=lambda share: cfg.progress(cfg.seeds + 1 + share, cfg.seeds + 2, comparing),
         )
     except NotSimulated as reason:
         gates = GateLevel(0, 0, why=str(reason))

@@ -41,6 +41,9 @@ def load_model(path: Path) -> ModelWrapper:
     _require_quantizers(proto, path)
     _load_external_data(proto, path)
     if uses_pairs(proto):
+        as_given = onnx.ModelProto()
+        as_given.CopyFrom(proto)
+        check_valid(as_given, str(path))
         proto = to_qonnx(proto, str(path))
     check_valid(proto, str(path))
     return ModelWrapper(proto, fix_missing_initializer_valueinfo=False)

@@ -1,15 +1,16 @@
 """QuantizeLinear and DequantizeLinear, as onnxruntime and Brevitas' QCDQ write them, to QONNX.
 
 A pair of the two around an activation, perhaps with a Clip to fewer bits between them, becomes one
-Quant. Constants behind a DequantizeLinear become a Quant of the numbers that they stand for where
-they have few bits (weights), and those numbers where they have many (biases). What is made is
-compared with the original file, executed by onnxruntime.
+Quant; so do integers that the model takes or gives, which are numbers like others from then on.
+Constants behind a DequantizeLinear become a Quant of the numbers that they stand for where they
+have few bits (weights), and those numbers where they have many (biases). What is made is compared
+with the original file, executed by onnxruntime.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -26,6 +27,8 @@ QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 #: The domain of QONNX's operators.
 _QONNX = "qonnx.custom_op.general"
+#: The domain of onnxruntime's own operators, some of which the standard has taken over.
+_MICROSOFT = "com.microsoft"
 
 #: Bits and sign of the element types that the two operators know.
 _TYPES = {
@@ -79,20 +82,26 @@ def to_qonnx(proto: onnx.ModelProto, name: str) -> onnx.ModelProto:
     Raises UserError, naming the node, if one is used in a way that has no Quant, and
     VerificationError if onnxruntime gives other results for the original.
     """
+    # First, as a file that onnxruntime does not take is damaged in some way.
+    expected = _executed(proto, name)
     made = onnx.ModelProto()
     made.CopyFrom(proto)
-    _Converter(made.graph, name).run()
+    for node in made.graph.node:
+        if node.op_type in (QUANTIZE, DEQUANTIZE) and node.domain == _MICROSOFT:
+            node.domain = ""  # as for 16 bits before opset 21
+    _Converter(made, name).run()
     if not any(o.domain == _QONNX for o in made.opset_import):
         made.opset_import.append(helper.make_opsetid(_QONNX, 1))
     del made.graph.value_info[:]
-    _compare(proto, made, name)
+    _compare(expected, made, name)
     return made
 
 
 class _Converter:
     """Rewrites one graph in place."""
 
-    def __init__(self, graph: onnx.GraphProto, name: str) -> None:
+    def __init__(self, made: onnx.ModelProto, name: str) -> None:
+        graph = made.graph
         self.graph, self.name = graph, name
         self.constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
         self.types = {t.name: t.data_type for t in graph.initializer}
@@ -102,12 +111,8 @@ class _Converter:
                 self.constants[node.output[0]] = numpy_helper.to_array(tensor)
                 self.types[node.output[0]] = tensor.data_type
         self.makers = {output: node for node in graph.node for output in node.output}
-        self.shapes = {
-            v.name: len(v.type.tensor_type.shape.dim)
-            for v in onnx.shape_inference.infer_shapes(onnx.ModelProto(
-                ir_version=8, graph=graph, opset_import=[helper.make_opsetid("", 17)]
-            )).graph.value_info
-        } | {v.name: len(v.type.tensor_type.shape.dim) for v in graph.input}  # fmt: skip
+        self.shapes = _ranks(made)
+        self.inputs = {value.name: value for value in graph.input}
         self.new: list[NodeProto] = []
         every = [name for node in graph.node for name in (*node.input, *node.output, node.name)]
         self.names = {*every, *self.constants, *(v.name for v in graph.input)}
@@ -119,6 +124,11 @@ class _Converter:
                 self._dequantised(node)
             else:
                 self.new.append(node)
+        given = {output.name: output for output in self.graph.output}
+        for node in [n for n in self.new if n.op_type == QUANTIZE and n.output[0] in given]:
+            self.new.remove(node)
+            self._integers_out(node)
+            given[node.output[0]].type.tensor_type.elem_type = TensorProto.FLOAT
         kept = self._needed(self.new)
         left = [node for node in kept if node.op_type in (QUANTIZE, DEQUANTIZE)]
         if left:
@@ -164,6 +174,9 @@ class _Converter:
         if source in self.constants:
             self._constant_numbers(node, source, scale, zero)
             return
+        if source in self.inputs:
+            self._integers_in(node, source, scale, zero)
+            return
         maker = self.makers.get(source)
         limits: tuple[int, int] | None = None
         if maker is not None and maker.op_type == "Clip":
@@ -177,24 +190,64 @@ class _Converter:
                 return
             maker = self.makers.get(maker.input[0])
         if maker is None or maker.op_type != QUANTIZE:
-            self._refuse(node, "what it reads is neither constant nor from a QuantizeLinear")
+            self._refuse(node, "what it reads is not constant, from a QuantizeLinear or an input")
         assert maker is not None
         same = np.array_equal(self._constant(maker, 1, 1).astype(np.float32), scale)
         if not same or not np.array_equal(self._constant(maker, 2, 0).astype(np.int64), zero):
             self._refuse(node, "its scale or zero point is not that of its QuantizeLinear")
-        kind = self.types.get(maker.input[2]) if len(maker.input) > 2 else TensorProto.UINT8
-        if kind not in _TYPES:
-            self._refuse(maker, "its integers are not of 4, 8 or 16 bits")
-        bits, signed = _TYPES[kind]  # type: ignore[index]
-        full = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
-        low, high = full
+        low, high = self._ends(maker)
         if limits is not None:
             low, high = max(low, limits[0]), min(high, limits[1])
-        rank = self.shapes.get(maker.input[0], self._rank(maker.input[0]))
-        self._quantised(node, maker.input[0], scale, zero, low, high, rank)
+        self._quantised(node, node.output[0], maker.input[0], scale, zero, low, high)
+
+    def _ends(self, node: NodeProto) -> tuple[int, int]:
+        """Return the smallest and the largest integer that a QuantizeLinear gives."""
+        kind = self.types.get(node.input[2]) if len(node.input) > 2 else TensorProto.UINT8
+        if kind not in _TYPES:
+            self._refuse(node, "its integers are not of 4, 8 or 16 bits")
+        bits, signed = _TYPES[kind]  # type: ignore[index]
+        return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+
+    def _integers_in(
+        self, node: NodeProto, source: str, scale: np.ndarray, zero: np.ndarray
+    ) -> None:
+        """Write what integers that the model takes stand for; they are quantised by themselves."""
+        tensor = self.inputs[source].type.tensor_type
+        if tensor.elem_type == TensorProto.FLOAT:  # changed for another node that reads it
+            kind = self.types[source]
+        else:
+            kind = self.types[source] = tensor.elem_type
+            tensor.elem_type = TensorProto.FLOAT
+        if kind not in _TYPES:
+            self._refuse(node, "its integers are not of 4, 8 or 16 bits")
+        out = node.output[0]
+        codes, counted = self._fresh(f"{out}_codes"), self._fresh(f"{out}_counted")
+        self.shapes[codes] = self.shapes[counted] = self._rank(source)
+        bits, signed = _TYPES[kind]
+        self._quant(codes, source, np.array(1.0), 0, bits, signed, narrow=False)
+        self._with_constant(node, "Sub", codes, zero, counted)
+        self._with_constant(node, "Mul", counted, scale, out)
+
+    def _integers_out(self, node: NodeProto) -> None:
+        """Write integers that the model gives: exact ones, a Quant of the steps of the scale."""
+        source, out = node.input[0], node.output[0]
+        steps, numbers = self._fresh(f"{out}_steps"), self._fresh(f"{out}_numbers")
+        self.shapes[steps] = self._rank(source)
+        zero = self._constant(node, 2, 0).astype(np.int64)
+        self._with_constant(node, "Div", source, self._constant(node, 1, 1), steps)
+        self._quantised(node, numbers, steps, np.array(1.0), zero, *self._ends(node))
+        self._with_constant(node, "Add", numbers, zero, out)
+
+    def _with_constant(
+        self, node: NodeProto, op: str, source: str, held: np.ndarray, out: str
+    ) -> None:
+        """Write an operation of a tensor and a scale or zero point of a node."""
+        shape = self._broadcast(node, held, self._rank(source))
+        constant = self._add(f"{out}_{op}", held.reshape(shape))
+        self.new.append(helper.make_node(op, [source, constant], [out], name=out))
 
     def _rank(self, name: str) -> int:
-        return self.constants[name].ndim if name in self.constants else 2
+        return self.constants[name].ndim if name in self.constants else self.shapes.get(name, 2)
 
     def _limit(self, clip: NodeProto, place: int) -> int:
         if len(clip.input) <= place or clip.input[place] not in self.constants:
@@ -215,7 +268,7 @@ class _Converter:
         low, high = int(integers.min()), int(integers.max())
         bits = max(2, int(max(-low - 1, high, 1)).bit_length() + 1)
         held = self._add(f"{node.output[0]}_values", values)
-        self._quant(node, held, scale.reshape(shape), 0, bits, signed=True, narrow=False)
+        self._quant(node.output[0], held, scale.reshape(shape), 0, bits, signed=True, narrow=False)
 
     def _broadcast(self, node: NodeProto, held: np.ndarray, rank: int) -> tuple[int, ...]:
         """Return the shape of a scale beside a tensor: of a number, or along the node's axis."""
@@ -229,12 +282,12 @@ class _Converter:
     def _quantised(
         self,
         node: NodeProto,
+        out: str,
         source: str,
         scale: np.ndarray,
         zero: np.ndarray,
         low: int,
         high: int,
-        rank: int,
     ) -> None:
         """Write the Quant of a pair of integers from `low` to `high`.
 
@@ -242,30 +295,30 @@ class _Converter:
         odd one, and limits that are not those of a type, the limits become a Clip in front of a
         Quant without zero point, which is the same.
         """
-        scale = scale.reshape(self._broadcast(node, scale, rank))
+        scale = scale.reshape(self._broadcast(node, scale, self._rank(source)))
         form = _type_of(low, high)
         plain = zero.size == 1 or not zero.any()
         offset = int(zero.ravel()[0]) if zero.size else 0
         if not plain and len(set(zero.ravel().tolist())) > 1:
             self._refuse(node, "its zero points differ by channel")
         if form is not None and offset % 2 == 0:
-            self._quant(node, source, scale, offset, *form)
+            self._quant(out, source, scale, offset, *form)
             return
         low, high = low - offset, high - offset
         bits = max(2, int(max(-low - 1, high, 1)).bit_length() + 1)
         if scale.size > 1:
             self._refuse(node, "it has a scale by channel and an odd zero point")
         limits = [
-            self._add(f"{node.output[0]}_{what}", np.float32(value) * scale)
+            self._add(f"{out}_{what}", np.float32(value) * scale)
             for what, value in (("low", low), ("high", high))
         ]
-        clipped = self._fresh(f"{node.output[0]}_clipped")
+        clipped = self._fresh(f"{out}_clipped")
         self.new.append(helper.make_node("Clip", [source, *limits], [clipped], name=clipped))
-        self._quant(node, clipped, scale, 0, bits, signed=True, narrow=False)
+        self._quant(out, clipped, scale, 0, bits, signed=True, narrow=False)
 
     def _quant(
         self,
-        node: NodeProto,
+        out: str,
         source: str,
         scale: np.ndarray,
         zero: int,
@@ -273,7 +326,6 @@ class _Converter:
         signed: bool,
         narrow: bool,
     ) -> None:
-        out = node.output[0]
         parts = {"scale": scale, "zero": zero, "bits": bits}
         names = [self._add(f"{out}_{what}", np.asarray(value)) for what, value in parts.items()]
         self.new.append(
@@ -302,6 +354,16 @@ class _Converter:
         return name
 
 
+def _ranks(model: onnx.ModelProto) -> dict[str, int]:
+    """Return the number of dimensions of every tensor for which it can be found."""
+    known = {v.name: len(v.type.tensor_type.shape.dim) for v in model.graph.input}
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model)
+    except onnx.shape_inference.InferenceError:  # whether the file is valid is checked later
+        return known
+    return {v.name: len(v.type.tensor_type.shape.dim) for v in inferred.graph.value_info} | known
+
+
 def _type_of(low: int, high: int) -> tuple[int, bool, bool] | None:
     """Return bits, sign and narrowness of a type of just these integers, or None."""
     bits = (high + 1).bit_length() - 1
@@ -314,33 +376,43 @@ def _type_of(low: int, high: int) -> tuple[int, bool, bool] | None:
     return None
 
 
-def _compare(original: onnx.ModelProto, made: onnx.ModelProto, name: str) -> None:
-    """Execute both on random frames: the original by onnxruntime, what was made by qonnx."""
+Frame = dict[str, np.ndarray]
+
+
+def _executed(original: onnx.ModelProto, name: str) -> list[tuple[Frame, Frame]]:
+    """Execute a file by onnxruntime on random frames; return inputs and outputs of each."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    names = [output.name for output in original.graph.output]
     try:
         session = onnxruntime.InferenceSession(
             original.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
+        return [
+            (frame, dict(zip(names, session.run(names, frame), strict=True)))
+            for frame in _frames(session)
+        ]
     except Exception as error:
         # Each kind of fault has an exception of its own, without a common base but this.
         said = str(error).strip().splitlines()[0]
         raise UserError(
-            f"{name}: onnxruntime, against which a QDQ model is verified, can't load it: {said}; "
-            "export it again"
+            f"{name}: onnxruntime, against which a QDQ model is verified, can't execute it: "
+            f"{said}; export it again"
         ) from error
-    names = [output.name for output in original.graph.output]
+
+
+def _compare(frames: list[tuple[Frame, Frame]], made: onnx.ModelProto, name: str) -> None:
+    """Execute what was made by qonnx and compare it with what the original gave."""
     model = ModelWrapper(_one_frame(made)).transform(InferShapes())
     different = []
-    for index, frame in enumerate(_frames(session)):
-        expected = session.run(names, frame)
-        found = execute_onnx(model, frame)
+    for index, (frame, expected) in enumerate(frames):
+        found = execute_onnx(model, {key: x.astype(np.float32) for key, x in frame.items()})
         if not all(
             np.allclose(found[key], value, rtol=_CLOSE, atol=_CLOSE)
-            for key, value in zip(names, expected, strict=True)
+            for key, value in expected.items()
         ):
             different.append(index)
     log.info("%s: %d of %d frames differ from onnxruntime", name, len(different), FRAMES)
@@ -362,12 +434,20 @@ def _one_frame(proto: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def _frames(session: object) -> Iterator[dict[str, np.ndarray]]:
+def _frames(session: object) -> Iterator[Frame]:
     rng = np.random.default_rng(0)
     for index in range(FRAMES):
-        yield {
-            held.name: (rng.normal(size=[d if isinstance(d, int) and d > 0 else 1
-                                         for d in held.shape]) * 2 ** (index % 5 - 2)
-                        ).astype(np.float32)
-            for held in session.get_inputs()  # type: ignore[attr-defined]
-        }  # fmt: skip
+        frame = {}
+        for held in session.get_inputs():  # type: ignore[attr-defined]
+            shape = [d if isinstance(d, int) and d > 0 else 1 for d in held.shape]
+            frame[held.name] = _values(rng, held.type, shape, 2 ** (index % 5 - 2))
+        yield frame
+
+
+def _values(rng: np.random.Generator, kind: str, shape: Sequence[int], spread: float) -> np.ndarray:
+    """Return random values of a type that onnxruntime names, such as tensor(uint8)."""
+    name = kind.removeprefix("tensor(").removesuffix(")")
+    if name in ("int8", "uint8", "int16", "uint16"):
+        ends = np.iinfo(name)
+        return rng.integers(ends.min, ends.max + 1, shape).astype(name)
+    return (rng.normal(size=shape) * spread).astype(np.float32)

@@ -207,7 +207,8 @@ class Settling:
             return self._settle_few(symbol, where)
         kept, moved = kept_and_moved(steps, index, n)
         codes = quantised_codes(steps, index, kept, n)
-        result = self._counted(symbol, (*steps[:kept], *codes.from_values()), codes, where)
+        tail = (*steps[:kept], *codes.from_values())
+        result = self._counted(symbol, tail, codes, str(steps[index]))
         marks = [step for step in steps[kept - 1 : kept] if step.op == "Mark"]
         return Symbol.whole(symbol.shape, result).then(*codes.to_values(), *marks, *moved)
 
@@ -239,7 +240,7 @@ class Settling:
                     levels = np.unique(np.rint(values / size)).astype(np.int64)
                     codes = codes_of_levels(levels, size)
                     tail = (*steps, *codes.from_values())
-                    result = self._counted(symbol, tail, codes, where)
+                    result = self._counted(symbol, tail, codes, str(steps[first]))
                     found = Symbol.whole(symbol.shape, result).then(*codes.to_values())
                     return found.then(last_mark(symbol.steps))
         clamped = self._clamped(symbol, first, where)
@@ -275,7 +276,11 @@ class Settling:
             split -= 1
         line = line_of(symbol.steps[:split], symbol.size, rounded=True)
         if line is None and symbol.last_quantizer is not None:
-            return self._wide(self.integers(symbol, where), quantizer)
+            # What follows the codes need not give multiples of their scale: this quantizer does.
+            end = symbol.last_quantizer + 1
+            codes_of = replace(symbol, steps=symbol.steps[:end])
+            inner = self.integers(codes_of, where).then(*symbol.steps[end:])
+            return self._wide(inner, quantizer)
         codes = Codes.of(quantizer)
         if line is None:
             steps = (*symbol.steps, quantizer, *codes.from_values())

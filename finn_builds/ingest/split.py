@@ -181,7 +181,7 @@ def _split(graph: Graph, state: Settling, symbols: Sequence[Symbol]) -> HostSpli
             [network.tensor(name).datatype for name in network.outputs]
         ),
         "n_out": sum(network.tensor(name).size for name in network.outputs),
-        **_names(graph),
+        **_of_training(graph),
     }
     return HostSplit(
         network,
@@ -321,10 +321,11 @@ def _json_operations(steps: Sequence[Step]) -> list[dict[str, Any]]:
     return [_plain(op) for step in steps for op in operations(step, np.float32)]
 
 
-def _names(graph: Graph) -> dict[str, list[str]]:
+def _of_training(graph: Graph) -> dict[str, Any]:
+    """Return what the host has to know of the training, as far as the model says it."""
     info = _parsed(graph.metadata.get(MODEL_INFO))
     names = {name: info.get(name) or [] for name in ("feature_names", "class_names")}
-    return names | ({"losses": info["losses"]} if info.get("losses") else {})
+    return names | {name: info[name] for name in ("losses", "split") if info.get(name)}
 
 
 def model_info(model: ModelWrapper) -> dict[str, Any]:

@@ -76,7 +76,8 @@ class Walk:
         final = next((step for step in passed if ends(step)), None)
         if final is not None and node.op not in ("Identity", "Cast", *WIRING):
             raise UserError(
-                f"{final} is supported at the network's end only; leave it out, or move it there"
+                f"{final} is supported at the network's end only, and {node} follows it; leave it "
+                "out, or move it there"
             )
         for name, symbol in zip(node.outputs, operator(state, node), strict=False):
             if not name:  # an output that the model leaves out

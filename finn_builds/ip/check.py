@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,13 +133,18 @@ def _padded(bits: np.ndarray) -> np.ndarray:
 
 
 def run_gates(
-    core: CorePorts, netlist: Netlist, x: np.ndarray, known: Mapping[str, Kind]
+    core: CorePorts,
+    netlist: Netlist,
+    x: np.ndarray,
+    known: Mapping[str, Kind],
+    progress: Callable[[float], None] | None = None,
 ) -> np.ndarray:
     """Return what the mapped netlist of the core gives for frames, int64 (frames, n_out).
 
     Lanes see a few frames each, one every clock; a result is read after the latency of the core,
-    and is all ones where the netlist does not say then that it is valid. Raises NotSimulated if it
-    has cells that the simulator does not know.
+    and is all ones where the netlist does not say then that it is valid. `progress` is called with
+    the share of the clocks that have passed. Raises NotSimulated if the netlist has cells that the
+    simulator does not know.
     """
     codes = _codes(core.inputs, x)
     lanes = -(-len(codes) // FRAMES_PER_LANE)
@@ -151,7 +156,10 @@ def run_gates(
     into = [bit for port in core.inputs for bit in ports[port.name]]
     out = [bit for port in core.outputs for bit in ports[port.name]]
     results = np.zeros((lanes, FRAMES_PER_LANE, len(out)), dtype=np.uint8)
-    for clock in range(-core.latency - 1, FRAMES_PER_LANE + core.latency):
+    clocks = range(-core.latency - 1, FRAMES_PER_LANE + core.latency)
+    for clock in clocks:
+        if progress is not None:
+            progress((clock - clocks.start) / len(clocks))
         # Before the first frame the valid bits are cleared, and any data may run through.
         given = lanewise[:, min(max(clock, 0), FRAMES_PER_LANE - 1)]
         inputs: dict[Bit, int] = {}

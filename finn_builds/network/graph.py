@@ -26,7 +26,7 @@ from finn_builds.network.ops import (
     full_box,
 )
 from finn_builds.network.rules import check
-from finn_builds.network.types import datatype_for, signed_datatype_for
+from finn_builds.network.types import datatype_for, signed_datatype_for, step_of
 
 FORMAT = 3
 
@@ -128,11 +128,20 @@ class IntegerNetwork:
         return {tensor.name: part for tensor, part in zip(self.inputs, parts, strict=True)}
 
     def execute(self, x: IntArray) -> IntArray:
-        """Return the outputs side by side, for inputs side by side, (frames, n_in)."""
+        """Return the outputs side by side, for inputs side by side, (frames, n_in).
+
+        Raises ValueError for values that the inputs' types can't hold.
+        """
+        if (kind := np.asarray(x).dtype).kind not in "iubf":
+            raise ValueError(f"expected frames of integers, found {kind}")
         inputs = self.split(x)
         for tensor in self.inputs:
             held = inputs[tensor.name]
-            wrong = (held < tensor.low) | (held > tensor.high)
+            right = (held >= tensor.low) & (held <= tensor.high)  # false for NaN
+            step = step_of(tensor.datatype)
+            if step > 1 or held.dtype.kind == "f":
+                right &= np.where(right, held - tensor.low, 0) % step == 0
+            wrong = ~right
             if wrong.any():
                 frame, place = (int(i) for i in np.argwhere(wrong)[0])
                 raise ValueError(

@@ -45,7 +45,7 @@ class NotebookReporter(Reporter):
         self._began, self._expected = time.perf_counter(), expected
         self._draw(self._line)
 
-    def progress(self, done: int, total: int, what: str = "") -> None:
+    def progress(self, done: float, total: float, what: str = "") -> None:
         """Move the bar, though not at any rate."""
         now = time.perf_counter()
         if now - self._drawn < _PAUSE:

@@ -27,7 +27,7 @@ class Reporter:
         ``expected`` is how long it took in s when it last ran in this folder, if it did.
         """
 
-    def progress(self, done: int, total: int, what: str = "") -> None:
+    def progress(self, done: float, total: float, what: str = "") -> None:
         """Note that the running step has done a part of its work."""
 
     def finished(self, index: int, total: int, name: str, seconds: float) -> None:
@@ -101,7 +101,7 @@ class TerminalReporter(Reporter):
         self._task = self._live.add_task(name, total=None, what="")
         self._live.start()
 
-    def progress(self, done: int, total: int, what: str = "") -> None:
+    def progress(self, done: float, total: float, what: str = "") -> None:
         """Move the bar."""
         if self._live is not None and self._task is not None:
             self._live.update(self._task, completed=done, total=total, what=what)

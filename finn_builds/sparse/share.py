@@ -21,6 +21,9 @@ from finn_builds.network.ops import IntArray
 
 # One term of a sum: symbol, left shift, sign.
 SignedTerm = tuple[int, int, int]
+# Largest weight that alkaid's solver, which computes in float32, takes exactly: of its 24 bits one
+# is for the differences of columns that it forms.
+_ALKAID_MOST = 1 << 23
 # A pair of terms up to shift and sign: symbols a <= b, shift of b against a, product of signs.
 Pair = tuple[int, int, int, int]
 
@@ -232,6 +235,14 @@ def inline_single(sums: SharedSums) -> SharedSums:
             kept.append(spread(terms))
             at[index] = n + len(kept) - 1
     return SharedSums(n, tuple(kept), tuple(spread(t) for t in sums.outputs))
+
+
+def within_alkaid(matrix: IntArray) -> bool:
+    """Tell whether alkaid's solver is exact on a matrix: it holds it, and differences, as float32.
+
+    Weights of constant products, as scales of their own for each feature make them, are wider.
+    """
+    return int(np.abs(matrix).max(initial=0)) <= _ALKAID_MOST
 
 
 def alkaid_sums(

@@ -14,7 +14,14 @@ import numpy as np
 from finn_builds.network.ops import IntArray
 from finn_builds.sparse.blocks import equal_blocks, side_by_side
 from finn_builds.sparse.refine import Weigher, refine
-from finn_builds.sparse.share import SharedSums, SignedTerm, alkaid_sums, greedy_sums, plain_sums
+from finn_builds.sparse.share import (
+    SharedSums,
+    SignedTerm,
+    alkaid_sums,
+    greedy_sums,
+    plain_sums,
+    within_alkaid,
+)
 
 # Pairs of terms beyond which looking for shared ones takes too long, and weights for alkaid.
 MAX_PAIRS = 1_500_000
@@ -87,20 +94,21 @@ def shared_forms(
     terms = [len(body) for body in plain.outputs]
     pairs = _pairs(terms)
     widths = [hi.bit_length() for _, hi in ranges]
+    by_alkaid = within_alkaid(matrix)
     save = 0.5 if search.max_terms == 3 else 1.0
     if search.quick:
-        if pairs <= QUICK_PAIRS and sum(terms) * len(terms) <= QUICK_CELLS:
+        if by_alkaid and pairs <= QUICK_PAIRS and sum(terms) * len(terms) <= QUICK_CELLS:
             return [plain, alkaid_sums(matrix, ranges, thorough=False)]
         if pairs <= QUICK_GREEDY_PAIRS:
             return [plain, greedy_sums(matrix, widths, save, 2.0)]
         return [plain]
     forms = [plain]
     weights = int(np.count_nonzero(matrix))
-    if pairs > LONG_PAIRS and weights <= MAX_ALKAID_WEIGHTS:
+    if by_alkaid and pairs > LONG_PAIRS and weights <= MAX_ALKAID_WEIGHTS:
         return [*forms, alkaid_sums(matrix, ranges, thorough=False)]
     if pairs <= MAX_PAIRS:
         forms += [greedy_sums(matrix, widths, save, bias) for bias in (-1.0, 2.0)]
-    if weights <= MAX_ALKAID_WEIGHTS:
+    if by_alkaid and weights <= MAX_ALKAID_WEIGHTS:
         forms.append(alkaid_sums(matrix, ranges))
         rng = np.random.default_rng(0)
         restarts = min(search.restarts, RESTART_WEIGHTS // max(1, weights))

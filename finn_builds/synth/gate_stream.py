@@ -13,6 +13,8 @@ from finn_builds.synth.netlist import Bit, Netlist
 
 #: Clocks of reset before a run.
 RESET_CLOCKS = 4
+#: Frames that one lane sees one after the other.
+FRAMES_PER_LANE = 4
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,12 @@ def run_words(
     out_bytes: int,
     known: Mapping[str, Kind],
     *,
-    frames_per_lane: int = 4,
+    frames_per_lane: int = FRAMES_PER_LANE,
     stall: float = 0.3,
     seed: int = 0,
     idle_limit: int = 1_000,
     watch: Callable[[GateSimulator], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> GateRun:
     """Send words through a netlist, divided among independent lanes of a few frames each.
 
@@ -86,6 +89,8 @@ def run_words(
         Clocks without a word in any lane after which the run ends as it is.
     watch : callable, optional
         Called with the simulator right before every edge of the clock after the reset.
+    progress : callable, optional
+        Called after every clock with the number of those that have passed.
 
     Raises
     ------
@@ -139,6 +144,8 @@ def run_words(
         valid &= ~taken
         simulator.clock()
         clocks += 1
+        if progress is not None:
+            progress(clocks)
         idle = 0 if taken.any() or given.any() else idle + 1
     packed = np.packbits(streams.out, axis=2, bitorder="little").reshape(-1, out_bytes)
     missing = int(np.maximum(streams.out.shape[1] - streams.received, 0).sum())

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from deploy.host_model import HostModel
-from deploy.tables import Table, read_table
+from deploy.tables import read_table
+from deploy.training_rows import measured_rows
 from finn_builds.errors import UserError
 
 
@@ -35,7 +32,6 @@ def load_data(
     *,
     standardise: bool = False,
     classes: Sequence[str] | None = None,
-    split: object = None,
     shipped: bool = False,
 ) -> GivenData:
     """Load the rows of a data file to measure on, in the order of a model's inputs and outputs.
@@ -47,8 +43,6 @@ def load_data(
         file brings both.
     classes : sequence of str or None
         The file's classes in the order of the model's outputs; None: the names that the model has.
-    split : object
-        What the model says of the file that it was trained on, see `unseen_rows`.
     shipped : bool
         The file is the test set of a data set of the project, and says so itself.
 
@@ -72,7 +66,7 @@ def load_data(
         labelled=False,
         test_only=True,
     )
-    which, kept = _measured_rows(table, split, shipped=shipped)
+    which, kept = measured_rows(table, host.split, shipped=shipped)
     x, y, targets = (
         part if part is None else part[kept] for part in (table.x, table.y, table.targets)
     )
@@ -118,52 +112,6 @@ def check_classes(classes: Sequence[str], host: HostModel) -> None:
             f"--classes {','.join(classes)}: the model itself has the order {','.join(own)}; leave "
             "the option out"
         )
-
-
-def unseen_rows(split: object, digest: str, rows: int) -> np.ndarray | None:
-    """Return which rows of a file the training of a model did not use, bool (rows,).
-
-    Parameters
-    ----------
-    split : object
-        What ``train.py`` wrote into the model: ``sha256`` of the file, its number of ``rows``, and
-        ``test``, one bit a row, deflated, in base 64; empty if every row was used.
-    digest, rows
-        Of the file at hand.
-
-    Returns
-    -------
-    ndarray or None
-        None if the model says nothing of this file.
-    """
-    if not isinstance(split, Mapping) or split.get("sha256") != digest or split.get("rows") != rows:
-        return None
-    text = split.get("test")
-    if text == "":
-        return np.zeros(rows, bool)
-    if not isinstance(text, str):
-        return None
-    try:
-        packed = np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), np.uint8)
-        mask = np.unpackbits(packed, count=rows).astype(bool)
-    except (binascii.Error, zlib.error, ValueError):
-        return None
-    return mask if 8 * len(packed) >= rows else None
-
-
-def _measured_rows(table: Table, split: object, *, shipped: bool) -> tuple[str, Any]:
-    """Return what has to be said of the rows to measure on, and which they are."""
-    everything = slice(None)
-    if table.own_test_set:
-        return ("" if shipped else ", its test set"), everything
-    if table.y is None and table.targets is None:
-        return ", without labels", everything
-    unseen, rows = unseen_rows(split, table.digest, len(table.x)), len(table.x)
-    if unseen is None:
-        return ", of which training may have used some: the model does not say", everything
-    if not unseen.any():
-        return ", all of them used in training", everything
-    return f", the {unseen.sum():,} of its {rows:,} rows that training did not use", unseen
 
 
 def outputs_of(host: HostModel, integers: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ class Constant:
     elements: tuple[int, ...]
     of: int  # elements of the tensor
     output: bool  # the tensor is an output of the network
+    origin: str = ""  # what of the user's model it is of, in words
 
     @property
     def whole(self) -> bool:
@@ -57,7 +58,7 @@ def constants_of(network: IntegerNetwork) -> tuple[Constant, ...]:
         elements = np.flatnonzero(np.asarray(tensor.low) == np.asarray(tensor.high))
         if len(elements):
             numbers = tuple(int(element) for element in elements)
-            found.append(Constant(tensor.name, numbers, tensor.size, output))
+            found.append(Constant(tensor.name, numbers, tensor.size, output, node.origin))
     return tuple(found)
 
 
@@ -87,9 +88,23 @@ def findings_of(
                 f"{saturated:.0%} of the input values lie outside the range of the input quantiser "
                 "and are cut off: are the data scaled as for the training?"
             )
+    if data is not None:
+        warnings += _of_data(data)
     if data is not None and integers is not None:
         warnings += _of_answers(host, data, integers, quality)
     return Findings(tuple(warnings), constants, saturated)
+
+
+def _of_data(data: GivenData) -> list[str]:
+    """Return what makes data say little, whatever the network answers."""
+    warnings = []
+    if len(data.x) > 1 and (data.x == data.x[0]).all():
+        warnings.append(f"the {len(data.x):,} frames of the data are all equal")
+    if data.y is not None and len(data.y) > 1 and (data.y == data.y[0]).all():
+        warnings.append(
+            "all frames of the data are of one class: the accuracy says nothing of the others"
+        )
+    return warnings
 
 
 def _of_constants(constants: tuple[Constant, ...], host: HostModel) -> list[str]:
@@ -97,8 +112,9 @@ def _of_constants(constants: tuple[Constant, ...], host: HostModel) -> list[str]
     for found in constants:
         if found.whole:
             what = "output of the network" if found.output else "neuron of the layer"
+            origin = f" (of {found.origin})" if found.origin else ""
             warnings.append(
-                f"no {what} {found.tensor!r} ever changes, whatever the input: its "
+                f"no {what} {found.tensor!r}{origin} ever changes, whatever the input: its "
                 f"{found.of} values are constants of the model"
             )
         elif found.output:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import errno
+import hashlib
 import json
 import os
 import re
@@ -10,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -40,6 +43,9 @@ def test_command_line(made, tmp_path, capsys):
     assert driver.main([*common, "--inputfile", str(tmp_path / "none.npy")]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: can't read") and "none.npy" in error
+    nowhere = ["--outputfile", str(tmp_path / "nowhere" / "y.npy")]
+    assert driver.main([*common, "--inputfile", str(tmp_path / "x.npy"), *nowhere]) == 2
+    assert "there is no folder" in capsys.readouterr().err
 
 
 def test_a_table_with_labels(made, tmp_path, capsys):
@@ -63,6 +69,31 @@ def test_a_table_with_labels(made, tmp_path, capsys):
     (tmp_path / "x.csv").write_text(lines[0] + "\n" + lines[1].replace(rows[0][0], "?", 1))
     assert driver.main(["--virtual", "--package", str(made.folder), *files]) == 2
     assert "line 2, column 'f0': '?' is not a number" in capsys.readouterr().err
+
+
+def test_the_accuracy_is_that_on_rows_that_training_did_not_use(made, tmp_path, capsys):
+    """The package says which rows of the file the training has used, as the model does."""
+    classes = made.outputs.argmax(axis=1)
+    unseen = np.arange(len(classes)) % 4 == 1
+    labels = np.where(unseen, classes, (classes + 1) % made.outputs.shape[1])
+    labels[1] = (labels[1] + 1) % made.outputs.shape[1]
+    path = tmp_path / "x.npz"
+    np.savez(path, X=made.features, y=labels)
+    folder = tmp_path / "package"
+    shutil.copytree(made.folder, folder)
+    description = json.loads((folder / "overlay.json").read_text())
+    description["host_model"]["split"] = {
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "rows": len(classes),
+        "test": base64.b64encode(zlib.compress(np.packbits(unseen).tobytes())).decode(),
+    }
+    (folder / "overlay.json").write_text(json.dumps(description))
+    files = ["--inputfile", str(path), "--outputfile", str(tmp_path / "y.npy")]
+    assert driver.main(["--virtual", "--package", str(folder), *files]) == 0
+    said = capsys.readouterr().out
+    n = int(unseen.sum())
+    assert f"accuracy {1 - 1 / n:.1%}: file x.npz" in said
+    assert f", the {n} of its {len(classes)} rows that training did not use" in said
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_npz_that_says_where_it_comes_from(npz):
     data = read_table(npz(X=X, y=Y, source=" drawn\nby hand ", surrogate=True))
     assert data.source == "drawn by hand" and data.surrogate
     unnamed = read_table(npz(X=X, y=Y, source="a pen"), feature_names=["a", "b", "c"])
-    assert unnamed.source.startswith("a pen, which does not name its features")
+    assert unnamed.source.startswith("a pen, its features not named")
     assert not unnamed.surrogate
 
 
@@ -198,7 +198,9 @@ def test_npz_that_is_none(tmp_path):
     path.write_bytes(b"")
     refused(path, "can't be read as .npz")
     path.write_text("no archive")
-    refused(path, "can't be read as .npz")
+    refused(path, r"can't be read as .npz \(it is in another format\)")
+    path.rename(tmp_path / "d.npy")
+    refused(tmp_path / "d.npy", r"can't be read as .npy .* again with numpy.save\.")
     with path.open("wb") as file:
         np.save(file, X)
     refused(path, "a single array")
@@ -309,6 +311,8 @@ def test_csv_mistakes_against_what_a_model_expects(text):
         feature_names=["multi"],
     )
     refused(path, "line 2, column 'label'.*'x'; expected one of u, v", class_names=["u", "v"])
+    many = [f"f{i}" for i in range(64)]
+    refused(path, r"features f0, f1, .*, f7 and 56 more missing; found mass", feature_names=many)
 
 
 def test_csv_with_too_many_kinds_of_label(text):

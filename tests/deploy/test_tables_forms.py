@@ -259,3 +259,124 @@ def test_the_header_of_numpy_is_a_comment(tmp_path):
     np.testing.assert_array_equal(data.x, X.astype(np.float32))
     np.savetxt(path, np.column_stack([X, np.arange(12) % 2]), header="made in May")
     assert read_table(path).feature_names == ("x0", "x1", "x2")
+
+
+# Neighbours of these forms
+
+
+def data_rows(separator=",", point="."):
+    """Return lines of three numbers with fractions and a class, without a header."""
+    lines = [[f"{v + 0.25:.3f}".replace(".", point) for v in row] for row in X]
+    return "".join(separator.join([*line, str(i % 2)]) + "\n" for i, line in enumerate(lines))
+
+
+def check_rows(data):
+    np.testing.assert_array_equal(data.x, (X + 0.25).astype(np.float32))
+    assert data.y.tolist() == [0, 1] * 6
+
+
+@pytest.mark.parametrize("separator", [";", "\t", " ", "|"])
+def test_decimal_commas_without_a_header(text, separator):
+    """There are as many commas as separators, or more."""
+    data = read_table(text(data_rows(separator, ",")))
+    check_rows(data)
+    assert "decimal commas" in data.source
+    alone = data_rows(separator, ",").replace(f"{separator}0\n", "\n")
+    alone = alone.replace(f"{separator}1\n", "\n")
+    assert read_table(text(alone), labelled=False, n_features=3).x.shape == (12, 3)
+
+
+def test_decimal_commas_in_quotes_and_separators_of_thousands(text):
+    quoted = "".join(
+        ",".join([*(f'"{v + 0.25:.2f}"'.replace(".", ",") for v in row), str(i % 2)]) + "\n"
+        for i, row in enumerate((X * 2).round() / 2)
+    )
+    assert read_table(text(quoted)).x[1, 0] == 0.75
+    for content in (
+        'a,b,label\n"1,234",2,0\n3,4,1\n',  # one thousand or one and a quarter
+        'a,b,label\n"1,2",2,0\n3.5,4,1\n',
+    ):
+        with pytest.raises(UserError, match=r"line 2, column 'a': '1,2(34)?' is not a number"):
+            read_table(text(content))
+    mixed = "a;b;label\n1,5;2,5;0\n" * 1 + "1.234,5;2,5;1\n"
+    with pytest.raises(UserError, match=r"line 3, .*'1.234,5' is not a number beside .*commas"):
+        read_table(text(mixed))
+
+
+def test_excel_says_its_separator(text):
+    for separator in ";,\t":
+        point = "." if separator == "," else ","
+        content = f"sep={separator}\na{separator}b{separator}c{separator}label\n"
+        data = read_table(text(content + data_rows(separator, point)))
+        check_rows(data)
+        assert data.feature_names == ("a", "b", "c")
+
+
+def test_a_separator_at_the_end_of_each_line(text):
+    rows = data_rows().replace("\n", ",\n")
+    for header in ("", "a,b,c,label,\n", "a,b,c,label\n"):
+        check_rows(read_table(text(header + rows)))
+    with pytest.raises(UserError, match=r"line 1002: field 3, '7', .*column without a name"):
+        read_table(text("a,label,\n" + "1,0,\n" * 1000 + "1,0,7\n"))
+
+
+def test_row_names_of_r(text):
+    """R leaves their column out of the header, and separates with spaces unless asked."""
+    numbered = "".join(f'"{i + 1}",{row}\n' for i, row in enumerate(data_rows().split()))
+    named = "".join(f'"row {i}" {row}\n' for i, row in enumerate(data_rows(" ").splitlines()))
+    for content in ('"a","b","c","label"\n' + numbered, '"a" "b" "c" "label"\n' + named):
+        data = read_table(text(content))
+        check_rows(data)
+        assert data.feature_names == ("a", "b", "c") and "row numbers" in data.source
+
+
+@pytest.mark.parametrize("name", ["level_0", "rownames", "Unnamed: 0.1"])
+def test_index_columns_of_other_names(text, name):
+    frame = pd.DataFrame(X + 0.25, columns=["a", "b", "c"]).assign(label=np.arange(12) % 2)
+    for content in (
+        csv_of(frame, index_label=name),
+        csv_of(frame.rename_axis(name).reset_index()),  # two of them
+    ):
+        data = read_table(text(content))
+        check_rows(data)
+        assert data.feature_names == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("prefix", ["label", "kind"])
+@pytest.mark.parametrize("dtype", [bool, int])
+def test_one_hot_columns_of_pandas(text, prefix, dtype):
+    """`get_dummies` writes True and False, under the name of the column that it has replaced."""
+    frame = FRAME.rename(columns={"label": prefix})
+    content = csv_of(pd.get_dummies(frame, columns=[prefix], dtype=dtype), index=False)
+    data = read_table(text(content))
+    assert data.class_names == ("a", "b", "c") and data.feature_names == ("a", "b", "c")
+    assert [data.class_names[y] for y in data.y] == WORDS.tolist()
+    assert data.class_order == "in the order of the one-hot columns"
+    model = {"feature_names": ["a", "b", "c"], "class_names": ["c", "b", "a"], "n_outputs": 3}
+    turned = read_table(text(content), **model)
+    assert [turned.class_names[y] for y in turned.y] == WORDS.tolist()
+
+
+def test_true_and_false_as_features_and_as_classes(text):
+    data = read_table(text("a,good,kind\n1.5,True,u\n2.5,False,v\n"))
+    assert data.x.tolist() == [[1.5, 1], [2.5, 0]] and data.class_names == ("u", "v")
+    data = read_table(text("good,a,b\nTrue,1.5,2.5\nFalse,2.5,3.5\n"))
+    assert data.class_names == ("False", "True") and data.y.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("value", ["NaN", "nan"])
+def test_a_missing_label_is_no_class(text, npz, value):
+    path = text(f"a,label\n1,u\n2,v\n3,{value}\n")
+    with pytest.raises(UserError, match=r"line 4.*label is '(NaN|nan)', which stands for no value"):
+        read_table(path)
+    with pytest.raises(UserError, match=r"row 5 .*stands for no value"):
+        read_table(npz(X=X, y=np.where(np.arange(12) == 5, value, WORDS)))
+
+
+def test_columns_beside_those_of_a_model_that_are_no_labels(text):
+    model = {"feature_names": ["a"], "class_names": ["u", "v"], "n_features": 1, "n_outputs": 2}
+    for extra, values in (("weight", "0.5"), ("date", "2020-01-01"), ("note", "x")):
+        data = read_table(text(f"a,kind,{extra}\n1,v,{values}\n2,u,{values}\n"), **model)
+        assert data.y.tolist() == [1, 0] and data.x.tolist() == [[1], [2]]
+    numbers = read_table(text("a,kind,weight\n1,1,0.5\n2,0,0.25\n"), **model)
+    assert numbers.y.tolist() == [1, 0]

@@ -274,7 +274,7 @@ def test_jets_of_a_file(tmp_path, jets):
     np.savez(tmp_path / "mine.npz", X=x, y=y)
     unnamed = load("jets", source=str(tmp_path / "mine.npz"), read_table=read_table)
     np.testing.assert_array_equal(unnamed.y_test, data.y_test)
-    assert "does not name its features" in unnamed.source
+    assert "its features not named" in unnamed.source
 
 
 def test_jets_of_a_file_that_has_other_features(tmp_path, jets):

@@ -86,7 +86,7 @@ def test_wrong_settings_of_the_command_line(assignment: str, message: str) -> No
         ({"trainng": {}}, r"trainng: no such setting; did you mean training\?"),
         ({"network": {"layers": [4, 3], "bits": 2}}, r"network\.bits: no such setting"),
         ({"network": {"layers": [4]}}, r"network\.layers: .*at least 2"),
-        ({"network": None}, r"network: expected .*MLPConfig, found None"),
+        ({"network": None}, r"network: expected settings below it .*found None"),
         ({"training": {"learning_rate": -1}}, r"training\.learning_rate: .* found -1"),
         ({"training": {"learning_rate": ".nan"}}, r"training\.learning_rate: "),
         ({"training": {"schedule": "step"}}, r"training\.schedule: .*'cosine' or 'constant'"),

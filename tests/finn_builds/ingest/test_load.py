@@ -48,16 +48,17 @@ def test_a_cut_off_file(tmp_path):
         load_model(tmp_path / "cut.onnx")
 
 
-def plain_onnx(op, *parameters):
+def plain_onnx(op, *parameters, kind=TensorProto.FLOAT):
     names = [f"p{i}" for i in range(len(parameters))]
     graph = helper.make_graph(
         [helper.make_node(op, ["x", *names], ["y"])],
         "plain",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 2))],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info("y", kind, None)],
         [numpy_helper.from_array(p, n) for p, n in zip(parameters, names, strict=True)],
     )
-    return helper.make_model(graph)
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, ir_version=8, opset_imports=opset)
 
 
 def test_onnx_without_quantizers(tmp_path):
@@ -67,10 +68,14 @@ def test_onnx_without_quantizers(tmp_path):
 
 
 def test_the_other_kind_of_quantised_onnx_is_told_apart(tmp_path):
-    model = plain_onnx("QuantizeLinear", np.float32(0.1), np.int8(0))
-    onnx.save(model, tmp_path / "qcdq.onnx")
-    with pytest.raises(UserError, match="integers go to another operation"):
-        load_model(tmp_path / "qcdq.onnx")
+    parameters = np.float32(0.1), np.int8(0)
+    onnx.save(
+        plain_onnx("QuantizeLinear", *parameters, kind=TensorProto.INT8), tmp_path / "qcdq.onnx"
+    )
+    assert "Quant" in {node.op_type for node in load_model(tmp_path / "qcdq.onnx").graph.node}
+    onnx.save(plain_onnx("QuantizeLinear", *parameters), tmp_path / "wrong.onnx")
+    with pytest.raises(UserError, match=r"onnxruntime, .*, can't execute it: .*Type Error"):
+        load_model(tmp_path / "wrong.onnx")
 
 
 def save_external(model, folder, location):

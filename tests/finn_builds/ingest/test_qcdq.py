@@ -224,17 +224,111 @@ def test_what_has_no_quant_is_named(tmp_path):
         load_model(path)
 
 
+def damaged(model: onnx.ModelProto, how: str) -> None:
+    nodes = model.graph.node
+    pairs = [node for node in nodes if node.op_type == "DequantizeLinear"]
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    scale = constants[pairs[-1].input[1]]
+    if how == "order":
+        nodes.insert(0, nodes.pop(len(nodes) - 1))
+    elif how == "inputs":
+        del pairs[0].input[:]
+    elif how == "axis":
+        pairs[0].attribute.append(helper.make_attribute("axis", 7))
+    elif how == "scales":
+        scale.CopyFrom(numpy_helper.from_array(np.ones(4, np.float32), scale.name))
+    elif how == "no scale":
+        scale.CopyFrom(numpy_helper.from_array(np.ones(0, np.float32), scale.name))
+    elif how == "bias":
+        nodes[-3].input[2] = next(iter(constants))
+
+
+@pytest.mark.parametrize("how", ["order", "inputs", "axis", "scales", "no scale", "bias"])
+def test_a_damaged_file_is_named(tmp_path, how):
+    path = statically(tmp_path, quant_format=QuantFormat.QDQ, per_channel=True)
+    model = onnx.load(path)
+    damaged(model, how)
+    onnx.save(model, path)
+    with pytest.raises(UserError, match=r"static\.onnx(: onnxruntime| is not valid ONNX).*again"):
+        load_model(path)
+
+
 def test_a_wrong_conversion_is_noticed(tmp_path, monkeypatch):
     """A Quant of a bit less than the original's 8."""
     path = statically(tmp_path, quant_format=QuantFormat.QDQ, weight_type=QuantType.QInt8)
     right = qcdq._Converter._quant
 
-    def wrong(self, node, source, scale, zero, bits, *form, **named):
-        right(self, node, source, scale * 1.05, zero, bits, *form, **named)
+    def wrong(self, out, source, scale, zero, bits, *form, **named):
+        right(self, out, source, scale * 1.05, zero, bits, *form, **named)
 
     monkeypatch.setattr(qcdq._Converter, "_quant", wrong)
     with pytest.raises(VerificationError, match=r"of 64 frames differ from what onnxruntime gives"):
         load_model(path)
+
+
+@pytest.mark.parametrize("activations", [QuantType.QInt8, QuantType.QUInt8])
+@pytest.mark.parametrize(("first", "last"), [(True, False), (False, True), (True, True)])
+def test_integers_at_the_ends(tmp_path, activations, first, last):
+    """Converters for microcontrollers leave the first and the last step out of the network."""
+    path = statically(tmp_path, quant_format=QuantFormat.QDQ, activation_type=activations)
+    model = onnx.load(path)
+    graph = model.graph
+    kind = TensorProto.INT8 if activations == QuantType.QInt8 else TensorProto.UINT8
+    if first:
+        (node,) = (n for n in graph.node if n.input[0] == "x")
+        graph.node.remove(node)
+        graph.input[0].name = node.output[0]
+        graph.input[0].type.tensor_type.elem_type = kind
+    if last:
+        (node,) = (n for n in graph.node if n.output[0] == graph.output[0].name)
+        graph.node.remove(node)
+        graph.output[0].name = node.input[0]
+        graph.output[0].type.tensor_type.elem_type = kind
+    onnx.save(model, path)
+    name = "int8" if activations == QuantType.QInt8 else "uint8"
+    x = RNG.integers(np.iinfo(name).min, np.iinfo(name).max + 1, (150, 6)).astype(name)
+    x = x if first else (RNG.normal(size=(150, 6)) * 2).astype(np.float32)
+    found, expected = integer_network(path, x.astype(np.float32)), original(path, x)
+    np.testing.assert_allclose(found, expected, atol=0 if last else 1e-6)
+
+
+def test_operators_of_onnxruntime_for_16_bits(tmp_path):
+    """Before opset 21 onnxruntime writes its own for these, and for others on request."""
+    path = statically(
+        tmp_path,
+        quant_format=QuantFormat.QDQ,
+        weight_type=QuantType.QInt8,
+        extra_options={"UseQDQContribOps": True},
+    )
+    assert "com.microsoft" in {node.domain for node in onnx.load(path).graph.node}
+    x = RNG.normal(size=(100, 6)).astype(np.float32)
+    np.testing.assert_allclose(integer_network(path, x), original(path, x), atol=1e-6)
+
+
+def test_a_function_between_two_quantisers_of_odd_zero_points(tmp_path):
+    """Gelu of 8-bit codes leaves their multiples; the quantiser after it has 9 bits here."""
+    constants = [
+        numpy_helper.from_array(np.array([[1, 2], [3, -1]], np.int8), "w"),
+        numpy_helper.from_array(np.float32(0.25), "ws"),
+    ]
+    nodes = [helper.make_node("DequantizeLinear", ["w", "ws"], ["wd"])]
+    for k, (scale, zero) in enumerate(((0.03, 128), (0.0613, 127), (0.09, 17))):  # without ties
+        constants.append(numpy_helper.from_array(np.float32(scale), f"s{k}"))
+        constants.append(numpy_helper.from_array(np.uint8(zero), f"z{k}"))
+    for k, (read, made) in enumerate((("x", "a"), ("m", "b"), ("g", "c"))):
+        nodes.append(helper.make_node("QuantizeLinear", [read, f"s{k}", f"z{k}"], [f"q{k}"]))
+        nodes.append(helper.make_node("DequantizeLinear", [f"q{k}", f"s{k}", f"z{k}"], [made]))
+        if made == "a":
+            nodes.append(helper.make_node("MatMul", ["a", "wd"], ["m"]))
+        elif made == "b":
+            nodes.append(helper.make_node("Gelu", ["b"], ["g"], name="gelu"))
+    nodes.append(helper.make_node("MatMul", ["c", "wd"], ["y"]))
+    path = saved(tmp_path / "gelu.onnx", nodes, constants, 2, ("y", 2))
+    model = onnx.load(path)
+    model.opset_import[0].version = 20
+    onnx.save(model, path)
+    x = RNG.normal(size=(200, 2)).astype(np.float32) * 2
+    np.testing.assert_allclose(integer_network(path, x), original(path, x), atol=1e-6)
 
 
 @pytest.mark.slow

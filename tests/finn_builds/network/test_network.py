@@ -205,3 +205,25 @@ def test_types_are_the_smallest_that_hold_a_range(low, high, name):
     least, most = range_of(name)
     assert least <= low and high <= most
     assert bits_of(name) == int(name.lstrip("UINT")) and is_signed(name) == name.startswith("I")
+
+
+@pytest.mark.parametrize(
+    ("datatype", "value", "message"),
+    [
+        ("INT4", 0.5, "holds 0.5 in place 1; expected INT4 from -8 to 7"),
+        ("INT4", np.nan, "holds nan in place 1; expected INT4"),
+        ("INT4", np.inf, "holds inf in place 1; expected INT4"),
+        ("INT4", 8, "holds 8 in place 1; expected INT4"),
+        ("BIPOLAR", 0, "holds 0 in place 1; expected BIPOLAR from -1 to 1"),
+        ("INT4", "1", "expected frames of integers, found <U"),
+        ("INT4", None, "expected frames of integers, found object"),
+    ],
+)
+def test_values_that_the_type_of_an_input_can_t_hold(datatype, value, message):
+    """Raw features, say, that were not quantised."""
+    source = Tensor.of_type("x", datatype, 2)
+    network = chain(source, [("y", Linear(np.array([[1], [2]])))])
+    with pytest.raises(ValueError, match=message):
+        network.execute(np.array([[1, 1], [1, value]]))
+    right = np.array([[1.0, -1.0], [1.0, 1.0]])
+    assert network.execute(right).tolist() == [[-1], [3]]

@@ -70,6 +70,19 @@ def test_refined_forms_are_the_matrix_and_cost_no_more(
         assert weigher.total(refined) <= weigher.total(form)
 
 
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31), bits=st.sampled_from((23, 25, 30, 40)), quick=st.booleans())
+def test_shared_forms_of_wide_weights(seed: int, bits: int, quick: bool) -> None:
+    """Scales of their own for each feature make factors that float32, as alkaid has, can't hold."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.integers(-(1 << bits), 1 << bits, (rng.integers(1, 9), rng.integers(1, 5)))
+    ranges = [(0, 255)] * len(matrix)
+    forms = shared_forms(matrix, ranges, Search(3, True, restarts=2, quick=quick))
+    assert forms
+    for form in forms:
+        assert np.array_equal(form.matrix(), matrix)
+
+
 def test_a_share_that_does_not_pay_is_undone() -> None:
     """Three terms in one chain, twice, are cheaper than a shared pair and a third term, twice."""
     shared = SharedSums(

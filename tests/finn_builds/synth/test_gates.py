@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -247,7 +248,14 @@ class Mapped(Compiled):
 
     netlist: Netlist
 
-    def check(self, x: np.ndarray, y: np.ndarray, waveform: Path, **netlists: Netlist) -> GateLevel:
+    def check(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        waveform: Path,
+        progress: Callable[[float], None] | None = None,
+        **netlists: Netlist,
+    ) -> GateLevel:
         """Compare netlists, by default its own, with expected outputs."""
         return check_gates(
             self.network,
@@ -260,6 +268,7 @@ class Mapped(Compiled):
             seed=1,
             recompile=lambda block: self.compiled,
             waveform=waveform,
+            progress=progress,
         )
 
     def block(self, name: str) -> Block:
@@ -304,10 +313,13 @@ def test_netlists_of_random_networks(mapped) -> None:
         beats = pack(on_stream(x, compiled.in_datatype), compiled.in_width)
         y = on_stream(network.execute(x), compiled.out_datatype)
         out_bytes = item.design.output.width // 8
+        told: list[int] = []
+        kinds = item.compiled.family.kinds
         found = run_words(
-            item.netlist, beats, (1, 1), out_bytes, item.compiled.family.kinds, seed=1
-        ).words
-        assert np.array_equal(found, pack(y, compiled.out_width)), item.name
+            item.netlist, beats, (1, 1), out_bytes, kinds, seed=1, progress=told.append
+        )
+        assert np.array_equal(found.words, pack(y, compiled.out_width)), item.name
+        assert told == list(range(1, found.clocks + 1))
 
 
 @pytest.mark.slow
@@ -327,7 +339,9 @@ def test_a_wrong_bit_in_the_netlist_fails_the_build(mapped, tmp_path) -> None:
     netlist, out = item.netlist, item.design.output
     x = random_frames(np.random.default_rng(8), item.network, 100)
     y = item.network.execute(x)
-    found = item.check(x, y, waveform)
+    shares: list[float] = []
+    found = item.check(x, y, waveform, progress=shares.append)
+    assert shares == sorted(shares) and 0 < shares[0] < 0.5 < shares[-1] <= 1
     assert (found.frames, found.mismatches) == (100, 0)
 
     # A bit that is 0 in some frame and comes from a flip-flop, which is now held at 1.

@@ -6,8 +6,9 @@ import pytest
 from brevitas_models.datasets.splitting import split
 from deploy.host_model import HostModel
 from deploy.tables import read_table
+from deploy.training_rows import unseen_rows
 from finn_builds.errors import UserError
-from finn_builds.verify.data import load_data, unseen_rows
+from finn_builds.verify.data import load_data
 from tests.finn_builds.verify.test_frames import host
 
 
@@ -70,9 +71,9 @@ def test_an_order_of_classes_must_suit_the_model(npz):
         load_data(path, host(classes=("u", "t")), classes=["t", "u"])
 
 
-def nameless_host(n_out):
+def nameless_host(n_out, split=None):
     description = host(classes=("?",) * n_out).to_dict()
-    return HostModel({**description, "class_names": []})
+    return HostModel({**description, "class_names": [], "split": split})
 
 
 def test_features_alone_and_targets(npz):
@@ -95,13 +96,13 @@ def test_only_rows_that_training_did_not_use_are_measured_on(npz):
     path = npz(X=X, y=Y)
     data = split(read_table(path), seed=3)
     assert data.split is not None
-    found = load_data(path, nameless_host(2), split=data.split)
+    found = load_data(path, nameless_host(2, data.split))
     assert "the 8 of its 40 rows that training did not use" in found.source
     np.testing.assert_array_equal(np.unique(found.x, axis=0), np.unique(data.x_test, axis=0))
-    everything = load_data(path, nameless_host(2), split={**data.split, "test": ""})
+    everything = load_data(path, nameless_host(2, {**data.split, "test": ""}))
     assert len(everything.x) == 40 and "all of them used in training" in everything.source
     for other in (None, {}, {**data.split, "sha256": "0"}, {**data.split, "test": "&"}):
-        unknown = load_data(path, nameless_host(2), split=other)
+        unknown = load_data(path, nameless_host(2, other))
         assert len(unknown.x) == 40 and "the model does not say" in unknown.source
 
 

@@ -36,7 +36,9 @@ def test_row_10_a_layer_that_never_changes_is_named(cases):
     assert hidden.whole and not hidden.output and outputs.whole and outputs.output
     first, second = findings_of(network, split.host, None).warnings
     assert hidden.tensor in first and "neuron of the layer" in first
+    assert "of node 'BipolarQuant_13' (BipolarQuant)" in first, "as the file calls it"
     assert outputs.tensor in second and "output of the network" in second
+    assert "of node 'MatMul_19' (MatMul)" in second
 
 
 def test_a_layer_that_never_changes():
@@ -107,3 +109,14 @@ def test_inputs_outside_the_quantiser():
     assert found.saturated_inputs == pytest.approx(3 / 9)
     assert "33% of the input values lie outside the range" in found.warnings[0]
     assert findings_of(network, host, data(x=X)).warnings == ()
+
+
+def test_data_that_say_little():
+    network, host = random_network((3, 4, 3), 2), nameless_host(3)
+    one = data(np.ones(200, int))
+    (warning,) = findings_of(network, host, one).warnings
+    assert "of one class: the accuracy says nothing of the others" in warning
+    (warning,) = findings_of(network, host, data(x=np.ones((50, 3), np.float32))).warnings
+    assert "the 50 frames of the data are all equal" in warning
+    assert findings_of(network, host, data(np.arange(200) % 3)).warnings == ()
+    assert findings_of(network, host, data(np.ones(1, int), x=X[:1])).warnings == ()
