@@ -158,7 +158,9 @@ def best_plan(thresholds: Sequence[int], width: int, top: int, family: Family) -
         _plan_search(thresholds, width, family),
     ]
     best = min(plans, key=lambda p: (p.luts, p.depth))
-    found = cheapest_windows(thresholds, width, top, family, best.luts)
+    # A table is a LUT or two deep, a search a comparison for every bit of the count.
+    quick = best.kind == "table"
+    found = cheapest_windows(thresholds, width, top, family, best.luts, quick)
     return best if found is None else _Plan(found[0], 4, "windows", windows=found[1])
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from finn_builds.sparse.cost import estimate
-from finn_builds.sparse.family import Family
+from finn_builds.sparse.family import CompareShape, Family
 from finn_builds.sparse.graph import Builder
 from finn_builds.sparse.logic import compare_shape
 from finn_builds.sparse.nodes import Compare, Field, Term
@@ -61,16 +61,16 @@ class Windows:
             bounds[code] = bound
         return bounds
 
-    def compare_luts(self, family: Family) -> int:
-        """Return the LUTs of all but the table."""
+    def shape(self, family: Family) -> CompareShape:
+        """Return the form of the comparison."""
         select = Field(0, 0, self.code_bits if self.coded else self.bits)
-        compare = Compare(Field(0, 0, self.low), (select,), tuple(self.picked()))
-        return compare_shape(compare, family).luts + _raised_luts(self.count_bits, family)
+        return compare_shape(
+            Compare(Field(0, 0, self.low), (select,), tuple(self.picked())), family
+        )
 
-    def luts(self, family: Family) -> int:
-        """Return the LUTs."""
-        table = table_luts(self.code, self.bits, self.code_bits, family.lut_inputs)
-        return table + self.compare_luts(family)
+    def table_luts(self, family: Family) -> int:
+        """Return the LUTs of the table."""
+        return table_luts(self.code, self.bits, self.code_bits, family.lut_inputs)
 
     def build(self, builder: Builder, node: int, top: int, label: str) -> int:
         """Return the node of the count, `top` at most."""
@@ -84,25 +84,28 @@ class Windows:
 
 
 def cheapest_windows(
-    thresholds: Sequence[int], width: int, top: int, family: Family, most: int
+    thresholds: Sequence[int], width: int, top: int, family: Family, most: int, quick: bool
 ) -> tuple[int, Windows] | None:
-    """Return the cheapest windows of less than `most` LUTs, and these; None if there are none.
+    """Return the LUTs of the cheapest windows, less than `most`, and these; None without such.
 
-    The thresholds ascend, all within 1..top; the number has `width` bits.
+    The thresholds ascend, all within 1..top; the number has `width` bits. If it has to be `quick`,
+    the comparison is one whose bounds are in its own LUTs.
     """
-    # A LUT makes two functions at best.
-    tried = sorted(
-        ((found.compare_luts(family) + (found.code_bits + 1) // 2, found.low, found.coded), found)
-        for found in _windows(thresholds, width, top)
-    )
+    tried = []
+    for found in windows_of(thresholds, width, top):
+        shape = found.shape(family)
+        if not (quick and shape.kind == "bounds"):
+            tried.append((shape.luts + _raised_luts(found.count_bits, family), found))
     best = None
-    for (least, _, _), found in tried:
-        if least < most and (luts := found.luts(family)) < most:
-            best, most = (luts, found), luts
+    for luts, found in sorted(tried, key=lambda one: (one[0], one[1].coded, one[1].low)):
+        # A LUT makes two functions at best.
+        if luts + (found.code_bits + 1) // 2 < most and luts + found.table_luts(family) < most:
+            most = luts + found.table_luts(family)
+            best = most, found
     return best
 
 
-def _windows(thresholds: Sequence[int], width: int, top: int) -> list[Windows]:
+def windows_of(thresholds: Sequence[int], width: int, top: int) -> list[Windows]:
     """Return the windows of each size, divided no further than their thresholds ask for."""
     count_bits = len(thresholds).bit_length()
     windows = []

@@ -14,7 +14,7 @@ from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder
 from finn_builds.sparse.interpret import evaluate_nodes
 from finn_builds.sparse.thresholds import best_plan, count_passed
-from finn_builds.sparse.windows import Windows, _windows
+from finn_builds.sparse.windows import Windows, cheapest_windows, windows_of
 
 
 def counted(windows: Windows, top: int, most: int) -> np.ndarray:
@@ -34,7 +34,7 @@ def test_windows_count_thresholds(top: int, places: list[float]) -> None:
     """Of every size, thresholds anywhere, equal ones and ends of windows among them."""
     thresholds = sorted(1 + round(place * (top - 1)) for place in places)
     expected = np.searchsorted(thresholds, np.arange(top + 1), side="right")
-    for windows in _windows(thresholds, top.bit_length(), top):
+    for windows in windows_of(thresholds, top.bit_length(), top):
         assert np.array_equal(counted(windows, top, len(thresholds)), expected)
 
 
@@ -44,11 +44,13 @@ def test_the_costs_of_windows_are_those_of_the_graph(family: Family) -> None:
     for width in (8, 9, 11):
         top = (1 << width) - 1
         thresholds = [int((k + rng.uniform(0.2, 0.8)) * top / 15) + 1 for k in range(15)]
-        for windows in _windows(thresholds, width, top):
-            builder = Builder(1)
-            node = windows.build(builder, builder.input(0, 0, top), 15, "t")
-            # A sum that never comes to all ones plus one is a position shorter.
-            assert 0 <= windows.luts(family) - estimate(builder.finish([node]), family).luts <= 1
+        found = cheapest_windows(thresholds, width, top, family, 100, False)
+        assert found is not None
+        luts, windows = found
+        builder = Builder(1)
+        node = windows.build(builder, builder.input(0, 0, top), 15, "t")
+        # A sum that never comes to all ones plus one is a position shorter.
+        assert 0 <= luts - estimate(builder.finish([node]), family).luts <= 1
 
 
 @pytest.mark.parametrize(
