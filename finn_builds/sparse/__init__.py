@@ -4,7 +4,8 @@ The parts, in the order in which a network passes through them:
 
 - `lower`: integer network to operator graph, layer by layer (`neurons`). Sums come from `solve`,
   which compares shared forms (`share`, `refine`) as trees of carry chains (`addtree`);
-  `thresholds` counts what an accumulator has reached.
+  `thresholds` and `windows` count what an accumulator has reached. At the end `collapse` looks for
+  what is cheaper as one table of few bits (`cones`).
 - `nodes`, `graph` and `interpret`: the operator graph and its meaning.
 - `cost`: LUTs and delays on a `family`, from how sums lie on chains (`chain`) and how functions
   come apart in LUTs (`lutnet`, `truth`).

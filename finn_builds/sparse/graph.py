@@ -228,20 +228,16 @@ class Builder:
         )
 
 
-def live_numbers(graph: Graph) -> dict[int, int]:
-    """Return the numbers that `drop_dead` gives to the nodes that it keeps."""
-    live = (i for i, alive in enumerate(graph.live()) if alive)
-    return {i: number for number, i in enumerate(live)}
+def compacted(graph: Graph) -> tuple[Graph, dict[int, int]]:
+    """Return the graph of what the outputs depend on, equal nodes once, and the new numbers."""
+    builder = Builder(graph.n_in)
+    at: dict[int, int] = {}
+    for i, alive in enumerate(graph.live()):
+        if alive:
+            at[i] = builder.copy(renumber(graph.nodes[i], at), graph, i)
+    return builder.whole_graph(at[o] for o in graph.outputs), at
 
 
 def drop_dead(graph: Graph) -> Graph:
     """Return the graph without the nodes that no output depends on."""
-    at = live_numbers(graph)
-    return Graph(
-        tuple(renumber(graph.nodes[i], at) for i in at),
-        tuple(graph.ranges[i] for i in at),
-        tuple(at[o] for o in graph.outputs),
-        tuple(graph.labels[i] for i in at),
-        tuple(graph.layers[i] for i in at),
-        graph.n_in,
-    )
+    return compacted(graph)[0]

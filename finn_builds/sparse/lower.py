@@ -20,9 +20,10 @@ from finn_builds.network import (
     Tensor,
 )
 from finn_builds.network.types import BIPOLAR, common_datatype, range_of
+from finn_builds.sparse.collapse import collapsed
 from finn_builds.sparse.edges import taken_apart
 from finn_builds.sparse.family import Family
-from finn_builds.sparse.graph import Builder, Graph, drop_dead, live_numbers
+from finn_builds.sparse.graph import Builder, Graph, compacted
 from finn_builds.sparse.largest import index_of_largest, largest
 from finn_builds.sparse.matrix import Matrix
 from finn_builds.sparse.nodes import Field
@@ -50,7 +51,8 @@ class Lowered:
     """An operator graph, and where the network's tensors are in it."""
 
     graph: Graph
-    # by tensor, an element each; None for an element that no output depends on
+    # by tensor, an element each; None for one that is not in the graph: no output depends on it, or
+    # a table has taken its place and that of what reads it
     values: Mapping[str, tuple[Value | None, ...]]
     # by the beginning of their labels, tensors of sums that are built with what counts them
     sums: Mapping[str, str]
@@ -78,14 +80,14 @@ def lower_traced(
             value = _bit(builder, value) if out_datatype == BIPOLAR else value
             nodes.append(plain(walk.site, value, 0, 1, f"y{len(nodes)}"))
     whole = builder.whole_graph(nodes)
-    at = live_numbers(whole)
+    graph, at = compacted(whole if walk.site.options.quick else collapsed(whole, family))
 
     def kept(value: Value) -> Value | None:
         node = at.get(value.node)
         return None if node is None else Value(node, value.scale, value.offset)
 
     values = {name: tuple(map(kept, known)) for name, known in walk.known.items()}
-    return Lowered(drop_dead(whole), values, walk.sums)
+    return Lowered(graph, values, walk.sums)
 
 
 def stream_datatype(tensors: tuple[Tensor, ...] | list[Tensor]) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder
 from finn_builds.sparse.nodes import Field
-from finn_builds.sparse.tablenet import DUAL_INPUTS, net_of
+from finn_builds.sparse.tablenet import net_of, paired_luts
 
 # Low bits of a code that a table over the high ones does not see.
 MAX_LOW_BITS = 3
@@ -79,7 +79,11 @@ class Split:
             tables.append((self.low, _address(self.low)))
         if self.shapes:
             tables.append((self.shapes, self.bits - self.low_bits))
-        return sum(_shares(values, bits, family.lut_inputs) for values, bits in tables)
+        k = family.lut_inputs
+        return sum(
+            paired_luts(net_of(values, bits, max(values).bit_length(), k), k)
+            for values, bits in tables
+        )
 
     def build(self, builder: Builder, code: Field, label: str) -> list[tuple[int, int]]:
         """Return the nodes of its operands, and their shifts."""
@@ -99,17 +103,6 @@ class Split:
 
 def _address(values: Sequence[int]) -> int:
     return len(values).bit_length() - 1
-
-
-def _shares(values: Sequence[int], bits: int, lut_inputs: int) -> float:
-    """Return the LUTs of a table, a half for each function that two can share one of."""
-    net = net_of(values, bits, max(values).bit_length(), lut_inputs)
-    most = DUAL_INPUTS[lut_inputs]
-    small = sum(
-        c.is_lut and not whole and len(c.inputs) <= most
-        for c, whole in zip(net.cells, net.whole, strict=True)
-    )
-    return net.single_luts - small / 2
 
 
 def whole(values: Sequence[int], bits: int) -> Split:

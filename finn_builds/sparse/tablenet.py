@@ -228,6 +228,16 @@ def table_luts(values: Sequence[int], n_vars: int, width: int, lut_inputs: int =
     return net_of(values, n_vars, width, lut_inputs).luts(lut_inputs)
 
 
+def paired_luts(net: TableNet, lut_inputs: int) -> float:
+    """Return the LUTs of a net, a half for each function that two can share one of."""
+    most = DUAL_INPUTS[lut_inputs]
+    small = sum(
+        c.is_lut and not whole and len(c.inputs) <= most
+        for c, whole in zip(net.cells, net.whole, strict=True)
+    )
+    return net.single_luts - small / 2
+
+
 def _by_classes(
     columns: tuple[int, ...], n: int, lut_inputs: int, apart: TableNet
 ) -> TableNet | None:

@@ -1,13 +1,15 @@
 """Thresholds: how many of a neuron's constants its accumulator has reached, as logic.
 
 The accumulator is an unsigned node here and every offset is already in the thresholds, so a bias
-costs nothing. Three shapes compete, by their LUTs:
+costs nothing. Four shapes compete, by their LUTs:
 
 - *table*: the accumulator's high bits and one carry, the comparison of its low bits with the
   residue that all thresholds share, address a truth table. Uniform thresholds with a step of a
   power of two are this: an added constant, a shift and a clip. A shared residue of 0 means that
   no threshold sees the low bits at all.
 - *search*: binary search, one comparison per output bit, its bound picked by the bits before.
+- *windows*: a table of the high bits and one comparison of the low ones (`windows`), where
+  thresholds lie far enough apart.
 - *clip*: the constant is really added, then shift and clip. Where ranges already keep the sum
   within the clip only wires are left: one threshold is then the top bit of the sum.
 """
@@ -24,6 +26,7 @@ from finn_builds.sparse.graph import Builder
 from finn_builds.sparse.logic import clip_luts, compare_shape
 from finn_builds.sparse.nodes import Clip, Compare, Field
 from finn_builds.sparse.tablenet import table_luts
+from finn_builds.sparse.windows import Windows, cheapest_windows
 
 # A table of more address bits than this is never cheaper and takes long to cost.
 MAX_TABLE_BITS = 9
@@ -40,12 +43,13 @@ class Count:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A shape that counts thresholds, `kind` `table` or `search`, and what it costs."""
+    """A shape that counts thresholds, `kind` `table`, `search` or `windows`, and what it costs."""
 
     luts: int
     depth: int
     kind: str
     low_bits: int = 0
+    windows: Windows | None = None
 
 
 def _table_values(thresholds: Sequence[int], low_bits: int, width: int, top: int) -> list[int]:
@@ -153,7 +157,11 @@ def best_plan(thresholds: Sequence[int], width: int, top: int, family: Family) -
         *_plan_tables(thresholds, width, top, family),
         _plan_search(thresholds, width, family),
     ]
-    return min(plans, key=lambda p: (p.luts, p.depth))
+    best = min(plans, key=lambda p: (p.luts, p.depth))
+    # A table is a LUT or two deep, a search a comparison for every bit of the count.
+    quick = best.kind == "table"
+    found = cheapest_windows(thresholds, width, top, family, best.luts, quick)
+    return best if found is None else _Plan(found[0], 4, "windows", windows=found[1])
 
 
 def reachable(thresholds: Sequence[int], lo: int, hi: int) -> tuple[int, list[int]]:
@@ -183,6 +191,8 @@ def count_passed(
     plan = best_plan(rest, width, hi, family)
     if plan.kind == "search":
         return Count(_search(builder, node, rest, label), 1, always)
+    if plan.windows is not None:
+        return Count(plan.windows.build(builder, node, len(rest), label), 1, always)
     low = plan.low_bits
     values = _table_values(rest, low, width, hi)
     fields = [Field(node, low, width - low)]

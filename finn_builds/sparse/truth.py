@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
+from finn_builds.network.ops import IntArray
+
 
 @lru_cache(maxsize=64)
 def _low_half(var: int, n_vars: int) -> int:
@@ -46,3 +51,31 @@ def bit_column(values: Sequence[int], bit: int) -> int:
     """Return output bit `bit` of a table of integers as a packed truth table."""
     word = "".join("1" if (v >> bit) & 1 else "0" for v in reversed(values))
     return int(word, 2)
+
+
+def filled(values: IntArray, reached: NDArray[np.bool_]) -> IntArray:
+    """Return a table (2^n,) of non-negative integers with values where none is `reached`.
+
+    Each bit of the values depends on as few bits of the address as can be left out one by one, the
+    highest first.
+    """
+    if reached.all():
+        return values
+    n, width = len(values).bit_length() - 1, int(values[reached].max()).bit_length()
+    columns = [_filled((values >> k) & 1, reached, n) << k for k in range(width)]
+    return np.sum(columns, axis=0, dtype=np.int64) if columns else np.zeros_like(values)
+
+
+def _filled(bits: IntArray, reached: NDArray[np.bool_], n: int) -> IntArray:
+    # Axis k of the array is variable n-1-k.
+    shape = (2,) * n
+    value, known = bits.reshape(shape), reached.reshape(shape)
+    for axis in range(n):
+        other, also = np.flip(value, axis), np.flip(known, axis)
+        if not (known & also & (value != other)).any():
+            value, known = np.where(known, value, other), known | also
+    # What is left does as its neighbours do.
+    for axis in reversed(range(n)):
+        other, also = np.flip(value, axis), np.flip(known, axis)
+        value, known = np.where(known, value, other), known | also
+    return value.reshape(-1)

@@ -14,7 +14,7 @@ from finn_builds.sparse.device import Kind, Primitive
 from finn_builds.sparse.families.xilinx_cells import carry_cells
 from finn_builds.sparse.families.xilinx_kinds import KINDS, PRIMITIVES
 from finn_builds.sparse.family import Bounds, CompareShape, Family
-from finn_builds.sparse.lutnet import LUT_INPUTS, lut_count
+from finn_builds.sparse.lutnet import LUT_INPUTS, lut_count, lut_net
 from finn_builds.sparse.nodes import Field
 
 # Inputs of a LUT that also gives a second output.
@@ -88,8 +88,12 @@ class Xilinx(Family):
 
     def compare_delay(self, shape: CompareShape, wanted: Bounds) -> float:
         """Return the delay; tables of bounds count as positions too: late rather than early."""
-        d = self.t_lut if shape.kind == "table" else self.adder(shape.luts)
-        return d + self.t_lut * (wanted.select >= DUAL_INPUTS)
+        if shape.kind == "table":
+            return self.t_lut
+        levels = float(wanted.select >= DUAL_INPUTS)
+        if shape.kind == "bounds":
+            levels = max(lut_net(column, wanted.select).depth for column in wanted.columns)
+        return self.adder(shape.luts) + self.t_lut * levels
 
     def compare_lines(
         self,

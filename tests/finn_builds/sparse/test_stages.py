@@ -45,7 +45,7 @@ def test_costs_of_layers_add_up_to_those_of_the_node() -> None:
     costs = compiled.layer_costs()
     assert [cost.name for cost in costs] == ["a0", "a1", "a2"]
     assert all(cost.luts > 0 for cost in costs)
-    assert sum(cost.luts for cost in costs) == estimate(compiled.combinational, XC7).luts
+    assert sum(cost.luts for cost in costs) == estimate(compiled.pipeline.graph, XC7).luts
     assert sum(cost.latency for cost in costs) == compiled.latency - 1
 
 
