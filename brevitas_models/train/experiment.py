@@ -134,7 +134,8 @@ class Experiment:
         if settings.oversample > 1:
             known = metrics.probabilities(self._teacher_logits(everything))
             answers = metrics.probabilities(logits)
-            rows = matching.choose(x, answers, everything, known, samples, rng)
+            quantiles = self.data.quantiles
+            rows = matching.choose(x, answers, everything, known, samples, rng, quantiles)
             x, logits = x[rows], logits[rows]
         return self._taught(x, logits, settings)
 

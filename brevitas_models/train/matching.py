@@ -10,8 +10,9 @@ Weights = NDArray[np.float64]
 # Of each input its bin, and the share that each bin is to have.
 Margin = tuple[NDArray[np.int64], Weights]
 
-# Bins of equal shares that a distribution is compared in.
-BINS = 16
+# Most bins of equal shares that a distribution is compared in, and known inputs for each at least.
+BINS = 20
+PER_BIN = 80
 # Passes over all margins; after ten hardly anything changes.
 ROUNDS = 20
 # An input counts at most this much more, or less, than the average.
@@ -25,6 +26,7 @@ def choose(
     known_answers: Floats,
     samples: int,
     rng: np.random.Generator,
+    quantiles: Floats | None = None,
 ) -> NDArray[np.int64]:
     """Choose inputs so that their distributions are those of known ones.
 
@@ -39,16 +41,20 @@ def choose(
         Inputs to choose from, with the teacher's probabilities.
     known, known_answers : array (k, n_features), (k, n_classes)
         What they are to be like.
+    quantiles : array (levels, n_features) or None
+        Evenly spaced quantiles of the features of many more inputs; None: those of `known`.
 
     Returns
     -------
     int array (samples,)
         Rows, in random order. One that counts for more than ``n / samples`` comes up repeatedly.
     """
+    few = min(max(len(known) // PER_BIN, 2), BINS)
+    features, bins = (known, few) if quantiles is None else (quantiles, BINS)
     weights = match_margins(
         [
-            *(margin(x[:, at], known[:, at]) for at in range(x.shape[1])),
-            margin(answers.max(1), known_answers.max(1)),
+            *(margin(x[:, at], features[:, at], bins) for at in range(x.shape[1])),
+            margin(answers.max(1), known_answers.max(1), few),
             _shares(answers.argmax(1), known_answers.argmax(1), answers.shape[1]),
         ]
     )
@@ -75,7 +81,7 @@ def match_margins(margins: list[Margin]) -> Weights:
     return fitted
 
 
-def margin(values: Floats, known: Floats, bins: int = BINS) -> Margin:
+def margin(values: Floats, known: Floats, bins: int) -> Margin:
     """Return the margin of values (n,) for bins of about equal shares of known ones (k,)."""
     edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
     place, wanted = (np.searchsorted(edges, each, side="right") for each in (values, known))

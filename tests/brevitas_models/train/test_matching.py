@@ -30,10 +30,21 @@ def test_chosen_inputs_are_distributed_as_the_known_ones():
     np.testing.assert_allclose(*counts, atol=0.01)
 
 
+def test_recorded_quantiles_count_for_more_than_the_known_inputs():
+    rng = np.random.default_rng(5)
+    x = rng.normal(0, 1, (20_000, 2)).astype(np.float32)
+    known = rng.normal(0.5, 1, (200, 2)).astype(np.float32)
+    quantiles = np.tile(np.sort(rng.normal(0, 0.6, 200)).astype(np.float32)[:, None], 2)
+    same = np.full((len(x), 2), 0.5, np.float32)
+    rows = matching.choose(x, same, known, same[:200], 10_000, rng, quantiles)
+    np.testing.assert_allclose(x[rows].mean(0), quantiles.mean(0), atol=0.05)
+    np.testing.assert_allclose(x[rows].std(0), quantiles.std(0), atol=0.1)
+
+
 def test_of_inputs_like_the_known_ones_all_count_alike():
     rng = np.random.default_rng(1)
     x = rng.normal(0, 1, (500, 3)).astype(np.float32)
-    weights = matching.match_margins([matching.margin(x[:, at], x[:, at]) for at in range(3)])
+    weights = matching.match_margins([matching.margin(x[:, at], x[:, at], 10) for at in range(3)])
     np.testing.assert_allclose(weights, 1.0)
 
 
@@ -61,6 +72,6 @@ def test_weights_stay_within_limits_and_keep_the_mean(seed, margins, bins):
 
 def test_a_margin_of_whole_numbers_has_bins_that_are_filled():
     known = np.array([1, 1, 1, 1, 2, 3], np.float32)
-    place, share = matching.margin(np.array([0, 1, 2, 3, 9], np.float32), known)
+    place, share = matching.margin(np.array([0, 1, 2, 3, 9], np.float32), known, 6)
     assert share.sum() == pytest.approx(1.0)
     assert place[-1] == len(share) - 1
