@@ -7,10 +7,9 @@ This is the one reader of such files: training, builds and boards read them with
     ``x_test``, ``y_test`` and, if there is one, ``x_val``, ``y_val`` (capital X too). Labels are
     class indices, names, one-hot rows or numbers that a network should give, see `labels`. May also
     hold ``classes``, ``feature_names`` (else ``x0``, ``x1``, ...), ``scaler_mean`` with
-    ``scaler_scale``, which then are the scaler, ``train_quantiles_std`` (n_features, levels):
-    evenly spaced quantiles, from the smallest value to the largest, of features standardised by
-    that scaler, ``source`` (a text that says where the data come from) and ``surrogate`` (True:
-    made up, not real data). Other arrays are ignored. Rows in messages count from 0, as in NumPy.
+    ``scaler_scale``, which then are the scaler, ``source`` (a text that says where the data come
+    from) and ``surrogate`` (True: made up, not real data). Other arrays are ignored. Rows in
+    messages count from 0, as in NumPy.
 ``.npy``
     One array of features.
 ``.csv``, ``.tsv``, ``.txt``
@@ -94,8 +93,6 @@ class Table:
         SHA-256 of the file, or empty.
     own_test_set : bool
         Only the rows to measure on were read, and they are the test set of a file with splits.
-    quantiles : (levels, n_features) float32 or None
-        Recorded quantiles of the standardised features.
     """
 
     name: str
@@ -112,7 +109,6 @@ class Table:
     target_names: tuple[str, ...] = ()
     digest: str = ""
     own_test_set: bool = False
-    quantiles: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -196,10 +192,7 @@ def _aligned(table: Table, wanted: _Wanted, where: Where) -> Table:
     if names is not None and names != table.feature_names:
         take = _find_columns(table.feature_names, names, table.source)
         scaler = table.scaler and Scaler(table.scaler.mean[take], table.scaler.scale[take])
-        known = None if table.quantiles is None else table.quantiles[:, take]
-        table = replace(
-            table, x=table.x[:, take], feature_names=names, scaler=scaler, quantiles=known
-        )
+        table = replace(table, x=table.x[:, take], feature_names=names, scaler=scaler)
     if classes is not None and table.y is not None and classes != table.class_names:
         new = {name: index for index, name in enumerate(classes)}
         index = np.array([new.get(name, -1) for name in table.class_names])
@@ -245,7 +238,6 @@ def _read_numpy(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]
         classes = _check_names(list(arrays["classes"].ravel()), None, f"{path}, classes")
         order = "as the file has them"
     scaler = _npz_scaler(arrays, names, path)
-    quantiles = _npz_quantiles(arrays, names, path)
     if scaler is not None and "source" not in arrays:
         source += ", with the scaler recorded in it"
     # All splits are read even if only the last is wanted: together they say what classes exist.
@@ -272,7 +264,6 @@ def _read_numpy(path: Path, source: str, wanted: _Wanted) -> tuple[Table, Where]
         y=None if truth.y is None else truth.y[skipped:],
         feature_names=names,
         scaler=scaler,
-        quantiles=quantiles,
         parts=parts,
         surrogate=bool(_single(arrays, "surrogate", "b", "True or False", path)),
         targets=None if truth.targets is None else truth.targets[skipped:],
@@ -350,39 +341,6 @@ def _npz_scaler(
     return Scaler(*checked)
 
 
-def _npz_quantiles(
-    arrays: Mapping[str, np.ndarray], names: Sequence[str], path: Path
-) -> np.ndarray | None:
-    """Return the recorded quantiles (levels, n_features): finite numbers that never fall."""
-    key = "train_quantiles_std"
-    values = arrays.get(key)
-    if values is None:
-        return None
-    if "scaler_mean" not in arrays:
-        raise UserError(
-            f"{path}: {key} without scaler_mean and scaler_scale, by which its features are "
-            f"standardised. Add these, or leave it out."
-        )
-    if (
-        values.ndim != 2
-        or len(values) != len(names)
-        or values.shape[1] < 2
-        or values.dtype.kind not in "fiu"
-    ):
-        raise UserError(
-            f"{path}: {key} is {values.dtype} of shape {values.shape}; expected two or more "
-            f"numbers for each of the {len(names)} features."
-        )
-    values = values.astype(np.float64)
-    good = np.isfinite(values).all(1) & (values[:, 1:] >= values[:, :-1]).all(1)
-    if not good.all():
-        raise UserError(
-            f"{path}: {key} of feature {names[int((~good).argmax())]!r}: expected finite numbers "
-            f"that never fall."
-        )
-    return np.ascontiguousarray(values.T, dtype=np.float32)
-
-
 def _single(
     arrays: Mapping[str, np.ndarray], key: str, kind: str, expected: str, path: Path
 ) -> Any:
@@ -400,9 +358,7 @@ def _single(
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """Read all arrays of the file whose names mean something here, under their small names."""
     known = {"x", "y", "classes", "feature_names", "scaler_mean", "scaler_scale"}
-    known |= {"train_quantiles_std", "source", "surrogate"} | {
-        f"{letter}_{part}" for letter in "xy" for part in SPLITS
-    }
+    known |= {"source", "surrogate"} | {f"{letter}_{part}" for letter in "xy" for part in SPLITS}
     what = ""
     arrays: dict[str, np.ndarray] = {}
     try:

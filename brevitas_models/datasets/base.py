@@ -80,9 +80,6 @@ class Dataset:
         What decides the order of the classes of a user's file, for people.
     split : dict or None
         Which rows of a user's file are the test set: see `splitting.test_rows`.
-    quantiles : (levels, n_features) float32 or None
-        Recorded with the data: evenly spaced quantiles of the standardised features of the frames
-        that these are a sample of, the smallest and the largest value included.
     """
 
     name: str
@@ -100,7 +97,6 @@ class Dataset:
     class_order: str = ""
     split: dict[str, str | int] | None = None
     target_names: tuple[str, ...] = ()
-    quantiles: Features | None = None
 
     @property
     def n_features(self) -> int:

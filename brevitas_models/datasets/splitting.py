@@ -66,7 +66,6 @@ def split(table: TableLike, seed: int) -> Dataset:
         class_order=table.class_order,
         split=test_rows(table, test) if table.parts is None else None,
         target_names=table.target_names,
-        quantiles=table.quantiles,
     )
 
 

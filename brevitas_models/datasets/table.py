@@ -39,8 +39,6 @@ class Table:
         Of the columns of `targets`.
     digest : str
         SHA-256 of the user's file, or empty.
-    quantiles : (levels, n_features) float32 or None
-        Recorded with the data, see `Dataset`.
     """
 
     name: str
@@ -56,7 +54,6 @@ class Table:
     targets: Features | None = None
     target_names: tuple[str, ...] = ()
     digest: str = ""
-    quantiles: Features | None = None
 
 
 class ScalerLike(Protocol):
@@ -97,8 +94,6 @@ class TableLike(Protocol):
     def target_names(self) -> tuple[str, ...]: ...
     @property
     def digest(self) -> str: ...
-    @property
-    def quantiles(self) -> Features | None: ...
 
 
 class ReadTable(Protocol):

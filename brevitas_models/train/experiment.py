@@ -19,7 +19,7 @@ from brevitas_models.errors import UserError
 from brevitas_models.model import checkpoint, export
 from brevitas_models.model.heads import Head, heads_of, learns_classes
 from brevitas_models.model.quant_mlp import QuantMLP
-from brevitas_models.train import matching, mixing, outputs, record, rules
+from brevitas_models.train import mixing, outputs, record, rules
 from brevitas_models.train.distill import Teacher
 from brevitas_models.train.hooks import Hooks
 from brevitas_models.train.noise import redraw_labels
@@ -111,33 +111,17 @@ class Experiment:
             unit = self.unit
             return _frames(train, data.y_train, unit), _frames(validation, data.y_val, unit)
         settings = self.recipe.distillation or DistillationSettings()
+        if settings.samples > 0:
+            rng = np.random.default_rng(self.recipe.training.seed)
+            mix = self._mixer(settings)
+            everything = self.origin()
+            # A tenth as many to judge by, another draw around the same frames: the teacher has an
+            # answer to any input, so no frame need be kept from learning.
+            validation = mix(everything, everything, max(settings.samples // 10, 1), rng=rng)
+            train = mix(everything, everything, settings.samples, rng=rng)
+        taught = self._taught(train, settings)
         origin = torch.from_numpy(self.origin())
-        if settings.samples == 0:
-            taught = self._taught(train, self._teacher_logits(train), settings)
-            judged = self._taught(validation, self._teacher_logits(validation), settings)
-            return dataclasses.replace(taught, origin=origin), judged
-        rng = np.random.default_rng(self.recipe.training.seed)
-        # A tenth as many to judge by, another draw around the same frames: the teacher has an
-        # answer to any input, so no frame need be kept from learning.
-        judged = self._made_up(max(settings.samples // 10, 1), settings, rng)
-        taught = self._made_up(settings.samples, settings, rng)
-        return dataclasses.replace(taught, origin=origin), judged
-
-    def _made_up(
-        self, samples: int, settings: DistillationSettings, rng: np.random.Generator
-    ) -> Frames:
-        """Return inputs mixed around the training frames, with the teacher's answers."""
-        everything = self.origin()
-        mixed = round(samples * settings.oversample)
-        x = self._mixer(settings)(everything, everything, mixed, rng=rng)
-        logits = self._teacher_logits(x)
-        if settings.oversample > 1:
-            known = metrics.probabilities(self._teacher_logits(everything))
-            answers = metrics.probabilities(logits)
-            quantiles = self.data.quantiles
-            rows = matching.choose(x, answers, everything, known, samples, rng, quantiles)
-            x, logits = x[rows], logits[rows]
-        return self._taught(x, logits, settings)
+        return dataclasses.replace(taught, origin=origin), self._taught(validation, settings)
 
     def origin(self) -> np.ndarray:
         """Return the standardised frames (n, n_features) that inputs are mixed from."""
@@ -157,9 +141,9 @@ class Experiment:
             )
         return partial(mixing.mix_in_space, space=space, scaler=self.data.scaler, **ways)
 
-    def _taught(self, x: np.ndarray, logits: np.ndarray, settings: DistillationSettings) -> Frames:
-        target = torch.softmax(torch.from_numpy(logits) / settings.temperature, dim=1)
-        return Frames(torch.from_numpy(x), target)
+    def _taught(self, x: np.ndarray, settings: DistillationSettings) -> Frames:
+        logits = torch.from_numpy(self._teacher_logits(x))
+        return Frames(torch.from_numpy(x), torch.softmax(logits / settings.temperature, dim=1))
 
     def _teacher_logits(self, x: np.ndarray) -> np.ndarray:
         """Return the teacher's logits (n, n_classes) for standardised features."""

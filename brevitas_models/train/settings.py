@@ -92,9 +92,6 @@ class DistillationSettings(Section):
         frames themselves are the inputs.
     neighbours, along, across, noise, local
         Arguments of `mixing.mix_neighbours`.
-    oversample : float
-        Inputs to mix for each that is used. 1: all are used. Above: those that are chosen by
-        `matching.choose`, whose features and answers are distributed as of the training frames.
     space : str
         Where inputs are mixed: ``standardised`` features, or ``free`` coordinates, which are known
         for the jets alone (`spaces.JetSpace`).
@@ -114,7 +111,6 @@ class DistillationSettings(Section):
     across: tuple[float, float] = (-0.2, 1.0)
     noise: float = Field(0.08, ge=0)
     local: bool = False
-    oversample: float = Field(1.0, ge=1)
     space: Literal["standardised", "free"] = "standardised"
     temperature: float = Field(1.0, gt=0)
     teacher_inputs: Literal["auto", "raw", "standardised"] = "auto"

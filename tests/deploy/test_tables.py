@@ -14,7 +14,6 @@ from deploy.tables import read_table
 RELIABLE = settings(deadline=None, derandomize=True, max_examples=60)
 X = np.arange(60, dtype=np.float64).reshape(20, 3) / 7
 Y = np.arange(20) % 2
-SCALED = {"scaler_mean": np.zeros(3), "scaler_scale": np.ones(3)}
 
 
 @pytest.fixture
@@ -80,15 +79,6 @@ def test_npz_recorded_scaler_follows_its_columns(npz):
     data = read_table(path, feature_names=["c", "a"])
     assert data.scaler.mean.tolist() == [3, 1] and data.scaler.scale.tolist() == [4, 1]
     assert set(data.x[:, 1]) <= set(X[:, 0].astype(np.float32))
-
-
-def test_npz_recorded_quantiles_follow_their_columns(npz):
-    scaler = {"scaler_mean": [1, 2, 3], "scaler_scale": [1, 2, 4]}
-    levels = np.array([[0, 1], [2, 3], [4, 4]])
-    path = npz(X=X, y=Y, feature_names=["a", "b", "c"], train_quantiles_std=levels, **scaler)
-    data = read_table(path, feature_names=["c", "a"])
-    assert data.quantiles.dtype == np.float32 and data.quantiles.tolist() == [[4, 0], [4, 1]]
-    assert read_table(npz(X=X, y=Y)).quantiles is None
 
 
 def test_npz_that_says_where_it_comes_from(npz):
@@ -174,19 +164,6 @@ def test_labels_are_found_by_name_or_by_number(npz):
         ({"scaler_mean": np.zeros(3), "scaler_scale": np.ones(2)}, r"scaler_scale .*\(2,\)"),
         ({"scaler_mean": np.zeros(3), "scaler_scale": [1, 0, 1]}, "scaler_scale of feature 'x1'"),
         ({"scaler_mean": [0, 0, np.nan], "scaler_scale": np.ones(3)}, "scaler_mean of .*'x2'"),
-        ({"train_quantiles_std": np.zeros((3, 9))}, "without scaler_mean"),
-        (
-            SCALED | {"train_quantiles_std": np.zeros((2, 9))},
-            r"shape \(2, 9\); expected two or more",
-        ),
-        (
-            SCALED | {"train_quantiles_std": np.zeros((3, 1))},
-            r"shape \(3, 1\); expected two or more",
-        ),
-        (
-            SCALED | {"train_quantiles_std": [[0, 1], [1, 0], [0, 1]]},
-            "feature 'x1': expected finite",
-        ),
         ({"x_test": X, "y_test": Y}, "one table or ready-made splits"),
         ({"x": X}, "differ in case only"),
         ({"source": 3}, r"source is int64 of shape \(\); expected one text"),

@@ -72,7 +72,6 @@ CHANGES: dict[str, tuple[str, list[str]]] = {
     "distillation.along": ("[0, 0.5]", TEACHER),
     "distillation.across": ("[0, 0.1]", TEACHER),
     "distillation.noise": ("0.5", TEACHER),
-    "distillation.oversample": ("2", TEACHER),
     "distillation.temperature": ("3", TEACHER),
     "distillation.teacher_inputs": ("raw", TEACHER),
 }
