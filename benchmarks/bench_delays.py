@@ -45,7 +45,8 @@ from finn_builds.files import STITCHED_DIR
 from finn_builds.route import nextpnr
 from finn_builds.route.design import ACCELERATOR, device_files, map_device
 from finn_builds.run.runner import result_of
-from finn_builds.shell.uart import BOARD_TOP, SHELL, UartSpec, board_file, uart_files
+from finn_builds.shell.registers import register_files
+from finn_builds.shell.uart import BOARD_TOP
 from finn_builds.sparse.families.ecp5 import ECP5
 from finn_builds.stitch.sources import Stitched, stitched_sources
 from finn_builds.synth.netlist import Netlist, from_json
@@ -89,39 +90,12 @@ DESIGNS = (
     Design("r10", 8.0, (6, 8, 8, 3), 4, 0.5, 10),
     Design("r11", 13.0, (12, 12, 4), 2, 0.5, 11),
     Design("r12", 12.0, (8, 6, 6, 3), 5, 0.5, 12),
+    Design("jets", 10.0),
+    Design("jets_large", 10.0),
     Design("jets_weights_tiny", 10.0),
     Design("digits", 10.0),
     Design("jets_weights", 10.0),
 )
-
-_SHELL = """\
-module {name} (
-    input wire clk, input wire rst_n, input wire rx, output wire tx, output wire busy,
-    output wire accelerator_rst_n, output wire [{i}:0] s_tdata, output wire s_tvalid,
-    input wire s_tready, input wire [{o}:0] m_tdata, input wire m_tvalid, output wire m_tready
-);
-  reg [{i}+3:0] given;
-  reg [{o}+2:0] taken;
-  always @(posedge clk) begin
-    given <= {{given, rx}};
-    taken <= given[0] ? {{m_tdata, m_tvalid, s_tready}} : taken << 1;
-  end
-  assign {{s_tdata, s_tvalid, m_tready, accelerator_rst_n}} = given;
-  assign tx = taken[{o}+2];
-  assign busy = rst_n;
-endmodule
-"""
-
-
-def shell(stitched: Stitched) -> dict[str, str]:
-    """Return a shell of shift registers in the place of the serial one, with clock and pins."""
-    into, out = stitched.input, stitched.output
-    spec = UartSpec(
-        stitched.top, into.width // 8, out.width // 8, into.beats, out.beats, 100.0, 1_000_000
-    )
-    files = uart_files(spec)
-    files[f"{SHELL}.v"] = _SHELL.format(name=SHELL, i=into.width - 1, o=out.width - 1)
-    return {**files, **board_file(None)}
 
 
 def accelerator(mapped: dict[str, Any]) -> Netlist:
@@ -178,12 +152,14 @@ def measure(
         name: (out / STITCHED_DIR / name).read_text()
         for name in stitched_sources(out / STITCHED_DIR)
     }
-    mapped = map_device(device_files(sources, shell(stitched), ECP5), ECP5, folder / "map", limit)
+    router = ECP5.router
+    shell = register_files(stitched.top, stitched.input.width // 8, stitched.output.width // 8)
+    files = device_files(sources, shell, ECP5, router)
+    mapped = map_device(files, router, folder / "map", limit)
     if keep is not None:
         (keep / f"{design.name}.json").write_text(json.dumps(mapped))
     alone = accelerator(mapped)
     cells = Counter(cell.kind for cell in alone.cells)
-    router = ECP5.router
     board = load_board(BOARD)
     assert isinstance(board, OpenBoard)
     pins = router.constraints(board.pins, 1000 / design.plan_ns)

@@ -1,16 +1,19 @@
 """Models placed and routed on open boards: clock, cells, and the estimates beside them.
 
     python benchmarks/bench_route.py [--boards ULX3S-25F ...] [--models jets_tiny ...]
+    python benchmarks/bench_route.py --again
 
-Each model is built for each board with ``--route``, in a process of its own that is stopped after
-``--limit`` seconds; what does not fit and what was stopped are rows that say so. ``large`` is a
-random 784-128-128-10 network of 2 bits, 95 % pruned. Rows are kept in
-``benchmarks/results/route.json`` as they come, and ``route.md`` is the table.
+Each row of `ROWS`, or those of the named boards and models, is a build with ``--route`` in a
+process of its own that is stopped after ``--limit`` seconds; what does not fit and what was stopped
+are rows that say so. ``large`` is a random 784-128-128-10 network of 2 bits, 95 % pruned. Rows are
+kept in ``benchmarks/results/route.json`` as they come, and ``route.md`` is the table, which
+``--again`` writes from them.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -33,9 +36,19 @@ from finn_builds.config.boards import load_board
 from finn_builds.files import read_json
 
 RESULTS = Path(__file__).parent / "results"
-BOARDS = ("ULX3S-25F", "OrangeCrab", "Tang-Primer-20K", "Tang-Nano-9K")
-MODELS = ("jets_weights_tiny", "digits", "jets_weights")
 LARGE = "large"
+
+#: Board and model. ULX3S carry speed grade 6, the OrangeCrab and the ECP5 Evaluation Board 8.
+ROWS = (
+    *itertools.product(
+        ("ULX3S-25F", "OrangeCrab", "Tang-Primer-20K", "Tang-Nano-9K"), ("jets_tiny", "jets")
+    ),
+    *itertools.product(("ULX3S-25F", "Tang-Nano-9K"), ("jets_weights_tiny", "jets_weights")),
+    ("ULX3S-25F", "digits"),
+    ("OrangeCrab", "digits"),
+    ("Tang-Primer-20K", "digits"),
+    ("ULX3S-85F", LARGE),
+)
 
 
 def row(board: str, model: str, folder: Path, seeds: int) -> dict[str, Any]:
@@ -123,31 +136,39 @@ def table(rows: list[dict[str, Any]]) -> str:
         "Gowin's timing is optimistic, see `docs/open_tools.md`. Nothing has run on a board.",
         "",
         "| model | board | part | asked, MHz | routed, MHz | path, ns (wires) | estimated, ns | "
-        "counted | placed | device | latency, cycles | CPU, s |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "path / estimated | counted | placed | device | latency, cycles | CPU, s |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for r in rows:
+    for r in sorted(rows, key=_place):
         if "why" in r:
             part = load_board(r["board"]).part
             why = r["why"].replace("|", "\\|")
-            lines.append(f"| {r['model']} | {r['board']} | {part} | {why} |||||||||")
+            lines.append(f"| {r['model']} | {r['board']} | {part} | {why} ||||||||||")
             continue
         path = r["logic_ns"] + r["wire_ns"]
         lines.append(
             f"| {r['model']} | {r['board']} | {r['part']} | {r['made_mhz']:g} | "
             f"{r['routed_mhz']:g} | {path:.2f} ({r['wire_ns']:.2f}) | {r['estimated_ns']:g} | "
-            f"{r['counted']:,} | {r['placed'] or 0:,} | {r['device']:,} of {r['available']:,} | "
+            f"{path / r['estimated_ns']:.2f} | {r['counted']:,} | {r['placed'] or 0:,} | "
+            f"{r['device']:,} of {r['available']:,} | "
             f"{r['latency_cycles']} | {r.get('cpu_seconds', '-')} |"
         )
     versions = sorted({r["version"] for r in rows if "version" in r})
     return "\n".join([*lines, "", f"Versions: {', '.join(versions)}.", ""])
 
 
+def _place(row: dict[str, Any]) -> tuple[int, str, str]:
+    """Return where a row lies in the table: in the order of `ROWS`, others after them."""
+    pair = (row["board"], row["model"])
+    return (ROWS.index(pair) if pair in ROWS else len(ROWS), *pair)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Build, and write the rows after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--boards", nargs="+", default=BOARDS)
-    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--boards", nargs="+")
+    parser.add_argument("--models", nargs="+")
+    parser.add_argument("--again", action="store_true", help="write the table of what is there")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--limit", type=float, default=3600, help="seconds for each row")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
@@ -159,13 +180,18 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     path = RESULTS / "route.json"
     rows = json.loads(path.read_text()) if path.is_file() else []
-    for board in args.boards:
-        for model in args.models:
-            new = alone(board, model, args.seeds, args.limit)
-            rows = [r for r in rows if (r["board"], r["model"]) != (board, model)] + [new]
-            path.write_text(json.dumps(rows, indent=2) + "\n")
-            (RESULTS / "route.md").write_text(table(rows))
-            print(new, flush=True)
+    boards = args.boards or dict.fromkeys(board for board, _ in ROWS)
+    models = args.models or dict.fromkeys(model for _, model in ROWS)
+    wanted = [(b, m) for b, m in ROWS if b in boards and m in models]
+    if args.boards and args.models:  # others than those of the table
+        wanted = list(itertools.product(args.boards, args.models))
+    for board, model in () if args.again else wanted:
+        new = alone(board, model, args.seeds, args.limit)
+        rows = [r for r in rows if (r["board"], r["model"]) != (board, model)] + [new]
+        path.write_text(json.dumps(rows, indent=2) + "\n")
+        print(new, flush=True)
+        (RESULTS / "route.md").write_text(table(rows))
+    (RESULTS / "route.md").write_text(table(rows))
     return 0
 
 
