@@ -104,6 +104,14 @@ def figures(board: str, model: str, built: Path) -> dict[str, Any]:
     }
 
 
+def reached(folder: Path) -> str:
+    """Return how far nextpnr had come in a build that was stopped, by the last line of its log."""
+    logs = list(folder.glob("build/**/seed_1/nextpnr.log"))
+    lines = logs[0].read_text().split("\n") if logs else []
+    said = [line.removeprefix("Info:").strip() for line in lines if line.startswith("Info:")]
+    return f", nextpnr at: {said[-1]}" if said else ", before nextpnr began"
+
+
 def alone(board: str, model: str, seeds: int, limit: float) -> dict[str, Any]:
     """Return a row that a process of its own made, with its processor's seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -115,7 +123,8 @@ def alone(board: str, model: str, seeds: int, limit: float) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            return {"board": board, "model": model, "why": f"stopped after {limit:g} s"}
+            why = f"stopped after {limit:g} s{reached(Path(folder))}"
+            return {"board": board, "model": model, "why": why}
         made = Path(folder) / "row.json"
         if not made.is_file():
             return {"board": board, "model": model, "why": "failed: see the terminal"}
