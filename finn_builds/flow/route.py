@@ -11,6 +11,7 @@ from typing import Any
 
 from finn_builds import tools
 from finn_builds.config.build import BuildConfig
+from finn_builds.config.fingerprint import file_digest
 from finn_builds.config.open_boards import OpenBoard
 from finn_builds.config.second_opinion import second_opinion
 from finn_builds.errors import UserError
@@ -98,7 +99,7 @@ def step_place_and_route(
     )
     if isinstance(device.router, ProgramRouter):
         netlist = _without_dual_luts(device, device.router, netlist, cfg.scratch / "pack", chipdb)
-    key = _key(netlist, device, version, cfg.seeds)
+    key = _key(netlist, device, version, cfg.seeds, chipdb)
     kept = Path(cfg.output_dir or cfg.out) / CACHE / key
     if not kept.is_dir():
         _place(cfg, device, netlist, kept, chipdb)
@@ -115,8 +116,10 @@ def step_place_and_route(
         gates = GateLevel(0, 0, why=_NOT_SIMULATED)
         sites = sites_of(written, module["cells"])
         luts = timing.cells.get("SLICE_LUTX", (0, 0))[1] // 2
-        cells = {SITES: Used(sites.whole, luts, sites.accelerator), **_cells(timing, {})}
-        cells[THROUGH] = Used(sites.through, luts, sites.through)
+        cells = {
+            kind: Used(whole, luts, own)
+            for kind, (whole, own) in ((SITES, sites.used), (THROUGH, sites.through))
+        } | _cells(timing, {})
     return Routed(
         part=device.part,
         tool=device.router.name,
@@ -205,7 +208,9 @@ def _nothing(device: Device, why: str) -> UserError:
     )
 
 
-def _key(netlist: Mapping[str, Any], device: Device, version: str, seeds: int) -> str:
+def _key(
+    netlist: Mapping[str, Any], device: Device, version: str, seeds: int, chipdb: Path | None
+) -> str:
     """Return the hash of all that decides a placement; where things were written does not."""
     plain = {
         name: {
@@ -215,6 +220,7 @@ def _key(netlist: Mapping[str, Any], device: Device, version: str, seeds: int) -
         for name, module in netlist["modules"].items()
     }
     settings = [device.pins, device.part, version, device.mhz, seeds]
+    settings += [] if chipdb is None else [file_digest(chipdb)]
     text = json.dumps([plain, *settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

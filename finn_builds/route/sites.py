@@ -18,15 +18,19 @@ _HALVES = ("$LUT5", "$LUT6")
 
 @dataclass(frozen=True)
 class Sites:
-    """Sites of a placed netlist in use, and of them the accelerator's and the routed-through ones.
+    """Sites in use of a placed netlist.
 
-    A route-through is a site with a LUT that was not in the netlist, which passes a net on to a
-    carry cell or multiplexer of its slice.
+    A site is routed through where none of its LUTs was in the netlist: it passes a net on to a
+    carry cell or multiplexer of its slice, or gives a constant.
+
+    Attributes
+    ----------
+    used, through : tuple of (int, int)
+        All sites, and those routed through: of the whole netlist, and of the accelerator.
     """
 
-    whole: int
-    accelerator: int
-    through: int
+    used: tuple[int, int]
+    through: tuple[int, int]
 
 
 def sites_of(placed: Mapping[str, Any], given: Mapping[str, Any]) -> Sites:
@@ -40,15 +44,16 @@ def sites_of(placed: Mapping[str, Any], given: Mapping[str, Any]) -> Sites:
         The cells of the module that it was given.
     """
     (module,) = placed["modules"].values()
-    whole, own, ours = set(), set(), set()
+    names: dict[str, list[str]] = {}
     for name, cell in module["cells"].items():
         found = _LUT.fullmatch(str(cell["attributes"].get("NEXTPNR_BEL", "")))
-        if found is None:
-            continue
-        whole.add(found[1])
-        if name.startswith(ACCELERATOR):
-            own.add(found[1])
-            plain = name[: -len(_HALVES[0])] if name.endswith(_HALVES) else name
-            if name in given or plain in given:
-                ours.add(found[1])
-    return Sites(len(whole), len(own), len(own - ours))
+        if found is not None:
+            names.setdefault(found[1], []).append(name)
+    own = {site for site, at in names.items() if any(n.startswith(ACCELERATOR) for n in at)}
+    through = {site for site, at in names.items() if not any(_plain(n) in given for n in at)}
+    return Sites((len(names), len(own)), (len(through), len(own & through)))
+
+
+def _plain(name: str) -> str:
+    """Return the name of a LUT before it was split."""
+    return name[: -len(_HALVES[0])] if name.endswith(_HALVES) else name

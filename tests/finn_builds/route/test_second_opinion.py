@@ -149,7 +149,7 @@ def test_sites_are_the_places_of_luts() -> None:
         "$PACKER_VCC": {"type": "VCC", "attributes": {}},
     }
     given_ = {f"{own}d": {}, f"{own}e": {}, f"{own}f": {}, "design.shell.l": {}}
-    assert sites_of({"modules": {"top": {"cells": cells}}}, given_) == Sites(4, 3, 1)
+    assert sites_of({"modules": {"top": {"cells": cells}}}, given_) == Sites((4, 3), (1, 1))
 
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
