@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -121,9 +120,14 @@ def alone(board: str, model: str, seeds: int, limit: float) -> dict[str, Any]:
         try:
             process.wait(limit)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             why = f"stopped after {limit:g} s{reached(Path(folder))}"
+            # Interrupted, a build stops the tools that it has started; killed, it leaves them.
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             return {"board": board, "model": model, "why": why}
         made = Path(folder) / "row.json"
         if not made.is_file():
