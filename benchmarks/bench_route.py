@@ -116,7 +116,7 @@ def alone(board: str, model: str, seeds: int, limit: float) -> dict[str, Any]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
         argv = [sys.executable, __file__, "--one", board, model, folder, "--seeds", str(seeds)]
-        process = subprocess.Popen(argv, cwd=ROOT, start_new_session=True)
+        process = subprocess.Popen(argv, cwd=ROOT)
         try:
             process.wait(limit)
         except subprocess.TimeoutExpired:
