@@ -166,6 +166,10 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{r['device']:,} of {r['available']:,} | "
             f"{r['latency_cycles']} | {r.get('cpu_seconds', '-')} |"
         )
+    noted = (r for r in sorted(rows, key=_place) if "note" in r)
+    notes = [f"{r['model']} on {r['board']}: {r['note']}." for r in noted]
+    if notes:
+        lines += ["", *notes]
     versions = sorted({r["version"] for r in rows if "version" in r})
     return "\n".join([*lines, "", f"Versions: {', '.join(versions)}.", ""])
 
