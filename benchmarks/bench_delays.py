@@ -98,6 +98,10 @@ DESIGNS = (
 )
 
 
+#: Those that delays are fitted to; the models of the zoo are larger than most, and say how well.
+RANDOM = frozenset(design.name for design in DESIGNS if design.sizes)
+
+
 def accelerator(mapped: dict[str, Any]) -> Netlist:
     """Return the accelerator's cells of a mapped device."""
     whole = from_json(mapped["modules"][BOARD_TOP])
@@ -214,32 +218,55 @@ MODELS = {"": (0, 1, 2), "size": (0, 1, 2, 4), "fan-out": (0, 1, 2, 5)}
 def fitted(rows: list[dict[str, Any]], terms: Sequence[int]) -> np.ndarray:
     """Return delays by least squares: register, LUT, way in and out of a chain, a further one.
 
-    That of a position is a cell's, and known.
+    They are those of the slowest grade; other grades have their share of them. That of a position
+    is a cell's, and known.
     """
-    table = np.array([features(row) for row in rows])
+    table = np.array([scaled(row) for row in rows])
     routed = np.array([row["routed_ns"] for row in rows]) - ECP5.t_carry_bit * table[:, 3]
     return np.linalg.lstsq(table[:, list(terms)], routed, rcond=None)[0]
+
+
+def scaled(row: dict[str, Any]) -> np.ndarray:
+    """Return `features` times the share that the delays of the row's grade have."""
+    return np.array(features(row)) * dict(ECP5.grades).get(row["grade"], 1.0)
+
+
+def predicted(row: dict[str, Any], terms: Sequence[int], delays: np.ndarray) -> float:
+    """Return the routed path of a row by what `fitted` gave, ns."""
+    values = scaled(row)
+    return float(values[list(terms)] @ delays + ECP5.t_carry_bit * values[3])
 
 
 def missed(rows: list[dict[str, Any]], terms: Sequence[int]) -> float:
     """Return the error of the fit in ns (root mean square) on designs that it has not seen."""
     errors = []
-    for k, row in enumerate(rows):
-        found = fitted(rows[:k] + rows[k + 1 :], terms)
-        values = np.array(features(row))
-        predicted = values[list(terms)] @ found + ECP5.t_carry_bit * values[3]
-        errors.append(predicted - row["routed_ns"])
+    for name in {row["design"] for row in rows}:
+        found = fitted([row for row in rows if row["design"] != name], terms)
+        own = (row for row in rows if row["design"] == name)
+        errors += [predicted(row, terms, found) - row["routed_ns"] for row in own]
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def report(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the fits of the slowest grade, and the other grades' share of its delays."""
-    base = [row for row in rows if row["grade"] == min(PARTS)]
+    """Return the fits of each grade and of all, and the grades' share of the slowest's delays."""
+    random = [row for row in rows if row["design"] in RANDOM]
+    base = [row for row in random if row["grade"] == min(PARTS)]
     lines = []
-    for name, terms in MODELS.items():
-        values = ", ".join(f"{value:.3f}" for value in fitted(base, terms))
-        error = missed(base, terms)
-        lines.append(f"{name or 'without'}: {values}; {error:.3f} ns on designs left out")
+    for grades in ((6,), (8,), (6, 8)):
+        own = [row for row in random if row["grade"] in grades]
+        others = [row for row in rows if row["design"] not in RANDOM and row["grade"] in grades]
+        for name, terms in MODELS.items():
+            found = fitted(own, terms)
+            values = ", ".join(f"{value:.3f}" for value in found)
+            lines.append(
+                f"grades {grades}, {name or 'without'}: {values}; {missed(own, terms):.3f} ns on "
+                "random networks left out"
+            )
+            lines += [
+                f"  {row['design']}, {row['luts']} LUTs, grade {row['grade']}: "
+                f"{predicted(row, terms, found):.2f} for {row['routed_ns']} ns"
+                for row in others
+            ]
     plain = fitted(base, MODELS[""])
     for grade in sorted({row["grade"] for row in rows}):
         own = [row for row in rows if row["grade"] == grade]
