@@ -197,7 +197,11 @@ def _without_dual_luts(
     try:
         log = tools.run(call.argv, cwd=work, log=call.log, timeout=call.timeout).stdout
     except tools.ToolFailed as failure:
-        raise _nothing(device, nextpnr.why(failure, MAP_SECONDS)) from None
+        raise UserError(
+            f"--route: {router.program} did not pack the design for {device.board} "
+            f"({device.part}): {nextpnr.why(failure, MAP_SECONDS)}. Check that the program is "
+            "built for 7-series, and that it made the file of --chipdb for this part"
+        ) from None
     return netlist if router.splits(log) else split_dual_luts(netlist)
 
 

@@ -84,6 +84,8 @@ def main(argv: list[str]) -> None:
     given = options(argv)
     if "--chipdb" not in given or not Path(given["--chipdb"]).is_file():
         fail("chip database binary must be provided")
+    if Path(given["--chipdb"]).read_bytes() != b"chip":
+        fail(f"Unable to read chipdb {given['--chipdb']}")
     modules = json.loads(Path(given["--json"]).read_text())["modules"]
     (top,) = (m for m in modules.values() if "top" in m["attributes"])
     constrained = Path(given["--xdc"]).read_text()

@@ -245,6 +245,25 @@ def test_a_second_opinion_changes_no_plan(tmp_path: Path, monkeypatch: pytest.Mo
     assert "results may be wrong" not in shown
 
 
+@pytest.mark.slow
+def test_a_database_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch)
+    other = tmp_path / "other.bin"
+    other.write_bytes(b"another program's")
+    config = BuildConfig(
+        board="Pynq-Z1",
+        model=str(save_small_network(tmp_path / "small.onnx")),
+        style="sparse",
+        output_dir=str(tmp_path / "build"),
+        verify_frames=20,
+        synth="none",
+        route=True,
+        chipdb=str(other),
+    )
+    with pytest.raises(UserError, match=r"nextpnr-xilinx did not pack .* Unable to read chipdb"):
+        build(config)
+
+
 def test_halves_cover_all_ways() -> None:
     """A LUT6_2 whose last input is open reads 0 there, as nextpnr has it."""
     cell = {
