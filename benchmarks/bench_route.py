@@ -99,6 +99,7 @@ def figures(board: str, model: str, built: Path) -> dict[str, Any]:
         "available": cells[0]["available"],
         "latency_cycles": read_json(report / "summary.json")["latency_cycles"],
         "frames": found["gate_level"]["frames"],
+        "limit": read_json(report / "summary.json")["routed"]["limit"],
         "version": f"{found['tool']} {found['version']}",
     }
 
@@ -166,10 +167,14 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{r['device']:,} of {r['available']:,} | "
             f"{r['latency_cycles']} | {r.get('cpu_seconds', '-')} |"
         )
-    noted = (r for r in sorted(rows, key=_place) if "note" in r)
-    notes = [f"{r['model']} on {r['board']}: {r['note']}." for r in noted]
+    notes = []
+    for r in sorted(rows, key=_place):
+        said = [r["note"]] if "note" in r else []
+        if r.get("limit", "accelerator") != "accelerator":
+            said.append(f"the slowest path is the {r['limit']}'s, the estimate the accelerator's")
+        notes += [f"{r['model']} on {r['board']}: {one}." for one in said]
     if notes:
-        lines += ["", *notes]
+        lines += ["", *(f"- {note}" for note in notes)]
     versions = sorted({r["version"] for r in rows if "version" in r})
     return "\n".join([*lines, "", f"Versions: {', '.join(versions)}.", ""])
 
