@@ -196,6 +196,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.one:
+        # In the background of a shell it would be ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         board, model, folder = args.one
         found = row(board, model, Path(folder), args.seeds)
         (Path(folder) / "row.json").write_text(json.dumps(found))
