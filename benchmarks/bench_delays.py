@@ -45,7 +45,8 @@ from finn_builds.files import STITCHED_DIR
 from finn_builds.route import nextpnr
 from finn_builds.route.design import ACCELERATOR, device_files, map_device
 from finn_builds.run.runner import result_of
-from finn_builds.shell.uart import BOARD_TOP, SHELL, UartSpec, board_file, uart_files
+from finn_builds.shell.registers import register_files
+from finn_builds.shell.uart import BOARD_TOP
 from finn_builds.sparse.families.ecp5 import ECP5
 from finn_builds.stitch.sources import Stitched, stitched_sources
 from finn_builds.synth.netlist import Netlist, from_json
@@ -89,39 +90,16 @@ DESIGNS = (
     Design("r10", 8.0, (6, 8, 8, 3), 4, 0.5, 10),
     Design("r11", 13.0, (12, 12, 4), 2, 0.5, 11),
     Design("r12", 12.0, (8, 6, 6, 3), 5, 0.5, 12),
+    Design("jets", 10.0),
+    Design("jets_large", 10.0),
     Design("jets_weights_tiny", 10.0),
     Design("digits", 10.0),
     Design("jets_weights", 10.0),
 )
 
-_SHELL = """\
-module {name} (
-    input wire clk, input wire rst_n, input wire rx, output wire tx, output wire busy,
-    output wire accelerator_rst_n, output wire [{i}:0] s_tdata, output wire s_tvalid,
-    input wire s_tready, input wire [{o}:0] m_tdata, input wire m_tvalid, output wire m_tready
-);
-  reg [{i}+3:0] given;
-  reg [{o}+2:0] taken;
-  always @(posedge clk) begin
-    given <= {{given, rx}};
-    taken <= given[0] ? {{m_tdata, m_tvalid, s_tready}} : taken << 1;
-  end
-  assign {{s_tdata, s_tvalid, m_tready, accelerator_rst_n}} = given;
-  assign tx = taken[{o}+2];
-  assign busy = rst_n;
-endmodule
-"""
 
-
-def shell(stitched: Stitched) -> dict[str, str]:
-    """Return a shell of shift registers in the place of the serial one, with clock and pins."""
-    into, out = stitched.input, stitched.output
-    spec = UartSpec(
-        stitched.top, into.width // 8, out.width // 8, into.beats, out.beats, 100.0, 1_000_000
-    )
-    files = uart_files(spec)
-    files[f"{SHELL}.v"] = _SHELL.format(name=SHELL, i=into.width - 1, o=out.width - 1)
-    return {**files, **board_file(None)}
+#: Those that delays are fitted to; the models of the zoo are larger than most, and say how well.
+RANDOM = frozenset(design.name for design in DESIGNS if design.sizes)
 
 
 def accelerator(mapped: dict[str, Any]) -> Netlist:
@@ -178,12 +156,14 @@ def measure(
         name: (out / STITCHED_DIR / name).read_text()
         for name in stitched_sources(out / STITCHED_DIR)
     }
-    mapped = map_device(device_files(sources, shell(stitched), ECP5), ECP5, folder / "map", limit)
+    router = ECP5.router
+    shell = register_files(stitched.top, stitched.input.width // 8, stitched.output.width // 8)
+    files = device_files(sources, shell, ECP5, router)
+    mapped = map_device(files, router, folder / "map", limit)
     if keep is not None:
         (keep / f"{design.name}.json").write_text(json.dumps(mapped))
     alone = accelerator(mapped)
     cells = Counter(cell.kind for cell in alone.cells)
-    router = ECP5.router
     board = load_board(BOARD)
     assert isinstance(board, OpenBoard)
     pins = router.constraints(board.pins, 1000 / design.plan_ns)
@@ -238,32 +218,55 @@ MODELS = {"": (0, 1, 2), "size": (0, 1, 2, 4), "fan-out": (0, 1, 2, 5)}
 def fitted(rows: list[dict[str, Any]], terms: Sequence[int]) -> np.ndarray:
     """Return delays by least squares: register, LUT, way in and out of a chain, a further one.
 
-    That of a position is a cell's, and known.
+    They are those of the slowest grade; other grades have their share of them. That of a position
+    is a cell's, and known.
     """
-    table = np.array([features(row) for row in rows])
+    table = np.array([scaled(row) for row in rows])
     routed = np.array([row["routed_ns"] for row in rows]) - ECP5.t_carry_bit * table[:, 3]
     return np.linalg.lstsq(table[:, list(terms)], routed, rcond=None)[0]
+
+
+def scaled(row: dict[str, Any]) -> np.ndarray:
+    """Return `features` times the share that the delays of the row's grade have."""
+    return np.array(features(row)) * dict(ECP5.grades).get(row["grade"], 1.0)
+
+
+def predicted(row: dict[str, Any], terms: Sequence[int], delays: np.ndarray) -> float:
+    """Return the routed path of a row by what `fitted` gave, ns."""
+    values = scaled(row)
+    return float(values[list(terms)] @ delays + ECP5.t_carry_bit * values[3])
 
 
 def missed(rows: list[dict[str, Any]], terms: Sequence[int]) -> float:
     """Return the error of the fit in ns (root mean square) on designs that it has not seen."""
     errors = []
-    for k, row in enumerate(rows):
-        found = fitted(rows[:k] + rows[k + 1 :], terms)
-        values = np.array(features(row))
-        predicted = values[list(terms)] @ found + ECP5.t_carry_bit * values[3]
-        errors.append(predicted - row["routed_ns"])
+    for name in {row["design"] for row in rows}:
+        found = fitted([row for row in rows if row["design"] != name], terms)
+        own = (row for row in rows if row["design"] == name)
+        errors += [predicted(row, terms, found) - row["routed_ns"] for row in own]
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def report(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the fits of the slowest grade, and the other grades' share of its delays."""
-    base = [row for row in rows if row["grade"] == min(PARTS)]
+    """Return the fits of each grade and of all, and the grades' share of the slowest's delays."""
+    random = [row for row in rows if row["design"] in RANDOM]
+    base = [row for row in random if row["grade"] == min(PARTS)]
     lines = []
-    for name, terms in MODELS.items():
-        values = ", ".join(f"{value:.3f}" for value in fitted(base, terms))
-        error = missed(base, terms)
-        lines.append(f"{name or 'without'}: {values}; {error:.3f} ns on designs left out")
+    for grades in ((6,), (8,), (6, 8)):
+        own = [row for row in random if row["grade"] in grades]
+        others = [row for row in rows if row["design"] not in RANDOM and row["grade"] in grades]
+        for name, terms in MODELS.items():
+            found = fitted(own, terms)
+            values = ", ".join(f"{value:.3f}" for value in found)
+            lines.append(
+                f"grades {grades}, {name or 'without'}: {values}; {missed(own, terms):.3f} ns on "
+                "random networks left out"
+            )
+            lines += [
+                f"  {row['design']}, {row['luts']} LUTs, grade {row['grade']}: "
+                f"{predicted(row, terms, found):.2f} for {row['routed_ns']} ns"
+                for row in others
+            ]
     plain = fitted(base, MODELS[""])
     for grade in sorted({row["grade"] for row in rows}):
         own = [row for row in rows if row["grade"] == grade]

@@ -1,18 +1,20 @@
 """Models placed and routed on open boards: clock, cells, and the estimates beside them.
 
     python benchmarks/bench_route.py [--boards ULX3S-25F ...] [--models jets_tiny ...]
+    python benchmarks/bench_route.py --again
 
-Each model is built for each board with ``--route``, in a process of its own that is stopped after
-``--limit`` seconds; what does not fit and what was stopped are rows that say so. ``large`` is a
-random 784-128-128-10 network of 2 bits, 95 % pruned. Rows are kept in
-``benchmarks/results/route.json`` as they come, and ``route.md`` is the table.
+Each row of `ROWS`, or those of the named boards and models, is a build with ``--route`` in a
+process of its own that is stopped after ``--limit`` seconds; what does not fit and what was stopped
+are rows that say so. ``large`` is a random 784-128-128-10 network of 2 bits, 95 % pruned. Rows are
+kept in ``benchmarks/results/route.json`` as they come, and ``route.md`` is the table, which
+``--again`` writes from them.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -33,9 +35,19 @@ from finn_builds.config.boards import load_board
 from finn_builds.files import read_json
 
 RESULTS = Path(__file__).parent / "results"
-BOARDS = ("ULX3S-25F", "OrangeCrab", "Tang-Primer-20K", "Tang-Nano-9K")
-MODELS = ("jets_weights_tiny", "digits", "jets_weights")
 LARGE = "large"
+
+#: Board and model. ULX3S carry speed grade 6, the OrangeCrab and the ECP5 Evaluation Board 8.
+ROWS = (
+    *itertools.product(
+        ("ULX3S-25F", "OrangeCrab", "Tang-Primer-20K", "Tang-Nano-9K"), ("jets_tiny", "jets")
+    ),
+    *itertools.product(("ULX3S-25F", "Tang-Nano-9K"), ("jets_weights_tiny", "jets_weights")),
+    ("ULX3S-25F", "digits"),
+    ("OrangeCrab", "digits"),
+    ("Tang-Primer-20K", "digits"),
+    ("ULX3S-85F", LARGE),
+)
 
 
 def row(board: str, model: str, folder: Path, seeds: int) -> dict[str, Any]:
@@ -87,8 +99,17 @@ def figures(board: str, model: str, built: Path) -> dict[str, Any]:
         "available": cells[0]["available"],
         "latency_cycles": read_json(report / "summary.json")["latency_cycles"],
         "frames": found["gate_level"]["frames"],
+        "limit": read_json(report / "summary.json")["routed"]["limit"],
         "version": f"{found['tool']} {found['version']}",
     }
+
+
+def reached(folder: Path) -> str:
+    """Return how far nextpnr had come in a build that was stopped, by the last line of its log."""
+    logs = list(folder.glob("build/**/seed_1/nextpnr.log"))
+    lines = logs[0].read_text().split("\n") if logs else []
+    said = [line.removeprefix("Info:").strip() for line in lines if line.startswith("Info:")]
+    return f", nextpnr at: {said[-1]}" if said else ", before nextpnr began"
 
 
 def alone(board: str, model: str, seeds: int, limit: float) -> dict[str, Any]:
@@ -96,13 +117,19 @@ def alone(board: str, model: str, seeds: int, limit: float) -> dict[str, Any]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
         argv = [sys.executable, __file__, "--one", board, model, folder, "--seeds", str(seeds)]
-        process = subprocess.Popen(argv, cwd=ROOT, start_new_session=True)
+        process = subprocess.Popen(argv, cwd=ROOT)
         try:
             process.wait(limit)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return {"board": board, "model": model, "why": f"stopped after {limit:g} s"}
+            why = f"stopped after {limit:g} s{reached(Path(folder))}"
+            # Interrupted, a build stops the tools that it has started; killed, it leaves them.
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            return {"board": board, "model": model, "why": why}
         made = Path(folder) / "row.json"
         if not made.is_file():
             return {"board": board, "model": model, "why": "failed: see the terminal"}
@@ -123,49 +150,72 @@ def table(rows: list[dict[str, Any]]) -> str:
         "Gowin's timing is optimistic, see `docs/open_tools.md`. Nothing has run on a board.",
         "",
         "| model | board | part | asked, MHz | routed, MHz | path, ns (wires) | estimated, ns | "
-        "counted | placed | device | latency, cycles | CPU, s |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "path / estimated | counted | placed | device | latency, cycles | CPU, s |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for r in rows:
+    for r in sorted(rows, key=_place):
         if "why" in r:
             part = load_board(r["board"]).part
             why = r["why"].replace("|", "\\|")
-            lines.append(f"| {r['model']} | {r['board']} | {part} | {why} |||||||||")
+            lines.append(f"| {r['model']} | {r['board']} | {part} | {why} ||||||||||")
             continue
         path = r["logic_ns"] + r["wire_ns"]
         lines.append(
             f"| {r['model']} | {r['board']} | {r['part']} | {r['made_mhz']:g} | "
             f"{r['routed_mhz']:g} | {path:.2f} ({r['wire_ns']:.2f}) | {r['estimated_ns']:g} | "
-            f"{r['counted']:,} | {r['placed'] or 0:,} | {r['device']:,} of {r['available']:,} | "
+            f"{path / r['estimated_ns']:.2f} | {r['counted']:,} | {r['placed'] or 0:,} | "
+            f"{r['device']:,} of {r['available']:,} | "
             f"{r['latency_cycles']} | {r.get('cpu_seconds', '-')} |"
         )
+    notes = []
+    for r in sorted(rows, key=_place):
+        said = [r["note"]] if "note" in r else []
+        if r.get("limit", "accelerator") != "accelerator":
+            said.append(f"the slowest path is the {r['limit']}'s, the estimate the accelerator's")
+        notes += [f"{r['model']} on {r['board']}: {one}." for one in said]
+    if notes:
+        lines += ["", *(f"- {note}" for note in notes)]
     versions = sorted({r["version"] for r in rows if "version" in r})
     return "\n".join([*lines, "", f"Versions: {', '.join(versions)}.", ""])
+
+
+def _place(row: dict[str, Any]) -> tuple[int, str, str]:
+    """Return where a row lies in the table: in the order of `ROWS`, others after them."""
+    pair = (row["board"], row["model"])
+    return (ROWS.index(pair) if pair in ROWS else len(ROWS), *pair)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Build, and write the rows after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--boards", nargs="+", default=BOARDS)
-    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--boards", nargs="+")
+    parser.add_argument("--models", nargs="+")
+    parser.add_argument("--again", action="store_true", help="write the table of what is there")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--limit", type=float, default=3600, help="seconds for each row")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.one:
+        # In the background of a shell it would be ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         board, model, folder = args.one
         found = row(board, model, Path(folder), args.seeds)
         (Path(folder) / "row.json").write_text(json.dumps(found))
         return 0
     path = RESULTS / "route.json"
     rows = json.loads(path.read_text()) if path.is_file() else []
-    for board in args.boards:
-        for model in args.models:
-            new = alone(board, model, args.seeds, args.limit)
-            rows = [r for r in rows if (r["board"], r["model"]) != (board, model)] + [new]
-            path.write_text(json.dumps(rows, indent=2) + "\n")
-            (RESULTS / "route.md").write_text(table(rows))
-            print(new, flush=True)
+    boards = args.boards or dict.fromkeys(board for board, _ in ROWS)
+    models = args.models or dict.fromkeys(model for _, model in ROWS)
+    wanted = [(b, m) for b, m in ROWS if b in boards and m in models]
+    if args.boards and args.models:  # others than those of the table
+        wanted = list(itertools.product(args.boards, args.models))
+    for board, model in () if args.again else wanted:
+        new = alone(board, model, args.seeds, args.limit)
+        rows = [r for r in rows if (r["board"], r["model"]) != (board, model)] + [new]
+        path.write_text(json.dumps(rows, indent=2) + "\n")
+        print(new, flush=True)
+        (RESULTS / "route.md").write_text(table(rows))
+    (RESULTS / "route.md").write_text(table(rows))
     return 0
 
 

@@ -181,7 +181,14 @@ class BuildConfig:
     route: bool = size(
         "--route",
         False,
-        "place and route with nextpnr, for boards of families that it knows",
+        "place and route with nextpnr: open boards with packages from pip, 7-series boards, as a "
+        "second opinion, with a program and a --chipdb of the user's",
+    )
+    chipdb: str | Path | None = size(
+        "--chipdb FILE",
+        None,
+        "chip database of nextpnr-xilinx or nextpnr-himbaechel, for --route on a 7-series board",
+        expected="a path",
     )
     seeds: int = size(
         "--seeds N", 1, "placements that --route tries, of which the best counts", ge=1
@@ -272,6 +279,8 @@ class BuildConfig:
         given.folding_config_file = find_folding(given.folding_config_file)
         if given.golden is not None:
             given.golden = existing_file("expected integers", given.golden)
+        if given.chipdb is not None:
+            given.chipdb = existing_file("chip database", given.chipdb)
         inputs = (given.model_file, given.data, given.folding_config_file, given.golden)
         given.output_dir = find_output_dir(given.output_dir or given.default_out, inputs)
         given._check_tools()
@@ -432,7 +441,8 @@ class BuildConfig:
     def _check_board(self) -> None:
         if self.board is None and self.fpga_part is not None:
             part_target(self.fpga_part)
-            wants = [w for w, given in (("--bitfile", self.bitfile), *self._for_boards) if given]
+            needing = (("--bitfile", self.bitfile), ("--route", self.route), *self._for_boards)
+            wants = [word for word, given in needing if given]
             if wants:
                 raise UserError(
                     f"{wants[0]} needs a board with its processing system, and there is only the "
@@ -459,11 +469,9 @@ class BuildConfig:
             )
         open_board = self.board is not None and isinstance(self.board_spec, OpenBoard)
         if self.route and not open_board:
-            raise UserError(
-                f"--route: nextpnr of this project knows the families of open boards, and "
-                f"{self.target.name} is not one; choose another board (--list-boards), or leave it "
-                "out"
-            )
+            from finn_builds.config.second_opinion import second_opinion
+
+            second_opinion(self.target, self.chipdb)
         if self.bitfile and not open_board and shutil.which("vivado") is None:
             raise UserError(
                 "--bitfile needs `vivado` on the search path, and there is none: build without "

@@ -79,7 +79,7 @@ def step_synthesize_bitfile(routed: Routed | None, cfg: BuildConfig) -> Placed |
     """
     if not cfg.bitfile:
         return None
-    if routed is not None:
+    if routed is not None and not routed.second_opinion:
         write_bitstream(cfg.out, cfg.board_spec)
         return None
     cfg.progress(0, 1, "vivado: half an hour or more")
@@ -105,7 +105,8 @@ def step_deployment_package(
     features, labels = vectors.features, vectors.labels
     usable = placed if placed is not None and placed.timing_met else None
     bitfile = None if usable is None else cfg.out / BITFILE_DIR / BIT
-    if routed is not None and routed.met and cfg.bitfile:
+    is_open = routed is not None and not routed.second_opinion
+    if routed is not None and is_open and routed.met and cfg.bitfile:
         bitfile = bitstream_path(cfg.out, cfg.board_spec)
     write_package(
         cfg.out / DEPLOY_DIR,

@@ -151,7 +151,8 @@ def _routed(found: Routed | None, bitfile: bool) -> dict[str, Any]:
             "asked_mhz": found.asked_mhz,
             "made_mhz": found.made_mhz,
             "met": found.met,
-            "limit": "accelerator" if found.planned_again_helps else "serial shell",
+            "limit": "accelerator" if found.inside else found.around,
+            "second_opinion": found.second_opinion,
             "cells": {
                 kind: {"used": used.used, "available": used.available}
                 for kind, used in found.cells.items()
@@ -160,7 +161,7 @@ def _routed(found: Routed | None, bitfile: bool) -> dict[str, Any]:
             "kind": f"routed by {found.tool} {found.version}: {found.timing}",
         }
     }
-    if bitfile:
+    if bitfile and not found.second_opinion:
         said |= {"bitfile": "bitfile, loaded with bitfile/flash.sh", "timing_met": found.met}
     return said
 

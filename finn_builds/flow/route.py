@@ -11,18 +11,24 @@ from typing import Any
 
 from finn_builds import tools
 from finn_builds.config.build import BuildConfig
+from finn_builds.config.fingerprint import file_digest
 from finn_builds.config.open_boards import OpenBoard
+from finn_builds.config.second_opinion import second_opinion
 from finn_builds.errors import UserError
 from finn_builds.files import ROUTE_DIR, STITCHED_DIR
 from finn_builds.route import nextpnr
 from finn_builds.route.design import device_files, map_device
-from finn_builds.route.device import uart_spec
+from finn_builds.route.device import Device, device_alone, open_device
+from finn_builds.route.dual_luts import split_dual_luts
 from finn_builds.route.nextpnr import Timing
 from finn_builds.route.placed import accelerator_of, cells_used, port_names
-from finn_builds.route.report import Routed, Used
-from finn_builds.shell.uart import BOARD_TOP, board_file, uart_files, uart_sources
+from finn_builds.route.report import SITES, THROUGH, Routed, Used
+from finn_builds.route.sites import sites_of
+from finn_builds.shell.uart import BOARD_TOP
 from finn_builds.sparse.device import NotSimulated
 from finn_builds.sparse.families import family_named
+from finn_builds.sparse.family import Family
+from finn_builds.sparse.routing import BoardRouter, ProgramRouter
 from finn_builds.stitch.blocks import Hardware
 from finn_builds.stitch.sources import Stitched, stitched_sources
 from finn_builds.synth.report import GateLevel, Synthesised
@@ -35,6 +41,8 @@ ROUTE_SECONDS = 3600.0
 
 #: Finished placements by the hash of what was placed, in the build folder; nobody's output.
 CACHE = ".route_cache"
+
+_NOT_SIMULATED = "cells of 7-series as nextpnr places them are not simulated"
 
 
 def step_place_and_route(
@@ -51,6 +59,9 @@ def step_place_and_route(
     cells can be simulated (DSP blocks and memories can't). A netlist that was placed before, with
     the same settings and version, is not placed again.
 
+    On a 7-series board it is a second opinion: the accelerator alone among shift registers, its
+    routed timing and its LUT sites; no bitstream, and the placed netlist is not simulated.
+
     Does nothing without ``route``, or ``bitfile`` for an open board.
 
     Raises
@@ -64,35 +75,96 @@ def step_place_and_route(
     """
     board = None if cfg.board is None else cfg.board_spec
     # Asked first: for other boards the step does not depend on the options that follow.
-    if not isinstance(board, OpenBoard) or not (cfg.route or cfg.bitfile):
+    is_open = isinstance(board, OpenBoard)
+    if board is None or not (cfg.route or (is_open and cfg.bitfile)):
         return None
     family = family_named(board.family)
-    router = family.router
-    assert router is not None
-    version = nextpnr.version(router)
-    spec, pll = uart_spec(board, stitched, cfg.clock_ns)
+    chipdb = None
+    if isinstance(board, OpenBoard):
+        device = open_device(board, stitched, cfg.clock_ns)
+    else:
+        router = second_opinion(cfg.target, cfg.chipdb)
+        device = device_alone(cfg.target, router, stitched, cfg.clock_ns)
+        chipdb = Path(str(cfg.chipdb))
+    version = nextpnr.version(device.router)
     cfg.progress(0, cfg.seeds + 2, "mapping the whole device")
     folder = cfg.out / STITCHED_DIR
     names = stitched_sources(folder) + sorted(path.name for path in folder.glob("*.dat"))
     sources = {name: (folder / name).read_text() for name in names}
-    shell = {path.name: path.read_text() for path in uart_sources()}
-    shell |= {**uart_files(spec), **board_file(pll)}
     netlist = map_device(
-        device_files(sources, shell, family), family, cfg.scratch / "map", MAP_SECONDS
+        device_files(sources, device.shell, family, device.router),
+        device.router,
+        cfg.scratch / "map",
+        MAP_SECONDS,
     )
-    pins = router.constraints(board.pins, board.clock_mhz)
-    key = _key(netlist, pins, board.part, version, spec.mhz, cfg.seeds)
+    if isinstance(device.router, ProgramRouter):
+        netlist = _without_dual_luts(device, device.router, netlist, cfg.scratch / "pack", chipdb)
+    key = _key(netlist, device, version, cfg.seeds, chipdb)
     kept = Path(cfg.output_dir or cfg.out) / CACHE / key
     if not kept.is_dir():
-        _place(cfg, board, netlist, pins, spec.mhz, kept)
+        _place(cfg, device, netlist, kept, chipdb)
     found = json.loads((kept / "seeds.json").read_text())
     shutil.copytree(kept, cfg.out / ROUTE_DIR)
-    timing = nextpnr.timing_of(json.loads((kept / nextpnr.REPORT).read_text()))
+    timing = nextpnr.timing_in(kept)
+    module = netlist["modules"][BOARD_TOP]
+    written = json.loads((kept / nextpnr.PLACED).read_text())
+    if is_open:
+        gates, own = _simulated(written, module, streamlined, hardware, family, cfg)
+        cells = _cells(timing, own)
+    else:
+        gates = GateLevel(0, 0, why=_NOT_SIMULATED)
+        sites = sites_of(written, module["cells"])
+        luts = timing.cells.get("SLICE_LUTX", (0, 0))[1] // 2
+        cells = {
+            kind: Used(whole, luts, own)
+            for kind, (whole, own) in ((SITES, sites.used), (THROUGH, sites.through))
+        } | _cells(timing, {})
+    return Routed(
+        part=device.part,
+        tool=device.router.name,
+        version=version,
+        timing=device.router.timing,
+        asked_mhz=round(1000 / cfg.clock_ns, 3),
+        made_mhz=round(device.mhz, 3),
+        routed_mhz=timing.mhz,
+        planned_ns=cfg.planned_ns,
+        estimated_ns=synthesised.top.critical_path_ns if synthesised else None,
+        logic_ns=timing.logic_ns,
+        wire_ns=timing.wire_ns,
+        path=timing.path,
+        cells=cells,
+        seed=int(found["kept"]),
+        seeds=found["seeds"],
+        gate_level=gates,
+        netlist=key,
+        around=device.around,
+        second_opinion=not is_open,
+    )
+
+
+def _cells(timing: Timing, own: Mapping[str, int]) -> dict[str, Used]:
+    """Return the cells in use by the tool's kinds, with the accelerator's of them."""
+    return {
+        kind: Used(used, available, own.get(kind))
+        for kind, (used, available) in timing.cells.items()
+        if used
+    }
+
+
+def _simulated(
+    written: Mapping[str, Any],
+    module: Mapping[str, Any],
+    streamlined: Streamlined,
+    hardware: Hardware,
+    family: Family,
+    cfg: BuildConfig,
+) -> tuple[GateLevel, dict[str, int]]:
+    """Compare a placed netlist with the model; return what was compared, and its cells by kind."""
+    router = family.router
+    assert router is not None
     comparing = "comparing the placed netlist with the model"
     cfg.progress(cfg.seeds + 1, cfg.seeds + 2, comparing)
-    placed = accelerator_of(
-        json.loads((kept / nextpnr.PLACED).read_text()), port_names(netlist["modules"][BOARD_TOP])
-    )
+    placed = accelerator_of(written, port_names(module))
     vectors = streamlined.vectors
     try:
         gates = check_whole(
@@ -108,34 +180,42 @@ def step_place_and_route(
         )
     except NotSimulated as reason:
         gates = GateLevel(0, 0, why=str(reason))
-    own = cells_used(placed, router.bucket)
-    return Routed(
-        part=board.part,
-        tool=router.distribution,
-        version=version,
-        timing=router.timing,
-        asked_mhz=round(1000 / cfg.clock_ns, 3),
-        made_mhz=round(spec.mhz, 3),
-        routed_mhz=timing.mhz,
-        planned_ns=cfg.planned_ns,
-        estimated_ns=synthesised.top.critical_path_ns if synthesised else None,
-        logic_ns=timing.logic_ns,
-        wire_ns=timing.wire_ns,
-        path=timing.path,
-        cells={
-            kind: Used(used, available, own.get(kind))
-            for kind, (used, available) in timing.cells.items()
-            if used
-        },
-        seed=int(found["kept"]),
-        seeds=found["seeds"],
-        gate_level=gates,
-        netlist=key,
+    return gates, cells_used(placed, router.bucket)
+
+
+def _without_dual_luts(
+    device: Device,
+    router: ProgramRouter,
+    netlist: dict[str, Any],
+    folder: Path,
+    chipdb: Path | None,
+) -> dict[str, Any]:
+    """Return the netlist for a version that splits LUTs of two outputs, or that does not.
+
+    Its log of packing says whether it does.
+    """
+    work = nextpnr.work_folder(folder, netlist, device.pins, chipdb)
+    call = nextpnr.command(router.pack_only(device.part), work, nextpnr.LOG, MAP_SECONDS)
+    try:
+        log = tools.run(call.argv, cwd=work, log=call.log, timeout=call.timeout).stdout
+    except tools.ToolFailed as failure:
+        raise UserError(
+            f"--route: {router.program} did not pack the design for {device.board} "
+            f"({device.part}): {nextpnr.why(failure, MAP_SECONDS)}. Check that the program is "
+            "built for 7-series, and that it made the file of --chipdb for this part"
+        ) from None
+    return netlist if router.splits(log) else split_dual_luts(netlist)
+
+
+def _nothing(device: Device, why: str) -> UserError:
+    return UserError(
+        f"--route: nothing could be placed on {device.board} ({device.part}): {why}. "
+        "Choose a larger board or a smaller model"
     )
 
 
 def _key(
-    netlist: Mapping[str, Any], pins: str, part: str, version: str, mhz: float, seeds: int
+    netlist: Mapping[str, Any], device: Device, version: str, seeds: int, chipdb: Path | None
 ) -> str:
     """Return the hash of all that decides a placement; where things were written does not."""
     plain = {
@@ -145,50 +225,50 @@ def _key(
         }
         for name, module in netlist["modules"].items()
     }
-    text = json.dumps([plain, pins, part, version, mhz, seeds], sort_keys=True)
+    settings = [device.pins, device.part, version, device.mhz, seeds]
+    settings += [] if chipdb is None else [file_digest(chipdb)]
+    text = json.dumps([plain, *settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _place(
     cfg: BuildConfig,
-    board: OpenBoard,
+    device: Device,
     netlist: Mapping[str, Any],
-    pins: str,
-    mhz: float,
     kept: Path,
+    chipdb: Path | None,
 ) -> None:
     """Place and route, make the bitstream of the fastest seed, and keep what matters of it."""
-    router = family_named(board.family).router
-    assert router is not None
+    router = device.router
     work = cfg.scratch / "place"
     seeds = range(1, cfg.seeds + 1)
     cfg.progress(1, cfg.seeds + 2, "placing and routing")
     found = nextpnr.route(
         router,
-        board.part,
+        device.part,
         netlist,
-        pins,
-        mhz,
+        device.pins,
+        device.mhz,
         seeds,
         work,
         limit=ROUTE_SECONDS,
+        chipdb=chipdb,
         progress=lambda done, of: cfg.progress(1 + done, of + 2, "placing and routing"),
     )
     timings = {seed: one for seed, one in found.items() if isinstance(one, Timing)}
     if not timings:
-        raise UserError(
-            f"--route: nothing could be placed on {board.name} ({board.part}): {found[seeds[0]]}. "
-            "Choose a larger board or a smaller model"
-        )
+        raise _nothing(device, str(found[seeds[0]]))
     best = max(timings, key=lambda seed: timings[seed].mhz)
     folder = work / f"seed_{best}"
-    call = nextpnr.command(router.pack(board.part), folder, "pack.log", ROUTE_SECONDS)
-    tools.run(call.argv, cwd=folder, log=call.log, timeout=call.timeout)
+    if isinstance(router, BoardRouter):
+        call = nextpnr.command(router.pack(device.part), folder, "pack.log", ROUTE_SECONDS)
+        tools.run(call.argv, cwd=folder, log=call.log, timeout=call.timeout)
     fresh = kept.with_name(kept.name + ".part")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     for name in (nextpnr.PLACED, nextpnr.REPORT, nextpnr.PINS, nextpnr.LOG, nextpnr.BITSTREAM):
-        shutil.copyfile(folder / name, fresh / name)
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, fresh / name)
     told = {str(seed): one.mhz if isinstance(one, Timing) else one for seed, one in found.items()}
     (fresh / "seeds.json").write_text(json.dumps({"kept": best, "seeds": told}) + "\n")
     fresh.rename(kept)

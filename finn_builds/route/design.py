@@ -1,4 +1,4 @@
-"""From a stitched design to the netlist of a whole device: the serial shell around it, mapped."""
+"""From a stitched design to the netlist of a whole device: a shell around it, mapped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from finn_builds import tools
 from finn_builds.shell.uart import BOARD_TOP, SHELL, UART_TOP
 from finn_builds.sparse.family import Family
+from finn_builds.sparse.routing import Router
 from finn_builds.stitch.design import TOP
 from finn_builds.stitch.sources import source_names
 from finn_builds.synth.primitives import declarations
@@ -25,15 +26,13 @@ ACCELERATOR = "design.accelerator."
 
 
 def device_files(
-    stitched: Mapping[str, str], shell: Mapping[str, str], family: Family
+    stitched: Mapping[str, str], shell: Mapping[str, str], family: Family, router: Router
 ) -> dict[str, str]:
     """Return what Yosys reads, text by file name: accelerator, shell, board, primitives, script.
 
-    `stitched` is the stitched folder and `shell` the serial shell with the board's top, both with
-    sources in compile order.
+    `stitched` is the stitched folder and `shell` the shell with the board's top, both with sources
+    in compile order.
     """
-    router = family.router
-    assert router is not None
     plain = (f"{UART_TOP}.v", f"{BOARD_TOP}.v")
     files = {_PRIMITIVES: declarations(family.primitives)}
     files |= {name: readable(name, text) for name, text in stitched.items()}
@@ -47,6 +46,7 @@ def device_files(
         *router.synthesis(BOARD_TOP),
         f"setattr -mod -unset keep_hierarchy {TOP}",
         "flatten",
+        "delete t:$scopeinfo",  # notes, which not every version of nextpnr passes over
         *router.pads,
         "opt_clean",
         f"write_json {NETLIST}",
@@ -56,7 +56,7 @@ def device_files(
 
 
 def map_device(
-    files: Mapping[str, str], family: Family, folder: Path, limit: float
+    files: Mapping[str, str], router: Router, folder: Path, limit: float
 ) -> dict[str, Any]:
     """Run Yosys in `folder` and return the netlist as nextpnr takes it.
 
@@ -71,8 +71,7 @@ def map_device(
     argv = [*tools.yosys_command(), "-q", "-l", "yosys.log", "-s", SCRIPT]
     tools.run(argv, cwd=folder, log=folder / "output.log", timeout=limit)
     netlist: dict[str, Any] = json.loads((folder / NETLIST).read_text())
-    assert family.router is not None
-    return with_open_pins(netlist, family.router.netlist_fixes)
+    return with_open_pins(netlist, router.netlist_fixes)
 
 
 def with_open_pins(netlist: dict[str, Any], pins: Sequence[str]) -> dict[str, Any]:

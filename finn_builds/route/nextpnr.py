@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +14,13 @@ from typing import Any
 
 from finn_builds import tools
 from finn_builds.errors import UserError
-from finn_builds.sparse.routing import Call, Router
+from finn_builds.sparse.routing import BoardRouter, Call, ProgramCall, Router
 
 PLACED, REPORT, PINS, BITSTREAM = "routed.json", "report.json", "pins.txt", "bitstream"
 LOG = "nextpnr.log"
+CHIPDB = "chipdb.bin"
+
+_VERSION_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,10 @@ class Timing:
         return round(sum(s.ns for s in self.path if s.kind == "routing"), 3)
 
 
-def command(call: Call, folder: Path, log: str, limit: float | None) -> tools.Command:
-    """Return the call of a Python package's program in a process of its own."""
+def command(call: Call | ProgramCall, folder: Path, log: str, limit: float | None) -> tools.Command:
+    """Return the call of a program, or of a Python package's in a process of its own."""
+    if isinstance(call, ProgramCall):
+        return tools.Command([call.program, *call.arguments], folder, folder / log, limit)
     text = (
         f"import sys, {call.module} as m; sys.argv[0] = {call.module!r}; "
         f"sys.exit(m.{call.function}(*([sys.argv[1:]] if {call.function != 'main'} else [])))"
@@ -62,7 +68,11 @@ def command(call: Call, folder: Path, log: str, limit: float | None) -> tools.Co
 
 
 def version(router: Router) -> str:
-    """Return the version of the wheel; UserError where it is not installed."""
+    """Return the version of a wheel or program; UserError where a wheel is not installed."""
+    if not isinstance(router, BoardRouter):
+        said = tools.run([router.name, "--version"], cwd=Path.cwd(), timeout=_VERSION_SECONDS)
+        found = re.search(r"\(Version (.+?)\)", said.stdout)
+        return found[1] if found else "of unknown version"
     try:
         return importlib.metadata.version(router.distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -70,6 +80,19 @@ def version(router: Router) -> str:
             f"--route needs the Python package {router.distribution}, which is not installed: "
             f"`pip install -c constraints.txt {router.distribution}`"
         ) from None
+
+
+def work_folder(
+    folder: Path, netlist: Mapping[str, Any], pins: str, chipdb: Path | None = None
+) -> Path:
+    """Make a folder afresh with what a run of nextpnr reads, and return it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "netlist.json").write_text(json.dumps(netlist))
+    (folder / PINS).write_text(pins)
+    if chipdb is not None:
+        (folder / CHIPDB).symlink_to(chipdb.resolve())
+    return folder
 
 
 def route(
@@ -82,6 +105,7 @@ def route(
     folder: Path,
     *,
     limit: float,
+    chipdb: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[int, Timing | str]:
     """Place and route a netlist once for each seed, in folders ``seed_<n>``.
@@ -92,13 +116,8 @@ def route(
         By seed: what was reached, or why there is nothing.
     """
     commands = []
-    text = json.dumps(netlist)
     for seed in seeds:
-        work = folder / f"seed_{seed}"
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        (work / "netlist.json").write_text(text)
-        (work / PINS).write_text(pins)
+        work = work_folder(folder / f"seed_{seed}", netlist, pins, chipdb)
         commands.append(command(router.route(part, seed, mhz), work, LOG, limit))
     ended = None if progress is None else (lambda done: progress(done, len(seeds)))
     found: dict[int, Timing | str] = {}
@@ -106,10 +125,17 @@ def route(
         seeds, commands, tools.run_each(commands, ended=ended), strict=True
     ):
         if isinstance(result, tools.ToolFailed):
-            found[seed] = _why(result, limit)
+            found[seed] = why(result, limit)
         else:
-            found[seed] = timing_of(json.loads((run.cwd / REPORT).read_text()))
+            found[seed] = timing_in(run.cwd)
     return found
+
+
+def timing_in(folder: Path) -> Timing:
+    """Read what a run in a folder reached: from its report, or its log where there is none."""
+    if (folder / REPORT).is_file():
+        return timing_of(json.loads((folder / REPORT).read_text()))
+    return timing_of_log((folder / LOG).read_text())
 
 
 def timing_of(report: Mapping[str, Any]) -> Timing:
@@ -136,7 +162,54 @@ def timing_of(report: Mapping[str, Any]) -> Timing:
     )
 
 
-def _why(failure: tools.ToolFailed, limit: float) -> str:
+_LINE = r"^(?:Info|Warning|ERROR): *"
+_FMAX = re.compile(
+    _LINE + r"Max frequency for clock +'(.+)': ([\d.]+) MHz \(\w+ at ([\d.]+) MHz", re.M
+)
+_PATH = re.compile(_LINE + r"Critical path report for clock '(.+)' \(\w+ -> \w+\):$", re.M)
+_STEP = re.compile(_LINE + r"(-?[\d.]+) +-?[\d.]+ +(Source|Setup|Net) (.+?)(?: budget .*)?$")
+_SINK = re.compile(_LINE + r"Sink (.+)\.[^.]+$")
+_USED = re.compile(_LINE + r"\s*(\w+): *(\d+)/ *(\d+) +\d+%", re.M)
+
+
+def timing_of_log(text: str) -> Timing:
+    """Read the log of nextpnr-xilinx, which has no report: times on a path are tenths of a ns.
+
+    Clocks and paths are reported after placement and after routing: the last of each count. Of
+    several clocks it is the one with the least to spare.
+    """
+    clocks = {name: (float(mhz), float(asked)) for name, mhz, asked in _FMAX.findall(text)}
+    if not clocks:
+        raise RuntimeError("nextpnr reports no clock")
+    clock = min(clocks, key=lambda name: clocks[name][0] / clocks[name][1])
+    starts = [found.end() for found in _PATH.finditer(text) if found[1] == clock]
+    path = _steps_of_log(text[starts[-1] :]) if starts else ()
+    cells = {kind: (int(used), int(there)) for kind, used, there in _USED.findall(text)}
+    return Timing(clocks[clock][0], path, cells)
+
+
+def _steps_of_log(text: str) -> tuple[PathStep, ...]:
+    """Return the path at the beginning of a text, up to the line with its sum."""
+    steps: list[PathStep] = []
+    waiting: tuple[str, float] | None = None  # a net whose sink is on the next line
+    for line in text.strip().splitlines():
+        if " ns logic, " in line:
+            break
+        if (sink := _SINK.match(line)) and waiting is not None:
+            steps.append(PathStep("routing", sink[1], *waiting))
+            waiting = None
+        elif found := _STEP.match(line):
+            ns, what, name = float(found[1]), found[2], found[3]
+            if what == "Net":
+                waiting = (name, ns)
+                continue
+            kind = "setup" if what == "Setup" else "logic" if steps else "clk-to-q"
+            steps.append(PathStep(kind, name.rpartition(".")[0], None, ns))
+    return tuple(steps)
+
+
+def why(failure: tools.ToolFailed, limit: float) -> str:
+    """Return in a sentence why a run reached nothing."""
     if isinstance(failure, tools.ToolTimeout):
         return f"nextpnr did not end within {limit:g} s and was stopped"
     errors = [line for line in failure.output.splitlines() if line.startswith("ERROR")]

@@ -10,6 +10,9 @@ from finn_builds.route.design import ACCELERATOR
 from finn_builds.route.nextpnr import PathStep
 from finn_builds.synth.report import GateLevel
 
+#: LUT sites of a 7-series device in use, and those that only pass a net on.
+SITES, THROUGH = "LUT sites", "LUT sites, routed through"
+
 
 @dataclass(frozen=True)
 class Used:
@@ -54,6 +57,10 @@ class Routed:
         The placed netlist, compared with the QONNX model gate by gate.
     netlist : str
         SHA-256 of what was placed and routed, with the tool's version and the settings.
+    around : str
+        What is around the accelerator, in words.
+    second_opinion : bool
+        Whether this is not how the board's bitfile is made.
     """
 
     part: str
@@ -73,6 +80,8 @@ class Routed:
     seeds: dict[str, float | str]
     gate_level: GateLevel
     netlist: str
+    around: str = "serial shell"
+    second_opinion: bool = False
 
     @property
     def met(self) -> bool:
@@ -81,7 +90,12 @@ class Routed:
 
     @property
     def planned_again_helps(self) -> bool:
-        """Whether the critical path is the accelerator's, and not the serial shell's."""
+        """Whether the critical path is the accelerator's, and decides what the board gets."""
+        return not self.second_opinion and self.inside
+
+    @property
+    def inside(self) -> bool:
+        """Whether the critical path is the accelerator's, and not its surroundings'."""
         return any(step.cell.startswith(ACCELERATOR) for step in self.path)
 
     def save(self, out: Path, step: str) -> None:

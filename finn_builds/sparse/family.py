@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from finn_builds.sparse.device import Kind, Primitive
-from finn_builds.sparse.routing import Router
+from finn_builds.sparse.routing import BoardRouter, ProgramRouter
 
 if TYPE_CHECKING:
     from finn_builds.sparse.bits import BitWriter
@@ -208,6 +208,11 @@ class Family(ABC):
     # Place and route.
 
     @property
-    def router(self) -> Router | None:
-        """The open place and route for the family, where there is one."""
+    def router(self) -> BoardRouter | None:
+        """The open place and route for the family's boards, where there is one."""
         return None
+
+    @property
+    def second_opinions(self) -> tuple[ProgramRouter, ...]:
+        """Programs that place and route the family, where there is no `router`; the first wins."""
+        return ()

@@ -27,26 +27,29 @@ class Call:
     arguments: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ProgramCall:
+    """A program on the search path with its arguments."""
+
+    program: str
+    arguments: tuple[str, ...]
+
+
 class Router(ABC):
-    """The open place and route of a family.
+    """A place and route of a family's devices.
 
     Attributes
     ----------
-    distribution : str
-        The wheel that has it.
     timing : str
         Where its delays come from, and what they leave out.
-    bitstream : str
-        Suffix of the file that is loaded.
     """
 
-    distribution: str
     timing: str
-    bitstream: str
 
+    @property
     @abstractmethod
-    def pll(self, part: str, mhz_in: float, mhz: float) -> Pll | None:
-        """Return the clock that is nearest below, or None if there is none within a tenth."""
+    def name(self) -> str:
+        """Its name in reports."""
 
     @abstractmethod
     def synthesis(self, top: str) -> list[str]:
@@ -62,22 +65,79 @@ class Router(ABC):
         """Return the text that binds ports to (pin, I/O standard); ``clk_in`` is the clock."""
 
     @abstractmethod
-    def route(self, part: str, seed: int, mhz: float) -> Call:
+    def route(self, part: str, seed: int, mhz: float) -> Call | ProgramCall:
         """Return the call that places and routes ``netlist.json``.
 
         It reads ``pins.txt`` and writes ``routed.json`` (the placed netlist), ``report.json`` and,
         where the bitstream needs it, ``routed.txt``.
         """
 
-    @abstractmethod
-    def pack(self, part: str) -> Call:
-        """Return the call that makes ``bitstream`` from what `route` left."""
-
     def bucket(self, kind: str) -> str:
         """Return under which name the report counts a kind of cell of the placed netlist."""
         return kind
 
     @property
-    @abstractmethod
     def netlist_fixes(self) -> Sequence[str]:
         """Pins of cells that have to be there, open, where nothing is connected: ``KIND.PIN``."""
+        return ()
+
+
+class BoardRouter(Router):
+    """One from a wheel, for whole boards, with their clock and a bitstream.
+
+    Attributes
+    ----------
+    distribution : str
+        The wheel that has it.
+    bitstream : str
+        Suffix of the file that is loaded.
+    """
+
+    distribution: str
+    bitstream: str
+
+    @property
+    def name(self) -> str:
+        """That of the wheel."""
+        return self.distribution
+
+    @abstractmethod
+    def pll(self, part: str, mhz_in: float, mhz: float) -> Pll | None:
+        """Return the clock that is nearest below, or None if there is none within a tenth."""
+
+    @abstractmethod
+    def pack(self, part: str) -> Call:
+        """Return the call that makes ``bitstream`` from what `route` left."""
+
+
+class ProgramRouter(Router):
+    """A program that the user has built: a second opinion on an accelerator alone, no bitstream.
+
+    It reads the chip database ``chipdb.bin`` beside the netlist.
+
+    Attributes
+    ----------
+    program : str
+        On the search path.
+    source : str
+        Where it comes from.
+    path_in_log : bool
+        Whether the critical path is in its log alone; ``report.json`` is not written then.
+    """
+
+    program: str
+    source: str
+    path_in_log: bool = False
+
+    @property
+    def name(self) -> str:
+        """That of the program."""
+        return self.program
+
+    @abstractmethod
+    def pack_only(self, part: str) -> ProgramCall:
+        """Return the call that packs ``netlist.json`` and ends."""
+
+    @abstractmethod
+    def splits(self, log: str) -> bool:
+        """Return whether the log of `pack_only` says that it has split LUTs of two outputs."""

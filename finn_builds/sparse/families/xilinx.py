@@ -21,7 +21,7 @@ from finn_builds.sparse.nodes import Field
 DUAL_INPUTS = 5
 
 #: Yosys does not know Vivado's attribute against shift registers; they leave kept flip-flops alone.
-_NO_SHIFT_REGISTERS = "setattr -set keep 1 a:shreg_extract=no %ci1 t:$_*DFF* %i"
+NO_SHIFT_REGISTERS = "setattr -set keep 1 a:shreg_extract=no %ci1 t:$_*DFF* %i"
 
 #: What comes before the label ``fine`` for sparse nodes, instead of Yosys' own passes. Those look
 #: for memories, DSP blocks and state machines, and read the libraries of these, which takes longer
@@ -156,7 +156,7 @@ class Xilinx(Family):
         return [
             *begin,
             f"{command} -run fine:map_ffs",
-            _NO_SHIFT_REGISTERS,
+            NO_SHIFT_REGISTERS,
             f"{command} -run map_ffs:",
         ]
 

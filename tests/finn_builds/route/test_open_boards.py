@@ -134,11 +134,3 @@ def test_folded_layers_are_refused(qonnx: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="units are for Xilinx devices"):
         build(config)
-
-
-def test_route_is_for_open_boards(qonnx: Path, tmp_path: Path) -> None:
-    config = BuildConfig(
-        board="Pynq-Z1", model=str(qonnx), output_dir=str(tmp_path / "b"), route=True
-    )
-    with pytest.raises(UserError, match="--route: nextpnr of this project knows"):
-        config.validate()
