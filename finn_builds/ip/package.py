@@ -108,6 +108,7 @@ def package_files(
     x: np.ndarray,
     y: np.ndarray,
     report: IpReport | None = None,
+    names: str = "",
 ) -> dict[str, str]:
     """Return the files, text by name.
 
@@ -121,6 +122,8 @@ def package_files(
     x, y : ndarray of int, shape (frames, n_in) and (frames, n_out)
     report : IpReport, optional
         Without it there is no page, which states its figures.
+    names : str
+        For the page, from `readme.names_of`.
     """
     name, frames = core.name, len(x)
     files = {
@@ -139,7 +142,7 @@ def package_files(
     }
     if report is not None:
         figures = report.figures()
-        files["README.md"] = readme(core, report.part, frames, figures)
+        files["README.md"] = readme(core, report.part, frames, figures, names)
         plain: dict[str, Any] = {k: {"value": v, "how": how} for k, (v, how) in figures.items()}
         files["figures.json"] = json.dumps(plain, indent=2) + "\n"
     return files
