@@ -78,7 +78,10 @@ class IpReport:
         found = {
             "latency": (f"{self.latency_cycles} clocks", f"measured, {self.simulator}"),
             "interval": (f"{self.interval_cycles} clock", f"measured, {self.simulator}"),
-            "longest path": (f"{self.stage_ns:.2f} ns", f"estimated for the pipeline{caveat}"),
+            "longest path": (
+                f"{self.stage_ns:.2f} ns",
+                f"estimated by the delay model, before synthesis{caveat}",
+            ),
             "mismatches": (
                 str(sum(self.mismatches.values())),
                 f"{self.frames:,} frames each: {compared}",
@@ -89,7 +92,7 @@ class IpReport:
         if self.critical_path_ns is not None:
             found["longest path of the netlist"] = (
                 f"{self.critical_path_ns:.2f} ns",
-                f"estimated, before placement{caveat}",
+                f"estimated on the netlist, before placement{caveat}",
             )
         return found
 
