@@ -33,6 +33,9 @@ __all__ = ["main"]
 
 HERE = Path(__file__).parent
 
+#: Classes whose names are printed.
+_MOST_NAMED = 10
+
 
 def __getattr__(name: str) -> object:
     """Give ``io_shape_dict`` to ``from driver import io_shape_dict``, as FINN's scripts have it."""
@@ -180,7 +183,17 @@ def _execute(
             np.savez(file, **result)
         else:
             np.save(file, result)
-    print(f"{len(main)} frames: {output}")
+    print(f"{_what(overlay.host_model, arguments)} of {len(main)} frames: {output}")
+
+
+def _what(host: HostModel, arguments: argparse.Namespace) -> str:
+    """Return what the file of the results holds, for people."""
+    if arguments.integers or arguments.scores:
+        return "integers" if arguments.integers else "outputs"
+    names = host.class_names
+    if not 0 < len(names) <= _MOST_NAMED:
+        return "classes"
+    return f"classes ({', '.join(f'{index} {name}' for index, name in enumerate(names))})"
 
 
 def _output(arguments: argparse.Namespace, host: HostModel) -> Path:

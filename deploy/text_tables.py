@@ -288,7 +288,7 @@ def _left_over(layout: Layout, left: Sequence[int], wanted: Wanted) -> tuple[lis
     known = set(wanted.class_names or ())
     named = [column for column in left if known and set(layout.column(column)) <= known]
     if len(named) == 1:
-        return named, "column of the model's classes"
+        return named, "column of class names"
     # Where there are classes, numbers with fractions are something else.
     possible = [c for c in left if not known or layout.is_text(c) or layout.whole(c) is not None]
     if layout.width - 1 in possible:

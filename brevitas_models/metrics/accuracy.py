@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 from brevitas_models.metrics.regret import calibration_figures, regret_figures, regret_lines
 
 Labels = npt.NDArray[np.int64]
+
+
+def share_error(share: float, n: int) -> float:
+    """Return the standard error of a share p of n frames, sqrt(p (1 - p) / n).
+
+    For shares of 0 and 1 it is that of (p n + 1) / (n + 2), Laplace's rule: the formula would give
+    0 for however few frames.
+    """
+    p = share if 0 < share < 1 else (share * n + 1) / (n + 2)
+    return math.sqrt(p * (1 - p) / n)
 
 
 def accuracy_figures(
@@ -25,12 +37,12 @@ def accuracy_figures(
     Returns
     -------
     dict
-        ``frames``: n. ``accuracy`` and its standard error ``accuracy_error``, that of a share,
-        sqrt(p (1 - p) / n). With a teacher also ``teacher_accuracy``, ``agreement`` (share of
-        frames on which both give the same class) and ``below_teacher``, the accuracy lost against
-        the teacher. Since both saw the same frames, its standard error ``below_teacher_error``
-        is that of the mean of the frame-wise differences, which is smaller than the error of
-        either accuracy. And `regret.regret_figures`, `regret.calibration_figures`.
+        ``frames``: n. ``accuracy`` and its `share_error`, ``accuracy_error``. With a teacher also
+        ``teacher_accuracy``, ``agreement`` (share of frames on which both give the same class) and
+        ``below_teacher``, the accuracy lost against the teacher. Since both saw the same frames,
+        its standard error ``below_teacher_error`` is that of the mean of the frame-wise
+        differences, which is smaller than the error of either accuracy. And
+        `regret.regret_figures`, `regret.calibration_figures`.
     """
     right = answers == truth
     n = len(truth)
@@ -38,7 +50,7 @@ def accuracy_figures(
     figures = {
         "frames": n,
         "accuracy": accuracy,
-        "accuracy_error": float(np.sqrt(accuracy * (1 - accuracy) / n)),
+        "accuracy_error": share_error(accuracy, n),
     }
     if teacher is not None:
         preferred = teacher.argmax(1)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from brevitas_models.metrics.accuracy import share_error
+
 Floats = npt.NDArray[np.floating]
 
 
@@ -42,7 +44,7 @@ def target_figures(
             continue
         share = float((wide[:, columns].argmax(1) == found[:, columns].argmax(1)).mean())
         figures[f"accuracy_{name}"] = share
-        figures[f"accuracy_error_{name}"] = math.sqrt(share * (1 - share) / n)
+        figures[f"accuracy_error_{name}"] = share_error(share, n)
     if numbers:
         squares = ((found - wide)[:, numbers] ** 2).mean(0)
         figures["rmse"] = math.sqrt(squares.mean())

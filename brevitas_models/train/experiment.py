@@ -22,14 +22,18 @@ from brevitas_models.model.quant_mlp import QuantMLP
 from brevitas_models.train import mixing, outputs, record, rules
 from brevitas_models.train.distill import Teacher
 from brevitas_models.train.hooks import Hooks
+from brevitas_models.train.loop import steps_of
 from brevitas_models.train.noise import redraw_labels
 from brevitas_models.train.progress import Reporter
 from brevitas_models.train.recipe import Recipe
 from brevitas_models.train.rounds import RoundResult, Trainee, plan, side_by_side
 from brevitas_models.train.rules import EpochRecord, Frames
-from brevitas_models.train.settings import DistillationSettings
+from brevitas_models.train.settings import DistillationSettings, TrainingSettings
 from brevitas_models.train.stacked.compiling import check_compiler
 from brevitas_models.train.store import RoundStore, digest, key, run_rounds
+
+#: Steps of a training below which a smaller batch is proposed, and the frames of that batch.
+_FEW_STEPS, _SMALL_BATCH = 500, 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,6 +248,8 @@ def run(
     truth = np.concatenate([one.data.y_test for one in measured])
     if not data.target_names and (hint := metrics.chance_line(figures["accuracy"], truth)):
         reporter.result(hint)
+    if asked is None and (hint := few_steps_line(recipe.training, len(data.x_train))):
+        reporter.result(hint)
     info = record.checkpoint_info(
         recipe, experiment.data, asked, results[-1], figures, command, experiment.unit
     )
@@ -256,6 +262,19 @@ def run(
         shutil.rmtree(kept, ignore_errors=True)
     reporter.result(f"checkpoint: {out / recipe.name}.pt, QONNX: {out / recipe.name}.onnx")
     return out / f"{recipe.name}.pt"
+
+
+def few_steps_line(training: TrainingSettings, frames: int) -> str:
+    """Return what to try where a training on that number of frames has few steps, else nothing."""
+    batch, in_an_epoch = steps_of(training, frames)
+    steps = training.epochs * in_an_epoch
+    if steps >= _FEW_STEPS or batch <= _SMALL_BATCH:
+        return ""
+    return (
+        f"only {steps:,} steps of the optimiser in {training.epochs:,} epochs, each on {batch:,} "
+        f"of {frames:,} frames; smaller batches may give a better network: --set "
+        f"training.batch_size={_SMALL_BATCH}"
+    )
 
 
 def _trained(

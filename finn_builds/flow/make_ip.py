@@ -12,6 +12,7 @@ from finn_builds.files import write_zip
 from finn_builds.ingest import HostSplit
 from finn_builds.ip import IpReport, package_files, port_rows
 from finn_builds.ip.check import run_core, run_gates
+from finn_builds.ip.readme import names_of
 from finn_builds.sparse.families import family_named
 from finn_builds.sparse.parallel import CorePorts
 from finn_builds.style.styles import CORE_DIR, CORE_FILE
@@ -124,7 +125,10 @@ def step_make_ip_package(
     )
     cfg.progress(4, 5, "writing")
     most = slice(_MOST_VECTORS)
-    files = package_files(core, sources, header, x[most], expected[most], report)
+    host = split.host
+    chosen = network.head is not None
+    names = names_of(core, host.feature_names, host.class_names, chosen=chosen)
+    files = package_files(core, sources, header, x[most], expected[most], report, names)
     for file, text in files.items():
         path = cfg.out / IP_DIR / file
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,7 @@ def timing_svg(core: CorePorts) -> str:
     line([(x(first_out + 1), y - 8), (x(first_out + 1), y + 8)])
     line([(x(1), y), (x(first_out + 1), y)])
     middle = (x(1) + x(first_out + 1)) / 2
-    text(middle, y + 22, f"latency {core.latency} clocks: from the edge that takes A")
+    text(middle, y + 22, f"latency {core.latency} clocks: edge of A to edge of f(A)")
     if gap:
         a = x(4.2)
         parts.append(

@@ -78,7 +78,10 @@ class IpReport:
         found = {
             "latency": (f"{self.latency_cycles} clocks", f"measured, {self.simulator}"),
             "interval": (f"{self.interval_cycles} clock", f"measured, {self.simulator}"),
-            "longest path": (f"{self.stage_ns:.2f} ns", f"estimated for the pipeline{caveat}"),
+            "longest path": (
+                f"{self.stage_ns:.2f} ns",
+                f"estimated by the delay model, before synthesis{caveat}",
+            ),
             "mismatches": (
                 str(sum(self.mismatches.values())),
                 f"{self.frames:,} frames each: {compared}",
@@ -89,7 +92,7 @@ class IpReport:
         if self.critical_path_ns is not None:
             found["longest path of the netlist"] = (
                 f"{self.critical_path_ns:.2f} ns",
-                f"estimated, before placement{caveat}",
+                f"estimated on the netlist, before placement{caveat}",
             )
         return found
 
@@ -108,6 +111,7 @@ def package_files(
     x: np.ndarray,
     y: np.ndarray,
     report: IpReport | None = None,
+    names: str = "",
 ) -> dict[str, str]:
     """Return the files, text by name.
 
@@ -121,6 +125,8 @@ def package_files(
     x, y : ndarray of int, shape (frames, n_in) and (frames, n_out)
     report : IpReport, optional
         Without it there is no page, which states its figures.
+    names : str
+        For the page, from `readme.names_of`.
     """
     name, frames = core.name, len(x)
     files = {
@@ -139,7 +145,7 @@ def package_files(
     }
     if report is not None:
         figures = report.figures()
-        files["README.md"] = readme(core, report.part, frames, figures)
+        files["README.md"] = readme(core, report.part, frames, figures, names)
         plain: dict[str, Any] = {k: {"value": v, "how": how} for k, (v, how) in figures.items()}
         files["figures.json"] = json.dumps(plain, indent=2) + "\n"
     return files

@@ -21,7 +21,7 @@ def port_rows(core: CorePorts) -> tuple[PortRow, ...]:
     """Return the ports in their order."""
     rows = [
         PortRow("clk", "in", 1, f"clock, {core.clock_ns:g} ns"),
-        PortRow("rst", "in", 1, "active high"),
+        PortRow("rst", "in", 1, "synchronous, active high"),
     ]
     if core.with_ce:
         rows.append(PortRow("ce", "in", 1, "clock enable: while it is 0, everything stands still"))

@@ -176,8 +176,9 @@ def _sites(counts: Mapping[str, float]) -> str:
         return ""
     bypass, fed = (counts[name] for name in SITES)
     return (
-        f"With every carry cell fed the LUTs take {bypass:,.0f} LUT sites if slices' bypass pins "
-        f"are used, {fed:,.0f} if not (counted over the netlist; Vivado's packing is not known)."
+        f"In a slice two small LUTs can share a site, and some sites only feed a carry cell: the "
+        f"design takes {bypass:,.0f} LUT sites if slices' bypass pins feed carry cells too, "
+        f"{fed:,.0f} if not (counted over the netlist; Vivado's packing is not known)."
     )
 
 

@@ -50,14 +50,21 @@ def training_note(trained: Mapping[str, Any]) -> str:
     if {"accuracy", "accuracy_error", "frames"} <= set(figures):
         parts.append(
             f"measured then: accuracy {figures['accuracy']:.1%} ± {figures['accuracy_error']:.1%} "
-            f"on {figures['frames']:,} frames, not checked by this build"
+            f"on {figures['frames']:,} frames{_siblings(figures)}, not checked by this build"
         )
     if {"rmse", "rmse_of_constant", "frames"} <= set(figures):
         parts.append(
             f"measured then: RMSE {figures['rmse']:.4g}, {figures['rmse_of_constant']:.4g} for the "
-            f"best constant answer, on {figures['frames']:,} frames, not checked by this build"
+            f"best constant answer, on {figures['frames']:,} frames{_siblings(figures)}, not "
+            "checked by this build"
         )
     return "; ".join(parts)
+
+
+def _siblings(figures: Mapping[str, Any]) -> str:
+    """Return that a model of several folds was measured by its siblings, or nothing."""
+    folds = figures.get("folds") or 1
+    return f" by {folds} siblings, each on frames that it had not seen" if folds > 1 else ""
 
 
 def own_version() -> str:

@@ -115,7 +115,9 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if error:
         error += _text(" on {:,} frames", get("accuracy_frames"))
         error += _text("; {:.4g} for the best constant answer", get("rmse_of_constant"))
-    saturated = get("saturated_inputs")
+    clipped = _text("{:.1%} of the input values", get("saturated_inputs") or None)
+    if clipped:
+        clipped += ": they lie outside the input quantiser's range"
     verified = _text("{:,} frames", get("frames_verified"))
     if verified:
         verified += _text(", {:,} mismatches", get("mismatches"))
@@ -144,7 +146,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         # The whole of it is on the page; what matters here stands before the first semicolon.
         ("data", _text("{}", get("accuracy_source")).partition(";")[0]),
         ("classes", _text("{}", get("classes"))),
-        ("saturated", _text("{:.1%} of the input values", saturated if saturated else None)),
+        ("clipped", clipped),
         ("unquantised", _text("{:.1%} with float inputs", get("accuracy_without_input_quantizer"))),
         ("verified", verified),
         ("latency", latency),

@@ -15,7 +15,7 @@ class Accuracy:
     """How often the network is right."""
 
     accuracy: float  # share of right classes
-    standard_error: float  # binomial
+    standard_error: float  # see `share_right`
     frames: int
     source: str  # where the frames come from, and what training saw of them
     surrogate: bool  # drawn from statistics of the real data
@@ -51,9 +51,14 @@ Quality = Accuracy | TargetError
 
 
 def share_right(classes: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Return the share of right class indices (n,) and its binomial standard error."""
-    share = float((classes == labels).mean())
-    return share, math.sqrt(share * (1 - share) / len(labels))
+    """Return the share of right class indices (n,) and its binomial standard error.
+
+    Where all are right, or none, the error is that of the share (right + 1) / (n + 2), Laplace's
+    rule: the binomial one would be 0 for however few frames.
+    """
+    n, right = len(labels), int((classes == labels).sum())
+    likely = right / n if 0 < right < n else (right + 1) / (n + 2)
+    return right / n, math.sqrt(likely * (1 - likely) / n)
 
 
 def target_error(

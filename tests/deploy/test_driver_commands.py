@@ -129,7 +129,7 @@ def test_several_inputs_and_outputs(several, made, tmp_path, capsys):
     for name in ("x.npz", "x.npy"):
         files = ["--inputfile", str(tmp_path / name), "--outputfile", str(output)]
         assert driver.main([*common, "--scores", *files]) == 0
-        assert f"{len(x)} frames: {output}" in capsys.readouterr().out
+        assert f"outputs of {len(x)} frames: {output}" in capsys.readouterr().out
         with np.load(output, allow_pickle=False) as y:
             assert list(y) == ["trigger", "logits", "rest"]
             found = np.concatenate([y[key] for key in y], axis=1)

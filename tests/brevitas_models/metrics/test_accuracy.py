@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from brevitas_models.metrics import accuracy_figures, chance_line
+from brevitas_models.metrics.accuracy import share_error
 
 TRUTH = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
 
@@ -18,6 +19,11 @@ def test_a_student_below_its_teacher():
     assert figures["below_teacher"] == pytest.approx(0.1)
     assert figures["soft_regret"] == pytest.approx(-0.3)  # of a teacher that is always sure
     assert figures["teacher_overconfidence"] == pytest.approx(0.2)
+
+
+def test_an_accuracy_of_all_or_none_has_an_error_too():
+    expected = np.sqrt(31 / 32 * 1 / 32 / 30)
+    assert [share_error(share, 30) for share in (0.0, 1.0)] == pytest.approx([expected, expected])
 
 
 @pytest.mark.parametrize("accuracy", [0.0, 0.3, 0.5])

@@ -310,3 +310,13 @@ def test_a_budget_takes_the_place_of_a_share() -> None:
     for values in ({"share": 0.5}, {"schedule": "one_shot"}):
         with pytest.raises(UserError, match="lut_budget takes the place of share"):
             digits_recipe(pruning={"lut_budget": 100, **values})
+
+
+def test_a_training_of_few_steps_is_said_to_be_one():
+    large = TrainingSettings(epochs=40)
+    assert "only 80 steps of the optimiser in 40 epochs, each on 1,024 of 2,100 frames" in (
+        experiment.few_steps_line(large, 2100)
+    )
+    assert "each on 124 of 124 frames" in experiment.few_steps_line(large, 124)
+    assert experiment.few_steps_line(large, 20_000) == ""
+    assert experiment.few_steps_line(TrainingSettings(epochs=10, batch_size=32), 124) == ""

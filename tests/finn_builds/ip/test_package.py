@@ -20,6 +20,7 @@ from finn_builds.files import write_zip
 from finn_builds.ip import IpReport, package_files, port_rows
 from finn_builds.ip.benches import vectors_text
 from finn_builds.ip.check import run_core, run_gates
+from finn_builds.ip.readme import names_of, readme
 from finn_builds.network import (
     ArgMax,
     IntegerNetwork,
@@ -280,6 +281,20 @@ def test_the_component_and_the_page_say_what_is_there() -> None:
     assert f"| latency | {core.ports.latency} clocks |" in page
     assert "| `input_t` | in | 30 | Input: 5 x INT6 |" in page
     assert "create_clock -name clk -period 6.000" in files["net_ooc.xdc"]
+
+
+def test_the_page_names_elements_and_classes() -> None:
+    ports = core_of(NETWORK).ports
+    size, n_out = ports.inputs[0].elements, ports.outputs[0].elements
+    features, classes = [f"f{i}" for i in range(size)], [f"c{i}" for i in range(n_out)]
+    named = names_of(ports, features, classes, chosen=False)
+    assert "Elements of `input_t`: 0 f0, 1 f1, 2 f2" in named
+    assert "Elements of `logits`: 0 c0, 1 c1" in named
+    assert names_of(ports, features[1:], ["one", "more", *classes], chosen=False) == ""
+    one = replace(ports, outputs=(replace(ports.outputs[0], elements=1),))
+    assert "Values of `logits`: 0 c0, 1 c1" in names_of(one, features, classes, chosen=True)
+    page = readme(ports, "part", 60, {}, named)
+    assert named in page
 
 
 def test_assumed_delays_are_said_to_be_so() -> None:

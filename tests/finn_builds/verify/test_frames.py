@@ -83,6 +83,12 @@ def test_accuracy_and_its_standard_error():
     assert error == pytest.approx((0.75 * 0.25 / 4) ** 0.5)
 
 
+@pytest.mark.parametrize("answer", [0, 1])
+def test_an_accuracy_of_all_or_none_has_an_error_too(answer):
+    share, error = share_right(np.full(30, answer), np.zeros(30, np.int64))
+    assert (share, error) == (1 - answer, pytest.approx((31 / 32 * 1 / 32 / 30) ** 0.5))
+
+
 def test_surrogate_is_said_in_the_report():
     accuracy = Accuracy(0.75, 0.1, 4, "made up", True)
     plain = accuracy.as_json()
