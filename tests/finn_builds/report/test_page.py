@@ -69,7 +69,7 @@ def test_figures_and_their_kinds() -> None:
         "Accuracy 75.0 % ± 1.0 % measured 1,000 frames",
         "Verified frames 1,000 measured 0 mismatches",
         "Latency 20 cycles measured 200 ns at the clock asked for",
-        "On the board, the accelerator sets the pace: at most 50,000,000 frames/s.",
+        "On the board the pace is set by the accelerator: at most 50,000,000 frames/s.",
         "Interval 2 cycles measured",
         "Throughput 50 M frames/s measured",
         "LUT 2,000 of 53,200, 3.8 % estimated",
