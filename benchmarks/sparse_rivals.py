@@ -119,7 +119,8 @@ def _trace(network: IntegerNetwork, options: dict[str, object], lookup: bool) ->
         first = layer.nodes[0].op
         if isinstance(first, Lookup):
             v = _look_up(v, first)
-            continue
+            if not layer.linears:
+                continue
         v = v @ layer.linear.weights.astype(np.float64) + layer.linear.bias.astype(np.float64)
         if layer.requantise is not None:
             v = _activate(v, layer, lookup)

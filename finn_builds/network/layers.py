@@ -73,8 +73,8 @@ class Layer:
 
     @property
     def accumulators(self) -> Tensor:
-        """The sums of a dense layer."""
-        return self.nodes[0].output
+        """The sums, of weights or of table edges, that the layer counts or gives out."""
+        return next(n.output for n in reversed(self.nodes) if isinstance(n.op, Linear))
 
     @property
     def n_in(self) -> int:

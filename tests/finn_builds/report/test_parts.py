@@ -158,7 +158,7 @@ class TestEdges:
 
     def test_tables_their_sum_and_its_count_are_one_layer(self) -> None:
         (layer,) = self.network().layers()
-        assert layer.name == "sums" and not layer.is_dense
+        assert layer.name == layer.accumulators.name == "sums" and not layer.is_dense
         assert (layer.n_in, layer.n_out) == (2, 2)
 
     def test_a_function_of_each_element_is_a_layer_of_its_own(self) -> None:
