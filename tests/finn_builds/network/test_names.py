@@ -27,9 +27,9 @@ def test_no_port_is_called_as_what_a_package_makes_of_its_name() -> None:
 
 
 def test_a_block_is_not_called_as_a_function_of_c() -> None:
-    names = ("gamma", "model", "predict", "Core", "jets-v2")
+    names = ("gamma", "model", "predict", "Core", "jets-v2", "read", "tensor", "uint8_t")
     assert [block_name(name) for name in names] == [
-        "gamma_t", "model_t", "predict_t", "core_t", "jets_v2",
+        "gamma_t", "model_t", "predict_t", "core_t", "jets_v2", "read_t", "tensor_t", "uint8_t_t",
     ]  # fmt: skip
     assert identifier("gamma") == "gamma"
 
