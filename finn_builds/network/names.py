@@ -59,8 +59,8 @@ _TAKEN = frozenset(f"{_RESERVED} {_STANDARD} {_PACKAGE}".split())
 #: What C++ finds in its global namespace, where a block's is, and VHDL beside it: functions and
 #: types of C's library, and those of reading a text.
 _GLOBAL = """
-int8_t int16_t int32_t int64_t intmax_t intptr_t line max_align_t off_t ptrdiff_t read size_t ssize_t
-uint8_t uint16_t uint32_t uint64_t uintmax_t uintptr_t width wint_t
+int8_t int16_t int32_t int64_t intmax_t intptr_t line max_align_t off_t ptrdiff_t read size_t
+ssize_t uint8_t uint16_t uint32_t uint64_t uintmax_t uintptr_t width wint_t
 abort abs acos acosh asctime asin asinh atan atan2 atanh atexit atof atoi atol atoll bsearch calloc
 cbrt ceil clearerr copysign cos cosh ctime difftime div erf erfc errno exit exp exp2 expm1 fabs
 fclose fdim feof ferror fflush fgetc fgets floor fma fmax fmin fmod fopen fprintf fputc fputs fread
@@ -76,8 +76,8 @@ time_t tmpfile tmpnam tolower toupper trunc uint ulong ungetc ushort va_list wcs
 
 #: What the header of a block has in the namespace of that name, and its test beside that.
 _HEADER = """
-decode detail finish inputs input_t in_tensors model n_features n_in n_out n_results output_t outputs
-out_tensors predict prepare tensor
+decode detail finish inputs input_t in_tensors model n_features n_in n_out n_results output_t
+outputs out_tensors predict prepare tensor
 """
 _TAKEN_BY_BLOCKS = frozenset(f"{_GLOBAL} {_HEADER}".split())
 
