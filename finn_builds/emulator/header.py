@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from finn_builds.emulator.host import host_functions
 from finn_builds.emulator.operations import Element, Statement, statements, type_for
 from finn_builds.network import IntegerNetwork, Node, Tensor
-from finn_builds.network.names import identifiers
+from finn_builds.network.names import identifiers, in_comment
 from finn_builds.network.types import bits_of, is_signed
 
 #: Statements of about this cost go into one function: compilers take more than linear time.
@@ -191,7 +191,7 @@ def header_text(
     network: IntegerNetwork,
     name: str,
     host: Mapping[str, Any] | None = None,
-    shown: Mapping[str, str] | None = None,
+    ports: Sequence[tuple[str, str]] | None = None,
 ) -> str:
     """Return the header ``<name>.h`` of a network.
 
@@ -203,8 +203,9 @@ def header_text(
     host : mapping, optional
         The description of a `deploy.host_model.HostModel`. The header then has `prepare` and
         `finish`, the floating point before and after the network, and the scales of its integers.
-    shown : mapping, optional
-        What tensors are called in place of their own name.
+    ports : sequence of (name, datatype), optional
+        The ports of the inputs and then of the outputs; without it they are called as the tensors
+        are. A port may have other bits than its tensor, which on a stream fills whole bytes.
 
     Raises
     ------
@@ -216,6 +217,8 @@ def header_text(
     ends = [*network.inputs, *(network.tensor(n) for n in network.outputs)]
     in_type = _type_of_all(network.inputs)
     out_type = _type_of_all(ends[len(network.inputs) :])
+    if ports is None:
+        ports = [*_plain_ports(network.inputs), *_plain_ports(ends[len(network.inputs) :])]
     types = {t.name: in_type for t in network.inputs}
     body, functions = _function_calls(network, types, out_type)
     before_after = "" if host is None else host_functions(host, finish=network.head is None)
@@ -230,7 +233,7 @@ def header_text(
         out_type=out_type,
         n_in=sum(t.size for t in network.inputs),
         n_out=sum(network.tensor(n).size for n in network.outputs),
-        ends=_constants(network, host, shown or {}),
+        ends=_constants(network, host, ports),
         helpers="\n".join(_helpers(text)),
         functions=text,
         body="\n".join(body),
@@ -239,9 +242,15 @@ def header_text(
 
 
 def _shape(network: IntegerNetwork) -> str:
-    inputs = ", ".join(f"{t.name} ({t.size} x {t.datatype})" for t in network.inputs)
-    tensors = (network.tensor(name) for name in network.outputs)
-    return f"{inputs} -> " + ", ".join(f"{t.name} ({t.size} x {t.datatype})" for t in tensors)
+    def listed(tensors: Iterable[Tensor]) -> str:
+        return ", ".join(f"{in_comment(t.name)} ({t.size} x {t.datatype})" for t in tensors)
+
+    return f"{listed(network.inputs)} -> {listed(map(network.tensor, network.outputs))}"
+
+
+def _plain_ports(tensors: Sequence[Tensor]) -> list[tuple[str, str]]:
+    words = identifiers([tensor.name for tensor in tensors])
+    return [(word, tensor.datatype) for word, tensor in zip(words, tensors, strict=True)]
 
 
 def _most(tensor: Tensor) -> int:
@@ -268,8 +277,9 @@ def _function_calls(
         out = node.output
         types[out.name] = type_for(_most(out))
         at[out.name] = f"t{k}"
-        functions.append(f"// {out.name} = {node.op}, of {', '.join(node.inputs)}")
-        body.append(f"  {types[out.name]} t{k}[{out.size}];  // {out.name}")
+        sources = ", ".join(map(in_comment, node.inputs))
+        functions.append(f"// {in_comment(out.name)} = {node.op}, of {sources}")
+        body.append(f"  {types[out.name]} t{k}[{out.size}];  // {in_comment(out.name)}")
         for part, (lines, reads) in enumerate(_parts(network, node, types)):
             called = f"node_{k}_{part}"
             takes = "".join(f"const {types[name]}* {at_name}, " for name, at_name in reads.items())
@@ -332,25 +342,25 @@ def _helpers(text: str) -> list[str]:
 
 
 def _constants(
-    network: IntegerNetwork, host: Mapping[str, Any] | None, shown: Mapping[str, str]
+    network: IntegerNetwork, host: Mapping[str, Any] | None, ports: Sequence[tuple[str, str]]
 ) -> str:
     into, out = _scales(network, host)
+    count = len(network.inputs)
     lines = []
-    for space, names, scales in (
-        ("inputs", [tensor.name for tensor in network.inputs], into),
-        ("outputs", list(network.outputs), out),
+    for space, names, there, scales in (
+        ("inputs", [tensor.name for tensor in network.inputs], ports[:count], into),
+        ("outputs", list(network.outputs), ports[count:], out),
     ):
         offset = 0
         lines.append(f"namespace {space} {{")
-        words = identifiers([shown.get(name, name) for name in names])
-        for name, scale in zip(names, scales, strict=True):
-            tensor, word = network.tensor(name), words[shown.get(name, name)]
+        for name, (word, datatype), scale in zip(names, there, scales, strict=True):
+            tensor = network.tensor(name)
             lines += [
-                f"namespace {word} {{  // {tensor.datatype}",
+                f"namespace {word} {{  // {datatype}",
                 f"constexpr std::size_t offset = {offset};",
                 f"constexpr std::size_t size = {tensor.size};",
-                f"constexpr int bits = {bits_of(tensor.datatype)};",
-                f"constexpr bool is_signed = {str(is_signed(tensor.datatype)).lower()};",
+                f"constexpr int bits = {bits_of(datatype)};",
+                f"constexpr bool is_signed = {str(is_signed(datatype)).lower()};",
             ]
             if scale is not None:
                 lines.append(f"constexpr double scale = {scale!r};  // of one unit")

@@ -16,7 +16,7 @@ from finn_builds.folded.limits import MAX_BITS, MAX_SUM, why_not_folded
 from finn_builds.folded.shapes import layer_to_fold
 from finn_builds.ingest import HostSplit
 from finn_builds.network import Layer
-from finn_builds.network.names import identifier
+from finn_builds.network.names import block_name
 from finn_builds.sparse.compiler import LayerCost
 from finn_builds.sparse.estimate import layer_costs, lower_bounds
 from finn_builds.stitch.blocks import SPARSE, Resources
@@ -190,7 +190,7 @@ def _core_options(
     if not cfg.makes_ip:
         return None
     shown = {} if split is None else split.shown_names()
-    return CoreOptions(identifier(cfg.model_name), shown, cfg.cells, cfg.clock_enable)
+    return CoreOptions(block_name(cfg.model_name), shown, cfg.cells, cfg.clock_enable)
 
 
 def _with_cost(layer: StyledLayer, costs: Mapping[str, LayerCost]) -> StyledLayer:

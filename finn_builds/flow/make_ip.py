@@ -65,7 +65,8 @@ def step_make_ip_package(
         expected = np.concatenate([expected, streamlined.golden.y])
     found = {}
     cfg.progress(0, 5, "the C++ emulator")
-    header = header_text(network, name, split.description, split.shown_names())
+    ports = [(port.name, port.datatype) for port in (*core.inputs, *core.outputs)]
+    header = header_text(network, name, split.description, ports)
     emulator = cfg.scratch / "emulator"
     emulator.mkdir()
     (emulator / f"{name}.h").write_text(header, encoding="utf-8")

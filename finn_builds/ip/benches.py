@@ -31,11 +31,15 @@ def _hex(port: Port, values: Sequence[int]) -> str:
     return f"{word:0{_digits(port)}x}"
 
 
+def _heading(ports: Sequence[Port]) -> str:
+    return "// " + " ".join(f"{port.name} ({_digits(port)} digits)" for port in ports)
+
+
 def vectors_text(core: CorePorts, x: np.ndarray, y: np.ndarray) -> str:
     """Return the vectors for frames, (frames, n_in), and their outputs, (frames, n_out)."""
     ports = (*core.inputs, *core.outputs)
     ends = np.cumsum([port.elements for port in ports]).tolist()
-    lines = ["// " + " ".join(f"{p.name} ({_digits(p)} digits)" for p in ports)]
+    lines = [_heading(ports)]
     for row in np.concatenate([x, y], axis=1).tolist():
         parts = zip(ports, [0, *ends[:-1]], ends, strict=True)
         lines.append("_".join(_hex(port, row[begin:end]) for port, begin, end in parts))
@@ -438,7 +442,8 @@ def cpp_bench(core: CorePorts) -> str:
         return ", ".join(rows)
 
     ports = (*core.inputs, *core.outputs)
-    length = sum(_digits(port) + 1 for port in ports) + 200
+    # With the ends of a line, and of a string.
+    length = max(sum(_digits(port) + 1 for port in ports), len(_heading(ports))) + 3
     return _CPP.format(
         name=core.name, inputs=listed(core.inputs), outputs=listed(core.outputs), line=length
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from finn_builds.network.names import in_comment
 from finn_builds.sparse.parallel import CorePorts
 
 
@@ -28,7 +29,7 @@ def port_rows(core: CorePorts) -> tuple[PortRow, ...]:
     rows.append(PortRow("valid_in", "in", 1, "a frame is at the inputs"))
     for ports, direction in ((core.inputs, "in"), (core.outputs, "out")):
         for port in ports:
-            what = f"{port.tensor}: {port.elements} x {port.datatype}"
+            what = f"{in_comment(port.tensor)}: {port.elements} x {port.datatype}"
             rows.append(PortRow(port.name, direction, port.bits, what))
     rows.append(PortRow("valid_out", "out", 1, "a result is at the outputs"))
     return tuple(rows)

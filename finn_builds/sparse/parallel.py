@@ -123,31 +123,34 @@ def ports_of(
     network: IntegerNetwork,
     shown: Mapping[str, str] | None = None,
     types: tuple[str, str] = (BIPOLAR, BIPOLAR),
+    *,
+    block: str = "",
 ) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
     """Return the ports of a network's inputs and outputs.
 
     `shown` gives tensors another name than their own. `types` are those that the operator graph
     takes and gives all elements in: only of a BIPOLAR one is a bipolar element a single bit.
+    `block` is the name of the core, which no port may have.
     """
     shown = shown or {}
     ends: list[tuple[str, Tensor]] = [(f"in:{t.name}", t) for t in network.inputs]
     ends += [(f"out:{name}", network.tensor(name)) for name in dict.fromkeys(network.outputs)]
     known: set[str] = set()
-    words = {}
+    names = []
     for key, tensor in ends:
         name = shown.get(tensor.name, tensor.name)
-        words[key] = f"{name}_out" if key.startswith("out:") and name in known else name
+        names.append(f"{name}_out" if key.startswith("out:") and name in known else name)
         known.add(name)
-    found = identifiers(words.values())
+    words = identifiers(names, block)
     ports = []
-    for key, tensor in ends:
+    for word, (key, tensor) in zip(words, ends, strict=True):
         common = types[key.startswith("out:")]
         two = tensor.datatype == BIPOLAR and common != BIPOLAR
         datatype = "INT2" if two else tensor.datatype
         if network.head is not None and key.startswith("out:"):
             # On a stream the class fills whole bytes; a port has the bits that it needs.
             datatype = datatype_for(*tensor.bounds)
-        ports.append(Port(found[words[key]], tensor.name, datatype, tensor.size))
+        ports.append(Port(word, tensor.name, datatype, tensor.size))
     count = len(network.inputs)
     return tuple(ports[:count]), tuple(ports[count:])
 

@@ -180,7 +180,8 @@ def _write_core(
     if network.head is not None:
         graph = lower(network, compiled.family, in_datatype=compiled.in_datatype)
         out_datatype = network.output.datatype
-    inputs, outputs = ports_of(network, wanted.shown, (compiled.in_datatype, out_datatype))
+    types = (compiled.in_datatype, out_datatype)
+    inputs, outputs = ports_of(network, wanted.shown, types, block=wanted.name)
     core = parallel_core(
         graph,
         compiled.family,

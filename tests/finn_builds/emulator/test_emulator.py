@@ -83,7 +83,8 @@ def test_the_class_is_the_first_of_the_largest(tmp_path: Path) -> None:
 
 def test_constants_say_sizes_widths_and_fixed_point(tmp_path: Path) -> None:
     split = split_host(tidy(load_model(ZOO / "jets_weights.onnx")))
-    text = header_text(split.network, "jets", split.description, split.shown_names())
+    ports = [("features", "INT8"), ("logits", "INT11")]
+    text = header_text(split.network, "jets", split.description, ports)
     program = tmp_path / "constants.cpp"
     (tmp_path / "jets.h").write_text(text)
     program.write_text(
@@ -239,7 +240,7 @@ def test_the_adapter_in_the_docs_compiles(tmp_path: Path) -> None:
     blocks = re.findall(r"```cpp\n(.*?)```", page, flags=re.S)
     calls, adapter = blocks
     split = split_host(tidy(load_model(ZOO / "jets_tiny.onnx")))
-    text = header_text(split.network, "jets_tiny", split.description, split.shown_names())
+    text = header_text(split.network, "jets_tiny", split.description)
     (tmp_path / "jets_tiny.h").write_text(text)
     (tmp_path / "adapter.cpp").write_text(
         "#include <any>\n"

@@ -52,7 +52,8 @@ def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         )  # fmt: skip
         vectors = SimpleNamespace(x=X, y=Y)
         streamlined = SimpleNamespace(network=NETWORK, vectors=vectors, golden=golden)
-        split = SimpleNamespace(description=None, shown_names=dict)
+        host = SimpleNamespace(feature_names=(), class_names=())
+        split = SimpleNamespace(description=None, host=host)
         return make_ip.step_make_ip_package(streamlined, split, cfg)
 
     return call

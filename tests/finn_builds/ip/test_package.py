@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -25,6 +26,7 @@ from finn_builds.network import (
     ArgMax,
     IntegerNetwork,
     Linear,
+    Node,
     Requantise,
     Tensor,
     Thresholds,
@@ -63,15 +65,17 @@ def core_of(
 ) -> ParallelCore:
     target = family_named(family)
     graph = lower(network, target, Options(restarts=1, quick=True))
-    return parallel_core(graph, target, "net", *ports_of(network), clock_ns=clock_ns, **options)
+    return parallel_core(
+        graph, target, "net", *ports_of(network, block="net"), clock_ns=clock_ns, **options
+    )
 
 
 def files_of(network: IntegerNetwork, core: ParallelCore, frames: int = 60) -> dict[str, str]:
     x = random_inputs(network, frames, 3)
     sources = {"net.v": core.verilog(), "net_model.vhd": core.vhdl()}
-    return package_files(
-        core.ports, sources, header_text(network, "net"), x, network.execute(x), report(core.ports)
-    )
+    ports = [(port.name, port.datatype) for port in (*core.ports.inputs, *core.ports.outputs)]
+    header = header_text(network, "net", None, ports)
+    return package_files(core.ports, sources, header, x, network.execute(x), report(core.ports))
 
 
 def report(core: CorePorts) -> IpReport:
@@ -247,6 +251,34 @@ def test_ports_have_names_of_their_own_and_exact_widths() -> None:
     assert (into.name, into.datatype, out.name) == ("x", "INT2", "x_2")
 
 
+@pytest.mark.parametrize("tool", ["g++", "icarus", "ghdl"])
+def test_ports_may_be_called_as_anything_in_the_files(tool: str, tmp_path: Path) -> None:
+    """Every word of every file is the name of an input: reserved, of a bench, or of a net."""
+    if shutil.which(PROGRAMS[tool]) is None:
+        pytest.skip(f"{PROGRAMS[tool]} is not installed")
+    texts = files_of(NETWORK, core_of(NETWORK, with_ce=True))
+    code = [
+        re.sub(r"(//|--|#).*", "", texts[name])
+        for name in texts
+        if name[-2:] in (".v", "hd", ".h", "pp")
+    ]
+    code.append(
+        "always_comb bit bitand context cover global logic nullptr string tri0 ps_a net_a_t"
+    )
+    names = sorted(set(re.findall(r"[A-Za-z]\w*", " ".join(code))))
+    tensors = tuple(Tensor.of_type(name, "INT2", 1) for name in names)
+    op = Linear(np.where(np.random.default_rng(0).random((len(names), 2)) < 0.1, 1, 0))
+    low, high = op.range(*(np.full(len(names), end) for end in (-2, 1)))
+    out = Tensor("out sum", "INT16", low, high)
+    network = IntegerNetwork(tensors, (Node(op, tuple(names), out),), (out.name,))
+    for name, text in files_of(network, core_of(network, clock_ns=20.0, with_ce=True)).items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    found = run(tmp_path, tool)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
 def test_a_class_has_the_bits_that_it_needs() -> None:
     (out,) = ports_of(CLASSIFIER)[1]
     assert CLASSIFIER.output.datatype == "UINT8", "on a stream it fills a byte"
@@ -255,7 +287,7 @@ def test_a_class_has_the_bits_that_it_needs() -> None:
     assert "type net_top1_t is array (0 to 0) of net_top1_t_element;" in files["net_pkg.vhd"]
     assert "subtype net_top1_t_element is unsigned(1 downto 0);" in files["net_pkg.vhd"]
     assert "    output wire [1:0] top1,  // 1 x UINT2" in files["net.v"]
-    assert "constexpr int bits = 8;" in files["emulator/net.h"]
+    assert "constexpr int bits = 2;" in files["emulator/net.h"]
 
 
 def test_vectors_hold_elements_side_by_side() -> None:
