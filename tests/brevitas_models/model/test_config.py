@@ -93,7 +93,7 @@ def test_yaml_switches_are_not_booleans():
     [
         ({"layers": [4]}, ["layers", "at least 2"]),
         ({"layers": [4, 0, 2]}, ["layers.1", "equal to 1", "found 0"]),
-        ({"layers": "4-3-2"}, ["layers", "tuple", "4-3-2"]),
+        ({"layers": "4-3-2"}, ["layers", "expected a list", "4-3-2"]),
         ({"layers": [4, 2.5, 2]}, ["layers", "2.5"]),
         ({"layers": [4, True, 2]}, ["layers", "True"]),
         ({"weight_bits": 17}, ["weight_bits", "1..16", "32", "17"]),

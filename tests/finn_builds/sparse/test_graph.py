@@ -54,7 +54,9 @@ def test_pipeline_keeps_meaning_and_balance(seed: int, clock_ns: float) -> None:
     piped = pipeline(graph, XC7, clock_ns=clock_ns)
     assert same(piped.graph, network, x)
     assert piped.stage_ns <= clock_ns + 1e-6
-    assert estimate(piped.graph, XC7).luts == estimate(graph, XC7).luts
+    # Functions that share a LUT are paired anew: registers part some and bring others together.
+    plain = estimate(graph, XC7).luts
+    assert estimate(piped.graph, XC7).luts == pytest.approx(plain, rel=0.05, abs=2)
     assert _delays_agree(piped.graph, piped.latency)
 
 
