@@ -150,7 +150,7 @@ class _Converter:
                 kept.append(node)
         return kept[::-1]
 
-    def _refuse(self, node: NodeProto, why: str) -> None:
+    def _refuse(self, node: NodeProto, why: str) -> NoReturn:
         raise UserError(
             f"{self.name}: the {node.op_type} node '{node.name or node.output[0]}' can't be "
             f"converted to QONNX: {why}; export the network from Brevitas with export_qonnx, or "
@@ -203,9 +203,9 @@ class _Converter:
     def _ends(self, node: NodeProto) -> tuple[int, int]:
         """Return the smallest and the largest integer that a QuantizeLinear gives."""
         kind = self.types.get(node.input[2]) if len(node.input) > 2 else TensorProto.UINT8
-        if kind not in _TYPES:
+        if kind is None or kind not in _TYPES:
             self._refuse(node, "its integers are not of 4, 8 or 16 bits")
-        bits, signed = _TYPES[kind]  # type: ignore[index]
+        bits, signed = _TYPES[kind]
         return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 
     def _integers_in(
@@ -434,11 +434,11 @@ def _one_frame(proto: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def _frames(session: object) -> Iterator[Frame]:
+def _frames(session: Any) -> Iterator[Frame]:
     rng = np.random.default_rng(0)
     for index in range(FRAMES):
         frame = {}
-        for held in session.get_inputs():  # type: ignore[attr-defined]
+        for held in session.get_inputs():
             shape = [d if isinstance(d, int) and d > 0 else 1 for d in held.shape]
             frame[held.name] = _values(rng, held.type, shape, 2 ** (index % 5 - 2))
         yield frame

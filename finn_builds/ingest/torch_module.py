@@ -32,8 +32,9 @@ def exported(module: Any, example: object, file: Path) -> Path:
         )
     torch = importlib.import_module("torch")
     export = importlib.import_module("brevitas.export")
-    several = isinstance(example, tuple) and all(hasattr(one, "shape") for one in example)
-    frames = [_frame(torch, one) for one in (example if several else [example])]  # type: ignore[attr-defined]
+    given = example if isinstance(example, tuple) else (example,)
+    examples = given if all(hasattr(one, "shape") for one in given) else (example,)
+    frames = [_frame(torch, one) for one in examples]
     module = getattr(module, "_orig_mod", module)  # what torch.compile has wrapped
     training = module.training
     file.parent.mkdir(parents=True, exist_ok=True)
