@@ -139,9 +139,17 @@ class SumBuilder:
         pos, neg = np.maximum(coef, 0), np.minimum(coef, 0)
         lo = int(pos @ self.low + neg @ self.high) + offset
         hi = int(pos @ self.high + neg @ self.low) + offset
+        counted = set[int]()
         for a, b, both in self.joint:
             times, rest = divmod(int(coef[a]), both.scale_a)
-            if times and not rest and times * both.scale_b == coef[b]:
+            if (
+                times
+                and not rest
+                and times * both.scale_b == coef[b]
+                and counted.isdisjoint((a, b))
+            ):
+                # What a source adds is replaced once, whichever others it depends on as well.
+                counted |= {a, b}
                 for k in (a, b):
                     ends = sorted((int(coef[k] * self.low[k]), int(coef[k] * self.high[k])))
                     lo, hi = lo - ends[0], hi - ends[1]

@@ -7,6 +7,7 @@ uniform thresholds ask to be added in front of a clip moves there, and no chain 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
@@ -37,8 +38,8 @@ MAX_ORDERS = 6
 class Edge:
     """Row `row` of a matrix, made by table `node`, as a function of a code.
 
-    It counts in units of ``2^shift`` of the neuron's sum. `values` are at least 0; `least` is what
-    was taken off, in units of the sum.
+    The neuron's sum has `least`, and `values`, at least 0, in units of ``sign * 2^shift``.
+    Others read a `shared` table too: it stays as it is, so that all of them have the same parts.
     """
 
     row: int
@@ -47,6 +48,8 @@ class Edge:
     values: tuple[int, ...]
     shift: int
     least: int
+    sign: int
+    shared: bool
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def taken_apart(
             continue
         chosen = _Sum(site, matrix, neuron, edges).best()
         for edge, split in zip(edges, chosen, strict=True):
-            unit = neuron.factor << edge.shift
+            unit = edge.sign * neuron.factor << edge.shift
             nodes = split.build(builder, edge.code, f"{label}_n{j}_e{edge.row}")
             # The constants in the tables come off again: thresholds take them in.
             moved = split.values()[0] - edge.values[0]
@@ -93,23 +96,18 @@ def taken_apart(
             weights[edge.row] = 0
             extra += [(j, part) for part in parts]
             if len(parts) == 2:
-                ends = [v << edge.shift for v in (min(split.values()), max(split.values()))]
-                joint.append(
-                    Joint(
-                        parts[0].node,
-                        parts[1].node,
-                        1 << (edge.shift + nodes[0][1]),
-                        1 << (edge.shift + nodes[1][1]),
-                        *ends,
-                    )
-                )
+                (high, up), (low, down) = nodes
+                ends = min(split.values()), max(split.values())
+                joint.append(Joint(high, low, 1 << up, 1 << down, *ends))
     if not extra:
         return None
     rows = np.zeros((len(extra), linear.n_out), dtype=np.int64)
     for k, (j, _) in enumerate(extra):
         rows[k, j] = 1
     new_values += [part for _, part in extra]
-    return Apart(new_values, Linear(np.vstack([weights, rows]), linear.bias), tuple(joint))
+    # Equal edges of several neurons are the same nodes.
+    once = tuple(dict.fromkeys(joint))
+    return Apart(new_values, Linear(np.vstack([weights, rows]), linear.bias), once)
 
 
 def _edges(
@@ -120,8 +118,11 @@ def _edges(
     neuron: Neuron,
     j: int,
 ) -> list[Edge]:
-    """Return the edges of a neuron: tables that it alone reads, times a power of two."""
+    """Return the edges of a neuron: tables times a power of two that this layer alone reads."""
     found = []
+    reads = Counter[int]()
+    for value, row in zip(values, linear.weights, strict=True):
+        reads[value.node] += np.count_nonzero(row)
     for i in np.flatnonzero(own & (linear.weights[:, j] != 0)).tolist():
         node = site.builder.nodes[values[i].node]
         alone = np.count_nonzero(linear.weights[i]) == 1
@@ -130,12 +131,17 @@ def _edges(
         factor, rest = divmod(int(linear.weights[i, j]) * values[i].scale, neuron.factor)
         if rest or abs(factor) & (abs(factor) - 1):
             continue
-        table = [factor * v for v in node.values]
+        # A table that melts into the chain of its neuron costs nothing to have again.
+        shared = reads[values[i].node] > 1 and node.fields[0].width > site.family.absorbs
+        sign = -1 if shared and factor < 0 else 1
+        table = [sign * factor * v for v in node.values]
         least = min(table)
         step = gcd(*(v - least for v in table))
         shift = (step & -step).bit_length() - 1
         moved = tuple((v - least) >> shift for v in table)
-        found.append(Edge(i, values[i].node, node.fields[0], moved, shift, least))
+        found.append(
+            Edge(i, values[i].node, node.fields[0], moved, shift, sign * least, sign, shared)
+        )
     return found
 
 
@@ -177,10 +183,10 @@ class _Sum:
                 break
         return self._moved(chosen)
 
-    def _parts(self, chosen: Sequence[Split]) -> list[tuple[int, int]]:
-        """Return the highest value and the shift of every operand."""
+    def _parts(self, chosen: Sequence[Split]) -> list[tuple[Edge, int, int]]:
+        """Return the edge, the highest value and the shift of every operand."""
         return [
-            (max(values), edge.shift + shift)
+            (edge, max(values), edge.shift + shift)
             for edge, split in zip(self.edges, chosen, strict=True)
             for values, shift in split.parts()
         ]
@@ -188,13 +194,16 @@ class _Sum:
     def _cost(self, chosen: Sequence[Split]) -> float:
         """Return the LUTs of tables and chains."""
         parts = self._parts(chosen)
-        ranges = [*self.ranges, *((0, top) for top, _ in parts)]
+        ranges = [*self.ranges, *((0, top) for _, top, _ in parts)]
         scratch, inputs = self.site.scratch(ranges)
         sums = scratch.sums(inputs)
         column = np.concatenate([self.rest, np.zeros(len(parts), dtype=np.int64)])
         ops = operands_of(plain_sums(column[:, None]).outputs[0], sums, {})
         first = len(self.ranges)
-        ops += [Operand(sums.sources[first + k], shift, 1, 0) for k, (_, shift) in enumerate(parts)]
+        ops += [
+            Operand(sums.sources[first + k], shift, edge.sign, 0)
+            for k, (edge, _, shift) in enumerate(parts)
+        ]
         fits = _spread(parts, self.add, range(len(parts))) is not None
         sums.total(ops, "", None if fits else self.add)
         return sums.spent + sum(split.luts(self.site.family) for split in chosen)
@@ -224,16 +233,18 @@ def _asked(neuron: Neuron, matrix: Matrix) -> int:
     return 0 if shape is None else shape.const % ((shape.top + 1) << shape.shift)
 
 
-def _spread(parts: Sequence[tuple[int, int]], total: int, order: Sequence[int]) -> list[int] | None:
+def _spread(
+    parts: Sequence[tuple[Edge, int, int]], total: int, order: Sequence[int]
+) -> list[int] | None:
     """Return constants for operands of given highest values and shifts, `total` in sum.
 
     None where their bits do not hold that much. Operands of high units take what they can first,
-    those of equal units in the given order.
+    those of equal units in the given order; shared ones nothing.
     """
     constants = [0] * len(parts)
-    for k in sorted(order, key=lambda k: -parts[k][1]):
-        top, shift = parts[k]
-        room = (1 << top.bit_length()) - 1 - top
+    for k in sorted(order, key=lambda k: -parts[k][2]):
+        edge, top, shift = parts[k]
+        room = 0 if edge.shared else (1 << top.bit_length()) - 1 - top
         constants[k] = min(room, total >> shift)
         total -= constants[k] << shift
     return None if total else constants

@@ -159,6 +159,10 @@ class Builder:
             raise ValueError(f"{len(values)} values do not fill a table of {fields}")
         return self._add(Table(fields, values), min(values), max(values), label)
 
+    def known_table(self, fields: Iterable[Field], values: Iterable[int]) -> int | None:
+        """Return the node of a truth table that was made before; None if it was not."""
+        return self._ids.get(Table(tuple(fields), tuple(values)))
+
     def compare(
         self, src: Field, select: Iterable[Field], bounds: Iterable[int], label: str = ""
     ) -> int:

@@ -54,9 +54,15 @@ def addressed(builder: Builder, node: int) -> list[int]:
 
 
 def tabled(builder: Builder, fields: list[Field], values: list[int], label: str) -> Value:
-    """Return a function as a table of as few bits as its values need."""
-    low = min(values)
+    """Return a function as a table of as few bits as its values need.
+
+    One that falls where a table which is there already rises is that table, taken off.
+    """
+    low, high = min(values), max(values)
     step = gcd(*(v - low for v in values)) or 1
+    mirrored = builder.known_table(fields, [(high - v) // step for v in values])
+    if mirrored is not None:
+        return Value(mirrored, -step, high)
     node = builder.table(fields, [(v - low) // step for v in values], label)
     return Value(node, step, low)
 

@@ -56,14 +56,20 @@ def random_network(rng: np.random.Generator, most: int = 9) -> IntegerNetwork:
     return chain(source, ops)
 
 
-def random_edges(seed: int) -> IntegerNetwork:
-    """Return a network of table edges, some of its operands with weights."""
+def random_edges(seed: int, alike: bool = False) -> IntegerNetwork:
+    """Return a network of table edges, some of its operands with weights.
+
+    With `alike` many tables of an input differ by a factor and a constant.
+    """
     rng = np.random.default_rng(seed)
     bits, n, m = (int(v) for v in (rng.integers(3, 8), rng.integers(1, 5), rng.integers(1, 4)))
     source = Tensor.of_type("x", f"INT{bits}", n)
     pairs = list(itertools.product(range(n), range(m)))
     steps = rng.integers(-2, 3, (len(pairs), 1 << bits))
     tables = np.cumsum(steps, axis=1) * (rng.random((len(pairs), 1)) < 0.8)
+    for k, (_, j) in enumerate(pairs):
+        if alike and j and rng.random() < 0.7:  # as the table before of this input
+            tables[k] = rng.choice((-2, -1, -1, 1, 1)) * tables[k - 1] + rng.integers(-9, 10)
     lookup = Lookup([i for i, _ in pairs], [source.low[0]] * len(pairs), tables, n)
     weights = np.zeros((len(pairs), m), dtype=np.int64)
     for k, (_, j) in enumerate(pairs):

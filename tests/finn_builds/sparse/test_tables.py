@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finn_builds.network import Linear, Lookup, Tensor, chain
 from finn_builds.sparse.addtree import Joint, SumBuilder
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.cost import estimate
@@ -196,10 +197,40 @@ def test_the_range_of_nodes_that_depend_on_each_other() -> None:
     assert sums.range_of(np.array([4, 2]), 0) == (0, 26)
 
 
+def test_what_a_node_adds_counts_once_in_a_range() -> None:
+    """A node that depends on two others, in a sum of the three."""
+    builder = Builder(3)
+    a, b, c = (builder.input(k, 0, 7) for k in range(3))
+    sums = SumBuilder(
+        builder, [a, b, c], 3, True, [Joint(a, b, 1, 1, 3, 8), Joint(a, c, 1, 1, 3, 8)]
+    )
+    assert sums.range_of(np.array([1, 1, 1]), 0) == (3, 15)
+
+
+@pytest.mark.parametrize("bits", [6, 7, 8])
+def test_equal_shifted_and_negated_tables_are_one(bits: int) -> None:
+    """The second neuron has the first one's tables, moved and some negated: it costs its chains."""
+    rng = np.random.default_rng(bits)
+    own = np.cumsum(rng.integers(-2, 3, (4, 1 << bits)), axis=1)
+    signs = np.array([1, -1, -1, 1])[:, None]
+    again = signs * own + rng.integers(-9, 10, (4, 1))
+    others = np.cumsum(rng.integers(-2, 3, (4, 1 << bits)), axis=1)
+    costs = []
+    for second in (again, others):
+        lookup = Lookup([*range(4)] * 2, [0] * 8, np.concatenate([own, second]), 4)
+        summed = Linear(np.repeat(np.eye(2, dtype=np.int64), 4, axis=0))
+        network = chain(Tensor.of_type("x", f"UINT{bits}", 4), [("t", lookup), ("s", summed)])
+        graph = lower(network, XC7)
+        x = rng.integers(0, 1 << bits, (500, 4))
+        assert np.array_equal(evaluate(graph, x), network.execute(x))
+        costs.append(estimate(graph, XC7).luts)
+    assert costs[0] <= 0.8 * costs[1]
+
+
 @settings(max_examples=60, deadline=None)
-@given(seed=SEEDS, family=st.sampled_from((XC7, ECP5)))
-def test_networks_of_random_edges(seed: int, family: Family) -> None:
-    network = random_edges(seed)
+@given(seed=SEEDS, family=st.sampled_from((XC7, ECP5)), alike=st.booleans())
+def test_networks_of_random_edges(seed: int, family: Family, alike: bool) -> None:
+    network = random_edges(seed, alike)
     rng = np.random.default_rng(seed)
     low, high = network.input.low, network.input.high
     x = rng.integers(low, high + 1, (500, network.input.size))
