@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from finn_builds.config.open_boards import OpenBoard
+from finn_builds.config.open_route import board_clock, board_router
 from finn_builds.config.parts import Target
-from finn_builds.errors import UserError
 from finn_builds.shell.registers import register_files
 from finn_builds.shell.uart import UartSpec, board_file, uart_files, uart_sources
-from finn_builds.sparse.families import family_named
-from finn_builds.sparse.routing import BoardRouter, Pll, ProgramRouter, Router
+from finn_builds.sparse.routing import Pll, ProgramRouter, Router
 from finn_builds.stitch.sources import Stitched
 
 #: What the pins of a device alone are bound to, where any pin will do.
@@ -77,13 +76,6 @@ def device_alone(
     )
 
 
-def board_router(board: OpenBoard) -> BoardRouter:
-    """Return what places and routes an open board."""
-    router = family_named(board.family).router
-    assert router is not None
-    return router
-
-
 def uart_spec(board: OpenBoard, stitched: Stitched, clock_ns: float) -> tuple[UartSpec, Pll | None]:
     """Return the serial shell of a board's accelerator, and the PLL that makes its clock.
 
@@ -92,22 +84,14 @@ def uart_spec(board: OpenBoard, stitched: Stitched, clock_ns: float) -> tuple[Ua
     UserError
         The board can't make the clock or the bit rate, or takes no frames that large.
     """
-    asked = 1000 / clock_ns
-    pll = None
-    if abs(asked - board.clock_mhz) > 1e-3 * asked:
-        pll = board_router(board).pll(board.part, board.clock_mhz, asked)
-        if pll is None:
-            raise UserError(
-                f"--clock-ns {clock_ns:g}: {board.name} makes no clock within a tenth below "
-                f"{asked:g} MHz from its {board.clock_mhz:g} MHz; choose another clock"
-            )
+    mhz, pll = board_clock(board, clock_ns)
     spec = UartSpec(
         stitched.top,
         in_bytes=stitched.input.width // 8,
         out_bytes=stitched.output.width // 8,
         in_beats=stitched.input.beats,
         out_beats=stitched.output.beats,
-        mhz=board.clock_mhz if pll is None else pll.mhz,
+        mhz=mhz,
         baud=board.baud,
     )
     return spec, pll

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import re
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from finn_builds import tools
-from finn_builds.errors import UserError
+from finn_builds.config.open_route import installed_version
 from finn_builds.sparse.routing import BoardRouter, Call, ProgramCall, Router
 
 PLACED, REPORT, PINS, BITSTREAM = "routed.json", "report.json", "pins.txt", "bitstream"
@@ -73,13 +72,7 @@ def version(router: Router) -> str:
         said = tools.run([router.name, "--version"], cwd=Path.cwd(), timeout=_VERSION_SECONDS)
         found = re.search(r"\(Version (.+?)\)", said.stdout)
         return found[1] if found else "of unknown version"
-    try:
-        return importlib.metadata.version(router.distribution)
-    except importlib.metadata.PackageNotFoundError:
-        raise UserError(
-            f"--route needs the Python package {router.distribution}, which is not installed: "
-            f"`pip install -c constraints.txt {router.distribution}`"
-        ) from None
+    return installed_version(router)
 
 
 def work_folder(

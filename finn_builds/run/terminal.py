@@ -100,8 +100,11 @@ def _missed(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _turns(found: Sequence[Mapping[str, float]] | None) -> str:
-    """Return the plans of a build that was planned again for the sake of its routed clock."""
-    shown = (f"{turn['planned_ns']:g} ns: {turn['routed_mhz']:g} MHz" for turn in found or ())
+    """Return the plans of a build that was made again for the sake of its routed clock."""
+    shown = []
+    for turn in found or ():
+        seeds = f", {turn['seeds']} seeds" if turn.get("seeds", 1) > 1 else ""
+        shown.append(f"{turn['planned_ns']:g} ns{seeds}: {turn['routed_mhz']:g} MHz")
     return "; ".join(shown)
 
 

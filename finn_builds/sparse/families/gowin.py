@@ -344,4 +344,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 
-FAMILY = GOWIN = Gowin("gowin", 2, 4, 1.30, 1.20, 0.060, 1.30, 1.40, commands=COMMANDS)
+#: Delays of a GW2A, grade C8/I7, as a share of those of a GW1N, grade C6/I5.
+GRADES = ((6, 1.0), (8, 0.65))
+
+FAMILY = GOWIN = Gowin("gowin", 2, 4, 1.30, 1.20, 0.060, 1.30, 1.40, GRADES, commands=COMMANDS)
