@@ -304,8 +304,13 @@ class BuildConfig:
 
     @property
     def makes_overlay(self) -> bool:
-        """Whether the build delivers what a PYNQ board needs."""
+        """Whether the build delivers what a board's host needs."""
         return self.board is not None and self.package in (None, "pynq", "both")
+
+    @property
+    def makes_zynq_project(self) -> bool:
+        """Whether the build delivers what Vivado makes a bitfile from."""
+        return self.makes_overlay and not isinstance(self.board_spec, OpenBoard)
 
     @property
     def makes_ip(self) -> bool:

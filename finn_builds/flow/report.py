@@ -82,7 +82,7 @@ def step_summary(
                 "stitched_ip",
                 "report",
                 *(["deploy.zip"] if cfg.makes_overlay else []),
-                *(["vivado.zip"] if cfg.makes_overlay and routed is None else []),
+                *(["vivado.zip"] if cfg.makes_zynq_project else []),
                 *(["route"] if routed else []),
                 "host_model.json",
                 "accelerator.json",

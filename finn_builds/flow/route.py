@@ -81,7 +81,7 @@ def step_place_and_route(
     family = family_named(board.family)
     chipdb = None
     if isinstance(board, OpenBoard):
-        device = open_device(board, stitched, cfg.clock_ns)
+        device = open_device(board, stitched, cfg.out / STITCHED_DIR, cfg.clock_ns)
     else:
         router = second_opinion(cfg.target, cfg.chipdb)
         device = device_alone(cfg.target, router, stitched, cfg.clock_ns)

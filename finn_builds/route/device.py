@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from finn_builds.config.open_boards import OpenBoard
 from finn_builds.config.open_route import board_clock, board_router
 from finn_builds.config.parts import Target
+from finn_builds.shell.build_id import build_id
 from finn_builds.shell.registers import register_files
 from finn_builds.shell.uart import UartSpec, board_file, uart_files, uart_sources
 from finn_builds.sparse.routing import Pll, ProgramRouter, Router
@@ -44,9 +46,9 @@ class Device:
     around: str
 
 
-def open_device(board: OpenBoard, stitched: Stitched, clock_ns: float) -> Device:
+def open_device(board: OpenBoard, stitched: Stitched, rtl: Path, clock_ns: float) -> Device:
     """Return an open board with its serial shell; a `UserError` as of `uart_spec`."""
-    spec, pll = uart_spec(board, stitched, clock_ns)
+    spec, pll = uart_spec(board, stitched, rtl, clock_ns)
     router = board_router(board)
     shell = {path.name: path.read_text() for path in uart_sources()}
     return Device(
@@ -76,8 +78,12 @@ def device_alone(
     )
 
 
-def uart_spec(board: OpenBoard, stitched: Stitched, clock_ns: float) -> tuple[UartSpec, Pll | None]:
+def uart_spec(
+    board: OpenBoard, stitched: Stitched, rtl: Path, clock_ns: float
+) -> tuple[UartSpec, Pll | None]:
     """Return the serial shell of a board's accelerator, and the PLL that makes its clock.
+
+    The accelerator's sources in the folder `rtl` and the clock make the build's identifier.
 
     Raises
     ------
@@ -93,5 +99,6 @@ def uart_spec(board: OpenBoard, stitched: Stitched, clock_ns: float) -> tuple[Ua
         out_beats=stitched.output.beats,
         mhz=mhz,
         baud=board.baud,
+        build_id=build_id({"part": board.part, "mhz": mhz}, rtl, uart_sources()),
     )
     return spec, pll

@@ -38,6 +38,7 @@ class UartSpec:
     mhz: float  # clock of shell and accelerator
     baud: int  # bits per second on the line
     tracked: int = 16  # frames under way up to which latency is measured
+    build_id: int = 0  # 32 bits, by which the driver knows the bitfile of its package
 
     def __post_init__(self) -> None:
         bit_clocks(self.mhz, self.baud)
@@ -99,6 +100,7 @@ def uart_files(spec: UartSpec, *, most_clocks: int | None = None) -> dict[str, s
         "IDLE_CLOCKS": idle,
         "RUN_CLOCKS": run,
         "TRACKED": spec.tracked,
+        "BUILD_ID": f"32'h{spec.build_id:08x}",
     }
     given = ", ".join(f".{name}({value})" for name, value in settings.items())
     return {

@@ -5,8 +5,8 @@
 // and is answered with
 //   5A | kind | number | status | length (2) | payload | CRC (2)
 // The CRC is crc16 over all bytes between the first and itself. Kinds:
-//   49 "I" identify   -> "PSU1", bytes of an input and of an output frame (2 each), the largest
-//                        number of frames in a packet (2); ends `fresh`
+//   49 "I" identify   -> "PSU2", bytes of an input and of an output frame (2 each), the largest
+//                        number of frames in a packet (2), BUILD_ID (4); ends `fresh`
 //   52 "R" run frames -> their results
 //   43 "C" counters   -> twelve words of 32 bits, those of shell_control from 0x08 to 0x34
 //   58 "X" reset the accelerator
@@ -27,7 +27,8 @@ module uart_shell #(
     parameter integer CLOCKS = 100,    // of a bit on the line
     parameter integer IDLE_CLOCKS = 1000000,
     parameter integer RUN_CLOCKS = 1000000,
-    parameter integer TRACKED = 16
+    parameter integer TRACKED = 16,
+    parameter logic [31:0] BUILD_ID = 0  // of accelerator and clock
 ) (
     input  wire                    clk,
     input  wire                    rst_n,  // synchronous
@@ -140,8 +141,8 @@ module uart_shell #(
     logic [3:0] which;
     always_ff @(posedge clk) counter <= counters[which];
 
-    wire [79:0] identity = {16'(FRAMES), 16'(OUT_FRAME), 16'(IN_FRAME), 32'h31555350};
-    logic [79:0] story;  // what is sent of an identity or a counter, the next byte lowest
+    wire [111:0] identity = {BUILD_ID, 16'(FRAMES), 16'(OUT_FRAME), 16'(IN_FRAME), 32'h32555350};
+    logic [111:0] story;  // what is sent of an identity or a counter, the next byte lowest
 
     assign busy = state != HUNT;
     wire late = waited == '0;
@@ -242,7 +243,7 @@ module uart_shell #(
                 if (fault == '0) case (kind)
                     IDENTIFY: begin
                         fresh <= 1'b0;
-                        length <= 16'd10;
+                        length <= 16'd14;
                     end
                     COUNTERS: length <= 16'd48;
                     RESET: accelerator_rst_n <= 1'b0;
