@@ -71,7 +71,10 @@ def map_device(
     argv = [*tools.yosys_command(), "-q", "-l", "yosys.log", "-s", SCRIPT]
     tools.run(argv, cwd=folder, log=folder / "output.log", timeout=limit)
     netlist: dict[str, Any] = json.loads((folder / NETLIST).read_text())
-    return with_open_pins(netlist, router.netlist_fixes)
+    netlist = with_open_pins(netlist, router.netlist_fixes)
+    for module in netlist["modules"].values():
+        module["cells"] = {name: router.prepared(cell) for name, cell in module["cells"].items()}
+    return netlist
 
 
 def with_open_pins(netlist: dict[str, Any], pins: Sequence[str]) -> dict[str, Any]:

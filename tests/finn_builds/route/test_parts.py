@@ -5,9 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from finn_builds.config.boards import board_names, load_board
 from finn_builds.config.open_boards import OpenBoard
@@ -182,6 +186,43 @@ class TestPlacedCellsOfEcp5:
         assert values(cell, 3, 10) == sum((s >> 1) << k for k, s in enumerate(sums))
 
 
+@given(
+    st.integers(0, (1 << 16) - 1),
+    st.integers(0, (1 << 16) - 1),
+    st.lists(st.sampled_from(("0", "1", "net")), min_size=8, max_size=8),
+)
+def test_a_carry_cell_without_zeros_computes_the_same(
+    init0: int, init1: int, ends: list[str]
+) -> None:
+    """A net at every pin is more than the device has wires for; a 1 needs none."""
+    pins = [f"{pin}{half}" for half in "01" for pin in "ABCD"]
+    nets = iter(range(2, 11))
+    into = {pin: [next(nets) if end == "net" else end] for pin, end in zip(pins, ends, strict=True)}
+    into["CIN"] = [next(nets)]
+    cell = {
+        "type": "CCU2C",
+        "parameters": {"INIT0": f"{init0:016b}", "INIT1": f"{init1:032b}"}
+        | {"INJECT1_0": "NO", "INJECT1_1": "NO"},
+        "connections": {**into, "S0": [20], "S1": [21], "COUT": [22]},
+    }
+    router = FAMILIES["ecp5"].router
+    assert router is not None
+    other = router.prepared(cell)
+    assert ["0"] not in other["connections"].values()
+    inputs = into["CIN"][0] - 1
+
+    def tables(found: Mapping[str, Any]) -> list[int]:
+        ends = found["connections"]
+        outs = {name: ends[name] for name in ("S0", "S1", "COUT")}
+        given = {name: bits for name, bits in ends.items() if name not in outs}
+        whole = Cell("c", "CCU2C", found["parameters"], given, outs)
+        return [values(whole, inputs, net) for net in (20, 21, 22)]
+
+    assert tables(cell) == tables(other)
+    lut = {**cell, "type": "LUT4"}
+    assert router.prepared(lut) is lut
+
+
 def alu(parameters: dict[str, str], **pins: int) -> Cell:
     outputs = {"SUM", "COUT"}
     return Cell(
@@ -219,8 +260,8 @@ class TestPlacedCellsOfGowin:
 
     def test_the_ends_that_nextpnr_adds(self) -> None:
         """The head of a chain gives a 0 or a 1, its tail hands out the carry that comes in."""
-        for mode, given in (("C2L", 0), ("ONE2C", 0b11)):
-            assert values(alu({"ALU_MODE": mode}, I2=2, COUT=9), 1, 9, "gowin") == given
+        for mode, carry in (("C2L", 0), ("ONE2C", 0b11)):
+            assert values(alu({"ALU_MODE": mode}, I2=2, COUT=9), 1, 9, "gowin") == carry
         assert values(alu({"ALU_MODE": "C2L"}, CIN=2, SUM=9), 1, 9, "gowin") == 0b10
 
     def test_an_unknown_mode_is_not_simulated(self) -> None:
