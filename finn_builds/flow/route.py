@@ -203,17 +203,14 @@ def _without_dual_luts(
     except tools.ToolFailed as failure:
         raise UserError(
             f"--route: {router.program} did not pack the design for {device.board} "
-            f"({device.part}): {nextpnr.why(failure, MAP_SECONDS)}. Check that the program is "
+            f"({device.part}): {nextpnr.reason(failure, MAP_SECONDS)}. Check that the program is "
             "built for 7-series, and that it made the file of --chipdb for this part"
         ) from None
     return netlist if router.splits(log) else split_dual_luts(netlist)
 
 
 def _nothing(device: Device, why: str) -> UserError:
-    return UserError(
-        f"--route: nothing could be placed on {device.board} ({device.part}): {why}. "
-        "Choose a larger board or a smaller model"
-    )
+    return UserError(f"--route: nothing could be placed on {device.board} ({device.part}): {why}")
 
 
 def _key(netlist: Mapping[str, Any], device: Device, version: str, chipdb: Path | None) -> str:

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from finn_builds.config.boards import board_names, load_board
 from finn_builds.config.open_boards import OpenBoard
 from finn_builds.errors import UserError
+from finn_builds.route import nextpnr
 from finn_builds.route.design import with_open_pins
 from finn_builds.route.nextpnr import timing_of
 from finn_builds.route.placed import NotWhole, accelerator_of, port_names
 from finn_builds.sparse.device import NotSimulated
 from finn_builds.sparse.families import FAMILIES, family_named
+from finn_builds.sparse.routing import ProgramCall
 from finn_builds.synth.gates import GateSimulator
 from finn_builds.synth.netlist import Cell, Netlist
 
@@ -315,3 +317,23 @@ def test_boards_name_the_source_of_their_pins() -> None:
     for name in OPEN:
         assert re.search(r"^# Pins: https://", (folder / f"{name}.yaml").read_text(), re.M)
     assert json.dumps(open_board("ULX3S-25F").pins)
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("echo 'ERROR: Unable to place cell x, no BELs'; exit 1", "no BELs. Choose a larger board"),
+        ("kill -9 $$", "ended by SIGKILL. A user does that, or a system that is short of memory"),
+        ("sleep 60", "did not end within 0.3 s and was stopped. Build on a less busy machine"),
+        ("exit 3", "exit status 3"),
+    ],
+)
+def test_why_a_seed_reached_nothing(program: str, expected: str, tmp_path: Path) -> None:
+    class Stand(type(FAMILIES["ecp5"].router)):  # type: ignore[misc]
+        def route(self, part: str, seed: int, mhz: float) -> ProgramCall:
+            return ProgramCall("sh", ("-c", program))
+
+    netlist: dict[str, Any] = {"modules": {}}
+    limit = 0.3 if "sleep" in program else 60.0
+    found = nextpnr.route(Stand(), "p", netlist, "", 1.0, [1], tmp_path, limit=limit)[1]
+    assert isinstance(found, str) and expected in found
