@@ -208,8 +208,8 @@ class Trellis(BoardRouter):
 
     @property
     def netlist_fixes(self) -> Sequence[str]:
-        """Without the pin nextpnr stops; with a net at it, it spends a carry cell on the net."""
-        return ("CCU2C.CIN",)
+        """Without the pins nextpnr stops; for a net at one it spends a carry cell, read or not."""
+        return ("CCU2C.CIN", "CCU2C.COUT")
 
     def prepared(self, cell: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a carry cell without pins at 0.

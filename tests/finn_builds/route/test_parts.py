@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from finn_builds.errors import UserError
 from finn_builds.route import nextpnr
 from finn_builds.route.design import with_open_pins
 from finn_builds.route.nextpnr import timing_of
-from finn_builds.route.placed import NotWhole, accelerator_of, port_names
+from finn_builds.route.placed import NotWhole, accelerator_of, cells_used, port_names
 from finn_builds.sparse.device import NotSimulated
 from finn_builds.sparse.families import FAMILIES, family_named
 from finn_builds.sparse.routing import ProgramCall
@@ -118,12 +119,30 @@ def test_pins_are_opened_where_nothing_drives_them() -> None:
         },
     }
     module = {"ports": {"i": {"direction": "input", "bits": [4]}}, "cells": cells}
-    fixed = with_open_pins({"modules": {"m": module}}, ("CCU2C.CIN",))["modules"]["m"]["cells"]
+    pins = ("CCU2C.CIN", "CCU2C.COUT")
+    fixed = with_open_pins({"modules": {"m": module}}, pins)["modules"]["m"]["cells"]
     found = {name: cell["connections"].get("CIN") for name, cell in fixed.items()}
     assert found == {
         "driven": [3], "port": [4], "open": ["x"], "missing": ["x"], "constant": ["1"],
         "undefined": ["x"], "driver": None,
     }  # fmt: skip
+    assert all(cell["connections"].get("COUT", ["x"]) == ["x"] for cell in fixed.values())
+
+
+def test_a_carry_that_is_read_stays() -> None:
+    def chain(cin: list, cout: list) -> dict:
+        return {
+            "type": "CCU2C",
+            "port_directions": {"CIN": "input", "COUT": "output"},
+            "connections": {"CIN": cin, "COUT": cout},
+        }
+
+    cells = {"low": chain(["x"], [9]), "high": chain([9], [10]), "top": chain([10], [11])}
+    module = {"ports": {"o": {"direction": "output", "bits": [10]}}, "cells": cells}
+    pins = ("CCU2C.CIN", "CCU2C.COUT")
+    fixed = with_open_pins({"modules": {"m": module}}, pins)["modules"]["m"]["cells"]
+    found = {name: tuple(cell["connections"].values()) for name, cell in fixed.items()}
+    assert found == {"low": (["x"], [9]), "high": ([9], [10]), "top": ([10], ["x"])}
 
 
 def test_the_report_s_slowest_path() -> None:
@@ -337,3 +356,20 @@ def test_why_a_seed_reached_nothing(program: str, expected: str, tmp_path: Path)
     limit = 0.3 if "sleep" in program else 60.0
     found = nextpnr.route(Stand(), "p", netlist, "", 1.0, [1], tmp_path, limit=limit)[1]
     assert isinstance(found, str) and expected in found
+
+
+def test_cells_that_nextpnr_adds_to_a_chain_are_the_accelerator_s() -> None:
+    """It hands a carry out by a carry cell, whose halves have names of their own."""
+
+    def named(name: str, cell: Cell) -> Cell:
+        return replace(cell, name=name)
+
+    half = "$nextpnr_CCU2C_{}$CCU2_COMB{}".format
+    own = named("design.accelerator.chain", comb(0, "CCU2", A=2, FCI=3, FCO=4))
+    first = named(half(7, 0), comb(0, "CCU2", FCI=4, F=5, FCO=6))
+    second = named(half(7, 1), comb(0, "CCU2", FCI=6))
+    of_shell = named(half(8, 0), comb(0, "CCU2", A=9, FCI=20))
+    ground = named("$PACKER_GND", comb(0, F=9))
+    reads_ground = named("design.accelerator.lut", comb(0, A=9, B=5, F=2))
+    whole = Netlist((own, first, second, of_shell, ground, reads_ground))
+    assert cells_used(whole, lambda kind: kind) == {"TRELLIS_COMB": 4}
