@@ -6,9 +6,8 @@
 Each row of `ROWS`, or those of the named boards and models, is a build with ``--route`` in a
 process of its own that is stopped after ``--limit`` seconds; what does not fit and what was stopped
 are rows that say so. ``large`` is a random 784-128-128-10 network of 2 bits, 95 % pruned, of which
-50 MHz are asked. Rows are
-kept in ``benchmarks/results/route.json`` as they come, and ``route.md`` is the table, which
-``--again`` writes from them.
+50 MHz are asked. Rows are kept in ``benchmarks/results/route.json`` as they come, and ``route.md``
+is the table, which ``--again`` writes from them.
 """
 
 from __future__ import annotations
@@ -161,7 +160,8 @@ def table(rows: list[dict[str, Any]]) -> str:
         "Gowin's timing is optimistic, see `docs/open_tools.md`. Nothing has run on a board.",
         "",
         "| model | board | part | asked, MHz | routed, MHz | path, ns (wires) | estimated, ns | "
-        "path / estimated | cells estimated | counted | placed | device | latency, cycles | CPU, s |",
+        "path / estimated | cells estimated | counted | placed | device | latency, cycles "
+        "| CPU, s |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for r in sorted(rows, key=_place):

@@ -123,6 +123,8 @@ class Kind:
         ``memory`` or ``shifter`` (LUTs that are written at the clock and read at once).
     carry_pins : tuple of str
         Of a carry cell: the pins at which a carry comes in.
+    head : int
+        LUTs that place and route puts in front of each chain of such carry cells.
     open : str
         What a pin of a function reads where nothing is connected.
     """
@@ -132,6 +134,7 @@ class Kind:
     role: str = "lut"
     carry_pins: tuple[str, ...] = ()
     open: str = "0"
+    head: int = 0
 
 
 @dataclass(frozen=True)
