@@ -220,4 +220,4 @@ def advice(failure: tools.ToolFailed) -> str:
         return (
             "A user does that, or a system that is short of memory: build again, with fewer --seeds"
         )
-    return "Choose a larger board or a smaller model"
+    return "Choose a larger board or a smaller model, or check the pins in a new board's file"

@@ -327,7 +327,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             for n in range(1, 5)
         },
         "INV": Kind((("LUT_logic", 1),), fixed(0b01, "I", out="O")),
-        "ALU": Kind((("LUT_logic", 1), ("CARRY", 1)), _alu, "carry", ("CIN",), head=1),
+        "ALU": Kind((("LUT_logic", 1), ("CARRY", 1)), _alu, "carry", ("CIN",), paired=True),
         **{
             f"MUX2_LUT{n}": Kind((("MUXF", 1),), mux("I0", "I1", "S0", "O"), "mux")
             for n in range(5, 9)

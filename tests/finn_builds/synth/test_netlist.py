@@ -60,9 +60,11 @@ def test_a_chain_of_gowin_has_a_cell_in_front():
     def alu(name, carry_in, carry_out):
         return Cell(name, "ALU", {}, {"CIN": [carry_in]}, {"SUM": [50], "COUT": [carry_out]})
 
-    chains = [alu("a", "0", 1), alu("b", 1, 2), alu("c", 2, 3), alu("d", 9, 10)]
+    # With it there are four cells of the first, two of the second and three of the last, so four.
+    chains = [alu("c", 2, 3), alu("a", "0", 1), alu("b", 1, 2), alu("d", 9, 10)]
+    chains += [alu("e", "1", 20), alu("f", 20, 21)]
     found = resources(Netlist((*chains, Cell("l", "LUT4", {}, {}, {"F": [9]}))), GOWIN.kinds)
-    assert (found["LUT"], found["CARRY"]) == (4 + 2 + 1, 4)
+    assert (found["LUT"], found["CARRY"]) == (4 + 2 + 4 + 1, 6)
 
 
 def test_units_of_ecp5():
