@@ -133,10 +133,9 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     board = get("board_throughput") or {}
     throughput = _text("{:,.0f} frames/s", get("fps"))
     if throughput and board:
-        latency += (
-            f"; through the board's DMAs about {board['added_latency_cycles']} cycles and twice "
-            "the memory's latency more"
-        )
+        if added := board.get("added_latency_cycles"):
+            latency += f"; through the board's DMAs about {added} cycles and twice the memory's "
+            latency += "latency more"
         throughput += f"; on the board at most {board['fps']:,.0f}, set by {board['limit']}"
     of_what = " of the part" if get("board", "") is None else " of the board"
     synthesised = _resources(get("synthesised"), get("device"), of_what)

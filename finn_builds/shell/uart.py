@@ -56,15 +56,19 @@ class UartSpec:
     @property
     def frames(self) -> int:
         """Frames of a packet at most."""
-        sizes = (self.in_bytes * self.in_beats, self.out_bytes * self.out_beats)
-        most = min(_STORE_BITS // 8 // max(sizes), _PAYLOAD // max(sizes), _MOST_FRAMES)
-        return max(1, most)
+        return packet_frames(self.in_bytes * self.in_beats, self.out_bytes * self.out_beats)
 
     def description(self) -> dict[str, Any]:
         """Return the shell for ``overlay.json``."""
         # The memory port of a packet is never what limits the pace: a beat goes in a clock.
         word = max(self.in_bytes, self.out_bytes)
         return {**asdict(self), "frames": self.frames, "word_bytes": word}
+
+
+def packet_frames(into: int, out: int) -> int:
+    """Return how many frames of `into` bytes, with results of `out` bytes, a packet takes."""
+    most = min(_STORE_BITS // 8 // max(into, out), _PAYLOAD // max(into, out), _MOST_FRAMES)
+    return max(1, most)
 
 
 def uart_sources() -> list[Path]:
