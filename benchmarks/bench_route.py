@@ -174,8 +174,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {r['model']} | {r['board']} | {r['part']} | {r['made_mhz']:g} | "
             f"{r['routed_mhz']:g} | {path:.2f} ({r['wire_ns']:.2f}) | {r['estimated_ns']:g} | "
-            f"{path / r['estimated_ns']:.2f} | {r['estimated']:,.0f} | {r['counted']:,} | "
-            f"{r['placed']:,} ({r['placed'] / r['counted'] - 1:+.1%}) | "
+            f"{path / r['estimated_ns']:.2f} | {_cells(r)} | "
             f"{r['device']:,} of {r['available']:,} | "
             f"{r['latency_cycles']} | {r.get('cpu_seconds', '-')} |"
         )
@@ -191,6 +190,15 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines += ["", *(f"- {note}" for note in notes)]
     versions = sorted({r["version"] for r in rows if "version" in r})
     return "\n".join([*lines, "", f"Versions: {', '.join(versions)}.", ""])
+
+
+def _cells(row: dict[str, Any]) -> str:
+    """Return the cells of a row: estimated, counted, placed; older rows do not have all."""
+    estimated = f"{row['estimated']:,.0f}" if "estimated" in row else "-"
+    placed = "-"
+    if row["placed"] is not None:
+        placed = f"{row['placed']:,} ({row['placed'] / row['counted'] - 1:+.1%})"
+    return f"{estimated} | {row['counted']:,} | {placed}"
 
 
 def _turn(turn: dict[str, Any]) -> str:
