@@ -108,13 +108,13 @@ def _build(cfg: BuildConfig, *, quiet: bool, as_json: bool) -> None:
 def _list_boards() -> None:
     from finn_builds.config.boards import board_names, load_board
 
-    print(f"{'board':<16}{'part':<25}{'LUT':>8}{'BRAM_18K':>10}{'DSP':>6}{'clock':>10}")
+    print(f"{'board':<16}{'part':<25}{'LUT':>8}{'BRAM_18K':>10}{'DSP':>6}{'clock':>13}")
     for name in board_names():
         board = load_board(name)
         has = board.resources
         print(
             f"{name:<16}{board.part:<25}{has.LUT:>8}{has.BRAM_18K:>10}{has.DSP:>6}"
-            f"{board.clock_ns:>7g} ns"
+            f"{board.clock_ns:>10g} ns"
         )
 
 

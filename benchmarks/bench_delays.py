@@ -49,6 +49,7 @@ from finn_builds.shell.registers import register_files
 from finn_builds.shell.uart import BOARD_TOP
 from finn_builds.sparse.families.ecp5 import ECP5
 from finn_builds.stitch.sources import Stitched, stitched_sources
+from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Netlist, from_json
 from finn_builds.synth.timing import longest_path
 
@@ -162,8 +163,6 @@ def measure(
     mapped = map_device(files, router, folder / "map", limit)
     if keep is not None:
         (keep / f"{design.name}.json").write_text(json.dumps(mapped))
-    alone = accelerator(mapped)
-    cells = Counter(cell.kind for cell in alone.cells)
     board = load_board(BOARD)
     assert isinstance(board, OpenBoard)
     pins = router.constraints(board.pins, 1000 / design.plan_ns)
@@ -178,7 +177,6 @@ def measure(
             "design": design.name,
             "grade": grade,
             "plan_ns": design.plan_ns,
-            "luts": cells["LUT4"] + 2 * cells["CCU2C"],
             **estimate(mapped, grade),
             "cpu_seconds": round(
                 after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -319,22 +317,24 @@ def write(rows: list[dict[str, Any]]) -> None:
     RESULT.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
-def delays_of(grade: int) -> list[float]:
-    """Return the delays that the family has now."""
-    family = ECP5.of_grade(grade)
+def delays_of(grade: int, luts: int) -> list[float]:
+    """Return the delays that the family has now for designs of that size."""
+    family = ECP5.of_grade(grade).of_size(luts)
     names = ("t_lut", "t_carry_in", "t_carry_bit", "t_carry_out", "t_reg")
     return [round(getattr(family, name), 4) for name in names]
 
 
 def is_now(row: dict[str, Any]) -> bool:
     """Return whether a path was estimated with the delays that the family has now."""
-    return bool(row["delays"] == delays_of(row["grade"]))
+    return bool(row["delays"] == delays_of(row["grade"], row["luts"]))
 
 
 def estimate(mapped: dict[str, Any], grade: int) -> dict[str, Any]:
-    """Return the longest path of a mapped device's accelerator, and the delays of the estimate."""
-    ns = longest_path(accelerator(mapped), ECP5.of_grade(grade)).ns
-    return {"estimated_ns": ns, "delays": delays_of(grade)}
+    """Return size and longest path of a mapped device's accelerator, and the estimate's delays."""
+    alone = accelerator(mapped)
+    luts = resources(alone, ECP5.kinds)["LUT"]
+    ns = longest_path(alone, ECP5.of_grade(grade)).ns
+    return {"luts": luts, "estimated_ns": ns, "delays": delays_of(grade, luts)}
 
 
 def main(argv: list[str] | None = None) -> int:

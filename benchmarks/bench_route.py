@@ -5,9 +5,9 @@
 
 Each row of `ROWS`, or those of the named boards and models, is a build with ``--route`` in a
 process of its own that is stopped after ``--limit`` seconds; what does not fit and what was stopped
-are rows that say so. ``large`` is a random 784-128-128-10 network of 2 bits, 95 % pruned. Rows are
-kept in ``benchmarks/results/route.json`` as they come, and ``route.md`` is the table, which
-``--again`` writes from them.
+are rows that say so. ``large`` is a random 784-128-128-10 network of 2 bits, 95 % pruned, of which
+50 MHz are asked. Rows are kept in ``benchmarks/results/route.json`` as they come, and ``route.md``
+is the table, which ``--again`` writes from them.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ from finn_builds.files import read_json
 RESULTS = Path(__file__).parent / "results"
 LARGE = "large"
 
+#: Clock periods in ns where it is not the board's: asked for, and planned for.
+CLOCKS = {LARGE: (20.0, 14.0)}
+
 #: Board and model. ULX3S carry speed grade 6, the OrangeCrab and the ECP5 Evaluation Board 8.
 ROWS = (
     *itertools.product(
@@ -56,8 +59,11 @@ def row(board: str, model: str, folder: Path, seeds: int) -> dict[str, Any]:
     if model == LARGE:
         file = str(folder / "large.onnx")
         onnx.save(random_model([784, 128, 128, 10], 2, 0.95, 1), file)
+    clock_ns, plan_ns = CLOCKS.get(model, (None, None))
     config = BuildConfig(
         board=board,
+        synth_clk_period_ns=clock_ns,
+        plan_ns=plan_ns,
         model=file,
         style="sparse",
         output_dir=str(folder / "build"),
@@ -67,11 +73,12 @@ def row(board: str, model: str, folder: Path, seeds: int) -> dict[str, Any]:
     )
     began = time.monotonic()
     try:
-        build(config)
+        result = build(config)
     except UserError as error:
         return {"board": board, "model": model, "why": str(error)}
     seconds = round(time.monotonic() - began)
-    return {**figures(board, model, folder / "build"), "seconds": seconds}
+    turns = {"turns": result.summary["turns"]} if "turns" in result.summary else {}
+    return {**figures(board, model, folder / "build"), **turns, "seconds": seconds}
 
 
 def figures(board: str, model: str, built: Path) -> dict[str, Any]:
@@ -79,6 +86,7 @@ def figures(board: str, model: str, built: Path) -> dict[str, Any]:
     report = built / "report"
     found = read_json(report / "route.json")
     counted = read_json(report / "synth_resources.json")["(top)"]["LUT"]
+    summary = read_json(report / "summary.json")
     # A carry takes the place of a LUT; on Gowin the two have names of their own.
     kinds = [kind for kind in ("TRELLIS_COMB", "LUT4", "ALU") if kind in found["cells"]]
     cells = [found["cells"][kind] for kind in kinds]
@@ -93,13 +101,14 @@ def figures(board: str, model: str, built: Path) -> dict[str, Any]:
         "estimated_ns": found["estimated_ns"],
         "logic_ns": found["logic_ns"],
         "wire_ns": found["wire_ns"],
+        "estimated": summary["resources"]["LUT"],
         "counted": counted,
         "placed": sum(kind["accelerator"] or 0 for kind in cells),
         "device": sum(kind["used"] for kind in cells),
         "available": cells[0]["available"],
-        "latency_cycles": read_json(report / "summary.json")["latency_cycles"],
+        "latency_cycles": summary["latency_cycles"],
         "frames": found["gate_level"]["frames"],
-        "limit": read_json(report / "summary.json")["routed"]["limit"],
+        "limit": summary["routed"]["limit"],
         "version": f"{found['tool']} {found['version']}",
     }
 
@@ -145,31 +154,35 @@ def table(rows: list[dict[str, Any]]) -> str:
         "",
         "Written by `benchmarks/bench_route.py`. The clock is that of the whole device with its "
         "serial shell, by nextpnr;",
-        "cells are LUT positions: counted in the accelerator's mapped netlist, placed of it, and "
-        "of the whole device.",
+        "cells are LUT positions: estimated for the accelerator before synthesis, counted in its "
+        "mapped netlist, placed of it (with what",
+        "they differ from the count), and of the whole device.",
         "Gowin's timing is optimistic, see `docs/open_tools.md`. Nothing has run on a board.",
         "",
         "| model | board | part | asked, MHz | routed, MHz | path, ns (wires) | estimated, ns | "
-        "path / estimated | counted | placed | device | latency, cycles | CPU, s |",
-        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "path / estimated | cells estimated | counted | placed | device | latency, cycles "
+        "| CPU, s |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for r in sorted(rows, key=_place):
         if "why" in r:
             part = load_board(r["board"]).part
             why = r["why"].replace("|", "\\|")
-            lines.append(f"| {r['model']} | {r['board']} | {part} | {why} ||||||||||")
+            lines.append(f"| {r['model']} | {r['board']} | {part} | {why} |||||||||||")
             continue
         path = r["logic_ns"] + r["wire_ns"]
         lines.append(
             f"| {r['model']} | {r['board']} | {r['part']} | {r['made_mhz']:g} | "
             f"{r['routed_mhz']:g} | {path:.2f} ({r['wire_ns']:.2f}) | {r['estimated_ns']:g} | "
-            f"{path / r['estimated_ns']:.2f} | {r['counted']:,} | {r['placed'] or 0:,} | "
+            f"{path / r['estimated_ns']:.2f} | {_cells(r)} | "
             f"{r['device']:,} of {r['available']:,} | "
             f"{r['latency_cycles']} | {r.get('cpu_seconds', '-')} |"
         )
     notes = []
     for r in sorted(rows, key=_place):
         said = [r["note"]] if "note" in r else []
+        if "turns" in r:
+            said.append("built " + "; ".join(_turn(turn) for turn in r["turns"]))
         if r.get("limit", "accelerator") != "accelerator":
             said.append(f"the slowest path is the {r['limit']}'s, the estimate the accelerator's")
         notes += [f"{r['model']} on {r['board']}: {one}." for one in said]
@@ -177,6 +190,21 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines += ["", *(f"- {note}" for note in notes)]
     versions = sorted({r["version"] for r in rows if "version" in r})
     return "\n".join([*lines, "", f"Versions: {', '.join(versions)}.", ""])
+
+
+def _cells(row: dict[str, Any]) -> str:
+    """Return the cells of a row: estimated, counted, placed; older rows do not have all."""
+    estimated = f"{row['estimated']:,.0f}" if "estimated" in row else "-"
+    placed = "-"
+    if row["placed"] is not None:
+        placed = f"{row['placed']:,} ({row['placed'] / row['counted'] - 1:+.1%})"
+    return f"{estimated} | {row['counted']:,} | {placed}"
+
+
+def _turn(turn: dict[str, Any]) -> str:
+    """Return in words what one of several builds of a model reached."""
+    seeds = f" with {turn['seeds']} seeds" if turn["seeds"] > 1 else ""
+    return f"for {turn['planned_ns']:g} ns{seeds}: {turn['routed_mhz']:g} MHz"
 
 
 def _place(row: dict[str, Any]) -> tuple[int, str, str]:

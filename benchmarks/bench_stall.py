@@ -34,7 +34,7 @@ from deploy.packing import padded
 from finn_builds import tools
 from finn_builds.ingest import load_model, split_host, tidy
 from finn_builds.network import IntegerNetwork
-from finn_builds.route.design import with_open_pins
+from finn_builds.route.design import as_placed
 from finn_builds.route.nextpnr import Timing, route
 from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
@@ -219,7 +219,7 @@ def routed(
     router = compiled.family.router
     assert router is not None and case.part is not None
     netlist = mapped(compiled, files, folder / "device", device=True)
-    netlist = with_open_pins(netlist, router.netlist_fixes)
+    netlist = as_placed(netlist, router)
     mhz = 1000 / case.clock_ns
     pins = router.constraints({name: (pin, "LVCMOS33") for name, pin in _PINS.items()}, mhz)
     found = route(router, case.part, netlist, pins, mhz, seeds, folder, limit=LIMIT_SECONDS)

@@ -26,8 +26,9 @@ class SerialOverlay(StreamForms, Inference):
     """One accelerator behind ``uart_shell``.
 
     `io_shape_dict`, `host_model`, `top1` and `batch_size` are as for ``FINNExampleOverlay``;
-    `device` is what simulates the board, if it is simulated. `DriverError` if the board does not
-    answer or has another accelerator.
+    `build_id` is the build's identifier, None where it is not known; `device` is what simulates the
+    board, if it is simulated. `DriverError` if the board does not answer or has another
+    accelerator.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class SerialOverlay(StreamForms, Inference):
         *,
         host_model: HostModel | None = None,
         top1: bool = False,
+        build_id: int | None = None,
         device: object = None,
     ) -> None:
         self._io_shape_dict = io_shape_dict
@@ -52,16 +54,16 @@ class SerialOverlay(StreamForms, Inference):
         self._packers = {}
         self.link = SerialLink(port, baud)
         try:
-            self.frames_per_packet = self._identify()
+            self.frames_per_packet = self._identify(build_id)
         except BaseException:
             self.link.close()
             raise
         self.batch_size = batch_size
 
-    def _identify(self) -> int:
+    def _identify(self, build_id: int | None) -> int:
         """Check that the board is the one of the description; return the frames of a packet."""
-        found = self.link.ask(IDENTIFY, expected=10)
-        name, into, out, frames = struct.unpack("<4sHHH", found)
+        found = self.link.ask(IDENTIFY, expected=14)
+        name, into, out, frames, found_id = struct.unpack("<4sHHHI", found)
         if name != IDENTITY:
             raise DriverError(f"the board calls itself {name!r}: load the bitfile of this package")
         (wanted_in,), (wanted_out,) = (
@@ -71,6 +73,11 @@ class SerialOverlay(StreamForms, Inference):
             raise DriverError(
                 f"the bitfile has frames of {into} bytes in and {out} out, the description "
                 f"{wanted_in} and {wanted_out}: the two are of different builds, take both from one"
+            )
+        if build_id not in (None, found_id):
+            raise DriverError(
+                f"the bitfile is of build {found_id:08x}, the description of {build_id:08x}: the "
+                "two are of different builds, take both from one"
             )
         return frames
 

@@ -54,8 +54,9 @@ def timing(overlay: object, single: dict, batch: dict, port_bytes: int) -> dict:
 
     ``latency_cycles``: a single frame, from its first beat into the accelerator to its last beat
     out. ``interval_cycles``: from frame to frame. ``pace_set_by`` says whether that interval is the
-    accelerator's own (``accelerator``) or the memory port could not keep it busy (``memory port``):
-    then it is the number of beats that a frame takes, and the accelerator's own is not shorter.
+    accelerator's own (``accelerator``), or what brings the frames could not keep it busy: the
+    ``memory port``, or the ``packet's memory`` of an open board's shell. Then it is the number of
+    beats that a frame takes, and the accelerator's own is not shorter.
     ``shell_latency_cycles`` and ``shell_interval_cycles`` are what register accesses, reads, writes
     and the port's limit add. The sums are what a user waits for.
     """
@@ -75,7 +76,8 @@ def pace(overlay: object, batch: dict, port_bytes: int) -> dict:
     if batch["interval_cycles"] > PORT_BOUND * moved / port_bytes:
         return {"interval_cycles": batch["interval_cycles"], "pace_set_by": "accelerator"}
     beats = max(overlay.ishape_folded()[1], overlay.oshape_folded()[1])
-    return {"interval_cycles": float(beats), "pace_set_by": "memory port"}
+    carrier = "packet's memory" if overlay.platform == "uart" else "memory port"
+    return {"interval_cycles": float(beats), "pace_set_by": carrier}
 
 
 def _frame_bytes(shape: tuple) -> int:
@@ -183,6 +185,7 @@ def _conditions(overlay: object, repeats: int, description: dict) -> dict:
         "fclk[mhz]": overlay.fclk_mhz,
         "fclk_built[mhz]": description.get("fclk_mhz", overlay.fclk_mhz),
         "repeats": repeats,
+        "platform": overlay.platform,
         "simulated": hasattr(overlay.device, "now"),
     }
 
@@ -218,7 +221,8 @@ def power_test(overlay: object, *, seconds: float = 1.0) -> dict:
 
 def summary(metrics: dict) -> str:
     """Return the headline figures of a test in a few lines."""
-    mhz = metrics["fclk[mhz]"]
+    mhz, serial = metrics["fclk[mhz]"], metrics["platform"] == "uart"
+    around = "shell and line" if serial else "shell"
     lines = []
     if "throughput[images/s]" in metrics:
         lines.append(
@@ -235,14 +239,15 @@ def summary(metrics: dict) -> str:
             continue
         own, shell = metrics[f"{name}_cycles"], metrics[f"shell_{name}_cycles"]
         built = metrics["built"].get(f"{name}_cycles")
-        bound = name == "interval" and metrics["pace_set_by"] == "memory port"
+        bound = name == "interval" and metrics["pace_set_by"] != "accelerator"
         unit = "cycle" if own == 1 else "cycles"
         text = f"{name:<12}{'at least ' * bound}{own:g} {unit} in the accelerator"
         text += "" if built is None else f" (built: {built:g})"
-        text += f" + {shell:.4g} of the shell = {(own + shell) / mhz:,.3g} us at {mhz:g} MHz"
+        text += f" + {shell:.4g} of the {around} = {(own + shell) / mhz:,.3g} us at {mhz:g} MHz"
         lines.append(text)
     if "pace_set_by" in metrics:
-        lines.append(f"            the pace is set by the {metrics['pace_set_by']}")
+        setter = "serial line" if serial else metrics["pace_set_by"]
+        lines.append(f"            the pace is set by the {setter}")
     asked = metrics["fclk_built[mhz]"]
     if mhz < asked * 0.999:
         lines.append(

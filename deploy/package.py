@@ -152,6 +152,11 @@ class Package:
                     f"platform {platform!r}: this package is of an open board; leave it out, or "
                     "pass uart"
                 )
+            if bitfile is not None:
+                raise DriverError(
+                    "an open board gets its bitfile from openFPGALoader (bitfile/flash.sh), not "
+                    "from the driver: leave --bitfile out"
+                )
             return self._serial(batch_size, virtual, port, baud)
         if platform == "uart" or port is not None:
             raise DriverError(
@@ -211,6 +216,10 @@ class Package:
                 raise DriverError(
                     f"--virtual {virtual}: an open board has no memory port; leave the text out"
                 )
+            if port is not None:
+                raise DriverError(
+                    f"--port {port} and --virtual: a board or a simulated one; name one"
+                )
             line = self._simulated()
             port = line.port
         if port is None:
@@ -226,6 +235,7 @@ class Package:
             self.description["fclk_mhz"],
             host_model=self.host_model,
             top1=self.description["top1"],
+            build_id=self.description["shell"]["build_id"],
             device=line,
         )
 

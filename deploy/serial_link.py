@@ -21,7 +21,7 @@ __all__ = ["COUNTERS", "IDENTIFY", "IDENTITY", "RESET", "RUN", "SerialLink", "cr
 
 REQUEST, ANSWER = 0xA5, 0x5A
 IDENTIFY, RUN, COUNTERS, RESET = 0x49, 0x52, 0x43, 0x58
-IDENTITY = b"PSU1"
+IDENTITY = b"PSU2"
 FRESH = 1
 FAULTS = {
     1: "the board got a packet with a wrong CRC",
@@ -33,6 +33,7 @@ BAD_CRC = 1
 HEAD, TAIL = 6, 2
 TRIES = 3
 RUN_S = 1.0  # the shell's limit of a run
+WRITE_S = 5.0  # beside the time on the line
 ANSWER_S = 0.5  # beside the time on the line and of the run: USB and the operating system
 
 
@@ -61,7 +62,7 @@ class SerialLink:
         self._known = False  # the board has been identified since it was opened
         try:
             # Nobody else can open the port: two programs would take each other's answers.
-            self._line = serial.Serial(port, baud, timeout=0.05, write_timeout=5, exclusive=True)
+            self._line = serial.Serial(port, baud, timeout=0.05, exclusive=True)
         except serial.SerialException as error:
             text = str(error)
             if "lock" in text or "busy" in text.lower():
@@ -93,6 +94,7 @@ class SerialLink:
             size = HEAD + expected + TAIL
             seconds = 10 * (len(packet) + size) / self.baud
             try:
+                self._line.write_timeout = WRITE_S + 2 * seconds
                 self._line.reset_input_buffer()
                 self._line.write(packet)
                 answer = self._answer(kind, size, 2 * seconds + RUN_S * (kind == RUN) + ANSWER_S)

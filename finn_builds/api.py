@@ -14,7 +14,7 @@ from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.files import PAGE_FILE, ROUTE_FILE, SUMMARY_FILE, read_json
 from finn_builds.flow.steps import STEPS
-from finn_builds.route.closure import Turn, next_plan
+from finn_builds.route.closure import Turn, next_turn
 from finn_builds.run.notebook import notebook_reporter
 from finn_builds.run.progress import Reporter
 from finn_builds.run.runner import RunResult, result_of, run_steps
@@ -167,12 +167,17 @@ def build(
     shown = reporter or notebook_reporter()
     result = run_steps(STEPS, cfg, reporter=shown)
     turns: list[Turn] = []
-    while (routed := _routed(config, cfg, result)) is not None:
-        turns.append(Turn(cfg.planned_ns, routed.routed_mhz, routed.estimated_ns))
-        planned = next_plan(turns, routed.made_mhz) if routed.planned_again_helps else None
-        if planned is None:
+    plan_is_free = config.plan_ns is None and config.latency_cycles is None
+    while (routed := _routed(result)) is not None:
+        helps = plan_is_free and routed.inside
+        found = routed.routed_mhz, routed.estimated_ns
+        turns.append(Turn(cfg.planned_ns, *found, cfg.seeds, helps))
+        wanted = next_turn(turns, routed.made_mhz)
+        if wanted is None:
             break
-        cfg = dataclasses.replace(config, plan_ns=planned).validate()
+        planned, seeds = wanted
+        plan_ns = planned if plan_is_free and planned != cfg.clock_ns else config.plan_ns
+        cfg = dataclasses.replace(config, seeds=seeds, plan_ns=plan_ns).validate()
         result = run_steps(STEPS, cfg, reporter=shown)
     summary = read_json(result.out / SUMMARY_FILE) if result.complete else {}
     if len(turns) > 1:
@@ -181,15 +186,14 @@ def build(
     return BuildResult(result.out, finished_out, summary, result.ran, result.reused, result.seconds)
 
 
-def _routed(config: BuildConfig, cfg: BuildConfig, result: RunResult) -> Routed | None:
-    """Return what was routed, None where nothing was or where the plan is not to be changed."""
-    if not result.complete or config.plan_ns is not None or cfg.latency_cycles is not None:
-        return None
-    if not (result.out / ROUTE_FILE).is_file():
+def _routed(result: RunResult) -> Routed | None:
+    """Return what was routed, None where nothing was or where it decides nothing."""
+    if not result.complete or not (result.out / ROUTE_FILE).is_file():
         return None
     from finn_builds.route.report import Routed
 
-    return Routed.load(result.out, "")
+    routed = Routed.load(result.out, "")
+    return None if routed.second_opinion else routed
 
 
 def read_network(model: str | Path) -> IntegerNetwork:

@@ -10,10 +10,13 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deploy.virtual.board import VirtualBoard
 from deploy.virtual.conditions import Conditions
 from deploy.virtual.simulator import VirtualBoardError
+
+if TYPE_CHECKING:
+    from deploy.virtual.board import VirtualBoard
 
 __all__ = ["ENTRY_POINTS", "ShellCompiler", "compiled", "simulate_package"]
 
@@ -37,6 +40,9 @@ def simulate_package(
     `conditions` are as for `Conditions.parse`; `compile_shell` is by default the one installed.
     Raises `VirtualBoardError` if the accelerator's sources or the compiler are missing.
     """
+    # Needs pynq, which an open board's host does without.
+    from deploy.virtual.board import VirtualBoard
+
     wanted = Conditions.parse(conditions)
     library, sources = compiled(folder, description, compile_shell)
     return VirtualBoard(library, ps_type=description["ps_type"], conditions=wanted, run_dir=sources)

@@ -304,8 +304,13 @@ class BuildConfig:
 
     @property
     def makes_overlay(self) -> bool:
-        """Whether the build delivers what a PYNQ board needs."""
+        """Whether the build delivers what a board's host needs."""
         return self.board is not None and self.package in (None, "pynq", "both")
+
+    @property
+    def makes_zynq_project(self) -> bool:
+        """Whether the build delivers what Vivado makes a bitfile from."""
+        return self.makes_overlay and not isinstance(self.board_spec, OpenBoard)
 
     @property
     def makes_ip(self) -> bool:
@@ -467,7 +472,16 @@ class BuildConfig:
                 "synth vivado: there is no `vivado` on the search path; choose yosys, or put "
                 "Vivado's bin folder on the path"
             )
-        open_board = self.board is not None and isinstance(self.board_spec, OpenBoard)
+        board = None if self.board is None else self.board_spec
+        open_board = isinstance(board, OpenBoard)
+        if isinstance(board, OpenBoard):
+            from finn_builds.config.open_route import board_clock, board_router, installed_version
+
+            placed = self.route or self.bitfile
+            if placed or self.makes_overlay:
+                board_clock(board, self.clock_ns)
+            if placed:
+                installed_version(board_router(board))
         if self.route and not open_board:
             from finn_builds.config.second_opinion import second_opinion
 

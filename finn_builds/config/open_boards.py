@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from finn_builds.config.boards import Resources
 
 #: The families of open boards, with the speed grade where it is not the slowest.
-OPEN_FAMILIES = ("ecp5", "ecp5-8", "gowin")
+OPEN_FAMILIES = ("ecp5", "ecp5-8", "gowin", "gowin-8")
 
 
 class OpenBoard(BaseModel):
@@ -19,7 +19,7 @@ class OpenBoard(BaseModel):
 
     name: str  # after ``--board``; equal to the file's name
     part: str  # with package, speed and temperature grade
-    family: Literal["ecp5", "ecp5-8", "gowin"]  # the device family and its speed grade
+    family: Literal["ecp5", "ecp5-8", "gowin", "gowin-8"]  # the device family and its speed grade
     clock_ns: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # default period in ns
     resources: Resources  # what the whole device holds
     clock_pin: str  # pin of the clock that comes in

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from finn_builds.config.boards import Board
 from finn_builds.config.build import BuildConfig
 from finn_builds.config.open_boards import OpenBoard
 from finn_builds.files import STITCHED_DIR, write_zip
@@ -55,8 +56,9 @@ def step_make_zynq_project(
     ``vivado.zip`` holds the two folders, for a PC that has nothing but Vivado. Nothing is written
     for an open board.
     """
-    if not cfg.makes_overlay or isinstance(cfg.board_spec, OpenBoard):
+    if not cfg.makes_zynq_project:
         return
+    assert isinstance(cfg.board_spec, Board)
     description = _description(split, stitched, simulated, cfg)
     spec, project = ShellSpec(**description["shell"]), cfg.out / PROJECT_DIR
     write_project(project, spec, cfg.board_spec, clock_ns=cfg.clock_ns)
@@ -128,10 +130,10 @@ def _description(
     placed: Placed | None = None,
 ) -> dict[str, Any]:
     measured = simulated.performance
-    board = cfg.board_spec
+    board, rtl = cfg.board_spec, cfg.out / STITCHED_DIR
     spec = None
     if isinstance(board, OpenBoard):
-        spec, _ = uart_spec(board, stitched, cfg.clock_ns)
+        spec, _ = uart_spec(board, stitched, rtl, cfg.clock_ns)
     description = overlay_description(
         f"{cfg.model_name}_{board.name}",
         stitched.description(),
@@ -145,4 +147,6 @@ def _description(
         },
         made=None if placed is None else placed.facts,
     )
-    return identified(description, cfg.out / STITCHED_DIR, clock_ns=stitched.clock_ns)
+    if spec is not None:
+        return description  # its shell has the identifier
+    return identified(description, rtl, clock_ns=stitched.clock_ns)

@@ -8,13 +8,14 @@ from typing import Any
 from deploy.host_model import HostModel
 from finn_builds.config.boards import Board
 from finn_builds.config.build import BuildConfig
+from finn_builds.config.open_boards import OpenBoard
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
 from finn_builds.ip import IpReport
 from finn_builds.report import origin
 from finn_builds.report.content import BuildReport, Classes, Origin
 from finn_builds.report.network import layers_of, nodes_of, synthesis_of, uses_of
-from finn_builds.report.on_board import OnBoard, on_board
+from finn_builds.report.on_board import OnBoard, OnLine, on_board, on_line
 from finn_builds.report.page import build_page
 from finn_builds.report.summary import Summary
 from finn_builds.report.traffic import passages_of, streams_of
@@ -36,6 +37,12 @@ def _on_dmas(performance: Performance, cfg: BuildConfig) -> OnBoard | None:
     return on_board(performance, board.dma_width) if isinstance(board, Board) else None
 
 
+def _on_line(performance: Performance, cfg: BuildConfig) -> OnLine | None:
+    """Return what an open board's serial line leaves of the core's throughput."""
+    board = cfg.board_spec if cfg.makes_overlay else None
+    return on_line(performance, board.baud) if isinstance(board, OpenBoard) else None
+
+
 def step_summary(
     streamlined: Streamlined,
     hardware: Hardware,
@@ -49,7 +56,7 @@ def step_summary(
     """Gather the headline figures of a build, each said to be measured or estimated."""
     target = cfg.target
     verification, performance = simulated.verification, simulated.performance
-    on_dmas = _on_dmas(performance, cfg)
+    around = _on_dmas(performance, cfg) or _on_line(performance, cfg)
     return Summary(
         {
             "model": cfg.model_name,
@@ -67,7 +74,7 @@ def step_summary(
             "interval_cycles": performance.interval_cycles,
             "fps": performance.fps,
             "timing_kind": performance.kind,
-            "board_throughput": on_dmas and asdict(on_dmas),
+            "board_throughput": around and asdict(around),
             "resources": {**hardware.resources()["total"], "kind": "estimated"},
             **_synthesised(synthesised),
             **_placed(placed),
@@ -82,7 +89,7 @@ def step_summary(
                 "stitched_ip",
                 "report",
                 *(["deploy.zip"] if cfg.makes_overlay else []),
-                *(["vivado.zip"] if cfg.makes_overlay and routed is None else []),
+                *(["vivado.zip"] if cfg.makes_zynq_project else []),
                 *(["route"] if routed else []),
                 "host_model.json",
                 "accelerator.json",

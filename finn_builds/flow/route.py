@@ -81,7 +81,7 @@ def step_place_and_route(
     family = family_named(board.family)
     chipdb = None
     if isinstance(board, OpenBoard):
-        device = open_device(board, stitched, cfg.clock_ns)
+        device = open_device(board, stitched, cfg.out / STITCHED_DIR, cfg.clock_ns)
     else:
         router = second_opinion(cfg.target, cfg.chipdb)
         device = device_alone(cfg.target, router, stitched, cfg.clock_ns)
@@ -99,13 +99,15 @@ def step_place_and_route(
     )
     if isinstance(device.router, ProgramRouter):
         netlist = _without_dual_luts(device, device.router, netlist, cfg.scratch / "pack", chipdb)
-    key = _key(netlist, device, version, cfg.seeds, chipdb)
-    kept = Path(cfg.output_dir or cfg.out) / CACHE / key
-    if not kept.is_dir():
-        _place(cfg, device, netlist, kept, chipdb)
-    found = json.loads((kept / "seeds.json").read_text())
+    key = _key(netlist, device, version, chipdb)
+    cache = Path(cfg.output_dir or cfg.out) / CACHE / key
+    found = _placements(cfg, device, netlist, cache, chipdb)
+    timings = {seed: one for seed, one in found.items() if isinstance(one, Timing)}
+    if not timings:
+        raise _nothing(device, str(found[1]))
+    best = max(timings, key=lambda seed: timings[seed].mhz)
+    kept, timing = cache / _seed(best), timings[best]
     shutil.copytree(kept, cfg.out / ROUTE_DIR)
-    timing = nextpnr.timing_in(kept)
     module = netlist["modules"][BOARD_TOP]
     written = json.loads((kept / nextpnr.PLACED).read_text())
     if is_open:
@@ -133,8 +135,8 @@ def step_place_and_route(
         wire_ns=timing.wire_ns,
         path=timing.path,
         cells=cells,
-        seed=int(found["kept"]),
-        seeds=found["seeds"],
+        seed=best,
+        seeds={str(n): one.mhz if isinstance(one, Timing) else one for n, one in found.items()},
         gate_level=gates,
         netlist=key,
         around=device.around,
@@ -201,23 +203,18 @@ def _without_dual_luts(
     except tools.ToolFailed as failure:
         raise UserError(
             f"--route: {router.program} did not pack the design for {device.board} "
-            f"({device.part}): {nextpnr.why(failure, MAP_SECONDS)}. Check that the program is "
+            f"({device.part}): {nextpnr.reason(failure, MAP_SECONDS)}. Check that the program is "
             "built for 7-series, and that it made the file of --chipdb for this part"
         ) from None
     return netlist if router.splits(log) else split_dual_luts(netlist)
 
 
 def _nothing(device: Device, why: str) -> UserError:
-    return UserError(
-        f"--route: nothing could be placed on {device.board} ({device.part}): {why}. "
-        "Choose a larger board or a smaller model"
-    )
+    return UserError(f"--route: nothing could be placed on {device.board} ({device.part}): {why}")
 
 
-def _key(
-    netlist: Mapping[str, Any], device: Device, version: str, seeds: int, chipdb: Path | None
-) -> str:
-    """Return the hash of all that decides a placement; where things were written does not."""
+def _key(netlist: Mapping[str, Any], device: Device, version: str, chipdb: Path | None) -> str:
+    """Return the hash of all that decides a placement but its seed; paths of files do not."""
     plain = {
         name: {
             cell: [found["type"], found["parameters"], found["connections"]]
@@ -225,50 +222,63 @@ def _key(
         }
         for name, module in netlist["modules"].items()
     }
-    settings = [device.pins, device.part, version, device.mhz, seeds]
+    settings = [device.pins, device.part, version, device.mhz]
     settings += [] if chipdb is None else [file_digest(chipdb)]
     text = json.dumps([plain, *settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _place(
+def _seed(seed: int) -> str:
+    return f"seed_{seed}"
+
+
+def _placements(
     cfg: BuildConfig,
     device: Device,
     netlist: Mapping[str, Any],
-    kept: Path,
+    cache: Path,
     chipdb: Path | None,
-) -> None:
-    """Place and route, make the bitstream of the fastest seed, and keep what matters of it."""
+) -> dict[int, Timing | str]:
+    """Return what every seed reached, or why it reached nothing; place those not in the cache.
+
+    What matters of a placement is kept in the cache, with its bitstream.
+    """
     router = device.router
     work = cfg.scratch / "place"
     seeds = range(1, cfg.seeds + 1)
-    cfg.progress(1, cfg.seeds + 2, "placing and routing")
-    found = nextpnr.route(
+    missing = [seed for seed in seeds if not (cache / _seed(seed)).is_dir()]
+    known = cfg.seeds - len(missing)
+    cfg.progress(1 + known, cfg.seeds + 2, "placing and routing")
+    new = nextpnr.route(
         router,
         device.part,
         netlist,
         device.pins,
         device.mhz,
-        seeds,
+        missing,
         work,
         limit=ROUTE_SECONDS,
         chipdb=chipdb,
-        progress=lambda done, of: cfg.progress(1 + done, of + 2, "placing and routing"),
+        progress=lambda done, _: cfg.progress(
+            1 + known + done, cfg.seeds + 2, "placing and routing"
+        ),
     )
-    timings = {seed: one for seed, one in found.items() if isinstance(one, Timing)}
-    if not timings:
-        raise _nothing(device, str(found[seeds[0]]))
-    best = max(timings, key=lambda seed: timings[seed].mhz)
-    folder = work / f"seed_{best}"
-    if isinstance(router, BoardRouter):
-        call = nextpnr.command(router.pack(device.part), folder, "pack.log", ROUTE_SECONDS)
-        tools.run(call.argv, cwd=folder, log=call.log, timeout=call.timeout)
+    for seed in (seed for seed, one in new.items() if isinstance(one, Timing)):
+        folder = work / _seed(seed)
+        if isinstance(router, BoardRouter):
+            call = nextpnr.command(router.pack(device.part), folder, "pack.log", ROUTE_SECONDS)
+            tools.run(call.argv, cwd=folder, log=call.log, timeout=call.timeout)
+        _keep(folder, cache / _seed(seed))
+    return {
+        seed: new[seed] if seed in new else nextpnr.timing_in(cache / _seed(seed)) for seed in seeds
+    }
+
+
+def _keep(folder: Path, kept: Path) -> None:
     fresh = kept.with_name(kept.name + ".part")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     for name in (nextpnr.PLACED, nextpnr.REPORT, nextpnr.PINS, nextpnr.LOG, nextpnr.BITSTREAM):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, fresh / name)
-    told = {str(seed): one.mhz if isinstance(one, Timing) else one for seed, one in found.items()}
-    (fresh / "seeds.json").write_text(json.dumps({"kept": best, "seeds": told}) + "\n")
     fresh.rename(kept)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from finn_builds.shell.uart import packet_frames
 from finn_builds.verify.simulated import Performance
 
 #: Cycles by which one frame from memory to memory takes longer than the accelerator's latency and
 #: twice that of the memory: 38 to 40 in simulations of the shell (benchmarks/results/shell.json).
 DMA_CYCLES = 40
+
+#: Head and CRC of a packet, and bits on the line of a byte (deploy/serial_link.py).
+_PACKET_BYTES = 8
+_LINE_BITS = 10
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,37 @@ class OnBoard:
         "computed from the interval in simulation and the width of the memory port; without the "
         "time of the processor, which the driver measures"
     )
+
+
+@dataclass(frozen=True)
+class OnLine:
+    """Frames over the serial line of an open board.
+
+    Attributes
+    ----------
+    baud : int
+        Bits per second.
+    fps : float
+        Of full packets, each answered before the next one is sent.
+    limit : str
+        What sets the pace.
+    kind : str
+    """
+
+    baud: int
+    fps: float
+    limit: str
+    kind: str = (
+        "computed from the bytes of a packet and the bit rate; without the time of the host and "
+        "its USB, which the driver measures"
+    )
+
+
+def on_line(performance: Performance, baud: int) -> OnLine:
+    """Return the throughput over a serial line; the accelerator is faster by far."""
+    frames = packet_frames(*performance.frame_bytes)
+    size = 2 * _PACKET_BYTES + frames * sum(performance.frame_bytes)
+    return OnLine(baud, frames * baud / (_LINE_BITS * size), f"the serial line, {baud:,} baud")
 
 
 def on_board(performance: Performance, dma_bits: int) -> OnBoard:

@@ -13,6 +13,7 @@ from finn_builds.sparse.family import Family
 from finn_builds.sparse.routing import Router
 from finn_builds.stitch.design import TOP
 from finn_builds.stitch.sources import source_names
+from finn_builds.synth.netlist import Bit
 from finn_builds.synth.primitives import declarations
 from finn_builds.synth.script import READ
 from finn_builds.synth.sources import readable
@@ -71,13 +72,22 @@ def map_device(
     argv = [*tools.yosys_command(), "-q", "-l", "yosys.log", "-s", SCRIPT]
     tools.run(argv, cwd=folder, log=folder / "output.log", timeout=limit)
     netlist: dict[str, Any] = json.loads((folder / NETLIST).read_text())
-    return with_open_pins(netlist, router.netlist_fixes)
+    return as_placed(netlist, router)
+
+
+def as_placed(netlist: dict[str, Any], router: Router) -> dict[str, Any]:
+    """Return a mapped netlist for which nextpnr spends no cells and nets that it needs not."""
+    netlist = with_open_pins(netlist, router.netlist_fixes)
+    for module in netlist["modules"].values():
+        module["cells"] = {name: router.prepared(cell) for name, cell in module["cells"].items()}
+    return netlist
 
 
 def with_open_pins(netlist: dict[str, Any], pins: Sequence[str]) -> dict[str, Any]:
     """Return a netlist in which pins, given as ``KIND.PIN``, are there and open.
 
-    That is where nothing is connected, a net that nothing drives, or an undefined constant.
+    That is where nothing is connected, an undefined constant, an input's net that nothing drives,
+    or an output's net that nothing reads.
     """
     wanted: dict[str, list[str]] = {}
     for name in pins:
@@ -85,37 +95,35 @@ def with_open_pins(netlist: dict[str, Any], pins: Sequence[str]) -> dict[str, An
         wanted.setdefault(kind, []).append(pin)
     modules = {}
     for name, module in netlist["modules"].items():
-        driven = {
-            bit
-            for cell in module["cells"].values()
-            for pin, bits in cell["connections"].items()
-            if cell.get("port_directions", {}).get(pin) == "output"
-            for bit in bits
-        }
-        driven |= {
-            bit
-            for port in module["ports"].values()
-            if port["direction"] != "output"
-            for bit in port["bits"]
-        }
+        driven, read = _driven_and_read(module)
         cells = {}
         for key, cell in module["cells"].items():
-            opened = {
-                pin: ["x"]
-                for pin in wanted.get(cell["type"], ())
-                if not (bits := cell["connections"].get(pin, []))
-                or bits[0] == "x"
-                or (isinstance(bits[0], int) and bits[0] not in driven)
-            }
+            opened = {}
+            directions = cell.get("port_directions", {})
+            for pin in wanted.get(cell["type"], ()):
+                (bit,) = cell["connections"].get(pin) or ("x",)
+                used = read if directions.get(pin) == "output" else driven
+                if bit == "x" or (isinstance(bit, int) and bit not in used):
+                    opened[pin] = ["x"]
             cells[key] = cell
             if opened:
                 cells[key] = {
                     **cell,
                     "connections": {**cell["connections"], **opened},
-                    "port_directions": {
-                        **cell["port_directions"],
-                        **dict.fromkeys(opened, "input"),
-                    },
+                    "port_directions": {**dict.fromkeys(opened, "input"), **directions},
                 }
         modules[name] = {**module, "cells": cells}
     return {**netlist, "modules": modules}
+
+
+def _driven_and_read(module: Mapping[str, Any]) -> tuple[set[Bit], set[Bit]]:
+    """Return the bits that something drives, and those that something reads."""
+    driven: set[Bit] = set()
+    read: set[Bit] = set()
+    for cell in module["cells"].values():
+        directions = cell.get("port_directions", {})
+        for pin, bits in cell["connections"].items():
+            (driven if directions.get(pin) == "output" else read).update(bits)
+    for port in module["ports"].values():
+        (read if port["direction"] == "output" else driven).update(port["bits"])
+    return driven, read

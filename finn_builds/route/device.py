@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from finn_builds.config.open_boards import OpenBoard
+from finn_builds.config.open_route import board_clock, board_router
 from finn_builds.config.parts import Target
-from finn_builds.errors import UserError
+from finn_builds.shell.build_id import build_id
 from finn_builds.shell.registers import register_files
 from finn_builds.shell.uart import UartSpec, board_file, uart_files, uart_sources
-from finn_builds.sparse.families import family_named
-from finn_builds.sparse.routing import BoardRouter, Pll, ProgramRouter, Router
+from finn_builds.sparse.routing import Pll, ProgramRouter, Router
 from finn_builds.stitch.sources import Stitched
 
 #: What the pins of a device alone are bound to, where any pin will do.
@@ -45,9 +46,9 @@ class Device:
     around: str
 
 
-def open_device(board: OpenBoard, stitched: Stitched, clock_ns: float) -> Device:
+def open_device(board: OpenBoard, stitched: Stitched, rtl: Path, clock_ns: float) -> Device:
     """Return an open board with its serial shell; a `UserError` as of `uart_spec`."""
-    spec, pll = uart_spec(board, stitched, clock_ns)
+    spec, pll = uart_spec(board, stitched, rtl, clock_ns)
     router = board_router(board)
     shell = {path.name: path.read_text() for path in uart_sources()}
     return Device(
@@ -77,37 +78,27 @@ def device_alone(
     )
 
 
-def board_router(board: OpenBoard) -> BoardRouter:
-    """Return what places and routes an open board."""
-    router = family_named(board.family).router
-    assert router is not None
-    return router
-
-
-def uart_spec(board: OpenBoard, stitched: Stitched, clock_ns: float) -> tuple[UartSpec, Pll | None]:
+def uart_spec(
+    board: OpenBoard, stitched: Stitched, rtl: Path, clock_ns: float
+) -> tuple[UartSpec, Pll | None]:
     """Return the serial shell of a board's accelerator, and the PLL that makes its clock.
+
+    The accelerator's sources in the folder `rtl` and the clock make the build's identifier.
 
     Raises
     ------
     UserError
         The board can't make the clock or the bit rate, or takes no frames that large.
     """
-    asked = 1000 / clock_ns
-    pll = None
-    if abs(asked - board.clock_mhz) > 1e-3 * asked:
-        pll = board_router(board).pll(board.part, board.clock_mhz, asked)
-        if pll is None:
-            raise UserError(
-                f"--clock-ns {clock_ns:g}: {board.name} makes no clock within a tenth below "
-                f"{asked:g} MHz from its {board.clock_mhz:g} MHz; choose another clock"
-            )
+    mhz, pll = board_clock(board, clock_ns)
     spec = UartSpec(
         stitched.top,
         in_bytes=stitched.input.width // 8,
         out_bytes=stitched.output.width // 8,
         in_beats=stitched.input.beats,
         out_beats=stitched.output.beats,
-        mhz=board.clock_mhz if pll is None else pll.mhz,
+        mhz=mhz,
         baud=board.baud,
+        build_id=build_id({"part": board.part, "mhz": mhz}, rtl, uart_sources()),
     )
     return spec, pll

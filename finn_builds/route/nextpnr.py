@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from finn_builds import tools
-from finn_builds.errors import UserError
+from finn_builds.config.open_route import installed_version
 from finn_builds.sparse.routing import BoardRouter, Call, ProgramCall, Router
 
 PLACED, REPORT, PINS, BITSTREAM = "routed.json", "report.json", "pins.txt", "bitstream"
@@ -73,13 +73,7 @@ def version(router: Router) -> str:
         said = tools.run([router.name, "--version"], cwd=Path.cwd(), timeout=_VERSION_SECONDS)
         found = re.search(r"\(Version (.+?)\)", said.stdout)
         return found[1] if found else "of unknown version"
-    try:
-        return importlib.metadata.version(router.distribution)
-    except importlib.metadata.PackageNotFoundError:
-        raise UserError(
-            f"--route needs the Python package {router.distribution}, which is not installed: "
-            f"`pip install -c constraints.txt {router.distribution}`"
-        ) from None
+    return installed_version(router)
 
 
 def work_folder(
@@ -125,7 +119,7 @@ def route(
         seeds, commands, tools.run_each(commands, ended=ended), strict=True
     ):
         if isinstance(result, tools.ToolFailed):
-            found[seed] = why(result, limit)
+            found[seed] = f"{reason(result, limit)}. {advice(result)}"
         else:
             found[seed] = timing_in(run.cwd)
     return found
@@ -208,9 +202,22 @@ def _steps_of_log(text: str) -> tuple[PathStep, ...]:
     return tuple(steps)
 
 
-def why(failure: tools.ToolFailed, limit: float) -> str:
-    """Return in a sentence why a run reached nothing."""
+def reason(failure: tools.ToolFailed, limit: float) -> str:
+    """Return why a run reached nothing."""
     if isinstance(failure, tools.ToolTimeout):
         return f"nextpnr did not end within {limit:g} s and was stopped"
+    if failure.returncode is not None and failure.returncode < 0:
+        return f"nextpnr was ended by {signal.Signals(-failure.returncode).name}"
     errors = [line for line in failure.output.splitlines() if line.startswith("ERROR")]
     return f"nextpnr stopped: {errors[0] if errors else str(failure)}"
+
+
+def advice(failure: tools.ToolFailed) -> str:
+    """Return what helps where a run reached nothing."""
+    if isinstance(failure, tools.ToolTimeout):
+        return "Build on a less busy machine, or choose a smaller model"
+    if failure.returncode is not None and failure.returncode < 0:
+        return (
+            "A user does that, or a system that is short of memory: build again, with fewer --seeds"
+        )
+    return "Choose a larger board or a smaller model, or check the pins in a new board's file"

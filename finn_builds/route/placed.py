@@ -114,6 +114,40 @@ def _net(nets: Mapping[str, list[Bit]], names: list[str]) -> Bit:
 
 
 def cells_used(netlist: Netlist, bucket: Callable[[str], str]) -> dict[str, int]:
-    """Return the number of the accelerator's cells by the name under which the report has them."""
-    kinds = Counter(bucket(c.kind) for c in netlist.cells if c.name.startswith(ACCELERATOR))
+    """Return the number of the accelerator's cells by the name under which the report has them.
+
+    They include those that nextpnr has added at the ends of its carry chains.
+    """
+    constants = {
+        bit
+        for cell in netlist.cells
+        if cell.name.startswith("$PACKER_")
+        for bits in cell.outputs.values()
+        for bit in bits
+    }
+    own: set[Bit] = set()
+    for cell in netlist.cells:
+        if cell.name.startswith(ACCELERATOR):
+            own |= _nets_of(cell) - constants
+    added = {
+        _whole(cell.name)
+        for cell in netlist.cells
+        if cell.name.startswith("$nextpnr_") and _nets_of(cell) & own
+    }
+    kinds = Counter(
+        bucket(cell.kind)
+        for cell in netlist.cells
+        if cell.name.startswith(ACCELERATOR) or _whole(cell.name) in added
+    )
     return dict(sorted(kinds.items()))
+
+
+def _nets_of(cell: Cell) -> set[Bit]:
+    """Return the nets at a cell's pins, without its clock."""
+    pins = [bits for pin, bits in cell.inputs.items() if pin not in _NOT_READ]
+    return {bit for bits in (*pins, *cell.outputs.values()) for bit in bits if isinstance(bit, int)}
+
+
+def _whole(name: str) -> str:
+    """Return the name of a cell before nextpnr has split it into halves."""
+    return name.rpartition("$")[0] if name.startswith("$nextpnr_") else name

@@ -89,11 +89,6 @@ class Routed:
         return self.routed_mhz >= self.made_mhz * (1 - 1e-6)
 
     @property
-    def planned_again_helps(self) -> bool:
-        """Whether the critical path is the accelerator's, and decides what the board gets."""
-        return not self.second_opinion and self.inside
-
-    @property
     def inside(self) -> bool:
         """Whether the critical path is the accelerator's, and not its surroundings'."""
         return any(step.cell.startswith(ACCELERATOR) for step in self.path)

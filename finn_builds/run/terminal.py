@@ -100,8 +100,11 @@ def _missed(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _turns(found: Sequence[Mapping[str, float]] | None) -> str:
-    """Return the plans of a build that was planned again for the sake of its routed clock."""
-    shown = (f"{turn['planned_ns']:g} ns: {turn['routed_mhz']:g} MHz" for turn in found or ())
+    """Return the plans of a build that was made again for the sake of its routed clock."""
+    shown = []
+    for turn in found or ():
+        seeds = f", {turn['seeds']} seeds" if turn.get("seeds", 1) > 1 else ""
+        shown.append(f"{turn['planned_ns']:g} ns{seeds}: {turn['routed_mhz']:g} MHz")
     return "; ".join(shown)
 
 
@@ -130,10 +133,9 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     board = get("board_throughput") or {}
     throughput = _text("{:,.0f} frames/s", get("fps"))
     if throughput and board:
-        latency += (
-            f"; through the board's DMAs about {board['added_latency_cycles']} cycles and twice "
-            "the memory's latency more"
-        )
+        if added := board.get("added_latency_cycles"):
+            latency += f"; through the board's DMAs about {added} cycles and twice the memory's "
+            latency += "latency more"
         throughput += f"; on the board at most {board['fps']:,.0f}, set by {board['limit']}"
     of_what = " of the part" if get("board", "") is None else " of the board"
     synthesised = _resources(get("synthesised"), get("device"), of_what)

@@ -16,7 +16,10 @@ import numpy.typing as npt
 from deploy import package
 from deploy.host_model import HostModel
 from finn_builds.config.boards import AnyBoard, Board
+from finn_builds.config.open_boards import OpenBoard
 from finn_builds.files import write_zip
+from finn_builds.shell.build_id import build_id
+from finn_builds.shell.flash import FLASH, flash_script
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import shell_sources
 from finn_builds.shell.uart import UartSpec
@@ -24,7 +27,6 @@ from finn_builds.shell.uart import UartSpec
 __all__ = ["identified", "on_board", "overlay_description", "write_driver", "write_package"]
 
 _DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-_HARDWARE = (".v", ".sv", ".dat")
 _NO_SOURCE = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "__init__.py")
 
 
@@ -58,16 +60,20 @@ def overlay_description(
             "actual_mhz": None if uart is None else uart.mhz,
             "period_ns": accelerator["clock_ns"],
         },
-        "board_files": {
+        "board_files": None
+        if uart
+        else {
             "found": "unknown",
             "note": "No bitfile was made yet: the script in vivado/ tells which it found.",
         },
         "vivado": None,
     }
     if uart is not None:
+        assert isinstance(board, OpenBoard)
         platform: dict[str, Any] = {
             "platform": "uart",
             "ps_type": None,
+            "loader": board.loader,
             "shell": uart.description(),
         }
     else:
@@ -123,12 +129,7 @@ def identified(description: dict[str, Any], rtl: Path, *, clock_ns: float) -> di
     shell = {key: value for key, value in description["shell"].items() if key != "build_id"}
     keys = ("name", "board", "ps_type", "io_shape_dict", "top1", "host_model")
     told = {**{key: description[key] for key in keys}, "shell": shell, "clock_ns": clock_ns}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-    sources = sorted(path for path in rtl.iterdir() if path.suffix in _HARDWARE)
-    for path in (*sources, *shell_sources()):
-        digest.update(f"\0{path.name}\0".encode() + path.read_bytes())
-    build_id = int.from_bytes(digest.digest()[:4], "big") or 1
-    return {**description, "shell": {**shell, "build_id": build_id}}
+    return {**description, "shell": {**shell, "build_id": build_id(told, rtl, shell_sources())}}
 
 
 def finn_settings(description: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +166,9 @@ def write_driver(folder: Path, description: dict[str, Any]) -> None:
     for name in package.DRIVER_FILES:
         text = on_board((_DEPLOY / name).read_text(encoding="utf-8"))
         (folder / name).write_text(text, encoding="utf-8")
-    texts = {package.DESCRIPTION: description, package.SETTINGS: finn_settings(description)}
+    texts = {package.DESCRIPTION: description}
+    if description["platform"] != "uart":
+        texts[package.SETTINGS] = finn_settings(description)
     for name, content in texts.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -198,7 +201,7 @@ def write_package(
         Raw features and classes of the first frames of `inputs`: with them the host's steps are
         checked too, and the notebook shows the accuracy.
     bitfile
-        ``.bit`` with its ``.hwh`` and ``.json`` beside it.
+        ``.bit`` with its ``.hwh`` and ``.json`` beside it; of an open board the bitstream.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in package.CONTENTS:
@@ -219,14 +222,15 @@ def write_package(
     vectors |= {name: array for name, array in optional.items() if array is not None}
     np.savez_compressed(folder / package.VECTORS, allow_pickle=False, **vectors)
     if bitfile is not None:
-        (folder / package.BITFILE).mkdir()
+        to = (folder / package.BITFILE / package.BIT).with_suffix(bitfile.suffix)
+        to.parent.mkdir()
         suffixes: tuple[str, ...] = (".bit", ".hwh", ".json")
         if description["platform"] == "uart":
             suffixes = (bitfile.suffix,)
+            script = flash_script(description["board"], description["loader"], to.name)
+            (to.parent / FLASH).write_text(script, encoding="utf-8")
         for suffix in suffixes:
-            shutil.copyfile(
-                bitfile.with_suffix(suffix), folder / package.BITFILE / f"finn-accel{suffix}"
-            )
+            shutil.copyfile(bitfile.with_suffix(suffix), to.with_suffix(suffix))
     files = _files(folder)
     sums = "".join(
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
@@ -256,20 +260,53 @@ def _files(folder: Path) -> list[Path]:
 
 def _readme(description: dict[str, Any]) -> str:
     """Return the text that says what a package is and how to use it."""
-    board, clock = description["board"], description["fclk_mhz"]
-    bitfile, rtl = package.BITFILE, package.RTL
-    expected = description["expected"]
-    cycles = ""
+    expected, cycles = description["expected"], ""
     if expected:
         cycles = (
             f"In the build's simulation the accelerator itself took {expected['latency_cycles']} "
             "clock cycles for one frame, and gave a frame every "
             f"{expected['interval_cycles']:g} cycles.\n"
         )
+    serial = description["platform"] == "uart"
     return f"""\
-# {description["name"]} for {board}
+# {description["name"]} for {description["board"]}
 
-An accelerator, its driver and test vectors. The driver needs only Python 3.10, numpy and pynq,
+An accelerator, its driver and test vectors. {(_serial if serial else _pynq)(description, cycles)}
+## Without a board
+On a machine with the project's Python environment, `--virtual` simulates the board and the
+accelerator in it, from the sources in `{package.RTL}/`:
+
+    path/to/checkout/.venv/bin/python validate.py --virtual
+"""
+
+
+def _serial(description: dict[str, Any], cycles: str) -> str:
+    """Return how to use the package of an open board."""
+    at, clock, baud = "--port /dev/ttyUSB0", description["fclk_mhz"], description["shell"]["baud"]
+    return f"""The driver runs on the PC that the board is connected to, and needs
+Python 3.10, numpy and pyserial. The board runs at {clock:g} MHz, its serial line at {baud} baud.
+{cycles}
+## On the board
+Unpack the zip, connect the board, and load its bitstream with openFPGALoader. It stays there until
+the board loses power; with `-f` the script writes it to the flash memory. Then name the port of the
+board, which your user must be allowed to use (group `dialout`):
+
+    sh {package.BITFILE}/{FLASH}
+    python validate.py {at}
+    python driver.py {at} --exec_mode throughput_test --batchsize 1000
+    python driver.py {at} --inputfile features.npy --outputfile classes.npy
+
+`python driver.py --help` lists all options; `notebooks/board.ipynb` does the same in Jupyter.
+
+If there is no `{package.BITFILE}/`, the build was made without `--bitfile`, or its routed clock is
+too slow for the board, which the build's report says.
+"""
+
+
+def _pynq(description: dict[str, Any], cycles: str) -> str:
+    """Return how to use the package of a PYNQ board."""
+    bitfile, clock = package.BITFILE, description["fclk_mhz"]
+    return f"""The driver needs only Python 3.10, numpy and pynq,
 which are part of a PYNQ image. The clock is {clock:g} MHz, or the fastest below it that the board
 can make and the bitfile takes; `validate.py` and `driver.py` say which one runs.
 {cycles}
@@ -289,10 +326,4 @@ Vivado, run its `vivado/build.tcl` as the README there describes, and copy the t
 `vivado/result/` to `{bitfile}/`.
 
 `settings.json` is for FINN+'s driver (`finn-plus-driver`), which runs on the bitfile, too.
-
-## Without a board
-On a machine with the project's Python environment, `--virtual` simulates the board and the
-accelerator in it, from the sources in `{rtl}/`:
-
-    path/to/checkout/.venv/bin/python validate.py --virtual
 """

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from finn_builds.config.open_route import bit_clocks
 from finn_builds.errors import UserError
 from finn_builds.sparse.routing import Pll
 
@@ -19,9 +20,6 @@ BOARD_TOP = "prunestream_board"
 _STORE_BITS = 32_768
 _MOST_FRAMES = 256
 _PAYLOAD = 65_535
-#: Largest relative error of the bit rate: half a bit over the ten of a byte, at both ends.
-BAUD_ERROR = 0.02
-_FEWEST_CLOCKS = 4
 _IDLE_SECONDS = 0.02
 _RUN_SECONDS = 1.0
 
@@ -40,16 +38,10 @@ class UartSpec:
     mhz: float  # clock of shell and accelerator
     baud: int  # bits per second on the line
     tracked: int = 16  # frames under way up to which latency is measured
+    build_id: int = 0  # 32 bits, by which the driver knows the bitfile of its package
 
     def __post_init__(self) -> None:
-        clocks = self.clocks
-        error = abs(self.mhz * 1e6 / clocks / self.baud - 1) if clocks else 1.0
-        if clocks < _FEWEST_CLOCKS or error > BAUD_ERROR:
-            raise UserError(
-                f"{self.baud} baud at {self.mhz:g} MHz: expected {_FEWEST_CLOCKS} clocks or more "
-                f"of a bit and an error of at most {BAUD_ERROR:.0%}, found {clocks} and "
-                f"{error:.1%}; choose another clock or another rate in the board's file"
-            )
+        bit_clocks(self.mhz, self.baud)
         largest = max(self.in_bytes * self.in_beats, self.out_bytes * self.out_beats)
         if largest > _PAYLOAD:
             raise UserError(
@@ -59,20 +51,24 @@ class UartSpec:
     @property
     def clocks(self) -> int:
         """Clock cycles of a bit."""
-        return round(self.mhz * 1e6 / self.baud)
+        return bit_clocks(self.mhz, self.baud)
 
     @property
     def frames(self) -> int:
         """Frames of a packet at most."""
-        sizes = (self.in_bytes * self.in_beats, self.out_bytes * self.out_beats)
-        most = min(_STORE_BITS // 8 // max(sizes), _PAYLOAD // max(sizes), _MOST_FRAMES)
-        return max(1, most)
+        return packet_frames(self.in_bytes * self.in_beats, self.out_bytes * self.out_beats)
 
     def description(self) -> dict[str, Any]:
         """Return the shell for ``overlay.json``."""
         # The memory port of a packet is never what limits the pace: a beat goes in a clock.
         word = max(self.in_bytes, self.out_bytes)
         return {**asdict(self), "frames": self.frames, "word_bytes": word}
+
+
+def packet_frames(into: int, out: int) -> int:
+    """Return how many frames of `into` bytes, with results of `out` bytes, a packet takes."""
+    most = min(_STORE_BITS // 8 // max(into, out), _PAYLOAD // max(into, out), _MOST_FRAMES)
+    return max(1, most)
 
 
 def uart_sources() -> list[Path]:
@@ -108,6 +104,7 @@ def uart_files(spec: UartSpec, *, most_clocks: int | None = None) -> dict[str, s
         "IDLE_CLOCKS": idle,
         "RUN_CLOCKS": run,
         "TRACKED": spec.tracked,
+        "BUILD_ID": f"32'h{spec.build_id:08x}",
     }
     given = ", ".join(f".{name}({value})" for name, value in settings.items())
     return {

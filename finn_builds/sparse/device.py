@@ -123,6 +123,9 @@ class Kind:
         ``memory`` or ``shifter`` (LUTs that are written at the clock and read at once).
     carry_pins : tuple of str
         Of a carry cell: the pins at which a carry comes in.
+    paired : bool
+        Whether place and route puts a cell in front of each chain of such carry cells, and one
+        after it where they are an odd number then.
     open : str
         What a pin of a function reads where nothing is connected.
     """
@@ -132,6 +135,7 @@ class Kind:
     role: str = "lut"
     carry_pins: tuple[str, ...] = ()
     open: str = "0"
+    paired: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ counting, timing estimate, gate simulator, place and route) asks the object that
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from finn_builds.sparse.nodes import Field
 
 
-_DELAYS = ("t_lut", "t_carry_in", "t_carry_bit", "t_carry_out", "t_reg")
+_DELAYS = ("t_lut", "t_carry_in", "t_carry_bit", "t_carry_out", "t_reg", "t_spread")
+#: Those that have a net in them.
+_NETS = ("t_lut", "t_carry_out", "t_reg")
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ class Family(ABC):
         Delays of speed grades, as shares of those of grade 1.
     caveat : str
         What a reader of the delays has to know of them, empty where that is nothing.
+    t_spread : float
+        What a net takes longer for every doubling of a design above `compact` LUTs.
     """
 
     name: str
@@ -120,11 +125,18 @@ class Family(ABC):
     t_reg: float
     grades: tuple[tuple[int, float], ...] = ()
     caveat: str = ""
+    t_spread: float = 0.0
+    compact: int = 1
 
     def of_grade(self, grade: int) -> Family:
         """Return the family with the delays of a speed grade; KeyError if it is not known."""
         share = dict(self.grades)[grade]
         return replace(self, **{delay: getattr(self, delay) * share for delay in _DELAYS})
+
+    def of_size(self, luts: float) -> Family:
+        """Return the family with the delays of a design of so many LUTs, whose cells lie apart."""
+        more = self.t_spread * math.log2(max(1.0, luts / self.compact))
+        return replace(self, **{delay: getattr(self, delay) + more for delay in _NETS})
 
     @property
     def wide(self) -> bool:

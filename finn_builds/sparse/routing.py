@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ class Router(ABC):
     def netlist_fixes(self) -> Sequence[str]:
         """Pins of cells that have to be there, open, where nothing is connected: ``KIND.PIN``."""
         return ()
+
+    def prepared(self, cell: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a cell of the mapped netlist, in Yosys' JSON, as it is best placed."""
+        return cell
 
 
 class BoardRouter(Router):

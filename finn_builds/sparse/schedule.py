@@ -16,7 +16,7 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 
 from finn_builds.errors import UserError
-from finn_builds.sparse.cost import delays
+from finn_builds.sparse.cost import delays, estimate
 from finn_builds.sparse.cut import cut
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.graph import Builder, Graph
@@ -276,6 +276,7 @@ def clocks(
     after_ns: float = 0.0,
 ) -> int:
     """Return the latency that `pipeline` gives, without placing the registers."""
+    family = _sized(family, graph)
     found = _soonest(graph, family, clock_ns, latency, register_outputs, after_ns)
     return found.last + found.at_outputs
 
@@ -310,6 +311,7 @@ def pipeline(
     UserError
         If neither or both are given, or no pipeline can be that fast or that short.
     """
+    family = _sized(family, graph)
     soon = _soonest(graph, family, clock_ns, latency, register_outputs, after_ns)
     graph = soon.graph
     apart = _too_far(graph, soon.delay, soon.budget)
@@ -320,6 +322,11 @@ def pipeline(
     piped = _with_registers(graph, stages, total)
     longest = _longest(piped, _with_after(piped, delays(piped, family), soon.after_ns))
     return Pipeline(piped, total, longest + family.t_reg)
+
+
+def _sized(family: Family, graph: Graph) -> Family:
+    """Return the family with the delays of a design as large as the graph."""
+    return family.of_size(estimate(graph, family).luts) if family.t_spread else family
 
 
 def _with_after(graph: Graph, delay: list[float], after_ns: float) -> list[float]:

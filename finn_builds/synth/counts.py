@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from finn_builds.sparse.device import Kind
-from finn_builds.synth.netlist import Netlist
+from finn_builds.synth.netlist import Cell, Netlist
 
 #: Figures that every report has, in this order.
 FIGURES = ("LUT", "FF", "CARRY", "DSP", "BRAM_18K", "URAM")
@@ -21,7 +21,8 @@ def resources(netlist: Netlist, known: Mapping[str, Kind]) -> dict[str, int]:
 
     That is ``LUT`` (all LUT sites: logic, memory and shift registers, which follow as
     ``LUT_logic``, ``LUT_RAM`` and ``LUT_SRL``), ``FF``, ``CARRY`` (cells of carry chains),
-    ``DSP``, ``BRAM_18K``, ``URAM`` and ``MUXF`` (wide multiplexers, which use no LUT). Raises
+    ``DSP``, ``BRAM_18K``, ``URAM`` and ``MUXF`` (wide multiplexers, which use no LUT). What place
+    and route adds at the ends of carry chains, on families where it does, counts as logic. Raises
     RuntimeError for an unknown kind of cell: a figure would be too small without it.
     """
     kinds = Counter(cell.kind for cell in netlist.cells)
@@ -31,5 +32,28 @@ def resources(netlist: Netlist, known: Mapping[str, Kind]) -> dict[str, int]:
             raise RuntimeError(f"synthesis left {count} cells of the unknown kind {kind}")
         for figure, units in known[kind].units:
             sums[figure] += units * count
+    sums["LUT_logic"] += _ends(netlist, known)
     sums["LUT"] = sums["LUT_logic"] + sums["LUT_RAM"] + sums["LUT_SRL"]
     return sums
+
+
+def _ends(netlist: Netlist, known: Mapping[str, Kind]) -> int:
+    """Return the LUTs at the ends of carry chains: a cell in front, and one that makes it even."""
+    chains = [cell for cell in netlist.cells if known[cell.kind].paired]
+    carries = {cell.name: _carries(cell, known) for cell in chains}
+    after = {bit: cell.name for cell in chains for bit in carries[cell.name][0]}
+    found = 0
+    followed = {after[bit] for _, out in carries.values() for bit in out if bit in after}
+    for first in carries.keys() - followed:
+        length, at = 1, first
+        while (following := [after[bit] for bit in carries[at][1] if bit in after]) != []:
+            length, at = length + 1, following[0]
+        found += 1 + (length + 1) % 2
+    return found
+
+
+def _carries(cell: Cell, known: Mapping[str, Kind]) -> tuple[set[int], set[int]]:
+    """Return the nets of a carry cell that bring a carry, and those that may hand one on."""
+    into = {bit for pin in known[cell.kind].carry_pins for bit in cell.inputs.get(pin, ())}
+    out = {bit for bits in cell.outputs.values() for bit in bits}
+    return {b for b in into if isinstance(b, int)}, {b for b in out if isinstance(b, int)}

@@ -18,6 +18,7 @@ from finn_builds.sparse.device import Kind, Logic
 from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.truth import depends_on
+from finn_builds.synth.counts import resources
 from finn_builds.synth.netlist import Bit, Cell, Netlist
 
 SOURCE = (
@@ -61,6 +62,8 @@ def longest_path(netlist: Netlist, family: Family) -> Path:
     """
     drivers = _drivers(netlist, family.kinds)
     scale = family.t_lut / XC7.t_lut
+    if family.t_spread:
+        family = family.of_size(resources(netlist, family.kinds)["LUT"])
     arrivals = _Arrivals(netlist, family, scale, drivers)
     for net in _in_order(drivers):
         arrivals.settle(net)

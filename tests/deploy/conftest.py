@@ -113,11 +113,18 @@ def made_for_kv260(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make(tmp_path_factory.mktemp("build"), "KV260_SOM")
 
 
+@pytest.fixture(scope="session")
+def made_for_ulx3s(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make(tmp_path_factory.mktemp("build"), "ULX3S-25F")
+
+
 def make(build: Path, board: str) -> Made:
     """Write the stitched folder and the package of the small accelerator for a board."""
     from deploy.host_model import HostModel
     from finn_builds.config.boards import load_board
+    from finn_builds.config.open_boards import OpenBoard
     from finn_builds.shell.package import identified, overlay_description, write_package
+    from finn_builds.shell.uart import UartSpec
 
     stitched = build / "stitched_ip"
     stitched.mkdir()
@@ -129,19 +136,33 @@ def make(build: Path, board: str) -> Made:
         "input": {"datatype": "INT4", "elements": IN_ELEMENTS, "beats": IN_BEATS, "width": 16},
         "output": {"datatype": "INT10", "elements": OUT_ELEMENTS, "beats": OUT_BEATS, "width": 32},
     }
+    uart, bitfile = None, None
+    if isinstance(load_board(board), OpenBoard):
+        sizes = (2, 4, IN_BEATS, OUT_BEATS)
+        uart = UartSpec("tiny_accelerator", *sizes, mhz=100.0, baud=1_000_000, build_id=77)
+        bitfile = build / "tiny.bit"
+        bitfile.write_bytes(b"bits")
     description = overlay_description(
         "tiny",
         accelerator,
         HOST,
         load_board(board),
+        uart=uart,
         expected={"latency_cycles": 4, "interval_cycles": 5.0},
     )
-    description = identified(description, stitched, clock_ns=10.0)
+    if uart is None:
+        description = identified(description, stitched, clock_ns=10.0)
     features = np.random.default_rng(0).normal(1, 2, (70, 12)).astype(np.float32)
     integers = HostModel.from_dict(HOST).before(features)
     outputs = reference(integers)
     archive = write_package(
-        build / "deploy", description, integers, outputs, rtl=stitched, features=features[:50]
+        build / "deploy",
+        description,
+        integers,
+        outputs,
+        rtl=stitched,
+        features=features[:50],
+        bitfile=bitfile,
     )
     return Made(build / "deploy", archive, features, integers, outputs, description)
 

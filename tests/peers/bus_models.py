@@ -181,7 +181,7 @@ async def packets_go_over_the_line(dut):
 
     into, out = CASE["in_frame_bytes"], CASE["out_frame_bytes"]
     status, identity = await ask("I", 0, b"", CASE["identity_bytes"])
-    assert identity.startswith(b"PSU1")
+    assert identity.startswith(b"PSU2")
     for turn, frames in enumerate((1, 3, CASE["frames"], 2)):
         data = rng.randbytes(frames * into)
         status, found = await ask("R", turn + 1, data, frames * out)

@@ -142,7 +142,7 @@ def test_uart_shell(tmp_path, numbers, error, network_seed):
         written[-1].write_text(text)
     case = {
         "shell": "uart", "seed": network_seed, "baud": spec.baud, "error": error,
-        "frames": min(spec.frames, 12), "idle_clocks": idle, "identity_bytes": 10,
+        "frames": min(spec.frames, 12), "idle_clocks": idle, "identity_bytes": 14,
         "in_frame_bytes": spec.in_bytes * spec.in_beats,
         "out_frame_bytes": spec.out_bytes * spec.out_beats,
     }  # fmt: skip

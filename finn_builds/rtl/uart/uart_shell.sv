@@ -5,8 +5,8 @@
 // and is answered with
 //   5A | kind | number | status | length (2) | payload | CRC (2)
 // The CRC is crc16 over all bytes between the first and itself. Kinds:
-//   49 "I" identify   -> "PSU1", bytes of an input and of an output frame (2 each), the largest
-//                        number of frames in a packet (2); ends `fresh`
+//   49 "I" identify   -> "PSU2", bytes of an input and of an output frame (2 each), the largest
+//                        number of frames in a packet (2), BUILD_ID (4); ends `fresh`
 //   52 "R" run frames -> their results
 //   43 "C" counters   -> twelve words of 32 bits, those of shell_control from 0x08 to 0x34
 //   58 "X" reset the accelerator
@@ -27,7 +27,8 @@ module uart_shell #(
     parameter integer CLOCKS = 100,    // of a bit on the line
     parameter integer IDLE_CLOCKS = 1000000,
     parameter integer RUN_CLOCKS = 1000000,
-    parameter integer TRACKED = 16
+    parameter integer TRACKED = 16,
+    parameter logic [31:0] BUILD_ID = 0  // of accelerator and clock
 ) (
     input  wire                    clk,
     input  wire                    rst_n,  // synchronous
@@ -99,7 +100,8 @@ module uart_shell #(
     logic [IN_BYTE-1:0] in_byte;
     logic [IN_AT-1:0] in_at, in_end;
     logic in_write;
-    logic [8*IN_BYTES-1:0] in_store[0:IN_WORDS-1];
+    // No word is read in the clock that it is written in, so no logic has to see to that case.
+    (* no_rw_check *) logic [8*IN_BYTES-1:0] in_store[0:IN_WORDS-1];
     logic [8*IN_BYTES-1:0] in_read;
     logic in_held;
     assign s_tdata = in_read;
@@ -112,7 +114,7 @@ module uart_shell #(
 
     // Output frames
     logic [OUT_AT-1:0] out_at, out_end;
-    logic [8*OUT_BYTES-1:0] out_store[0:OUT_WORDS-1];
+    (* no_rw_check *) logic [8*OUT_BYTES-1:0] out_store[0:OUT_WORDS-1];
     logic [8*OUT_BYTES-1:0] out_read, out_word;
     logic [OUT_BYTE-1:0] out_byte;
     logic open;
@@ -140,11 +142,11 @@ module uart_shell #(
     logic [3:0] which;
     always_ff @(posedge clk) counter <= counters[which];
 
-    wire [79:0] identity = {16'(FRAMES), 16'(OUT_FRAME), 16'(IN_FRAME), 32'h31555350};
-    logic [79:0] story;  // what is sent of an identity or a counter, the next byte lowest
+    wire [111:0] identity = {BUILD_ID, 16'(FRAMES), 16'(OUT_FRAME), 16'(IN_FRAME), 32'h32555350};
+    logic [111:0] story;  // what is sent of an identity or a counter, the next byte lowest
 
     assign busy = state != HUNT;
-    wire late = waited == '0;
+    logic late;
 
     always_ff @(posedge clk) begin
         in_write <= 1'b0;
@@ -152,9 +154,12 @@ module uart_shell #(
         accelerator_rst_n <= rst_n;
         if (state == HUNT || take || state == JUDGE) waited <= WAIT_BITS'(IDLE_CLOCKS);
         else if (state == PREPARE) waited <= WAIT_BITS'(RUN_CLOCKS);
-        else if (!late) waited <= waited - 1'b1;
+        else if (waited != '0) waited <= waited - 1'b1;
+        late <= waited == '0 && !take && state != HUNT && state != JUDGE && state != PREPARE;
         if (in_write) in_at <= in_at + 1'b1;
         if (give) out_at <= out_at + 1'b1;
+        // In every state, because it is wide: `in_write` says what becomes of it.
+        if (take) in_word <= IN_BYTES == 1 ? got : {got, in_word[8*IN_BYTES-1:8*(IN_BYTES>1)]};
 
         if (!rst_n) begin
             state <= HUNT;
@@ -193,7 +198,6 @@ module uart_shell #(
 
             PAYLOAD: if (late) state <= HUNT;
             else if (take) begin
-                in_word <= IN_BYTES == 1 ? got : {got, in_word[8*IN_BYTES-1:8*(IN_BYTES>1)]};
                 in_byte <= in_byte + 1'b1;
                 if (in_byte == IN_BYTE'(IN_BYTES - 1)) begin
                     in_byte <= '0;
@@ -242,7 +246,7 @@ module uart_shell #(
                 if (fault == '0) case (kind)
                     IDENTIFY: begin
                         fresh <= 1'b0;
-                        length <= 16'd10;
+                        length <= 16'd14;
                     end
                     COUNTERS: length <= 16'd48;
                     RESET: accelerator_rst_n <= 1'b0;

@@ -327,7 +327,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             for n in range(1, 5)
         },
         "INV": Kind((("LUT_logic", 1),), fixed(0b01, "I", out="O")),
-        "ALU": Kind((("LUT_logic", 1), ("CARRY", 1)), _alu, "carry", ("CIN",)),
+        "ALU": Kind((("LUT_logic", 1), ("CARRY", 1)), _alu, "carry", ("CIN",), paired=True),
         **{
             f"MUX2_LUT{n}": Kind((("MUXF", 1),), mux("I0", "I1", "S0", "O"), "mux")
             for n in range(5, 9)
@@ -344,4 +344,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 
-FAMILY = GOWIN = Gowin("gowin", 2, 4, 1.30, 1.20, 0.060, 1.30, 1.40, commands=COMMANDS)
+#: Delays of a GW2A, grade C8/I7, as a share of those of a GW1N, grade C6/I5.
+GRADES = ((6, 1.0), (8, 0.65))
+
+FAMILY = GOWIN = Gowin("gowin", 2, 4, 1.30, 1.20, 0.060, 1.30, 1.40, GRADES, commands=COMMANDS)

@@ -77,7 +77,7 @@ SHAPES = {
     "oshape_packed": [[1, 3, 1]],
 }
 # A slow clock, so that time-outs of the shell take few cycles to simulate.
-SPEC = UartSpec("echo", 2, 1, 2, 3, mhz=3.0, baud=115200)
+SPEC = UartSpec("echo", 2, 1, 2, 3, mhz=3.0, baud=115200, build_id=0x1234ABCD)
 BAUD = SPEC.baud
 
 
@@ -204,6 +204,13 @@ def test_another_build_s_board_is_refused(board: SerialBoard) -> None:
         SerialOverlay(board.port, BAUD, other)
 
 
+def test_the_bitfile_of_another_model_is_refused(program: Path, board: SerialBoard) -> None:
+    """It has frames of the same size."""
+    with pytest.raises(DriverError, match=r"the bitfile is of build 1234abcd, .* of 00000001: "):
+        SerialOverlay(board.port, BAUD, SHAPES, build_id=1)
+    SerialOverlay(board.port, BAUD, SHAPES, build_id=SPEC.build_id).link.close()
+
+
 def test_no_board(monkeypatch, tmp_path: Path) -> None:
     with pytest.raises(DriverError, match=r"can.t open .*--port"):
         SerialLink(str(tmp_path / "ttyUSB9"), BAUD)
@@ -211,7 +218,7 @@ def test_no_board(monkeypatch, tmp_path: Path) -> None:
     host, terminal = pty.openpty()
     link = SerialLink(os.ttyname(terminal), BAUD)
     with pytest.raises(DriverError, match="no answer came"):
-        link.ask(IDENTIFY, expected=10)
+        link.ask(IDENTIFY, expected=14)
     link.close()
     os.close(host)
     os.close(terminal)

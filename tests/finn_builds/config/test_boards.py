@@ -228,3 +228,10 @@ def test_bad_file_is_named(tmp_path: Path, text: str, message: str) -> None:
 def test_a_board_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         load_board("Pynq-Z1").clock_ns = 1.0  # type: ignore[misc]
+
+
+def test_an_open_board_of_an_unknown_family(tmp_path: Path) -> None:
+    text = (BOARD_DIR / "ULX3S-25F.yaml").read_text().replace("family: ecp5", "family: ecp5-7")
+    (tmp_path / "ULX3S-25F.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"family: expected 'ecp5', 'ecp5-8', .*found 'ecp5-7'"):
+        load_board("ULX3S-25F", tmp_path)

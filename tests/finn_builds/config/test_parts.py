@@ -85,3 +85,15 @@ def test_what_needs_a_processing_system_needs_a_board(option: dict, tmp_path: Pa
 def test_a_part_beside_a_board_is_that_of_the_board(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Pynq-Z1 carries"):
         config(tmp_path, board="Pynq-Z1", fpga_part="xcvu9p-flga2104-2L-e").validate()
+
+
+def test_nets_of_large_designs_are_longer() -> None:
+    """By the same amount for every doubling, from the size on that the delays were fitted to."""
+    ecp5 = family_named("ecp5")
+    assert ecp5.of_size(0) == ecp5.of_size(ecp5.compact) == ecp5
+    one, two = ecp5.of_size(2 * ecp5.compact), ecp5.of_size(4 * ecp5.compact)
+    assert one.t_lut - ecp5.t_lut == pytest.approx(two.t_lut - one.t_lut) == ecp5.t_spread
+    assert two.t_carry_in == ecp5.t_carry_in  # no net
+    eight = family_named("ecp5-8")
+    assert eight.of_size(9000).t_reg == pytest.approx(0.77 * ecp5.of_size(9000).t_reg)
+    assert XCUP.of_size(1e6) == XCUP

@@ -1,9 +1,12 @@
-"""What the memory port and the DMAs make of an accelerator's pace."""
+"""What memory port, DMAs and serial line make of an accelerator's pace."""
+
+from dataclasses import asdict
 
 import pytest
 
-from finn_builds.report.on_board import on_board
+from finn_builds.report.on_board import on_board, on_line
 from finn_builds.run.terminal import summary_table
+from finn_builds.shell.uart import packet_frames
 from tests.finn_builds.report.examples import performance
 
 
@@ -26,3 +29,16 @@ def test_the_screen_has_both():
     text = summary_table({"latency_cycles": 9, "fps": 1e8, "board_throughput": board})
     assert "9 cycles; through the board's DMAs about 40 cycles and twice the memory's" in text
     assert "100,000,000 frames/s; on the board at most 50,000,000, set by the memory port" in text
+
+
+def test_a_serial_line_sets_the_pace_of_an_open_board() -> None:
+    found = on_line(performance(9, 1.0), 1_000_000)
+    bytes_in, bytes_out = performance(9, 1.0).frame_bytes
+    # Full packets: ten bits a byte, eight bytes of head and CRC on each way.
+    frames = packet_frames(bytes_in, bytes_out)
+    bits = 10 * (16 + frames * (bytes_in + bytes_out))
+    assert found.fps == pytest.approx(frames * 1e6 / bits)
+    summary = {"latency_cycles": 9, "fps": 1e8, "board_throughput": asdict(found)}
+    text = summary_table(summary)
+    assert f"at most {found.fps:,.0f}, set by the serial line, 1,000,000 baud" in text
+    assert "DMAs" not in text

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from finn_builds import BuildConfig, build
 from finn_builds.files import read_json
-from finn_builds.route.closure import TURNS, Turn, next_plan
+from finn_builds.route.closure import MORE_SEEDS, TURNS, Turn, next_turn
 from finn_builds.run.terminal import summary_table
 from finn_builds.sparse import families
 from finn_builds.sparse.families.ecp5 import ECP5
@@ -20,39 +20,50 @@ from tests.finn_builds.small_network import save_small_network
 clocks = st.floats(20, 400)
 
 
-@given(clocks, st.lists(clocks, min_size=TURNS, max_size=TURNS))
+@given(clocks, st.lists(st.tuples(clocks, st.booleans()), min_size=TURNS, max_size=TURNS))
 def test_it_ends_with_a_clock_that_is_met_or_the_fastest(
-    wanted: float, reached: list[float]
+    wanted: float, reached: list[tuple[float, bool]]
 ) -> None:
-    """Each plan routes to some clock, the same one when it is built again."""
-    routed: dict[float, float] = {}
+    """A plan routes with some seeds to some clock, and to the same one when it is built again."""
+    routed: dict[tuple[float, int], tuple[float, bool]] = {}
     turns: list[Turn] = []
-    planned: float | None = 10.0
-    while planned is not None:
-        if planned not in routed:
-            routed[planned] = reached[len(routed)]
-        turns.append(Turn(planned, routed[planned]))
-        planned = next_plan(turns, wanted)
+    built: tuple[float, int] | None = (10.0, 1)
+    while built is not None:
+        if built not in routed:
+            routed[built] = reached[len(routed)]
+        mhz, helps = routed[built]
+        turns.append(Turn(built[0], mhz, None, built[1], helps))
+        built = next_turn(turns, wanted)
     assert len(turns) <= TURNS + 1
     *before, last = turns
     assert all(turn.routed_mhz < wanted for turn in before)
     if last.routed_mhz < wanted:
         assert last.routed_mhz == max(turn.routed_mhz for turn in turns)
-        plans = [turn.planned_ns for turn in turns[:TURNS]]
+        plans = [turn.planned_ns for turn in turns[: len(routed)]]
         assert plans == sorted(plans, reverse=True)
 
 
 def test_the_plan_is_as_much_shorter_as_the_clock_is_too_slow() -> None:
-    assert next_plan([Turn(10.0, 90.0)], 100.0) == 9.0
-    assert next_plan([Turn(10.0, 100.0)], 100.0) is None
+    assert next_turn([Turn(10.0, 90.0)], 100.0) == (9.0, 1)
+    assert next_turn([Turn(10.0, 100.0)], 100.0) is None
     # Shorter than the path is already, or the netlist stays the same.
-    assert next_plan([Turn(10.0, 99.0, 9.0)], 100.0) == 8.91
+    assert next_turn([Turn(10.0, 99.0, 9.0, 4)], 100.0) == (8.91, 4)
+
+
+def test_more_seeds_are_tried_where_a_plan_is_no_help() -> None:
+    """The slowest path is the shell's, or the plan is the user's."""
+    first = Turn(10.0, 99.3, 9.59, 2, plan_helps=False)
+    assert next_turn([first], 100.0) == (10.0, 2 + MORE_SEEDS)
+    assert next_turn([first._replace(routed_mhz=94.0)], 100.0) is None
+    # A plan without the accelerator's path as the slowest, after one with it.
+    assert next_turn([Turn(10.0, 97.0), first], 100.0) == (10.0, 2 + MORE_SEEDS)
+    assert next_turn([Turn(10.0, 99.5), first._replace(routed_mhz=94.0)], 100.0) == (10.0, 1)
 
 
 def test_after_the_last_turn_the_fastest_plan_is_built_again() -> None:
     turns = [Turn(10.0, 90.0), Turn(9.0, 98.0), Turn(8.82, 95.0)]
-    assert next_plan(turns, 100.0) == 9.0
-    assert next_plan([*turns, Turn(9.0, 98.0)], 100.0) is None
+    assert next_turn(turns, 100.0) == (9.0, 1)
+    assert next_turn([*turns, Turn(9.0, 98.0)], 100.0) is None
 
 
 def test_a_miss_is_a_warning_with_a_way_out() -> None:
@@ -62,6 +73,8 @@ def test_a_miss_is_a_warning_with_a_way_out() -> None:
     shown = summary_table({"routed": routed, "turns": turns})
     assert "in the accelerator, takes only 88.1" in shown and "--clock-ns 11.36 or more" in shown
     assert "10 ns: 80 MHz; 8 ns: 88.1 MHz" in shown
+    turns[1]["seeds"] = 3
+    assert "; 8 ns, 3 seeds: 88.1 MHz" in summary_table({"routed": routed, "turns": turns})
 
 
 @pytest.mark.slow

@@ -5,18 +5,25 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from finn_builds.config.boards import board_names, load_board
 from finn_builds.config.open_boards import OpenBoard
 from finn_builds.errors import UserError
+from finn_builds.route import nextpnr
 from finn_builds.route.design import with_open_pins
 from finn_builds.route.nextpnr import timing_of
-from finn_builds.route.placed import NotWhole, accelerator_of, port_names
+from finn_builds.route.placed import NotWhole, accelerator_of, cells_used, port_names
 from finn_builds.sparse.device import NotSimulated
 from finn_builds.sparse.families import FAMILIES, family_named
+from finn_builds.sparse.routing import ProgramCall
 from finn_builds.synth.gates import GateSimulator
 from finn_builds.synth.netlist import Cell, Netlist
 
@@ -112,12 +119,30 @@ def test_pins_are_opened_where_nothing_drives_them() -> None:
         },
     }
     module = {"ports": {"i": {"direction": "input", "bits": [4]}}, "cells": cells}
-    fixed = with_open_pins({"modules": {"m": module}}, ("CCU2C.CIN",))["modules"]["m"]["cells"]
+    pins = ("CCU2C.CIN", "CCU2C.COUT")
+    fixed = with_open_pins({"modules": {"m": module}}, pins)["modules"]["m"]["cells"]
     found = {name: cell["connections"].get("CIN") for name, cell in fixed.items()}
     assert found == {
         "driven": [3], "port": [4], "open": ["x"], "missing": ["x"], "constant": ["1"],
         "undefined": ["x"], "driver": None,
     }  # fmt: skip
+    assert all(cell["connections"].get("COUT", ["x"]) == ["x"] for cell in fixed.values())
+
+
+def test_a_carry_that_is_read_stays() -> None:
+    def chain(cin: list, cout: list) -> dict:
+        return {
+            "type": "CCU2C",
+            "port_directions": {"CIN": "input", "COUT": "output"},
+            "connections": {"CIN": cin, "COUT": cout},
+        }
+
+    cells = {"low": chain(["x"], [9]), "high": chain([9], [10]), "top": chain([10], [11])}
+    module = {"ports": {"o": {"direction": "output", "bits": [10]}}, "cells": cells}
+    pins = ("CCU2C.CIN", "CCU2C.COUT")
+    fixed = with_open_pins({"modules": {"m": module}}, pins)["modules"]["m"]["cells"]
+    found = {name: tuple(cell["connections"].values()) for name, cell in fixed.items()}
+    assert found == {"low": (["x"], [9]), "high": ([9], [10]), "top": ([10], ["x"])}
 
 
 def test_the_report_s_slowest_path() -> None:
@@ -182,6 +207,43 @@ class TestPlacedCellsOfEcp5:
         assert values(cell, 3, 10) == sum((s >> 1) << k for k, s in enumerate(sums))
 
 
+@given(
+    st.integers(0, (1 << 16) - 1),
+    st.integers(0, (1 << 16) - 1),
+    st.lists(st.sampled_from(("0", "1", "net")), min_size=8, max_size=8),
+)
+def test_a_carry_cell_without_zeros_computes_the_same(
+    init0: int, init1: int, ends: list[str]
+) -> None:
+    """A net at every pin is more than the device has wires for; a 1 needs none."""
+    pins = [f"{pin}{half}" for half in "01" for pin in "ABCD"]
+    nets = iter(range(2, 11))
+    into = {pin: [next(nets) if end == "net" else end] for pin, end in zip(pins, ends, strict=True)}
+    into["CIN"] = [next(nets)]
+    cell = {
+        "type": "CCU2C",
+        "parameters": {"INIT0": f"{init0:016b}", "INIT1": f"{init1:032b}"}
+        | {"INJECT1_0": "NO", "INJECT1_1": "NO"},
+        "connections": {**into, "S0": [20], "S1": [21], "COUT": [22]},
+    }
+    router = FAMILIES["ecp5"].router
+    assert router is not None
+    other = router.prepared(cell)
+    assert ["0"] not in other["connections"].values()
+    inputs = into["CIN"][0] - 1
+
+    def tables(found: Mapping[str, Any]) -> list[int]:
+        ends = found["connections"]
+        outs = {name: ends[name] for name in ("S0", "S1", "COUT")}
+        given = {name: bits for name, bits in ends.items() if name not in outs}
+        whole = Cell("c", "CCU2C", found["parameters"], given, outs)
+        return [values(whole, inputs, net) for net in (20, 21, 22)]
+
+    assert tables(cell) == tables(other)
+    lut = {**cell, "type": "LUT4"}
+    assert router.prepared(lut) is lut
+
+
 def alu(parameters: dict[str, str], **pins: int) -> Cell:
     outputs = {"SUM", "COUT"}
     return Cell(
@@ -219,8 +281,8 @@ class TestPlacedCellsOfGowin:
 
     def test_the_ends_that_nextpnr_adds(self) -> None:
         """The head of a chain gives a 0 or a 1, its tail hands out the carry that comes in."""
-        for mode, given in (("C2L", 0), ("ONE2C", 0b11)):
-            assert values(alu({"ALU_MODE": mode}, I2=2, COUT=9), 1, 9, "gowin") == given
+        for mode, carry in (("C2L", 0), ("ONE2C", 0b11)):
+            assert values(alu({"ALU_MODE": mode}, I2=2, COUT=9), 1, 9, "gowin") == carry
         assert values(alu({"ALU_MODE": "C2L"}, CIN=2, SUM=9), 1, 9, "gowin") == 0b10
 
     def test_an_unknown_mode_is_not_simulated(self) -> None:
@@ -274,3 +336,40 @@ def test_boards_name_the_source_of_their_pins() -> None:
     for name in OPEN:
         assert re.search(r"^# Pins: https://", (folder / f"{name}.yaml").read_text(), re.M)
     assert json.dumps(open_board("ULX3S-25F").pins)
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("echo 'ERROR: Unable to place cell x, no BELs'; exit 1", "no BELs. Choose a larger board"),
+        ("kill -9 $$", "ended by SIGKILL. A user does that, or a system that is short of memory"),
+        ("sleep 60", "did not end within 0.3 s and was stopped. Build on a less busy machine"),
+        ("exit 3", "exit status 3"),
+    ],
+)
+def test_why_a_seed_reached_nothing(program: str, expected: str, tmp_path: Path) -> None:
+    class Stand(type(FAMILIES["ecp5"].router)):  # type: ignore[misc]
+        def route(self, part: str, seed: int, mhz: float) -> ProgramCall:
+            return ProgramCall("sh", ("-c", program))
+
+    netlist: dict[str, Any] = {"modules": {}}
+    limit = 0.3 if "sleep" in program else 60.0
+    found = nextpnr.route(Stand(), "p", netlist, "", 1.0, [1], tmp_path, limit=limit)[1]
+    assert isinstance(found, str) and expected in found
+
+
+def test_cells_that_nextpnr_adds_to_a_chain_are_the_accelerator_s() -> None:
+    """It hands a carry out by a carry cell, whose halves have names of their own."""
+
+    def named(name: str, cell: Cell) -> Cell:
+        return replace(cell, name=name)
+
+    half = "$nextpnr_CCU2C_{}$CCU2_COMB{}".format
+    own = named("design.accelerator.chain", comb(0, "CCU2", A=2, FCI=3, FCO=4))
+    first = named(half(7, 0), comb(0, "CCU2", FCI=4, F=5, FCO=6))
+    second = named(half(7, 1), comb(0, "CCU2", FCI=6))
+    of_shell = named(half(8, 0), comb(0, "CCU2", A=9, FCI=20))
+    ground = named("$PACKER_GND", comb(0, F=9))
+    reads_ground = named("design.accelerator.lut", comb(0, A=9, B=5, F=2))
+    whole = Netlist((own, first, second, of_shell, ground, reads_ground))
+    assert cells_used(whole, lambda kind: kind) == {"TRELLIS_COMB": 4}

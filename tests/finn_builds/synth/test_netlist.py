@@ -3,6 +3,7 @@
 import pytest
 
 from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.gowin import GOWIN
 from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.families.xcup import XCUP
 from finn_builds.synth.counts import resources
@@ -53,6 +54,17 @@ def test_units_of_cells():
         "URAM": 0,
         "MUXF": 1,
     }
+
+
+def test_a_chain_of_gowin_has_a_cell_in_front():
+    def alu(name, carry_in, carry_out):
+        return Cell(name, "ALU", {}, {"CIN": [carry_in]}, {"SUM": [50], "COUT": [carry_out]})
+
+    # With it there are four cells of the first, two of the second and three of the last, so four.
+    chains = [alu("c", 2, 3), alu("a", "0", 1), alu("b", 1, 2), alu("d", 9, 10)]
+    chains += [alu("e", "1", 20), alu("f", 20, 21)]
+    found = resources(Netlist((*chains, Cell("l", "LUT4", {}, {}, {"F": [9]}))), GOWIN.kinds)
+    assert (found["LUT"], found["CARRY"]) == (4 + 2 + 4 + 1, 6)
 
 
 def test_units_of_ecp5():
