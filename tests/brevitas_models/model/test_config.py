@@ -43,6 +43,9 @@ def descriptions(draw):
         "narrow_range": draw(st.booleans()),
         "bias": draw(st.booleans()),
         "fold_batch_norm": fold,
+        "code_widths": draw(
+            st.sampled_from(["whole"] + ["learned"] * ("tables" in found["edges"]))
+        ),
         "outputs": draw(st.sampled_from([None, {"all": layers[-1]}])),
     }
     ends = draw(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), max_size=3))
