@@ -13,6 +13,11 @@ from brevitas_models.model.tables import TableEdges
 
 # Frames that saliencies are measured on; of more an evenly spread part is taken.
 FRAMES = 2048
+# How much more a loss by narrower codes counts than one by edges that go. What an edge did is
+# learnt by others; what all of them round off is lost, and edges of one code round alike. At 1
+# nearly all codes end at their narrowest, which is worse than none narrower (measured:
+# docs/study/README.md).
+ROUNDED = 10.0
 
 
 def saliencies(model: QuantMLP, features: Tensor, seed: int = 0) -> list[Tensor]:
@@ -34,7 +39,8 @@ def option_losses(model: QuantMLP, features: Tensor, seed: int = 0) -> list[Tens
 
     Option 0 is to be without the edge, whose loss is its saliency (see `saliencies`). Option 1 + k
     is to leave out k low bits of its codes; the variance is that of the difference to the edge as
-    it is. Options that would give an edge back, or bits of its codes, are infinite.
+    it is, times `ROUNDED`. Options that would give an edge back, or bits of its codes, are
+    infinite.
     """
     x = features[:: -(-len(features) // FRAMES)]
     with torch.enable_grad():
@@ -48,6 +54,7 @@ def option_losses(model: QuantMLP, features: Tensor, seed: int = 0) -> list[Tens
         for layer, (came, grad) in enumerate(zip(inputs, grads, strict=True)):
             taken, allowed = _differences(model, layer, came.detach())
             losses = taken * grad.square().mean(0)[:, None]
+            losses[2:] *= ROUNDED
             found.append(torch.where(allowed, losses, math.inf))
         return found
 
