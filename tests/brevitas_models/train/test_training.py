@@ -344,3 +344,12 @@ def test_a_training_of_few_steps_is_said_to_be_one():
     assert "each on 124 of 124 frames" in experiment.few_steps_line(large, 124)
     assert experiment.few_steps_line(large, 20_000) == ""
     assert experiment.few_steps_line(TrainingSettings(epochs=10, batch_size=32), 124) == ""
+
+
+def test_learned_widths_need_tables_and_a_budget() -> None:
+    with pytest.raises(UserError, match="learned is of a budget of LUTs"):
+        blob_model(**TABLES | {"code_widths": "learned"})
+    with pytest.raises(UserError, match="learned is of edges that are tables"):
+        blob_model(code_widths="learned")
+    with pytest.raises(UserError, match="code_widths: expected 'whole' or 'learned'"):
+        blob_model(**TABLES | {"code_widths": 6})
