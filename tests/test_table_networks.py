@@ -18,9 +18,10 @@ from finn_builds.network import Lookup
     ("network", "lookups"),
     [
         ({"edges": "tables", "input_ranges": "per_feature"}, 2),
+        ({"edges": "tables", "input_bits": 7, "act_bits": 6, "code_widths": "learned"}, 2),
         ({"edges": ["weights", "tables"], "fold_batch_norm": True, "activation": "relu"}, 1),
     ],
-    ids=["tables", "mixed"],
+    ids=["tables", "learned widths", "mixed"],
 )
 def test_the_integer_network_gives_the_models_logits(
     network: dict, lookups: int, tmp_path: Path
@@ -30,7 +31,7 @@ def test_the_integer_network_gives_the_models_logits(
     model = QuantMLP(MLPConfig.from_dict(base | {"activation": "hardtanh"} | network))
     x = torch.randn(500, 6) * torch.tensor([1.0, 0.1, 3.0, 1.0, 2.0, 1.0])
     model.calibrate(x)
-    model.set_masks(pruning.masks_in_budget(model, 150.0, x))
+    pruning.keep_budget(model, 150.0, x)
     model.eval()
     split = split_host(tidy(load_model(export_bare(model, tmp_path / "m.onnx"))))
     with torch.no_grad():

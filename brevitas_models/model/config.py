@@ -15,6 +15,8 @@ WIDEST = 16
 WIDEST_BUILT = 8
 # A table has an entry for every code that may come in.
 TABLE_WIDTHS = (2, 8)
+# Codes of fewer bits make a table no cheaper: two functions of five bits share a LUT.
+CHEAPEST_CODE_BITS = 5
 # Range of the entries, and of the activation after them; logits have twice that of entries.
 TABLE_RANGE = 4.0
 
@@ -81,6 +83,10 @@ class MLPConfig(Section):
     # Points of each broken line, evenly spread over the codes; a table with fewer codes has a point
     # for each
     table_knots: int = Field(17, ge=2, le=256, strict=True)
+    # How many bits of a code an edge that is a table reads. ``whole``: all; ``learned``: each as
+    # many of the high ones as pay, but 5 at least: a budget of LUTs leaves out low bits where that
+    # changes the answers least for what it saves
+    code_widths: Literal["whole", "learned"] = "whole"
     # Skip connections: of each pair, what comes out of the first is added to what comes
     # out of the second, after its activation. 0 is the quantised inputs, 1 the first hidden layer
     # and so on. Both have equally many values; sums of sums are possible. Needs power-of-two
@@ -117,6 +123,11 @@ class MLPConfig(Section):
                     f"edges: tables take codes and have entries of {low}..{high} bits, found codes "
                     f"of {found[0]} and entries (weight_bits) of {found[1]} in layer {layer}"
                 )
+        if self.code_widths == "learned" and "tables" not in self.edge_kinds:
+            raise ValueError(
+                "code_widths: learned is of edges that are tables, and there are none; expected "
+                "whole, or edges: tables"
+            )
         if self.input_ranges == "per_feature" and self.input_bits in (1, FLOAT_BITS):
             raise ValueError(
                 f"input_ranges: per_feature needs input_bits of 2..{WIDEST}, found "
@@ -204,6 +215,12 @@ class MLPConfig(Section):
     def knots(self, layer: int) -> int:
         """Return the points of each broken line of a layer of tables."""
         return min(self.table_knots, 2 ** self.input_widths[layer])
+
+    def droppable(self, layer: int) -> int:
+        """Return how many low bits of its codes an edge of a layer of tables may leave out."""
+        if self.code_widths == "whole":
+            return 0
+        return max(self.input_widths[layer] - CHEAPEST_CODE_BITS, 0)
 
     @property
     def signed_acts(self) -> bool:

@@ -246,6 +246,7 @@ def _layer(config: MLPConfig, index: int, norm: nn.Module | None) -> MaskedLinea
             weight_quant=table_quantizer(
                 config.weight_widths[index], logits=index == len(config.layers) - 2
             ),
+            droppable=config.droppable(index),
         )
     quantizer = weight_quantizer(
         config.weight_widths[index],

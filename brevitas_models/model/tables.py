@@ -34,14 +34,39 @@ class Lines(nn.Module):
     """
 
     hats: Tensor
+    dropped: Tensor | None
 
-    def __init__(self, knots: int, codes: int) -> None:
+    def __init__(self, knots: int, codes: int, edges: tuple[int, int], droppable: int) -> None:
         super().__init__()
+        self.droppable = droppable
         self.register_buffer("hats", hats(knots, codes), persistent=False)
+        none = torch.zeros(edges, dtype=torch.int64)
+        self.register_buffer("dropped", none if droppable else None)
 
     def forward(self, points: Tensor) -> Tensor:
         """Return the entries, not quantised."""
-        return torch.matmul(points, self.hats).flatten(1).t()
+        return self.narrowed(points, 0)
+
+    def narrowed(self, points: Tensor, least: int) -> Tensor:
+        """Return the entries with `least` low bits of the codes, or more, left out everywhere."""
+        entries = torch.matmul(points, self.hats)
+        if self.dropped is not None:
+            entries = averaged(entries, self.dropped.clamp_min(least), self.droppable)
+        return entries.flatten(1).t()
+
+
+def averaged(entries: Tensor, dropped: Tensor, most: int) -> Tensor:
+    """Return tables that do not depend on low bits of their codes: means of each block of codes.
+
+    Entries are (..., q), and `dropped`, int64 (...), says how many bits of each table, 0..most. It
+    is a projection, so the gradient of the entries is this function of that of the result.
+    """
+    found = entries
+    for bits in range(1, most + 1):
+        blocks = entries.unflatten(-1, (-1, 2**bits))
+        means = blocks.mean(-1, keepdim=True).expand_as(blocks).flatten(-2)
+        found = torch.where(dropped[..., None] == bits, means, found)
+    return found
 
 
 def hats(knots: int, codes: int) -> Tensor:
@@ -64,6 +89,8 @@ class TableEdges(qnn.QuantEmbedding):
         Whether codes are signed: they start at -2^(code_bits - 1), else at 0.
     knots : int
         Points of each broken line.
+    droppable : int
+        How many low bits of its codes an edge may leave out.
     """
 
     scale_in_training = True
@@ -78,6 +105,7 @@ class TableEdges(qnn.QuantEmbedding):
         knots: int,
         bias: bool,
         weight_quant: type[ExtendedInjector],
+        droppable: int = 0,
     ) -> None:
         codes = 2**code_bits
         super().__init__(n_in * codes, n_out, weight_quant=weight_quant)
@@ -89,7 +117,8 @@ class TableEdges(qnn.QuantEmbedding):
         self.weight = nn.Parameter(points + ROUGHNESS * torch.randn(n_out, n_in, knots))
         parametrize.register_parametrization(self, "weight", Mask(self.weight.shape))
         # Unsafe: the shape changes.
-        parametrize.register_parametrization(self, "weight", Lines(knots, codes), unsafe=True)
+        lines = Lines(knots, codes, (n_out, n_in), droppable)
+        parametrize.register_parametrization(self, "weight", lines, unsafe=True)
 
     @property
     def learnt(self) -> Tensor:
@@ -107,6 +136,28 @@ class TableEdges(qnn.QuantEmbedding):
     def set_mask(self, mask: Tensor) -> None:
         """Prune the edges where `mask`, bool (n_out, n_in), is false, and only those."""
         self.parametrizations.weight[0].keep.copy_(mask[:, :, None])  # type: ignore[union-attr,index]
+
+    @property
+    def lines(self) -> Lines:
+        """What makes entries of the points of lines."""
+        return self.parametrizations.weight[1]  # type: ignore[union-attr,index,return-value]
+
+    def drop(self, bits: Tensor) -> None:
+        """Let each edge leave out that many low bits of its codes, or more: int64 (n_out, n_in)."""
+        if self.lines.dropped is not None:
+            self.lines.dropped.copy_(torch.maximum(bits, self.lines.dropped))
+
+    def narrowed(self, least: int) -> Tensor:
+        """Return the quantised table of each edge, (n_out, n_in, q), were its codes narrower.
+
+        No edge reads the `least` low bits of its codes then; those that read fewer go on so.
+        """
+        return self.tables(self.quantized(self.lines.narrowed(self.learnt, least)))
+
+    def whole(self, least: int) -> Tensor:
+        """Return what `narrowed` does in integers, as float."""
+        quantised = self.weight_quant(self.lines.narrowed(self.learnt, least))
+        return self.tables(torch.round(quantised.value / quantised.scale.reshape(())) + 0.0)
 
     def sizes(self) -> Tensor:
         """Return how much each edge moves its neuron: deviation over all codes (n_out, n_in)."""

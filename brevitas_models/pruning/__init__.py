@@ -1,6 +1,6 @@
 """Which weights to prune: what is ranked (`criteria`), how (`ranking`), and how many (`shares`)."""
 
-from brevitas_models.pruning.criteria import masks_for, masks_in_budget
+from brevitas_models.pruning.criteria import keep_budget, masks_for
 from brevitas_models.pruning.prices import RULES, EdgeLuts, LayerLuts, Luts, edge_prices, total_luts
 from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, pruned_share
 from brevitas_models.pruning.saliency import saliencies
@@ -14,9 +14,9 @@ __all__ = [
     "Luts",
     "cubic_share",
     "edge_prices",
+    "keep_budget",
     "magnitude_masks",
     "masks_for",
-    "masks_in_budget",
     "masks_of_scores",
     "pruned_share",
     "saliencies",

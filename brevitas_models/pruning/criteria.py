@@ -20,11 +20,14 @@ from brevitas_models.pruning.prices import (
     EdgeLuts,
     LayerLuts,
     edge_prices,
-    masks_within,
+    live_masks,
+    option_prices,
+    options_within,
     table_luts,
+    total_luts,
 )
 from brevitas_models.pruning.ranking import magnitude_masks, masks_of_scores, neuron_masks
-from brevitas_models.pruning.saliency import saliencies
+from brevitas_models.pruning.saliency import option_losses
 from brevitas_models.pruning.settings import PruningSettings
 
 
@@ -98,27 +101,28 @@ def _layer_magnitudes(weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def masks_in_budget(
+def keep_budget(
     model: QuantMLP, budget: float, features: Tensor, edge_luts: EdgeLuts | None = None
-) -> list[Tensor]:
-    """Return masks with which the edges of a model cost at most `budget` LUTs, see `edge_prices`.
+) -> None:
+    """Prune a model until its edges cost at most `budget` LUTs, see `edge_prices`.
 
-    Those of the least `saliencies` on `features`, standardised (n, n_in), for each LUT go first;
-    the pruned stay pruned.
+    Edges go, and low bits of their codes where widths are learned, by what that costs in
+    `option_losses` on `features`, standardised (n, n_in), for each LUT that it saves. What has gone
+    does not come back.
     """
     if not all(model.prunable()):
         raise UserError(
             "pruning.lut_budget: 1-bit weights, which are -1 or +1, can't be pruned; expected "
             "weight_bits of 2 or more in every layer, or pruning.share"
         )
-    prices = edge_prices(model, edge_luts)
-    scores = [
-        torch.where(mask, size / price.clamp_min(1.0), -1.0)
-        for mask, size, price in zip(
-            model.masks(), saliencies(model, features), prices, strict=True
-        )
-    ]
-    return masks_within(scores, prices, budget)
+    prices = option_prices(model, edge_luts)
+    if total_luts(edge_prices(model, edge_luts)) <= budget:
+        return
+    options = options_within(option_losses(model, features), prices, budget)
+    for layer, option in zip(model.linears, options, strict=True):
+        if isinstance(layer, TableEdges):
+            layer.drop(option - 1)
+    model.set_masks(live_masks([option > 0 for option in options]))
 
 
 def _costs(model: QuantMLP, cost: str, layer_luts: LayerLuts | None) -> list[Tensor]:

@@ -26,19 +26,20 @@ def signed_digit_counts(integers: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def integer_weights(model: QuantMLP) -> list[Tensor]:
+def integer_weights(model: QuantMLP, dropped: int = 0) -> list[Tensor]:
     """Return what the edges of each layer are in hardware, integers as float.
 
-    Weights are (n_out, n_in), tables (n_out, n_in, codes).
+    Weights are (n_out, n_in), tables (n_out, n_in, codes), with `dropped` low bits of the codes, or
+    more, left out where widths are learned.
     Of layers with float weights these are the weights as multiples of a 127th of the largest, for
     the sake of a cost.
     """
     found = []
     for index, linear in enumerate(model.linears):
-        weight = linear.integers(model.input_scale(index))[0]
         if isinstance(linear, TableEdges):
-            found.append(linear.tables(weight))
+            found.append(linear.whole(dropped))
             continue
+        weight = linear.integers(model.input_scale(index))[0]
         if not linear.weight_quant.is_quant_enabled:
             weight = torch.round(weight / weight.abs().max().clamp_min(1e-30) * 127)
         found.append(weight)

@@ -46,6 +46,11 @@ class Recipe(Section):
                         f"{setting}: is for classes alone, found training.loss "
                         f"{self.training.loss!r}; leave one of them out"
                     )
+        if self.network.code_widths == "learned" and self.pruning.lut_budget is None:
+            raise ValueError(
+                "network.code_widths: learned is of a budget of LUTs, which bits are left out for, "
+                "and there is none; give pruning.lut_budget, or take whole"
+            )
         return self
 
     def replace(self, section: str, **values: Any) -> Recipe:

@@ -114,7 +114,7 @@ def prune_to_budget(
         # The share of what is too much that has gone, as the share of weights of other schedules.
         excess = max(full - HEADROOM * settings.lut_budget, 0.0)
         budget = full - pruning.cubic_share(passed, 1.0) * excess
-    model.set_masks(pruning.masks_in_budget(model, budget, features, edge_luts))
+    pruning.keep_budget(model, budget, features, edge_luts)
 
 
 @torch.no_grad()

@@ -106,7 +106,16 @@ def largest(
 
 
 def looked_up(net: Growing, symbol: Symbol, table: np.ndarray, where: str) -> Symbol:
-    """Return the rows of a table (entries, columns) at the places that a symbol gives."""
+    """Return the rows of a table (entries, columns) at the places that a symbol gives.
+
+    Places below 0 count from the end. Raises UserError for places that are not in the table, and
+    for entries that are not finite or not multiples of one number.
+    """
+    if not np.isfinite(table).all():
+        raise UserError(
+            f"{where} has entries that are infinite or NaN; expected numbers: train the table "
+            "again, or replace these entries"
+        )
     low, high = net.ranges(symbol)
     count = int((high - low).max()) + 1
     if count > TABLE_CODES:

@@ -27,6 +27,9 @@ MAX_LOW_BITS = 3
 MAX_UNIT_BITS = 3
 # Bits that say the shape within a block.
 MAX_SHAPE_BITS = 4
+# Heights of a block above its high part that are looked at, the lowest ones: those of values of up
+# to 9 bits are all.
+MAX_HEIGHTS = 256
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ def _split(blocks: np.ndarray, bits: int, low_bits: int, unit: int, width: int) 
     for k, block in enumerate(blocks):
         first = int(base[k])
         last = max(0, int(block.max()) - ((1 << width) - 1))
-        for start in range(first, last - 1, -(1 << unit)):
+        for start in range(first, last - 1, -(1 << unit))[:MAX_HEIGHTS]:
             fits.setdefault(_tuple(block - start), set()).add(k)
     shapes: list[tuple[int, ...]] = []
     of_block = [0] * len(blocks)

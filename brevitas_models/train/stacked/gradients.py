@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ def gradients(
     l1: Tensor | None,
     temperature: float = 1.0,
     heads: Sequence[Head] = (),
+    dropped: Mapping[int, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]], list[Tensor]]:
     """Return losses and gradients of one batch.
 
@@ -43,6 +44,8 @@ def gradients(
         Factor of the sum of |w| of each model (m, 1).
     heads : sequence of Head
         What the outputs are; empty: all together are classes.
+    dropped : mapping or None
+        `Stack.dropped`.
 
     Returns
     -------
@@ -59,7 +62,7 @@ def gradients(
     m = network.models
     x = x.expand(m, -1, -1)
     weight = torch.where(keep, values[:, : network.masked], network.zero)
-    passes = Passes(network, values, weight, statistics)
+    passes = Passes(network, values, weight, statistics, dropped or {})
     loss, grad = losses(passes.run(x, in_scale), target, temperature, heads)
     by_weight, parts = passes.back(grad)
     if l1 is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,8 +27,10 @@ class Passes:
         values: Tensor,
         weight: Tensor,
         statistics: list[tuple[Tensor, Tensor]],
+        dropped: Mapping[int, Tensor],
     ) -> None:
         self.net, self.values, self.weight = network, values, weight
+        self.dropped = dropped
         self.before = statistics
         self.statistics: list[tuple[Tensor, Tensor]] = []
         self.factors: list[Tensor] = []
@@ -109,7 +112,8 @@ class Passes:
         """Add the table entries of each neuron."""
         start, stop = self._span([layer])
         codes = x if scale is not None or grid is None else torch.round(x / grid)
-        z, saved = self.net.tables[layer].forward(self.weight[:, start:stop], codes)
+        points, dropped = self.weight[:, start:stop], self.dropped.get(layer)
+        z, saved = self.net.tables[layer].forward(points, codes, dropped)
         bias = self._part(self.net.biases[layer])
         steps = _times(z, gain)
         if bias is not None:

@@ -40,6 +40,7 @@ def stackable(config: MLPConfig) -> Hashable:
         config.fold_batch_norm,
         config.input_ranges,
         config.edge_kinds,
+        config.code_widths,
         config.skip,
         tuple((config.outputs or {}).items()),
         # Tables of different numbers of codes have different shapes.
@@ -105,6 +106,9 @@ class Stack:
         Masks (m, w), of the first w parameters.
     means, variances : list of Tensor
         Running statistics of each BatchNorm (m, f).
+    dropped : dict
+        Low bits of codes that each edge leaves out, int64 (m, n_out, n_in), by layer, where widths
+        are learned.
     counts : Tensor
         Batches seen by each BatchNorm (m, number of norms), int64.
     """
@@ -120,6 +124,13 @@ class Stack:
             torch.zeros(len(models), self.layout.length), requires_grad=False
         )
         self.keep = torch.ones(len(models), self.layout.masked, dtype=torch.bool)
+        first = self.configs[0]
+        learned = [i for i, kind in enumerate(first.edge_kinds) if kind == "tables"]
+        self.dropped = {
+            layer: torch.stack([model.linears[layer].lines.dropped for model in models])
+            for layer in learned
+            if first.droppable(layer)
+        }
         norms = [_norms(model) for model in models]
         hidden = range(len(norms[0]))
         self.means = [torch.stack([m[i].running_mean for m in norms]) for i in hidden]
@@ -149,6 +160,8 @@ class Stack:
         for place, weight in zip(layout.weights, weights, strict=True):
             mask = weight[0]
             mask.keep = self.keep[at, place].view(mask.keep.shape).copy_(mask.keep)
+        for layer, dropped in self.dropped.items():
+            linears[layer].lines.dropped = dropped[at]
         for index, norm in enumerate(norms):
             norm.running_mean = self.means[index][at]
             norm.running_var = self.variances[index][at]

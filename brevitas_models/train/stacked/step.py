@@ -127,6 +127,7 @@ class Step:
             in_scale,
             l1,
             rates,
+            stack.dropped,
         )
 
     def _step(
@@ -143,6 +144,7 @@ class Step:
         in_scale: Tensor | None,
         l1: Tensor | None,
         rates: Tensor,
+        dropped: dict[int, Tensor],
     ) -> list[Tensor]:
         rows, batch = order.flatten(), tuple(order.shape)
         x = frames.index_select(0, rows).unflatten(0, batch)
@@ -162,6 +164,7 @@ class Step:
             l1,
             self.temperature,
             self.heads,
+            dropped,
         )
         for pair, now in zip(statistics, seen, strict=bool(seen)):
             for running, value in zip(pair, now, strict=True):

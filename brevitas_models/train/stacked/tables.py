@@ -10,19 +10,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from brevitas_models.model.config import TABLE_RANGE, MLPConfig
-from brevitas_models.model.tables import hats, slopes
+from brevitas_models.model.tables import averaged, hats, slopes
 
 
 @dataclass(frozen=True)
 class SavedTables:
     """What the backward pass needs: rows (m, n_in * q, n_out), where clipped, and who read which.
 
-    `index` are rows of all models' tables one after the other, int64 (m, n, n_in).
+    `index` are rows of all models' tables one after the other, int64 (m, n, n_in); `dropped` are
+    the low bits of codes that each edge leaves out.
     """
 
     rows: Tensor
     inside: Tensor
     index: Tensor
+    dropped: Tensor | None
 
 
 class TableQuant:
@@ -34,7 +36,7 @@ class TableQuant:
         self.codes = 2 ** first.input_widths[layer]
         self.signed = layer == 0 or first.activation == "hardtanh"
         self.lowest = -(self.codes // 2) if self.signed else 0
-        self.knots = first.knots(layer)
+        self.knots, self.droppable = first.knots(layer), first.droppable(layer)
         self.hats = hats(self.knots, self.codes)
         last = layer == len(first.layers) - 2
         bits = torch.tensor([config.weight_widths[layer] for config in configs]).float()
@@ -44,7 +46,9 @@ class TableQuant:
         models = torch.arange(len(configs))[:, None, None] * (self.n_in * self.codes)
         self.first = models + torch.arange(self.n_in) * self.codes
 
-    def forward(self, points: Tensor, codes: Tensor) -> tuple[Tensor, SavedTables]:
+    def forward(
+        self, points: Tensor, codes: Tensor, dropped: Tensor | None = None
+    ) -> tuple[Tensor, SavedTables]:
         """Return sums of entries (m, n, n_out), and what `backward` needs.
 
         Parameters
@@ -53,16 +57,21 @@ class TableQuant:
             Flat, masked points of the lines (m, n_out * n_in * k).
         codes : Tensor
             Integers as float (m, n, n_in).
+        dropped : Tensor or None
+            Low bits of codes that each edge leaves out, int64 (m, n_out, n_in); None: none.
         """
         m = len(points)
         lines = points.view(m, self.n_out, self.n_in, self.knots)
-        entries = torch.matmul(lines, self.hats).flatten(2).mT / self.scale
+        tables = torch.matmul(lines, self.hats)
+        if dropped is not None:
+            tables = averaged(tables, dropped, self.droppable)
+        entries = tables.flatten(2).mT / self.scale
         whole = entries.round()
         inside = (whole >= self.low) & (whole <= self.high)
         rows = (torch.clamp(whole, self.low, self.high) * self.scale).contiguous()
         index = (codes - self.lowest).long() + self.first
         flat = F.embedding_bag(index.view(-1, self.n_in), rows.view(-1, self.n_out), mode="sum")
-        return flat.view(m, -1, self.n_out), SavedTables(rows, inside, index)
+        return flat.view(m, -1, self.n_out), SavedTables(rows, inside, index, dropped)
 
     def backward(
         self, grad: Tensor, saved: SavedTables, with_codes: bool
@@ -78,6 +87,8 @@ class TableQuant:
         by_row = by_row.index_add(0, index, spread.reshape(-1, self.n_out)).view_as(saved.rows)
         by_row = by_row * saved.inside
         by_entry = by_row.mT.unflatten(2, (self.n_in, self.codes))
+        if saved.dropped is not None:
+            by_entry = averaged(by_entry, saved.dropped, self.droppable)
         by_point = torch.matmul(by_entry, self.hats.t()).flatten(1)
         if not with_codes:
             return by_point, None

@@ -52,14 +52,16 @@ def gathered(state: Settling, node: GraphNode) -> list[Symbol]:
     """Return a Gather at constant places, or of a constant at computed ones."""
     if node.inputs[0] in state.symbols:
         return moved(state, node)
-    symbol, axis = state.operand(node), node.attrs.get("axis", 0)
-    table = np.asarray(node.constant(0), dtype=np.float64)
-    if axis % table.ndim:
-        table = np.moveaxis(table, axis, 0)
-        if symbol.size != 1:
-            raise UserError(f"{node} looks up along axis {axis}; supported is axis 0")
-    table = table.reshape(len(table), -1) if table.ndim > 1 else table[:, None]
-    return [looked_up(state.net, state.on_codes(symbol, str(node)), table, str(node))]
+    symbol = state.operand(node)
+    data = np.asarray(node.constant(0), dtype=np.float64)
+    axis = _axis(node, 0, data.ndim)
+    table = np.moveaxis(data, axis, 0).reshape(data.shape[axis], -1)
+    found = looked_up(state.net, state.on_codes(symbol, str(node)), table, str(node))
+    # The axes of the index take the place of the one that is looked up along.
+    places = np.arange(found.size).reshape(*symbol.shape, *np.delete(data.shape, axis))
+    for at in range(axis):
+        places = np.moveaxis(places, len(symbol.shape) + at, at)
+    return [found.selected(places, _with_batch(places.shape, node))]
 
 
 def one_hot(state: Settling, node: GraphNode) -> list[Symbol]:
@@ -67,10 +69,23 @@ def one_hot(state: Settling, node: GraphNode) -> list[Symbol]:
     symbol = state.operand(node)
     depth = int(np.asarray(node.constant(1)).reshape(-1)[0])
     off, on = np.asarray(node.constant(2), dtype=np.float64)
-    if int(node.attrs.get("axis", -1)) not in (-1, len(symbol.shape)):
-        raise UserError(f"{node} has axis {node.attrs['axis']}; supported is the last one")
     table = np.where(np.eye(depth, dtype=bool), on, off)
-    return [looked_up(state.net, state.on_codes(symbol, str(node)), table, str(node))]
+    found = looked_up(state.net, state.on_codes(symbol, str(node)), table, str(node))
+    axis = _axis(node, -1, len(symbol.shape) + 1)
+    places = np.arange(found.size).reshape(*symbol.shape, depth)
+    places = np.moveaxis(places, -1, axis)
+    return [found.selected(places, _with_batch(places.shape, node))]
+
+
+def _axis(node: GraphNode, default: int, count: int) -> int:
+    """Return the axis of a node, from 0, where there are `count` axes."""
+    axis = int(node.attrs.get("axis", default))
+    if not -count <= axis < count:
+        raise UserError(
+            f"{node} has axis {axis}; expected one of {count} axes, {-count} to {count - 1}: "
+            "export the model again"
+        )
+    return axis % count
 
 
 def _fill(

@@ -45,6 +45,8 @@ def descriptions(draw):
         "fold_batch_norm": fold,
         "outputs": draw(st.sampled_from([None, {"all": layers[-1]}])),
     }
+    learned = "tables" in found["edges"] and draw(st.booleans())
+    found["code_widths"] = "learned" if learned else "whole"
     ends = draw(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), max_size=3))
     return found | {"skip": [list(pair) for pair in ends if fits(found, *pair)]}
 

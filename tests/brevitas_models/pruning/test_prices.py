@@ -1,8 +1,13 @@
 """Prices of edges, and what a budget of them leaves."""
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from brevitas_models import pruning
 from brevitas_models.errors import UserError
@@ -25,8 +30,16 @@ def test_a_table_costs_what_differs_among_its_entries() -> None:
     tables = np.array([[5] * 32, [5] * 31 + [6], [-8, 7] * 16])
     assert prices.entry_bits(tables).tolist() == [0, 1, 4]
     assert prices.table_luts(tables).tolist() == pytest.approx([0, 1.15, 4.6])
-    wide = np.tile(tables, 4)  # 7-bit codes
+    wide = np.stack([[5] * 128, [5] * 127 + [6], [-8] + [7] * 127])  # 7-bit codes
     assert prices.table_luts(wide).tolist() == pytest.approx([0, 2.65, 10.6])
+
+
+def test_bits_of_codes_that_a_table_does_not_read_cost_nothing() -> None:
+    entries = np.random.default_rng(2).integers(-8, 8, (5, 32))
+    for repeated in (np.tile(entries, 4), entries.repeat(4, 1)):
+        assert prices.read_bits(repeated).tolist() == [5] * 5
+        assert np.array_equal(prices.table_luts(repeated), prices.table_luts(entries))
+    assert prices.read_bits(np.array([[3] * 16, [1, 2] * 8])).tolist() == [0, 1]
 
 
 def test_edges_of_both_kinds_have_prices() -> None:
@@ -60,7 +73,7 @@ def test_a_budget_is_met_and_nothing_comes_back() -> None:
     full = pruning.total_luts(pruning.edge_prices(model))
     before = model.masks()
     for budget in (0.8 * full, 0.5 * full, 0.1 * full):
-        model.set_masks(pruning.masks_in_budget(model, budget, frames()))
+        pruning.keep_budget(model, budget, frames())
         left = pruning.total_luts(pruning.edge_prices(model))
         assert 0.3 * budget < left <= budget
         assert not any((new & ~old).any() for new, old in zip(model.masks(), before, strict=True))
@@ -76,12 +89,40 @@ def test_neurons_that_nothing_reads_go() -> None:
 
 
 def test_dear_edges_go_first_among_equals() -> None:
-    scores, cost = [torch.tensor([[3.0, 2.0, 1.0]])], [torch.tensor([[5.0, 9.0, 3.0]])]
-    assert prices.masks_within(scores, cost, 8.0)[0].tolist() == [[True, False, False]]
-    assert prices.masks_within(scores, cost, 14.0)[0].tolist() == [[True, True, False]]
+    losses = [torch.tensor([[[15.0, 18.0, 3.0]], [[0.0, 0.0, 0.0]]])]
+    cost = [torch.tensor([[[0.0, 0.0, 0.0]], [[5.0, 9.0, 3.0]]])]
+    assert prices.options_within(losses, cost, 8.0)[0].tolist() == [[1, 0, 0]]
+    assert prices.options_within(losses, cost, 14.0)[0].tolist() == [[1, 1, 0]]
+    assert prices.options_within(losses, cost, 17.0)[0].tolist() == [[1, 1, 1]]
+    assert prices.options_within(losses, cost, 0.0)[0].tolist() == [[0, 0, 0]]
+
+
+@given(st.integers(0, 10**6), st.floats(0.0, 1.2))
+@settings(max_examples=60, deadline=None)
+def test_no_other_choice_at_the_same_price_loses_less(seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    shapes = [(3, 2, 2), (2, 2, 1)]
+    losses = [torch.from_numpy(np.sort(rng.exponential(1, s), 0)[::-1].copy()) for s in shapes]
+    price = [torch.from_numpy(np.sort(rng.integers(1, 9, s), 0) * 1.0) for s in shapes]
+    for cost in price:
+        cost[0] = 0.0
+    losses[0][2, 0, 0] = torch.inf
+    budget = share * sum(float(cost[-1].sum()) for cost in price)
+    found = prices.options_within(losses, price, budget)
+
+    def total(values: list[torch.Tensor], options: Sequence[torch.Tensor]) -> float:
+        picked = zip(values, options, strict=True)
+        return sum(float(v.gather(0, option[None]).sum()) for v, option in picked)
+
+    spent, lost = total(price, found), total(losses, found)
+    assert spent <= budget
+    for first in itertools.product(range(3), repeat=4):
+        for second in itertools.product(range(2), repeat=2):
+            other = [torch.tensor(first).view(2, 2), torch.tensor(second).view(2, 1)]
+            assert total(price, other) > spent or total(losses, other) >= lost - 1e-9
 
 
 def test_bipolar_weights_have_no_budget() -> None:
     model = network(edges="weights", weight_bits=[1, 4])
     with pytest.raises(UserError, match="lut_budget: 1-bit weights"):
-        pruning.masks_in_budget(model, 10.0, frames())
+        pruning.keep_budget(model, 10.0, frames())

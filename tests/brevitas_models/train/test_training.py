@@ -266,6 +266,30 @@ def test_a_budget_of_luts_is_met_and_kept(network: dict) -> None:
     assert float(match.float().mean()) > 0.75
 
 
+def test_a_budget_takes_bits_of_codes_where_widths_are_learned() -> None:
+    network = TABLES | {"code_widths": "learned", "input_bits": 7, "act_bits": 7}
+    settings = {"name": "t", "network": {"layers": [4, 16, 3], **network}}
+    made = recipe.from_dict(settings | {"pruning": {"lut_budget": 1}})
+    model = rounds.initial_model(made)
+    full = pruning.total_luts(pruning.edge_prices(model))
+    job = Job(
+        model,
+        blobs(400),
+        blobs(100, 1),
+        TrainingSettings(epochs=6, batch_size=50, learning_rate=0.02, average=0.9),
+        PruningSettings(lut_budget=round(0.3 * full), start=0.1, end=0.5),
+    )
+    train_many([job])
+    assert pruning.total_luts(pruning.edge_prices(model)) <= 0.3 * full + 0.5
+    kept = [layer.lines.dropped[layer.mask] for layer in model.linears]
+    assert any((dropped > 0).any() for dropped in kept)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    again = rounds.initial_model(made)
+    again.load_state_dict(state)
+    x = blobs(50, 2).x
+    assert torch.equal(rules.evaluate(again, x), rules.evaluate(model, x))
+
+
 def test_prices_of_the_caller_decide_what_a_budget_leaves() -> None:
     model = blob_model(**TABLES)
 
@@ -320,3 +344,12 @@ def test_a_training_of_few_steps_is_said_to_be_one():
     assert "each on 124 of 124 frames" in experiment.few_steps_line(large, 124)
     assert experiment.few_steps_line(large, 20_000) == ""
     assert experiment.few_steps_line(TrainingSettings(epochs=10, batch_size=32), 124) == ""
+
+
+def test_learned_widths_need_tables_and_a_budget() -> None:
+    with pytest.raises(UserError, match="learned is of a budget of LUTs"):
+        blob_model(**TABLES | {"code_widths": "learned"})
+    with pytest.raises(UserError, match="learned is of edges that are tables"):
+        blob_model(code_widths="learned")
+    with pytest.raises(UserError, match="code_widths: expected 'whole' or 'learned'"):
+        blob_model(**TABLES | {"code_widths": 6})

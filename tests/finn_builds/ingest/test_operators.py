@@ -575,12 +575,29 @@ def test_table_edges():
     assert isinstance(network.nodes[0].op, Lookup) and network.nodes[0].op.n_out == 12
 
 
-def test_one_hot_codes_times_a_matrix():
+@pytest.mark.parametrize(
+    ("shape", "axis", "summed"),
+    [((8, 2, 3), 0, 3), ((8, 1, 1), 0, 2), ((1, 8, 3), 1, 2), ((1, 3, 8), -1, 2), ((1, 8), 1, 2)],
+    ids=str,
+)
+def test_tables_of_every_shape(shape, axis, summed):
+    graph = Graph((1, 4))
+    graph.quantize(Quantizer(3, 1.0, signed=False))
+    graph.add("Cast", to=TensorProto.INT32)
+    table = graph.constant(RNG.integers(-9, 9, size=shape))
+    graph.current = graph.side("Gather", [table, graph.current], axis=axis)
+    graph.add("ReduceSum", ints(graph, [summed]), keepdims=0)
+    graph.quantize(Quantizer(4, 2.0))
+    check(graph, (1, 4))
+
+
+@pytest.mark.parametrize("axis", [-1, 1, -2])
+def test_one_hot_codes_times_a_matrix(axis):
     graph = Graph((1, 4))
     graph.quantize(Quantizer(2, 1.0, signed=False))
     graph.add("Cast", to=TensorProto.INT64)
     depth, values = ints(graph, [4]), graph.constant([0, 1])
-    graph.current = graph.side("OneHot", [graph.current, depth, values], axis=-1)
+    graph.current = graph.side("OneHot", [graph.current, depth, values], axis=axis)
     graph.add("Reshape", ints(graph, [1, 16]))
     layered(graph, 16)
     check(graph, (1, 4))

@@ -216,3 +216,32 @@ def test_a_table_of_too_many_entries():
     graph.add("Cast", to=TensorProto.INT64)
     graph.add("Gather", graph.constant(np.zeros((8192, 2))), position=1)
     refused(graph.model(None), r"\(Gather\) looks up by 8,192 different numbers.*12 bits")
+
+
+def test_tables_that_make_no_sense():
+    def looked_up(table, axis=0):
+        graph = Graph((1, 4))
+        graph.quantize(Quantizer(3, 1.0, signed=False))
+        graph.add("Cast", to=TensorProto.INT64)
+        graph.add("Gather", graph.constant(table), position=1, axis=axis)
+        return graph.model(None)
+
+    table = np.arange(24.0).reshape(8, 3)
+    table[3, 1] = np.inf
+    refused(looked_up(table), r"\(Gather\) has entries that are infinite or NaN")
+    table[3, 1] = np.nan
+    refused(looked_up(table), r"\(Gather\) has entries that are infinite or NaN")
+    table[3, 1] = 1 / 3
+    refused(looked_up(table * 2.0**20), r"entries that are not multiples of one number")
+    refused(looked_up(np.ones((7, 3))), r"\(Gather\) looks up entry 7 of 7")
+    refused(looked_up(np.ones((3, 8)), 1), r"\(Gather\) moves data between frames")
+    refused(looked_up(np.ones((8, 3)), 2), r"\(Gather\) has axis 2; expected one of 2 axes")
+
+
+def test_one_hot_of_too_few_places():
+    graph = Graph((1, 4))
+    graph.quantize(Quantizer(3, 1.0, signed=False))
+    graph.add("Cast", to=TensorProto.INT64)
+    depth, values = graph.constant([6], np.int64), graph.constant([0, 1])
+    graph.current = graph.side("OneHot", [graph.current, depth, values])
+    refused(graph.model(None), r"\(OneHot\) looks up entry 7 of 6")

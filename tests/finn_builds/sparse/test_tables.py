@@ -182,6 +182,18 @@ def test_splits_are_the_function(seed: int, bits: int, smooth: bool) -> None:
         assert np.array_equal(sum(own[node] << k for node, k in nodes), values)
 
 
+@pytest.mark.parametrize("scale", [3 << 9, 3 << 27])
+def test_splits_of_wide_values_are_found_as_quickly(scale: int) -> None:
+    """Heights of blocks are too many to look at them all; the lowest ones show equal shapes."""
+    rng = np.random.default_rng(1)
+    shapes = rng.integers(0, 2, (3, 4)) * scale
+    blocks = shapes[rng.integers(0, 3, 16)] + 4 * scale * rng.integers(0, 9, (16, 1))
+    values = (blocks - blocks.min()).ravel().tolist()
+    found = list(splits(values, 6))
+    assert all(split.values() == values for split in found)
+    assert any(split.shapes and len(split.low) == 16 for split in found)
+
+
 def test_a_smooth_function_of_seven_bits_costs_half_as_much_in_two() -> None:
     values = [round(20 + 20 * np.sin(code / 30)) for code in range(128)]
     ways = list(splits(values, 7))

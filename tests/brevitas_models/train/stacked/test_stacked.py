@@ -67,12 +67,15 @@ NETWORKS: list[dict[str, Any]] = [
     {**TABLES, "edges": ["tables", "weights", "tables", "weights"], "fold_batch_norm": True},
     {**TABLES, "edges": ["tables", "weights", "weights", "tables"], "batch_norm": "off"},
     {**TABLES, "edges": ["weights", "tables", "tables", "weights"], "scale": "free"},
+    {**TABLES, "code_widths": "learned", "input_bits": 7, "act_bits": [6, 5, 8]},
     *({**SKIPS, **other} for other in SKIPPED),
 ]
 
 
 def model_of(network: dict[str, Any], seed: int = 0) -> QuantMLP:
     settings = {"name": "t", "network": {"layers": LAYERS, **network}, "training": {"seed": seed}}
+    if network.get("code_widths") == "learned":
+        settings["pruning"] = {"lut_budget": 1000}
     return rounds.initial_model(recipe.from_dict(settings))
 
 
@@ -94,6 +97,9 @@ def pruned(models: list[QuantMLP], share: float = 0.3) -> None:
                 for draw, part in zip(draws, model.prunable(), strict=True)
             ]
         )
+        for layer, linear in enumerate(model.linears):
+            if most := model.config.droppable(layer):
+                linear.drop(torch.randint(most + 1, linear.mask.shape, generator=generator))
 
 
 def state_of(model: QuantMLP) -> dict[str, torch.Tensor]:
@@ -137,6 +143,7 @@ def test_gradients_are_those_of_brevitas(network: dict[str, Any]) -> None:
             F.one_hot(frames.target, 5).float().t()[None],
             torch.full((2, 1), 1e-3),
             2.0,
+            dropped=stack.dropped,
         )
     for at, (model, (value, grads, buffers)) in enumerate(zip(models, wanted, strict=True)):
         assert float(loss[at]) == pytest.approx(value, rel=1e-5)
