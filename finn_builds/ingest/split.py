@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,8 @@ class Link:
     shape: tuple[int, ...]  # of that tensor, batch of 1 first
     places: np.ndarray  # (n,): the elements, in the tensor as a vector
     at: np.ndarray  # (n,): the integers, in all inputs or all outputs side by side
-    scale: np.ndarray  # float64 (n,)
-    offset: np.ndarray  # float64 (n,)
+    scale: np.ndarray  # of Fraction (n,)
+    offset: np.ndarray  # of Fraction (n,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,10 @@ class HostSplit:
             links: tuple[Link, ...] = getattr(self, side)
             headers[side] = [{"tensor": link.tensor, "shape": list(link.shape)} for link in links]
             for k, link in enumerate(links):
-                arrays |= {f"{side}.{k}.{name}": getattr(link, name) for name in _ARRAYS}
+                arrays |= {f"{side}.{k}.{name}": getattr(link, name) for name in _PLACES}
+                for name in _FRACTIONS:
+                    texts = [str(v) for v in getattr(link, name)]
+                    arrays[f"{side}.{k}.{name}"] = np.array(texts, dtype=np.str_)
         with checkpoint_path(out, step, ".links.npz").open("wb") as file:
             np.savez_compressed(
                 file, allow_pickle=False, header=np.array(json.dumps(headers)), **arrays
@@ -104,7 +108,8 @@ class HostSplit:
                 Link(
                     item["tensor"],
                     tuple(item["shape"]),
-                    **{name: held[f"{side}.{k}.{name}"] for name in _ARRAYS},
+                    **{name: held[f"{side}.{k}.{name}"] for name in _PLACES},
+                    **{name: _fractions(held[f"{side}.{k}.{name}"]) for name in _FRACTIONS},
                 )
                 for k, item in enumerate(header[side])
             )
@@ -120,7 +125,13 @@ class HostSplit:
         )
 
 
-_ARRAYS = ("places", "at", "scale", "offset")
+_PLACES, _FRACTIONS = ("places", "at"), ("scale", "offset")
+
+
+def _fractions(texts: np.ndarray) -> np.ndarray:
+    found = np.empty(len(texts), dtype=object)
+    found[:] = [Fraction(text) for text in texts.tolist()]
+    return found
 
 
 def split_host(
@@ -254,9 +265,8 @@ def _output_links(symbol: Symbol, at: np.ndarray) -> list[Link]:
 def _link(mark: Step, at: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> Link:
     places = np.arange(len(at)) if mark.places is None else mark.places
     varies = np.array([bool(v) for v in scale])  # a fill is no integer's value
-    doubles = (np.array([float(v) for v in part[varies]]) for part in (scale, offset))
     shape = tuple(mark.attrs["shape"])
-    return Link(mark.tensor, shape, places[varies], at[varies], *doubles)
+    return Link(mark.tensor, shape, places[varies], at[varies], scale[varies], offset[varies])
 
 
 def _described_input(b: Boundary, graph: Graph) -> dict[str, Any]:
