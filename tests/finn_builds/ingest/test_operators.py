@@ -187,6 +187,22 @@ def test_pooling(name):
     )
 
 
+@pytest.mark.parametrize("op", ["MaxPool", "ReduceMin"])
+def test_pooling_of_channels_of_free_scales_and_biases(op):
+    """Numbers of one channel compare as their integers do, whatever the channels' scales are."""
+    graph = start((1, 2, 4))
+    weights = RNG.integers(-7, 8, (3, 2, 2)) * np.float32([[[0.3]], [[0.07]], [[0.11]]])
+    w = graph.quantized_constant(weights, Quantizer(4, np.float32([[[0.3]], [[0.07]], [[0.11]]])))
+    graph.add("Conv", w, RNG.normal(size=3), pads=[0, 1])
+    if op == "MaxPool":
+        graph.add("MaxPool", kernel_shape=[2], strides=[2])
+    else:
+        graph.add("ReduceMin", axes=[2])
+    graph.quantize(Quantizer(8, 0.05))
+    network = check(graph, (1, 2, 4), atol=1e-6)
+    assert sum(isinstance(node.op, Max) for node in network.nodes) == 1
+
+
 def ints(graph, values):
     return graph.constant(values, np.int64)
 
