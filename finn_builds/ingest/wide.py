@@ -162,10 +162,15 @@ def _bounds(
 
 def _binary(scale: Fraction, offset: Fraction, low: int, high: int) -> tuple[int, int, int] | None:
     """Return factor, offset and shift of a line of binary fractions, or None."""
-    below = max(scale.denominator, offset.denominator)
-    if below & (below - 1) or scale.denominator & (scale.denominator - 1):
+    if scale.denominator & (scale.denominator - 1):
         return None
-    if offset.denominator & (offset.denominator - 1):
+    whole = offset * scale.denominator
+    if scale.denominator > 1 and (2 * whole).denominator > 1:
+        # Levels change where the line is a multiple of 1/2. No integer lies between such a place
+        # and the offset that is halfway between its neighbours: what it is exactly does not matter.
+        offset = (floor(whole) + Fraction(1, 2)) / scale.denominator
+    below = max(scale.denominator, offset.denominator)
+    if below & (below - 1):
         return None
     shift = below.bit_length() - 1
     factor, added = int(scale * below), int(offset * below)
