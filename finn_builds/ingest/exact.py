@@ -159,7 +159,7 @@ def _whole(shape: tuple[int, ...], vector: int, scale: np.ndarray, where: str) -
 def _units(net: Growing, symbol: Symbol, where: str) -> tuple[int, np.ndarray, np.ndarray]:
     """Return a vector, places in it, and units: values are ``unit * integer``."""
     values = line(symbol)
-    if not values.offset.any():
+    if not values.offset.any() and values.scale.all():
         if (symbol.vectors == symbol.vectors[0]).all():
             return int(symbol.vectors[0]), symbol.index, values.scale
         vector = net.vector(symbol, where)

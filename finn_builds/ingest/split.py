@@ -157,6 +157,7 @@ def split_host(
 
 
 def _split(graph: Graph, state: Settling, symbols: Sequence[Symbol]) -> HostSplit:
+    symbols = _with_fills_anywhere(symbols)
     results, moved = _results(state.net, symbols)
     network, names = state.net.finish(results)
     known = {names[v]: v for v in state.net.inputs}
@@ -202,6 +203,37 @@ def _split(graph: Graph, state: Settling, symbols: Sequence[Symbol]) -> HostSpli
         state.input_quant,
         tuple(sorted(state.inserted)),
     )
+
+
+def _with_fills_anywhere(symbols: Sequence[Symbol]) -> list[Symbol]:
+    """Return outputs whose constant elements are functions of an element that is there anyway."""
+    constant = [_is_fill(symbol.steps, symbol.size) for symbol in symbols]
+    free = [(k, int(np.argmin(fill))) for k, fill in enumerate(constant) if not fill.all()]
+    if not free:
+        return list(symbols)
+    k, at = free[0]
+    vector, index = symbols[k].vectors[at], symbols[k].index[at]
+    return [
+        replace(
+            symbol,
+            vectors=np.where(fill, vector, symbol.vectors),
+            index=np.where(fill, index, symbol.index),
+        )
+        for symbol, fill in zip(symbols, constant, strict=True)
+    ]
+
+
+def _is_fill(steps: Sequence[Step], n: int) -> np.ndarray:
+    """Return which elements are a number whatever the network gives, bool (n,)."""
+    line = line_of(steps, n)
+    if line is not None:
+        return np.array([not v for v in line.scale], dtype=bool)
+    for i, step in enumerate(steps):
+        if step.op == "Switch":
+            return np.choose(step.constants[0], [_is_fill(branch, n) for branch in step.branches])
+        if line_of(steps[: i + 1], n) is None:
+            break
+    return np.zeros(n, dtype=bool)
 
 
 def _results(
@@ -251,20 +283,25 @@ def _output_links(symbol: Symbol, at: np.ndarray) -> list[Link]:
                 replace(symbol, steps=branch).selected(part, (1, len(part))), at[part]
             )
         ]
+    if head is not None and head.op == "Joined":
+        # Of the two functions of the same elements one has the tensor before it.
+        found = (_output_links(replace(symbol, steps=branch), at) for branch in head.branches)
+        return next((links for links in found if links), [])
     last, end = None, 0
     for i, step in enumerate(symbol.steps):
         if line_of(symbol.steps[: i + 1], symbol.size) is None:
             break
         if step.op == "Mark":
             last, end = step, i
-    assert last is not None
+    if last is None:  # a fill
+        return []
     line = known_line(symbol.steps[:end], symbol.size)
     return [_link(last, at, line.scale, line.offset)]
 
 
 def _link(mark: Step, at: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> Link:
     places = np.arange(len(at)) if mark.places is None else mark.places
-    varies = np.array([bool(v) for v in scale])  # a fill is no integer's value
+    varies = np.array([bool(v) for v in scale], dtype=bool)  # a fill is no integer's value
     shape = tuple(mark.attrs["shape"])
     return Link(mark.tensor, shape, places[varies], at[varies], scale[varies], offset[varies])
 
