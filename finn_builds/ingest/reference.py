@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -141,9 +142,18 @@ class Reference:
         """Return the network's outputs, all side by side, in floating point."""
         assert self._split is not None
         x = np.asarray(x)
-        feeds = {link.tensor: _values(link, x, dtype) for link in self._split.inputs}
+        # Elements that no output depends on are 0; they may still be operands on the way.
+        feeds = {i.name: np.zeros((len(x), *i.shape[1:]), dtype=dtype) for i in self._graph.inputs}
+        given: Values = {}  # which elements of a tensor are known
+        for link in self._split.inputs:
+            zeros = np.zeros((len(x), *link.shape[1:]), dtype=dtype)
+            _put(link, x, feeds.setdefault(link.tensor, zeros))
+            known = given.setdefault(link.tensor, np.zeros(link.shape, dtype=bool))
+            known.reshape(-1)[link.places] = True
+        of_inputs = {i.name for i in self._graph.inputs}
+        partly = {n: m for n, m in given.items() if not m.all() and n not in of_inputs}
         names = [link.tensor for link in self._split.outputs]
-        found = self._execute(feeds, names, dtype)
+        found = self._execute(feeds, names, dtype, partly=partly)
         n_out = self._split.host.n_out
         y = np.zeros((len(x), n_out), dtype=object if dtype is object else np.float64)
         for link in self._split.outputs:
@@ -155,12 +165,21 @@ class Reference:
         return y
 
     def _execute(
-        self, feeds: Values, names: Sequence[str], dtype: type, *, quantise: bool = True
+        self,
+        feeds: Values,
+        names: Sequence[str],
+        dtype: type,
+        *,
+        quantise: bool = True,
+        partly: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> Values:
-        """Return tensors of the model for given ones, all with frames first."""
+        """Return tensors of the model for given ones, all with frames first.
+
+        Of tensors in `partly` only some elements are given, (1, ...) of bool.
+        """
 
         def through(given: Values, precision: type = dtype) -> Values:
-            return self._through(given, names, precision, quantise)
+            return self._through(given, names, precision, quantise, partly)
 
         count = len(next(iter(feeds.values())))
         if self._together is None and count > 1:
@@ -174,8 +193,16 @@ class Reference:
         alone = [through(_frame(feeds, i)) for i in range(count)]
         return {name: np.concatenate([_row(found[name]) for found in alone]) for name in names}
 
-    def _through(self, feeds: Values, names: Sequence[str], dtype: type, quantise: bool) -> Values:
-        known = {n: self._quantised(n, x) if quantise else x for n, x in feeds.items()}
+    def _through(
+        self,
+        feeds: Values,
+        names: Sequence[str],
+        dtype: type,
+        quantise: bool,
+        partly: Mapping[str, np.ndarray],
+    ) -> Values:
+        whole = {name: x for name, x in feeds.items() if name not in partly}
+        known = {n: self._quantised(n, x) if quantise else x for n, x in whole.items()}
         for node in _needed(self._graph, set(known), set(names)):
             inputs = [
                 known[x] if x in known else _constant(self._graph.constants, x, dtype)
@@ -183,6 +210,8 @@ class Reference:
             ]
             found = _computed(node, inputs, dtype, self._graph.opset)
             for name, value in zip(node.outputs, found, strict=False):
+                if name in partly:
+                    value = np.where(partly[name], feeds[name], value)
                 known.setdefault(name, self._quantised(name, value) if quantise else value)
         return {name: known[name] for name in names}
 
@@ -231,17 +260,15 @@ def _flat(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), int(np.prod(x.shape[1:], dtype=np.int64)))
 
 
-def _values(link: Link, x: np.ndarray, dtype: type) -> np.ndarray:
-    """Return the model's tensor for the network's integers; elements nobody reads are 0."""
-    if dtype is object:
-        flat = rationals(np.zeros((len(x), int(np.prod(link.shape)))))
+def _put(link: Link, x: np.ndarray, tensor: np.ndarray) -> None:
+    """Write what the network's integers stand for into the model's tensor, in place."""
+    flat = tensor.reshape(len(x), -1)
+    if tensor.dtype == object:
         flat[:, link.places] = rationals(x[:, link.at]) * link.scale + link.offset
-        return flat.reshape(len(x), *link.shape[1:])
-    flat = np.zeros((len(x), int(np.prod(link.shape))), dtype=dtype)
-    # In double first: the offset is whole units of the scale.
-    values = x[:, link.at] * doubles(link.scale) + doubles(link.offset)
-    flat[:, link.places] = values.astype(dtype)
-    return flat.reshape(len(x), *link.shape[1:])
+    else:
+        # In double first: the offset is whole units of the scale.
+        values = x[:, link.at] * doubles(link.scale) + doubles(link.offset)
+        flat[:, link.places] = values.astype(tensor.dtype)
 
 
 def _needed(graph: Graph, known: set[str], wanted: set[str]) -> list[GraphNode]:
