@@ -731,3 +731,59 @@ def test_an_input_of_multi_threshold_with_an_offset():
     graph.add("MultiThreshold", rows, domain=GENERAL, out_dtype="INT4", out_bias=-8.0)
     layered(graph, 4)
     check(graph, (1, 4))
+
+
+def test_squares_of_a_padded_tensor_as_an_output():
+    """A fill is no integer's value, and what it is multiplied with is none of the outputs."""
+    graph = start((1, 4))
+    graph.add("Pad", ints(graph, [0, 2, 0, 1]), graph.constant(0.0))
+    graph.add("Mul", graph.current)
+    graph.add("Slice", ints(graph, [0]), ints(graph, [3]), ints(graph, [1]))
+    check(graph, (1, 4))
+
+
+def test_a_padded_comparison_beside_others_as_an_output():
+    graph = start((1, 4))
+    graph.add("Greater", np.float32(0.5))
+    graph.add("Cast", to=TensorProto.FLOAT)
+    graph.add("Pad", ints(graph, [0, 1, 0, 1]), graph.constant(0.0))
+    check(graph, (1, 4))
+
+
+@pytest.mark.parametrize("op", ["Max", "Min", "Sub"])
+def test_two_functions_of_an_element_joined_as_an_output(op):
+    graph = start((1, 4))
+    source = graph.current
+    graph.add("Tanh")
+    graph.add(op, source)
+    check(graph, (1, 4), atol=1e-6)
+
+
+def test_parts_of_an_input_quantised_by_a_free_scale_end_apart():
+    """Each becomes an input of the network, both stand for the same tensor of the model."""
+    graph = Graph((1, 5))
+    graph.quantize(Quantizer(6, 0.3))
+    graph.add("Neg")
+    graph.add("Split", ints(graph, [3, 2]), axis=1)
+    graph.nodes[-1].output.append("rest")
+    first, graph.current = graph.current, "rest"
+    layered(graph, 2)
+    network = check(graph, (1, 5), outputs=[first], atol=1e-5)
+    assert len(network.inputs) == 2
+
+
+def test_an_input_on_the_way_that_no_output_depends_on():
+    graph = start((1, 3))
+    parameters = [graph.constant(v) for v in (0.5, 0.0, 4.0)]
+    quantised = helper.make_node("Quant", ["z", *parameters], ["other"], domain=GENERAL, signed=1)
+    graph.nodes.append(quantised)
+    graph.add("Concat", "other", axis=1)
+    graph.add("Slice", ints(graph, [0]), ints(graph, [3]), ints(graph, [1]))
+    layered(graph, 3)
+    model = graph.model(None)
+    model.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, 2]))
+    tidied = tidy(model)
+    split = split_host(tidied, None)
+    codes = RNG.integers(-32, 32, (FRAMES, 3))
+    found = Reference(tidied, split).run(codes)
+    np.testing.assert_array_equal(split.network.execute(codes), found)
