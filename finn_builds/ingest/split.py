@@ -229,8 +229,11 @@ def _is_fill(steps: Sequence[Step], n: int) -> np.ndarray:
     if line is not None:
         return np.array([not v for v in line.scale], dtype=bool)
     for i, step in enumerate(steps):
+        found = [_is_fill(branch, n) for branch in step.branches]
         if step.op == "Switch":
-            return np.choose(step.constants[0], [_is_fill(branch, n) for branch in step.branches])
+            return np.choose(step.constants[0], found)
+        if step.op == "Joined":
+            return np.logical_and(*found)
         if line_of(steps[: i + 1], n) is None:
             break
     return np.zeros(n, dtype=bool)

@@ -146,14 +146,18 @@ def test_chains_equal_python_integers(seed):
 
 @pytest.mark.slow
 def test_chains_in_verilator_with_stalls(tmp_path):
-    networks = [(seed, random_chain(seed).compare().network) for seed in range(9)]
+    networks = []
+    for seed in range(100):
+        network = random_chain(seed).compare().network
+        if len(networks) < 6 and max(t.high.max() for t in tensors(network)) > 1 << 54:
+            networks.append((seed, network))
+    assert len(networks) == 6
     made = []
     for seed, network in networks:
         family = ("xc7", "xcup", "ecp5")[seed % 3]
         compiled = compile_network(network, f"wide{seed}", family, clock_ns=15.0)
         made.append((seed, network, compiled, design_of(compiled, tmp_path / f"wide{seed}")))
     library = compile_designs([design for *_, design in made], build_dir=tmp_path / "build")
-    assert max(max(-t.low.min(), t.high.max()) for _, n in networks for t in tensors(n)) > 1 << 54
     for seed, network, compiled, design in made:
         x = random_inputs(network, 200, seed)
         expected = on_stream(network.execute(x), compiled.out_datatype)

@@ -787,3 +787,35 @@ def test_an_input_on_the_way_that_no_output_depends_on():
     codes = RNG.integers(-32, 32, (FRAMES, 3))
     found = Reference(tidied, split).run(codes)
     np.testing.assert_array_equal(split.network.execute(codes), found)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_constant_chooses_between_a_result_and_numbers(first):
+    graph = start((1, 4))
+    layered(graph, 4, 4)
+    mask = np.array([[True, False, True, False]])
+    number = graph.constant(np.float32([[1, 2, 3, 4]]))
+    names = [graph.current, number] if first else [number, graph.current]
+    graph.current = graph.side("Where", [graph.constant(mask, bool), *names])
+    layered(graph, 2)
+    check(graph, (1, 4))
+
+
+def test_a_sum_of_squares_of_functions_of_few_codes():
+    """The squares are a table, and no tensor of the model."""
+    graph = start((1, 4))
+    graph.add("Clip", np.float32(-1), np.float32(2))
+    graph.add("ReduceSumSquare", axes=[1])
+    check(graph, (1, 1, 4)[1:])
+
+
+def test_bits_beside_a_scale_that_is_far_from_one():
+    """A bit is 1, however small that is in units of the scale of the codes it comes from."""
+    graph = start((1, 4))
+    graph.add("Mul", np.float32(2**22))
+    graph.add("Equal", np.float32(2**22))
+    graph.add("Cast", to=TensorProto.FLOAT)
+    graph.add("Mul", graph.current)
+    graph.add("ReduceSum", ints(graph, [1]))
+    network = check(graph, (1, 4))
+    assert network.output.high.tolist() == [4]
