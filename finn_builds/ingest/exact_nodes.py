@@ -27,6 +27,7 @@ from finn_builds.ingest.rational import (
     quantised,
     rationals,
     rounded,
+    signed_bit,
 )
 from finn_builds.ingest.reading import GraphNode
 from finn_builds.ingest.wiring import WIRING, executed
@@ -55,7 +56,7 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Div": np.divide,
     "Neg": np.negative,
     "Abs": np.abs,
-    "Relu": lambda x: np.maximum(x, Fraction(0)),
+    "Relu": lambda x: clipped(x, 0, None),
     "Floor": lambda x: rounded(x, "FLOOR"),
     "Ceil": lambda x: rounded(x, "CEIL"),
     "Round": lambda x: rounded(x, "ROUND"),
@@ -120,8 +121,7 @@ def _quant(x: Numbers, parameters: Sequence[Any], attrs: Any) -> Numbers:
     scale, zero_point, bits = parameters
     width, signed = int(np.asarray(bits).item()), bool(attrs.get("signed", 1))
     if signed and width == 1:
-        codes = np.where(x / scale + zero_point >= 0, Fraction(1), Fraction(-1))
-        return np.asarray((codes - zero_point) * scale)
+        return signed_bit(x, scale, zero_point)
     bounds = level_range(width, signed, bool(attrs.get("narrow", 1)))
     mode = str(attrs.get("rounding_mode", "ROUND"))
     return quantised(x, scale, zero_point, bounds, mode)

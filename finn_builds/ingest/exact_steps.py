@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from finn_builds.ingest.rational import (
     normalised,
     quantised,
     rationals,
+    signed_bit,
 )
 from finn_builds.ingest.steps import Step
 
@@ -55,8 +55,7 @@ def _evaluated(step: Step, x: Numbers) -> Numbers:
         case "Line":
             return np.asarray(x * constants[0] + constants[1])
         case "Quant" if step.attrs["signed"] and quant_bits(step) == 1:
-            codes = np.where(x / constants[0] + constants[1] >= 0, Fraction(1), Fraction(-1))
-            return np.asarray((codes - constants[1]) * constants[0])
+            return signed_bit(x, constants[0], constants[1])
         case "Quant":
             bounds = level_range(
                 quant_bits(step), bool(step.attrs["signed"]), bool(step.attrs["narrow"])
@@ -69,7 +68,7 @@ def _evaluated(step: Step, x: Numbers) -> Numbers:
         case "BatchNormalization":
             return normalised(x, step.constants, step.attrs["epsilon"])
         case "Relu":
-            return np.asarray(np.maximum(x, Fraction(0)))
+            return clipped(x, 0, None)
         case "LeakyRelu":
             return np.where(x < 0, x * constants[0], x)
         case "Abs":

@@ -81,6 +81,13 @@ def quantised(
     return np.asarray((codes - zero) * unit)
 
 
+def signed_bit(x: Numbers, scale: Any, zero_point: Any) -> Numbers:
+    """Return what a Quant of one signed bit gives: -1 or 1, times its scale."""
+    unit, zero = rationals(scale), rationals(zero_point)
+    codes = each(lambda v: Fraction(1 if v >= 0 else -1), x / unit + zero)
+    return np.asarray((codes - zero) * unit)
+
+
 def normalised(x: Numbers, parameters: Sequence[Any], epsilon: float) -> Numbers:
     """Return a BatchNormalization; its root alone is that of double precision."""
     gamma, beta, mean, var = parameters

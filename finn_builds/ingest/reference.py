@@ -143,10 +143,12 @@ class Reference:
         assert self._split is not None
         x = np.asarray(x)
         # Elements that no output depends on are 0; they may still be operands on the way.
-        feeds = {i.name: np.zeros((len(x), *i.shape[1:]), dtype=dtype) for i in self._graph.inputs}
+        feeds: Values = {
+            i.name: np.zeros((len(x), *i.shape[1:]), dtype=dtype) for i in self._graph.inputs
+        }
         given: Values = {}  # which elements of a tensor are known
         for link in self._split.inputs:
-            zeros = np.zeros((len(x), *link.shape[1:]), dtype=dtype)
+            zeros: np.ndarray = np.zeros((len(x), *link.shape[1:]), dtype=dtype)
             _put(link, x, feeds.setdefault(link.tensor, zeros))
             known = given.setdefault(link.tensor, np.zeros(link.shape, dtype=bool))
             known.reshape(-1)[link.places] = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
+from functools import partial
 
 from finn_builds.report import text
 from finn_builds.report.compare import Build, Comparison
@@ -54,7 +55,7 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
             if any(_rmse(build.report) is not None for build in comparison.builds)
             else []
         ),
-        *(row(f"accuracy of {name} (measured)", lambda b, n=name: _head(b, n)) for name in heads),
+        *(row(f"accuracy of {name} (measured)", partial(_head, name)) for name in heads),
         row("frames verified", lambda b: _frames(b.verification)),
         *(
             (f"{name} ({comparison.kind})", [resource(build, name) for build in comparison.builds])
@@ -79,7 +80,7 @@ def _rmse(report: BuildReport) -> float | None:
     return None if report.target_error is None else report.target_error.rmse
 
 
-def _head(report: BuildReport, name: str) -> str:
+def _head(name: str, report: BuildReport) -> str:
     """Return the accuracy of one output of classes beside others."""
     error = report.target_error
     shares = {} if error is None else {head.output: head for head in error.heads}
