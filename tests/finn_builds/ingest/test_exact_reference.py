@@ -102,7 +102,7 @@ def largest(rows) -> Fraction:
 
 
 def random_chain(seed: int) -> Both:
-    """Return a network with sums of 45 to 60 bits, of matrices one after another or squares."""
+    """Return a network with sums of up to 59 bits, of matrices one after another or squares."""
     rng = np.random.default_rng(seed)
 
     def scale() -> float:
@@ -111,17 +111,17 @@ def random_chain(seed: int) -> Both:
     end = rng.choice(["none", "narrow", "narrow", "wide"])
     free = end != "wide" and bool(rng.integers(2))
     squared = bool(rng.integers(2))
-    bits = int(rng.choice([16, 20] if squared else [16, 20, 24]))
+    bits = int(rng.choice([16, 20] if squared else [20, 24]))
     one = scale() if free else 2.0 ** int(rng.integers(-8, 5))
-    both = Both(bits, one, int(rng.integers(1, 5)), rng)
+    both = Both(bits, one, int(rng.integers(2, 4 if squared else 7)), rng)
     if squared:
-        both.layer(int(rng.integers(2, 8)), np.float32([1.0]), 2)
+        both.layer(int(rng.integers(3, 8)), np.float32([1.0]), 2)
         both.square()
     else:
-        both.layer(int(rng.integers(14, 17)), np.float32([1.0]), int(rng.integers(2, 5)))
+        both.layer(int(rng.integers(15, 17)), np.float32([1.0]), int(rng.integers(3, 8)))
         n_out = int(rng.integers(1, 4))
         scales = [1.0] if end == "wide" else [scale() for _ in range(n_out)]
-        both.layer(int(rng.integers(14, 17)), np.float32(scales), n_out)
+        both.layer(int(rng.integers(15, 17)), np.float32(scales), n_out)
     if rng.integers(2):
         both.bias(rng.normal(size=len(both.rows[0])))
     rounding = str(rng.choice(list(ROUNDINGS)))
@@ -147,10 +147,11 @@ def test_chains_equal_python_integers(seed):
 @pytest.mark.slow
 def test_chains_in_verilator_with_stalls(tmp_path):
     networks = []
-    for seed in range(100):
+    for seed in range(40):
         network = random_chain(seed).compare().network
-        if len(networks) < 6 and max(t.high.max() for t in tensors(network)) > 1 << 54:
+        if max(t.high.max() for t in tensors(network)) > 1 << 53:
             networks.append((seed, network))
+    networks = networks[:6]
     assert len(networks) == 6
     made = []
     for seed, network in networks:
