@@ -797,7 +797,7 @@ def test_a_constant_chooses_between_a_result_and_numbers(first):
     number = graph.constant(np.float32([[1, 2, 3, 4]]))
     names = [graph.current, number] if first else [number, graph.current]
     graph.current = graph.side("Where", [graph.constant(mask, bool), *names])
-    layered(graph, 2)
+    layered(graph, 4)
     check(graph, (1, 4))
 
 
