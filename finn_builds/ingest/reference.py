@@ -264,7 +264,7 @@ def _flat(x: np.ndarray) -> np.ndarray:
 
 def _put(link: Link, x: np.ndarray, tensor: np.ndarray) -> None:
     """Write what the network's integers stand for into the model's tensor, in place."""
-    flat = tensor.reshape(len(x), -1)
+    flat = tensor.reshape(len(x), int(np.prod(tensor.shape[1:])))
     if tensor.dtype == object:
         flat[:, link.places] = rationals(x[:, link.at]) * link.scale + link.offset
     else:
