@@ -218,9 +218,7 @@ def _judge(result: np.ndarray, table: Table, host: HostModel, *, scores: bool) -
     if table.y is not None and not scores:
         print(f"accuracy {(result == table.y)[kept].mean():.1%}: {source}")
     elif table.targets is not None and not scores:
-        print(
-            "the file holds numbers as targets: --scores writes the outputs and judges them"
-        )
+        print("the file holds numbers as targets: --scores writes the outputs and judges them")
     elif table.targets is not None:
         targets, heads = host.judged(table.targets)
         numbers = host.numbers_beside(heads)
