@@ -284,6 +284,11 @@ def measured(
     )
 
 
+def place_of(head: dict[str, Any]) -> dict[str, str]:
+    """Return the machine and the commit of a run."""
+    return {"machine": head["machine"]["name"], "commit": head["versions"]["commit"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", help="rows to measure, by name; measured again")
@@ -301,10 +306,13 @@ def main() -> None:
     result: dict[str, Any] = json.loads(path.read_text()) if known else {"rows": {}}
     rows = result["rows"]
 
+    here = {"machine": machine(), "versions": versions(PACKAGES)}
+    # Of the rows that are there already; a row measured elsewhere says so itself.
+    head = {name: result.get(name, now) for name, now in here.items()}
+
     def keep() -> None:
         fresh = {
-            "machine": machine(),
-            "versions": versions(PACKAGES),
+            **head,
             "clock_ns": args.clock_ns,
             "seed": args.seed,
             "synthesis": SYNTH,
@@ -332,6 +340,8 @@ def main() -> None:
                     continue
                 todo.append(case)
             for key, found in measured(bench, part, todo, rows, args.jobs):
+                if place_of(head) != place_of(here):
+                    found[part]["measured_on"] = place_of(here)
                 rows[key].update(found)
                 if part == "folded":
                     share_folded(rows)

@@ -39,6 +39,12 @@ def _head(result: dict[str, Any]) -> list[str]:
         found = [row[part] for row in result["rows"].values() if "lut" in row.get(part, {})]
         right = sum("netlist_frames" in figures for figures in found)
         checked.append(f"{right} of {len(found)} {name}")
+    elsewhere = [
+        f" {key}: {part['measured_on']['machine']}, commit {part['measured_on']['commit']}."
+        for key, row in result["rows"].items()
+        for part in row.values()
+        if isinstance(part, dict) and "measured_on" in part
+    ]
     return [
         "# Sparse layers against alkaid, plain Verilog and FINN folded",
         "",
@@ -48,7 +54,7 @@ def _head(result: dict[str, Any]) -> list[str]:
         "(LUT1 to LUT6, LUT6_2, INV); est is the tool's own estimate, alkaid's with ternary adders "
         "that Yosys does not make. Every design was compared with the network before synthesis, "
         f"mapped netlists after it, too: {', '.join(checked)}. "
-        "Nothing here has been placed or routed.",
+        f"Nothing here has been placed or routed.{''.join(elsewhere)}",
         "",
         f"Sparse and alkaid take one frame per clock: {1e3 / clock:.0f} million frames/s at the "
         f"board's {clock:g} ns. Both have registers at both ends and the same latency in cycles; "

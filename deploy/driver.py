@@ -21,7 +21,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from deploy.errors import UserError
-from deploy.host_model import HostModel, HostModelError
+from deploy.host_model import HostModel, HostModelError, classes_right
 from deploy.inference import Frames
 from deploy.measure import as_text, latency_test, summary, throughput_test
 from deploy.package import Package
@@ -218,12 +218,16 @@ def _judge(result: np.ndarray, table: Table, host: HostModel, *, scores: bool) -
     if table.y is not None and not scores:
         print(f"accuracy {(result == table.y)[kept].mean():.1%}: {source}")
     elif table.targets is not None and not scores:
-        print(
-            "the file holds numbers as targets: --scores writes the outputs and prints their RMSE"
-        )
-    elif table.targets is not None and table.targets.shape == result.shape and host.numbers:
-        off = (result - table.targets)[kept][:, host.numbers]
-        print(f"RMSE {np.sqrt((off**2).mean()):.4g}: {source}")
+        print("the file holds numbers as targets: --scores writes the outputs and judges them")
+    elif table.targets is not None:
+        targets, heads = host.judged(table.targets)
+        numbers = host.numbers_beside(heads)
+        if numbers:
+            off = (result - targets)[kept][:, numbers]
+            print(f"RMSE {np.sqrt((off**2).mean()):.4g}: {source}")
+        for name, columns in heads:
+            share = classes_right(result, targets, columns)[kept].mean()
+            print(f"accuracy of {name} {share:.1%}: {source}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -206,6 +206,9 @@ _EVALUATE = {
 # Operations that keep the order of a frame's outputs: the class does not depend on them.
 _ORDER_KEEPING = ("softmax", "log_softmax", "sigmoid")
 
+# What an output of the scores of classes may end in.
+_SOFTMAX = (("softmax",), ("log_softmax",))
+
 _CONSTANTS = ("value", "scale", "zero_point", "min", "max", "alpha", "gamma", "width", "rows")
 
 
@@ -352,6 +355,17 @@ class HostOutput:
         return y if self.take is None else y[:, self.take]
 
 
+def classes_right(outputs: np.ndarray, targets: np.ndarray, columns: slice) -> np.ndarray:
+    """Return in which frames an output says the right class, bool (n,).
+
+    `outputs` and `targets`, (n, values), have in `columns` the class, or a score of each class.
+    """
+    found, wanted = outputs[:, columns], targets[:, columns]
+    if found.shape[1] == 1:
+        return np.rint(found[:, 0]) == wanted[:, 0]
+    return found.argmax(axis=1) == wanted.argmax(axis=1)
+
+
 class HostModel:
     """Executes the host's part of a network."""
 
@@ -434,10 +448,64 @@ class HostModel:
     @property
     def numbers(self) -> list[int]:
         """Places, among the values of all outputs, of those that are not scores of classes."""
-        size = sum(math.prod(out.shape) for out in self.outputs)
-        if len(self.losses) != size:
-            return list(range(size))
-        return [at for at, loss in enumerate(self.losses) if loss != "cross_entropy"]
+        return self.numbers_beside(self.class_heads)
+
+    def numbers_beside(self, heads: "list[tuple[str, slice]]") -> list[int]:
+        """Return the places of `numbers`, for outputs of classes as `judged` gives them."""
+        classes = {at for _, columns in heads for at in range(columns.start, columns.stop)}
+        return [at for at in range(sum(self._sizes)) if at not in classes]
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [math.prod(out.shape) for out in self.outputs]
+
+    @property
+    def class_heads(self) -> "list[tuple[str, slice]]":
+        """The outputs that say a class where there are numbers beside: name, and places.
+
+        Places are among the values of all outputs: one that is the class, or a score of each. They
+        are known by what the training says, or by the argmax or softmax that they end in.
+        """
+        trained = len(self.losses) == sum(self._sizes)
+        if len(self.outputs) == 1 and not trained:
+            return []
+        found, begin = [], 0
+        for out, size in zip(self.outputs, self._sizes, strict=True):
+            place = slice(begin, begin + size)
+            begin += size
+            chosen = out.kind == "argmax" or (size > 1 and out.operations[-1:] in _SOFTMAX)
+            if set(self.losses[place]) == {"cross_entropy"} if trained else chosen:
+                found.append((out.name, place))
+        return found
+
+    def judged(self, targets: np.ndarray) -> "tuple[np.ndarray, list[tuple[str, slice]]]":
+        """Return targets with one column for each value of all outputs, and the `class_heads`.
+
+        `targets` is (n, values), or has one column, the class counted from 0, for each output of
+        several scores: then these outputs are classes. `HostModelError` if they do not fit.
+        """
+        sizes, width = self._sizes, targets.shape[1]
+        if width == sum(sizes):
+            return targets, self.class_heads
+        if width != len(sizes) or width == 1:
+            raise HostModelError(
+                f"{width} targets a frame, but the model has {sum(sizes)} outputs; give a target "
+                "for each of them, or of each output of scores its class"
+            )
+        parts, heads, begin = [], [], 0
+        for out, size, column in zip(self.outputs, sizes, targets.T, strict=True):
+            if size > 1 and not np.isin(column, np.arange(size)).all():
+                raise HostModelError(
+                    f"{width} targets a frame, of which that of output '{out.name}' is not a class "
+                    f"from 0 to {size - 1}; give a target for each of all {sum(sizes)} values, or "
+                    "classes"
+                )
+            if size > 1 or out.kind == "argmax":
+                heads.append((out.name, slice(begin, begin + size)))
+            whole = column[:, None] == np.arange(size) if size > 1 else column[:, None]
+            parts.append(whole.astype(targets.dtype))
+            begin += size
+        return np.concatenate(parts, axis=1), heads
 
     @property
     def n_scores(self) -> int:

@@ -155,9 +155,10 @@ def with_styles(
     runs = [(a, b) for style, a, b in Styles(cfg.style, why, named, ()).runs if style == "sparse"]
     if core is not None and runs != [(0, len(layers))]:
         folded = sum(style == "folded" for style in styles)
+        larger = "" if cfg.style == "folded" else ", or a larger part"
         raise UserError(
             f"--package ip: expected every layer as sparse logic, found {folded} of {len(layers)} "
-            f"folded ({why}); give --style sparse, or a larger part"
+            f"folded ({why}); give --style sparse{larger}"
         )
     nodes: list[SparseNode] = []
     costs = {cost.name: cost for cost in alone}

@@ -105,11 +105,10 @@ def _quality(
 ) -> Quality | None:
     """Compare the network's answers to data with what is known of them."""
     if data.targets is not None:
-        numbers = split.host.numbers
-        if not numbers:
-            return None
-        outputs, targets = outputs_of(split.host, integers)[:, numbers], data.targets[:, numbers]
-        return target_error(outputs, targets, data.source, surrogate=data.surrogate)
+        outputs = outputs_of(split.host, integers)
+        return target_error(
+            outputs, data.targets, data.source, surrogate=data.surrogate, heads=data.heads
+        )
     if data.y is None:
         return None
     share, error = share_right(split.host.classify(integers), data.y)

@@ -111,6 +111,9 @@ def _quality(found: Quality | None) -> dict[str, Any]:
         "rmse": error and error.rmse,
         "rmse_by_output": error and list(error.rmse_by_output),
         "rmse_of_constant": error and error.rmse_of_constant,
+        "accuracy_by_output": error and {head.output: head.accuracy for head in error.heads},
+        "accuracy_standard_error_by_output": error
+        and {head.output: head.standard_error for head in error.heads},
         "accuracy_frames": found and found.frames,
         "accuracy_source": found and found.source,
         "accuracy_surrogate": found and found.surrogate,

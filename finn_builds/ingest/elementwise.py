@@ -159,8 +159,8 @@ def _operations(step: Step, dtype: type) -> list[Op]:
 
 def _line(scale: Any, offset: Any) -> list[Op]:
     """Return an exact line; an offset of whole units is added before the scale, without error."""
-    units = np.asarray(offset / scale)
-    if all(Fraction(unit).denominator == 1 for unit in np.atleast_1d(units)):
+    units = None if (np.asarray(scale) == 0).any() else np.asarray(offset / scale)
+    if units is not None and all(Fraction(v).denominator == 1 for v in np.atleast_1d(units)):
         ops = [{"op": "add", "value": units}, {"op": "mul", "value": scale}]
     else:
         ops = [{"op": "mul", "value": scale}, {"op": "add", "value": offset}]

@@ -100,9 +100,19 @@ def largest(
     """Return the largest, or smallest, of each group (n_out, k) of elements."""
     if smallest:
         symbol = symbol.then(Step("Mul", node_name(where), (np.float32(-1),)))
-    vector, unit = _in_one_unit(net, symbol, where)
+    values, one = line(symbol), groups[:, 0]
+    if all((part[groups] == part[one, None]).all() for part in (values.scale, values.offset)):
+        # The numbers of a group compare as their integers do.
+        signs = np.array([-1 if v < 0 else 1 for v in values.scale], dtype=np.int64)
+        vector = net.vector(symbol, where, signs)
+        found = Line(np.abs(values.scale[one]), values.offset[one])
+    else:
+        vector, unit = _in_one_unit(net, symbol, where)
+        found = Line(np.full(len(groups), unit), np.full(len(groups), Fraction(0)))
+    if smallest:
+        found = Line(-found.scale, -found.offset)
     result = net.add(Max(groups, symbol.size), [vector], where)
-    return _whole(shape, result, np.full(len(groups), -unit if smallest else unit), where)
+    return Symbol.whole(shape, result).then(*line_steps(found, where))
 
 
 def looked_up(net: Growing, symbol: Symbol, table: np.ndarray, where: str) -> Symbol:
@@ -158,7 +168,7 @@ def _whole(shape: tuple[int, ...], vector: int, scale: np.ndarray, where: str) -
 def _units(net: Growing, symbol: Symbol, where: str) -> tuple[int, np.ndarray, np.ndarray]:
     """Return a vector, places in it, and units: values are ``unit * integer``."""
     values = line(symbol)
-    if not values.offset.any():
+    if not values.offset.any() and values.scale.all():
         if (symbol.vectors == symbol.vectors[0]).all():
             return int(symbol.vectors[0]), symbol.index, values.scale
         vector = net.vector(symbol, where)
@@ -175,6 +185,11 @@ def _in_one_unit(net: Growing, symbol: Symbol, where: str) -> tuple[int, Fractio
     values = line(symbol)
     unit = common_unit([*values.scale, *values.offset])
     factor, bias = values.scale / unit, values.offset / unit
+    if uniform(values.scale) and abs(factor[0]) > MAX_JOINED:
+        raise UserError(
+            f"{where} joins numbers with different addends that are not multiples of their scale, "
+            f"{float(values.scale[0]):.9g}; put a quantizer in front of it, or the addends after it"
+        )
     _check_factors([*np.abs(factor)], values.scale.min(), values.scale.max(), where)
     if (factor == 1).all() and not bias.any():
         return net.vector(symbol, where), unit

@@ -48,14 +48,14 @@ class Growing:
 
         Raises UserError, naming `where`, if its values are too large.
         """
-        tensor = tensor_of(op, f"t{len(self.tensors)}", [self.tensors[i] for i in inputs])
+        try:
+            tensor = tensor_of(op, f"t{len(self.tensors)}", [self.tensors[i] for i in inputs])
+        except OverflowError as error:
+            raise _too_large(where, str(error)) from error
         low, high = tensor.bounds
         if max(-low, high) >= MAX_MAGNITUDE:
-            raise UserError(
-                f"{where} gives integers of up to {max(-low, high).bit_length() + 1} bits; "
-                f"supported are {MAX_MAGNITUDE.bit_length()}: use narrower weights or "
-                "activations, or a quantizer in front of it"
-            )
+            bits = max(-low, high).bit_length() + 1
+            raise _too_large(where, f"integers of up to {bits} bits")
         self.tensors.append(tensor)
         self.made[len(self.tensors) - 1] = (op, tuple(inputs))
         self.origins[len(self.tensors) - 1] = where
@@ -145,6 +145,13 @@ class Growing:
             if tuple(rows_of) != inputs:
                 made[i] = Linear(np.concatenate(list(rows_of.values())), bias), tuple(rows_of)
         return made
+
+
+def _too_large(where: str, what: str) -> UserError:
+    return UserError(
+        f"{where} gives {what}; supported are {MAX_MAGNITUDE.bit_length()}: use narrower weights "
+        "or activations, or a quantizer in front of it"
+    )
 
 
 _Made = dict[int, tuple[Operation, tuple[int, ...]]]

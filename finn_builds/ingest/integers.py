@@ -94,6 +94,16 @@ def is_wide(quantizer: Step) -> bool:
     return high - low >= LISTED_LEVELS
 
 
+def are_whole(values: np.ndarray) -> bool:
+    """Return whether numbers are integers but for the roundings of double precision.
+
+    One that is far smaller than 1 and not 0 is a multiple of another unit.
+    """
+    size = np.abs(values)
+    small = (size < 0.5) & (size > 1e-12 * size.max(initial=0))
+    return bool((np.abs(values - np.rint(values)) < 1e-6).all() and not small.any())
+
+
 def kept_and_moved(steps: Sequence[Step], index: int, n: int) -> tuple[int, tuple[Step, ...]]:
     """Return where the steps that give codes end, and the exact line that follows them.
 
@@ -122,7 +132,7 @@ def quantised_codes(steps: Sequence[Step], index: int, end: int, n: int) -> Code
     unit = np.broadcast_to(scale.astype(np.float64), n)
     values = evaluate_steps(after, levels[:, None] * unit) / unit
     integers = np.rint(values)
-    if not np.allclose(values, integers, rtol=0, atol=1e-6):
+    if not are_whole(values):
         raise UserError(
             f"{after[-1]} gives values that are not multiples of the scale of {quantizer}; put it "
             "before the quantizer"

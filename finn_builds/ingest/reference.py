@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from qonnx.custom_op.general.multithreshold import multithreshold
 
 from finn_builds.ingest.constants import plain
 from finn_builds.ingest.elementwise import FINAL, evaluate_steps
+from finn_builds.ingest.exact_nodes import computed_exactly
+from finn_builds.ingest.rational import EXACT_FROM, doubles, rationals
 from finn_builds.ingest.reading import Graph, GraphNode, read
 from finn_builds.ingest.split import HostSplit, Link
 from finn_builds.ingest.steps import Constant, QuantisedConstant
@@ -30,32 +34,46 @@ class Reference:
 
     Nothing that builds the integer network is used to execute it: onnx's own reference
     implementation does the standard nodes, and qonnx's functions the quantizers, on the floating
-    point values that the integers stand for. The double run decides. A float32 run may differ from
-    it where a value lies within float32's rounding of a quantizer's tie;
-    :meth:`float32_disagreements` counts the frames. In the double run a BatchNormalization is the
-    four operations of its definition in the ONNX standard, so that an input equal to the mean gives
-    exactly the bias, and weights are whole multiples of their scale.
+    point values that the integers stand for. The double run decides; where the network has integers
+    that double precision does not hold with room to spare, a run on exact numbers (`exact_nodes`).
+    A float32 run may differ from it where a value lies within float32's rounding of a quantizer's
+    tie; :meth:`float32_disagreements` counts the frames. In the double run a BatchNormalization is
+    the four operations of its definition in the ONNX standard, so that an input equal to the mean
+    gives exactly the bias, and weights are whole multiples of their scale.
 
     Without a `split` the model runs in floating point only.
     """
 
-    def __init__(self, model: ModelWrapper, split: HostSplit | None = None) -> None:
+    def __init__(
+        self, model: ModelWrapper, split: HostSplit | None = None, *, exact: bool | None = None
+    ) -> None:
+        """Take a tidied model; `exact` asks for a run on exact numbers whatever the integers."""
         self._graph, self._split = read(model), split
         self._together: bool | None = None  # whether all frames go through a node at once
+        self.is_exact = exact if exact is not None else split is not None and _is_wide(split)
 
     def run(self, x: np.ndarray) -> np.ndarray:
-        """Return the integers the QONNX model gives for integers, in double precision.
+        """Return the integers the QONNX model gives for integers.
 
         Integer codes of the quantised inputs, (frames, n_in), give int64 (frames, n_out), all
         inputs and outputs side by side as in the network of the split. ValueError if a tensor of
         the model is further than 1e-3 from the integers' lattice.
         """
+        if self.is_exact:
+            return self._exact_integers(x)
         values = self._output_values(x, np.float64)
         codes = np.rint(values)
         worst = np.abs(values - codes).max(initial=0)
         if not worst < 1e-3:
             raise ValueError(f"the QONNX model's output is {worst:g} away from integers")
         return codes.astype(np.int64)
+
+    def _exact_integers(self, x: np.ndarray) -> np.ndarray:
+        values = self._output_values(x, object)
+        wrong = [v for v in values.flat if not isinstance(v, Fraction) or v.denominator != 1]
+        if wrong:
+            raise ValueError(f"the QONNX model's output is {float(wrong[0]):g}, not an integer")
+        return values.astype(np.int64)
 
     def float32_disagreements(self, x: np.ndarray) -> int:
         """Return in how many frames of codes a float32 run of the model gives other integers."""
@@ -124,34 +142,69 @@ class Reference:
         """Return the network's outputs, all side by side, in floating point."""
         assert self._split is not None
         x = np.asarray(x)
-        feeds = {link.tensor: _values(link, x, dtype) for link in self._split.inputs}
+        # Elements that no output depends on are 0; they may still be operands on the way.
+        feeds: Values = {
+            i.name: np.zeros((len(x), *i.shape[1:]), dtype=dtype) for i in self._graph.inputs
+        }
+        given: Values = {}  # which elements of a tensor are known
+        for link in self._split.inputs:
+            zeros: np.ndarray = np.zeros((len(x), *link.shape[1:]), dtype=dtype)
+            _put(link, x, feeds.setdefault(link.tensor, zeros))
+            known = given.setdefault(link.tensor, np.zeros(link.shape, dtype=bool))
+            known.reshape(-1)[link.places] = True
+        of_inputs = {i.name for i in self._graph.inputs}
+        partly = {n: m for n, m in given.items() if not m.all() and n not in of_inputs}
         names = [link.tensor for link in self._split.outputs]
-        found = self._execute(feeds, names, dtype)
+        found = self._execute(feeds, names, dtype, partly=partly)
         n_out = self._split.host.n_out
-        y = np.zeros((len(x), n_out))
+        y = np.zeros((len(x), n_out), dtype=object if dtype is object else np.float64)
         for link in self._split.outputs:
-            values = _flat(found[link.tensor])[:, link.places].astype(np.float64)
-            y[:, link.at] = (values - link.offset) / link.scale
+            values = _flat(found[link.tensor])[:, link.places]
+            if dtype is object:
+                y[:, link.at] = (rationals(values) - link.offset) / link.scale
+            else:
+                y[:, link.at] = (doubles(values) - doubles(link.offset)) / doubles(link.scale)
         return y
 
     def _execute(
-        self, feeds: Values, names: Sequence[str], dtype: type, *, quantise: bool = True
+        self,
+        feeds: Values,
+        names: Sequence[str],
+        dtype: type,
+        *,
+        quantise: bool = True,
+        partly: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> Values:
-        """Return tensors of the model for given ones, all with frames first."""
+        """Return tensors of the model for given ones, all with frames first.
 
-        def through(given: Values) -> Values:
-            return self._through(given, names, dtype, quantise)
+        Of tensors in `partly` only some elements are given, (1, ...) of bool.
+        """
+
+        def through(given: Values, precision: type = dtype) -> Values:
+            return self._through(given, names, precision, quantise, partly)
 
         count = len(next(iter(feeds.values())))
         if self._together is None and count > 1:
-            self._together = _agree(through, {name: x[:2] for name, x in feeds.items()})
+            few = {name: x[:2] for name, x in feeds.items()}
+            if dtype is object:  # which double precision shows, too
+                few = {name: doubles(x) for name, x in few.items()}
+            kind = np.float64 if dtype is object else dtype
+            self._together = _agree(lambda given: through(given, kind), few)
         if self._together or count <= 1:
             return through(feeds)
         alone = [through(_frame(feeds, i)) for i in range(count)]
         return {name: np.concatenate([_row(found[name]) for found in alone]) for name in names}
 
-    def _through(self, feeds: Values, names: Sequence[str], dtype: type, quantise: bool) -> Values:
-        known = {n: self._quantised(n, x) if quantise else x for n, x in feeds.items()}
+    def _through(
+        self,
+        feeds: Values,
+        names: Sequence[str],
+        dtype: type,
+        quantise: bool,
+        partly: Mapping[str, np.ndarray],
+    ) -> Values:
+        whole = {name: x for name, x in feeds.items() if name not in partly}
+        known = {n: self._quantised(n, x) if quantise else x for n, x in whole.items()}
         for node in _needed(self._graph, set(known), set(names)):
             inputs = [
                 known[x] if x in known else _constant(self._graph.constants, x, dtype)
@@ -159,16 +212,26 @@ class Reference:
             ]
             found = _computed(node, inputs, dtype, self._graph.opset)
             for name, value in zip(node.outputs, found, strict=False):
+                if name in partly:
+                    value = np.where(partly[name], feeds[name], value)
                 known.setdefault(name, self._quantised(name, value) if quantise else value)
         return {name: known[name] for name in names}
 
     def _quantised(self, name: str, value: np.ndarray) -> np.ndarray:
         """Return a tensor after the input quantizer, if that is put on it."""
         split = self._split
+        if value.dtype == object:  # exact multiples of the scale already
+            return value
         if split is None or split.input_quant is None or name not in split.inserted:
             return value
         quantised = evaluate_steps([split.input_quant.step()], _flat(value))
         return quantised.reshape(value.shape)
+
+
+def _is_wide(split: HostSplit) -> bool:
+    """Return whether a network has integers that double precision may not hold exactly."""
+    tensors = (*split.network.inputs, *(node.output for node in split.network.nodes))
+    return max(max(-low, high) for low, high in (t.bounds for t in tensors)) >= EXACT_FROM
 
 
 def _frame(feeds: Values, i: int) -> Values:
@@ -199,12 +262,15 @@ def _flat(x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), int(np.prod(x.shape[1:], dtype=np.int64)))
 
 
-def _values(link: Link, x: np.ndarray, dtype: type) -> np.ndarray:
-    """Return the model's tensor for the network's integers; elements nobody reads are 0."""
-    flat: np.ndarray = np.zeros((len(x), int(np.prod(link.shape))), dtype=dtype)
-    # In double first: the offset is whole units of the scale.
-    flat[:, link.places] = (x[:, link.at] * link.scale + link.offset).astype(dtype)
-    return flat.reshape(len(x), *link.shape[1:])
+def _put(link: Link, x: np.ndarray, tensor: np.ndarray) -> None:
+    """Write what the network's integers stand for into the model's tensor, in place."""
+    flat = tensor.reshape(len(x), int(np.prod(tensor.shape[1:])))
+    if tensor.dtype == object:
+        flat[:, link.places] = rationals(x[:, link.at]) * link.scale + link.offset
+    else:
+        # In double first: the offset is whole units of the scale.
+        values = x[:, link.at] * doubles(link.scale) + doubles(link.offset)
+        flat[:, link.places] = values.astype(tensor.dtype)
 
 
 def _needed(graph: Graph, known: set[str], wanted: set[str]) -> list[GraphNode]:
@@ -222,15 +288,20 @@ def _constant(constants: Mapping[str, Constant], name: str, dtype: type) -> np.n
         return None
     constant = constants[name]
     if isinstance(constant, QuantisedConstant):
-        if dtype is np.float64:
-            return constant.integers * constant.scale.astype(np.float64)
-        return constant.value()
+        if dtype is np.float32:
+            return constant.value()
+        array = constant.integers * constant.scale.astype(np.float64)
+        return rationals(array) if dtype is object else array
     array = plain(constant)
+    if dtype is object and array.dtype.kind == "f":
+        return rationals(array)
     return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
 def _computed(node: GraphNode, inputs: list[Any], dtype: type, opset: int) -> list[np.ndarray]:
     """Return a node's outputs in the precision of its inputs."""
+    if dtype is object:
+        return computed_exactly(node, inputs, opset)
     attrs = node.attrs
     match node.op:
         case "Quant":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from qonnx.core.datatype import DataType
@@ -21,6 +22,7 @@ from finn_builds.ingest.input_quant import InputQuant
 from finn_builds.ingest.integers import (
     MAX_INPUT_BITS,
     Codes,
+    are_whole,
     codes_of_levels,
     is_wide,
     kept_and_moved,
@@ -234,15 +236,18 @@ class Settling:
         if count <= TABLE_CODES:
             grid = np.minimum(low + np.arange(count)[:, None], high).astype(np.float64)
             values = evaluate_steps(steps, grid)
-            for unit in _units_of(steps, n):
+            ones = np.full(n, Fraction(1))
+            for unit in (*_units_of(steps, n), ones):
                 size = np.array([abs(float(u)) or 1.0 for u in unit])
-                if np.abs(values / size - np.rint(values / size)).max() < 1e-6:
+                if are_whole(values / size):
                     levels = np.unique(np.rint(values / size)).astype(np.int64)
                     codes = codes_of_levels(levels, size)
                     tail = (*steps, *codes.from_values())
                     result = self._counted(symbol, tail, codes, str(steps[first]))
                     found = Symbol.whole(symbol.shape, result).then(*codes.to_values())
-                    return found.then(last_mark(symbol.steps))
+                    # None where the node in front is done in several parts.
+                    marks = [step for step in symbol.steps if step.op == "Mark"]
+                    return found.then(*marks[-1:])
         clamped = self._clamped(symbol, first, where)
         if clamped is not None:
             return self.integers(clamped, where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,8 @@ class Link:
     shape: tuple[int, ...]  # of that tensor, batch of 1 first
     places: np.ndarray  # (n,): the elements, in the tensor as a vector
     at: np.ndarray  # (n,): the integers, in all inputs or all outputs side by side
-    scale: np.ndarray  # float64 (n,)
-    offset: np.ndarray  # float64 (n,)
+    scale: np.ndarray  # of Fraction (n,)
+    offset: np.ndarray  # of Fraction (n,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,10 @@ class HostSplit:
             links: tuple[Link, ...] = getattr(self, side)
             headers[side] = [{"tensor": link.tensor, "shape": list(link.shape)} for link in links]
             for k, link in enumerate(links):
-                arrays |= {f"{side}.{k}.{name}": getattr(link, name) for name in _ARRAYS}
+                arrays |= {f"{side}.{k}.{name}": getattr(link, name) for name in _PLACES}
+                for name in _FRACTIONS:
+                    texts = [str(v) for v in getattr(link, name)]
+                    arrays[f"{side}.{k}.{name}"] = np.array(texts, dtype=np.str_)
         with checkpoint_path(out, step, ".links.npz").open("wb") as file:
             np.savez_compressed(
                 file, allow_pickle=False, header=np.array(json.dumps(headers)), **arrays
@@ -104,7 +108,8 @@ class HostSplit:
                 Link(
                     item["tensor"],
                     tuple(item["shape"]),
-                    **{name: held[f"{side}.{k}.{name}"] for name in _ARRAYS},
+                    **{name: held[f"{side}.{k}.{name}"] for name in _PLACES},
+                    **{name: _fractions(held[f"{side}.{k}.{name}"]) for name in _FRACTIONS},
                 )
                 for k, item in enumerate(header[side])
             )
@@ -120,7 +125,13 @@ class HostSplit:
         )
 
 
-_ARRAYS = ("places", "at", "scale", "offset")
+_PLACES, _FRACTIONS = ("places", "at"), ("scale", "offset")
+
+
+def _fractions(texts: np.ndarray) -> np.ndarray:
+    found = np.empty(len(texts), dtype=object)
+    found[:] = [Fraction(text) for text in texts.tolist()]
+    return found
 
 
 def split_host(
@@ -146,6 +157,7 @@ def split_host(
 
 
 def _split(graph: Graph, state: Settling, symbols: Sequence[Symbol]) -> HostSplit:
+    symbols = _with_fills_anywhere(symbols)
     results, moved = _results(state.net, symbols)
     network, names = state.net.finish(results)
     known = {names[v]: v for v in state.net.inputs}
@@ -191,6 +203,40 @@ def _split(graph: Graph, state: Settling, symbols: Sequence[Symbol]) -> HostSpli
         state.input_quant,
         tuple(sorted(state.inserted)),
     )
+
+
+def _with_fills_anywhere(symbols: Sequence[Symbol]) -> list[Symbol]:
+    """Return outputs whose constant elements are functions of an element that is there anyway."""
+    constant = [_is_fill(symbol.steps, symbol.size) for symbol in symbols]
+    free = [(k, int(np.argmin(fill))) for k, fill in enumerate(constant) if not fill.all()]
+    if not free:
+        return list(symbols)
+    k, at = free[0]
+    vector, index = symbols[k].vectors[at], symbols[k].index[at]
+    return [
+        replace(
+            symbol,
+            vectors=np.where(fill, vector, symbol.vectors),
+            index=np.where(fill, index, symbol.index),
+        )
+        for symbol, fill in zip(symbols, constant, strict=True)
+    ]
+
+
+def _is_fill(steps: Sequence[Step], n: int) -> np.ndarray:
+    """Return which elements are a number whatever the network gives, bool (n,)."""
+    line = line_of(steps, n)
+    if line is not None:
+        return np.array([not v for v in line.scale], dtype=bool)
+    for i, step in enumerate(steps):
+        found = [_is_fill(branch, n) for branch in step.branches]
+        if step.op == "Switch":
+            return np.choose(step.constants[0], found)
+        if step.op == "Joined":
+            return np.logical_and(*found)
+        if line_of(steps[: i + 1], n) is None:
+            break
+    return np.zeros(n, dtype=bool)
 
 
 def _results(
@@ -240,23 +286,27 @@ def _output_links(symbol: Symbol, at: np.ndarray) -> list[Link]:
                 replace(symbol, steps=branch).selected(part, (1, len(part))), at[part]
             )
         ]
+    if head is not None and head.op == "Joined":
+        # Of the two functions of the same elements one has the tensor before it.
+        found = (_output_links(replace(symbol, steps=branch), at) for branch in head.branches)
+        return next((links for links in found if links), [])
     last, end = None, 0
     for i, step in enumerate(symbol.steps):
         if line_of(symbol.steps[: i + 1], symbol.size) is None:
             break
         if step.op == "Mark":
             last, end = step, i
-    assert last is not None
+    if last is None:  # a fill
+        return []
     line = known_line(symbol.steps[:end], symbol.size)
     return [_link(last, at, line.scale, line.offset)]
 
 
 def _link(mark: Step, at: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> Link:
     places = np.arange(len(at)) if mark.places is None else mark.places
-    varies = np.array([bool(v) for v in scale])  # a fill is no integer's value
-    doubles = (np.array([float(v) for v in part[varies]]) for part in (scale, offset))
+    varies = np.array([bool(v) for v in scale], dtype=bool)  # a fill is no integer's value
     shape = tuple(mark.attrs["shape"])
-    return Link(mark.tensor, shape, places[varies], at[varies], *doubles)
+    return Link(mark.tensor, shape, places[varies], at[varies], scale[varies], offset[varies])
 
 
 def _described_input(b: Boundary, graph: Graph) -> dict[str, Any]:

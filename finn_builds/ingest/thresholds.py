@@ -17,6 +17,8 @@ import numpy as np
 
 from finn_builds.errors import UserError
 from finn_builds.ingest.elementwise import direction, evaluate_steps
+from finn_builds.ingest.exact_steps import evaluate_exactly
+from finn_builds.ingest.rational import EXACT_FROM, doubles
 from finn_builds.ingest.steps import Step
 from finn_builds.network import Lookup, Requantise, Thresholds
 from finn_builds.network.ops import affine_form
@@ -102,8 +104,14 @@ def find_thresholds(
 
 
 def codes_of(tail: Sequence[Step], a: np.ndarray) -> np.ndarray:
-    """Return the integer codes a tail gives, in double precision, for accumulators (frames, n)."""
-    values = evaluate_steps(tail, a.astype(np.float64))
+    """Return the integer codes a tail gives for accumulators (frames, n).
+
+    In double precision, or exactly for accumulators that are too large for that.
+    """
+    if np.abs(a).max(initial=0) >= EXACT_FROM:
+        values = doubles(evaluate_exactly(tail, a))
+    else:
+        values = evaluate_steps(tail, a.astype(np.float64))
     if np.isnan(values).any():
         column = int(np.argwhere(np.isnan(values))[0][1])
         raise UserError(

@@ -44,31 +44,48 @@ def wide_requantise(
     ends = np.where(sign < 0, -high, low), np.where(sign < 0, -low, high)
     mode = str(quantizer.attrs["rounding_mode"])
     mode = "ROUND" if mode == "HALF_EVEN" else mode
-    forms = []
-    for j in range(n):
-        form = _binary(abs(scale[j]), offset[j], int(ends[0][j]), int(ends[1][j]))
-        forms.append(form)
-    if all(form is not None for form in forms):
-        factor, added, shift = (np.array(part, dtype=np.int64) for part in zip(*forms, strict=True))
-        mode, added = _plainest(mode, factor, added, shift, least)
-        affine = Affine(factor, added - (least << shift), shift, most - least, mode, -least)
-        return sign, Requantise(affine, least - zero)
-    found = []
-    for j in range(n):
-        same = _same_steps(
-            abs(scale[j]), offset[j], mode, least, most, int(ends[0][j]), int(ends[1][j])
+    lines = list(zip(map(abs, scale), offset, *(end.tolist() for end in ends), strict=True))
+    form = _form(lines, mode, least, most)
+    if form is None:
+        # Levels that never come out leave room in the widest numbers.
+        reached = [
+            (_rounded(a * lo + b, mode), _rounded(a * hi + b, mode)) for a, b, lo, hi in lines
+        ]
+        lowest, highest = min(r[0] for r in reached), max(r[1] for r in reached)
+        least, most = max(least, min(lowest, most)), min(most, max(highest, least))
+        form = _form(lines, mode, least, most)
+    if form is None:
+        j = next(
+            j
+            for j in range(n)
+            if _same_steps(*lines[j][:2], mode, least, most, *lines[j][2:]) is None
         )
-        if same is None:
-            raise UserError(
-                f"{quantizer} divides by a scale ({float(1 / abs(scale[j])):g} of the units that "
-                f"reach it) that no factor within {MAX_INSIDE.bit_length() - 1} bits gives exactly "
-                f"for element {j}; quantise to 8 bits or fewer there, or train it with a scale "
-                "that is a power of two and fold BatchNormalization into the weights"
-            )
-        found.append(same)
-    factor, added, shift = (np.array(part, dtype=np.int64) for part in zip(*found, strict=True))
-    affine = Affine(factor, added, shift, most - least)
-    return sign, Requantise(affine, least - zero)
+        raise UserError(
+            f"{quantizer} divides by a scale ({float(1 / abs(scale[j])):g} of the units that "
+            f"reach it) that no factor within {MAX_INSIDE.bit_length() - 1} bits gives exactly "
+            f"for element {j}; quantise to 8 bits or fewer there, or train it with a scale "
+            "that is a power of two and fold BatchNormalization into the weights"
+        )
+    return sign, Requantise(form, least - zero)
+
+
+def _form(
+    lines: Sequence[tuple[Fraction, Fraction, int, int]], mode: str, least: int, most: int
+) -> Affine | None:
+    """Return lines between two integers each, clipped to levels, as one operation, or None."""
+    binary = [_binary(*line) for line in lines]
+    exact = [form for form in binary if form is not None]
+    farthest = max(abs(least), abs(most))
+    if len(exact) == len(lines) and all(farthest << s < MAX_INSIDE // 4 for _, _, s in exact):
+        factor, added, shift = (np.array(part, dtype=np.int64) for part in zip(*exact, strict=True))
+        mode, added = _plainest(mode, factor, added, shift, least)
+        return Affine(factor, added - (least << shift), shift, most - least, mode, -least)
+    found = [_same_steps(*line[:2], mode, least, most, *line[2:]) for line in lines]
+    same = [form for form in found if form is not None]
+    if len(same) < len(lines):
+        return None
+    factor, added, shift = (np.array(part, dtype=np.int64) for part in zip(*same, strict=True))
+    return Affine(factor, added, shift, most - least)
 
 
 def clamp(line: Line, clamps: Sequence[Step], low: int, high: int) -> Requantise | None:
@@ -145,10 +162,15 @@ def _bounds(
 
 def _binary(scale: Fraction, offset: Fraction, low: int, high: int) -> tuple[int, int, int] | None:
     """Return factor, offset and shift of a line of binary fractions, or None."""
-    below = max(scale.denominator, offset.denominator)
-    if below & (below - 1) or scale.denominator & (scale.denominator - 1):
+    if scale.denominator & (scale.denominator - 1):
         return None
-    if offset.denominator & (offset.denominator - 1):
+    whole = offset * scale.denominator
+    if scale.denominator > 1 and (2 * whole).denominator > 1:
+        # Levels change where the line is a multiple of 1/2. No integer lies between such a place
+        # and the offset that is halfway between its neighbours: what it is exactly does not matter.
+        offset = (floor(whole) + Fraction(1, 2)) / scale.denominator
+    below = max(scale.denominator, offset.denominator)
+    if below & (below - 1):
         return None
     shift = below.bit_length() - 1
     factor, added = int(scale * below), int(offset * below)

@@ -28,6 +28,13 @@ def frozen(values: object) -> IntArray:
     return array
 
 
+def _require_int64(reach: NDArray[np.float64]) -> None:
+    """Raise OverflowError unless numbers of these magnitudes leave room in int64."""
+    most = float(reach.max(initial=0))
+    if most >= 1 << 62:
+        raise OverflowError(f"integers of up to {int(most).bit_length() + 1} bits")
+
+
 def full_box(datatype: str, size: int) -> Box:
     """Return the range of a vector whose elements take every value of a type."""
     low, high = range_of(datatype)
@@ -48,7 +55,7 @@ class Linear:
 
     def execute(self, x: IntArray) -> IntArray:
         """Return the sums, (frames, n_in) -> (frames, n_out)."""
-        most = np.abs(x).max(initial=0) * np.abs(self.weights).sum(axis=0).max(initial=0)
+        most = int(np.abs(x).max(initial=0)) * int(np.abs(self.weights).sum(axis=0).max(initial=0))
         if most < _EXACT_IN_DOUBLE:
             product = x.astype(np.float64) @ self.weights.astype(np.float64)
             return product.astype(np.int64) + self.bias
@@ -65,7 +72,12 @@ class Linear:
         return int(self.weights.shape[1])
 
     def range(self, low: IntArray, high: IntArray) -> Box:
-        """Return the smallest and the largest value of each output, both reached."""
+        """Return the smallest and the largest value of each output, both reached.
+
+        OverflowError if one is of more than 62 bits.
+        """
+        ends = np.maximum(np.abs(low.astype(np.float64)), np.abs(high.astype(np.float64)))
+        _require_int64(ends @ np.abs(self.weights.astype(np.float64)) + np.abs(self.bias))
         positive, negative = np.maximum(self.weights, 0), np.minimum(self.weights, 0)
         return (
             low @ positive + high @ negative + self.bias,
@@ -376,7 +388,12 @@ class Product:
         return x[:, self.left] * x[:, self.right]
 
     def range(self, low: IntArray, high: IntArray) -> Box:
-        """Return the range of each product; a square is never negative."""
+        """Return the range of each product; a square is never negative.
+
+        OverflowError if one is of more than 62 bits.
+        """
+        ends = np.maximum(np.abs(low.astype(np.float64)), np.abs(high.astype(np.float64)))
+        _require_int64(ends[self.left] * ends[self.right])
         a_low, a_high, b_low, b_high = (
             end[at] for at in (self.left, self.right) for end in (low, high)
         )

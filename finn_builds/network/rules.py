@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from finn_builds.network.graph import IntegerNetwork, Tensor
 
 #: Values beyond this leave no room for the bookkeeping of offsets in int64.
-MAX_MAGNITUDE = 1 << 50
+MAX_MAGNITUDE = 1 << 60
 #: Values within an operation.
 MAX_INSIDE = 1 << 62
 
@@ -122,8 +122,11 @@ def _ranges(network: IntegerNetwork) -> str | None:
     for node in network.nodes:
         parts = [network.tensor(name) for name in node.inputs]
         ends = [np.concatenate([getattr(p, end) for p in parts]) for end in ("low", "high")]
-        low, high = node.op.range(*ends)
         out = node.output
+        try:
+            low, high = node.op.range(*ends)
+        except OverflowError as error:
+            return f"{out.name}: {error}"
         if (found := _multiplied(node.op, *ends)) is not None:
             return f"{out.name}: {found}"
         if not (np.array_equal(low, out.low) and np.array_equal(high, out.high)):
@@ -153,7 +156,7 @@ def _outside(tensor: Tensor) -> str | None:
     if low < least or high > most:
         return f"{tensor.name}: {low}..{high} does not fit {tensor.datatype}"
     if max(-low, high) >= MAX_MAGNITUDE:
-        return f"{tensor.name}: values reach 2^50 or more"
+        return f"{tensor.name}: values reach 2^60 or more"
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
+from functools import partial
 
 from finn_builds.report import text
 from finn_builds.report.compare import Build, Comparison
@@ -33,6 +34,8 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
         share = f" ({text.percent(value / device)})" if value and device else ""
         return text.count(value) + share
 
+    errors = [e for build in comparison.builds if (e := build.report.target_error)]
+    heads = dict.fromkeys(head.output for error in errors for head in error.heads)
     return [
         row("model", lambda b: b.model),
         row("board", lambda b: b.board),
@@ -46,12 +49,13 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
             [
                 row(
                     "RMSE (measured)",
-                    lambda b: "-" if b.target_error is None else f"{b.target_error.rmse:.4g}",
+                    lambda b: "-" if (rmse := _rmse(b)) is None else f"{rmse:.4g}",
                 )
             ]
-            if any(build.report.target_error for build in comparison.builds)
+            if any(_rmse(build.report) is not None for build in comparison.builds)
             else []
         ),
+        *(row(f"accuracy of {name} (measured)", partial(_head, name)) for name in heads),
         row("frames verified", lambda b: _frames(b.verification)),
         *(
             (f"{name} ({comparison.kind})", [resource(build, name) for build in comparison.builds])
@@ -70,6 +74,21 @@ def rows_of(comparison: Comparison) -> list[tuple[str, list[str]]]:
         best("best: accuracy, LUT", comparison.lut_front),
         best("best: accuracy, latency", comparison.latency_front),
     ]
+
+
+def _rmse(report: BuildReport) -> float | None:
+    return None if report.target_error is None else report.target_error.rmse
+
+
+def _head(name: str, report: BuildReport) -> str:
+    """Return the accuracy of one output of classes beside others."""
+    error = report.target_error
+    shares = {} if error is None else {head.output: head for head in error.heads}
+    if error is None or name not in shares:
+        return "-"
+    share = shares[name]
+    real = ", NOT real data" if error.surrogate else ""
+    return f"{100 * share.accuracy:.1f} ± {100 * share.standard_error:.1f} %{real}"
 
 
 def _accuracy(found: Accuracy | None) -> str:

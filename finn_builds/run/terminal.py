@@ -118,6 +118,11 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if error:
         error += _text(" on {:,} frames", get("accuracy_frames"))
         error += _text("; {:.4g} for the best constant answer", get("rmse_of_constant"))
+    errors = get("accuracy_standard_error_by_output") or {}
+    heads = [
+        ("accuracy", f"of {name} {share:.1%} ± {errors[name]:.1%}")
+        for name, share in (get("accuracy_by_output") or {}).items()
+    ]
     clipped = _text("{:.1%} of the input values", get("saturated_inputs") or None)
     if clipped:
         clipped += ": they lie outside the input quantiser's range"
@@ -144,6 +149,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         *(("warning", text) for text in get("warnings") or ()),
         *_missed(get("routed")),
         ("accuracy", accuracy),
+        *heads,
         ("RMSE", error),
         # The whole of it is on the page; what matters here stands before the first semicolon.
         ("data", _text("{}", get("accuracy_source")).partition(";")[0]),

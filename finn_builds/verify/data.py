@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.host_model import HostModel
+from deploy.host_model import HostModel, HostModelError
 from deploy.tables import read_table
 from deploy.training_rows import measured_rows
 from finn_builds.errors import UserError
@@ -24,6 +24,8 @@ class GivenData:
     source: str  # where the data come from and what training saw of them, as a sentence fragment
     surrogate: bool  # drawn from statistics of the real data, not real
     classes: str = ""  # the classes in their order and where it is from; empty if known by name
+    # of `targets`: outputs that are classes, and their columns
+    heads: tuple[tuple[str, slice], ...] = ()
 
 
 def load_data(
@@ -90,12 +92,13 @@ def load_data(
             f"the model has {host.n_scores} outputs; give --data with the classes the model was "
             "trained on"
         )
+    heads: tuple[tuple[str, slice], ...] = ()
     if targets is not None:
-        _check_targets(targets, host, table.name)
+        targets, heads = _judged(targets, host, table.name)
     known = bool(host.class_names) and table.class_names == host.class_names and not classes
     said = "" if y is None or known else f"{', '.join(table.class_names)} ({table.class_order})"
     x = x.reshape(len(x), *host.input_shape)
-    return GivenData(x, y, targets, table.source + which, table.surrogate, said)
+    return GivenData(x, y, targets, table.source + which, table.surrogate, said, heads)
 
 
 def check_classes(classes: Sequence[str], host: HostModel) -> None:
@@ -120,15 +123,17 @@ def outputs_of(host: HostModel, integers: np.ndarray) -> np.ndarray:
     return np.concatenate(list(found.values()), axis=1) if isinstance(found, dict) else found
 
 
-def _check_targets(targets: np.ndarray, host: HostModel, name: str) -> None:
-    if host.kind == "argmax":
+def _judged(
+    targets: np.ndarray, host: HostModel, name: str
+) -> tuple[np.ndarray, tuple[tuple[str, slice], ...]]:
+    """Return targets of all values, and the outputs that are classes."""
+    if host.kind == "argmax" and len(host.outputs) == 1:
         raise UserError(
             f"{name} holds numbers with fractions as labels, but the model gives a class; give "
             "--data with classes"
         )
-    outputs = sum(int(np.prod(out.shape)) for out in host.outputs)
-    if targets.shape[1] != outputs:
-        raise UserError(
-            f"{name} holds {targets.shape[1]} targets a frame, but the model has {outputs} "
-            "outputs; give --data with a target for each of them"
-        )
+    try:
+        whole, heads = host.judged(targets)
+    except HostModelError as error:
+        raise UserError(f"--data: {name} holds {error}") from error
+    return whole, tuple(heads)

@@ -9,7 +9,7 @@ import numpy as np
 
 from deploy.host_model import HostModel
 from finn_builds.network import IntegerNetwork, Requantise
-from finn_builds.verify.accuracy import Accuracy, Quality
+from finn_builds.verify.accuracy import Accuracy, Quality, TargetError
 from finn_builds.verify.data import GivenData
 
 #: Share of the input values that may lie outside the input quantiser's range without a warning.
@@ -136,8 +136,9 @@ def _of_answers(
     host: HostModel, data: GivenData, integers: np.ndarray, quality: Quality | None
 ) -> list[str]:
     if data.y is None or not isinstance(quality, Accuracy):
-        worse = quality is not None and not isinstance(quality, Accuracy)
-        if worse and quality.rmse >= quality.rmse_of_constant:  # type: ignore[union-attr]
+        error = quality if isinstance(quality, TargetError) else None
+        known = error and error.rmse is not None and error.rmse_of_constant is not None
+        if error and known and error.rmse >= error.rmse_of_constant:  # type: ignore[operator]
             return ["the network is not closer to the targets than their mean would be"]
         return []
     found, outputs = host.classify(integers), max(2, host.n_scores)

@@ -12,9 +12,12 @@ import numpy as np
 
 from deploy.host_model import HostModel, HostModelError, HostOutput, evaluate, with_dtype
 from finn_builds.errors import UserError, VerificationError
+from finn_builds.ingest.rational import doubles, rationals
 
 #: What the host may do to integers that are compared exactly.
-_EXACT = ("add", "sub", "rsub", "mul", "div", "quant", "bipolar", "relu", "clip")
+_ROUNDING = ("quant", "bipolar")
+_EXACT = ("add", "sub", "rsub", "mul", "div", *_ROUNDING, "relu", "clip")
+_CONSTANTS = ("value", "min", "max")
 _FORM = (
     "expected an .npz with 'inputs' (integers), 'input_frac_bits' and, for at least one output of "
     "the model, 'out_NAME' (integers) and 'out_NAME_frac_bits', or a .csv with columns 'in_0', "
@@ -28,7 +31,7 @@ class Golden:
 
     x: np.ndarray  # int64 (frames, n_in): what the accelerator takes
     rows: np.ndarray  # int64 (frames,): where the frames are in the file
-    outputs: Mapping[str, np.ndarray]  # float64 (frames, values), exact
+    outputs: Mapping[str, np.ndarray]  # of Fraction (frames, values)
     source: str
 
 
@@ -58,8 +61,7 @@ def read_golden(path: Path, host: HostModel) -> Golden:
     outputs = {}
     for out in present:
         _require_exact(out, path)
-        values = _scaled(path, held, f"out_{out.name}").reshape(count, -1)
-        outputs[out.name] = values
+        outputs[out.name] = _expected(path, held, f"out_{out.name}").reshape(count, -1)
     valid = np.asarray(held.get("valid", np.ones(count, dtype=bool))).reshape(-1).astype(bool)
     for name, array in {"valid": valid, **outputs}.items():
         if len(array) != count:
@@ -115,17 +117,20 @@ def compare_golden(golden: Golden, host: HostModel, integers: np.ndarray) -> Gol
 
 
 def _listed(values: np.ndarray) -> str:
-    shown = ", ".join(f"{v:.12g}" for v in values[:8])
+    shown = ", ".join(str(v) if v.denominator == 1 else f"{float(v):.12g}" for v in values[:8])
     return f"[{shown}{', ...' if len(values) > 8 else ''}]"
 
 
 def _exactly(host: HostModel, out: HostOutput, integers: np.ndarray) -> np.ndarray:
-    """Return an output in double precision, in which integers and binary fractions are exact."""
+    """Return an output as fractions, whatever the width of the integers."""
     (held,) = (o for o in host.to_dict()["outputs"] if o["name"] == out.name)
-    values = integers if out.take is None else integers[:, out.take]
-    values = values.astype(np.float64)
+    values = rationals(integers if out.take is None else integers[:, out.take])
     for op in held["after"]:
-        values = evaluate(with_dtype(op, np.float64), values)
+        if op["op"] in _ROUNDING:
+            values = rationals(evaluate(with_dtype(op, np.float64), doubles(values)))
+        else:
+            constants = {k: rationals(op[k]) for k in _CONSTANTS if op.get(k) is not None}
+            values = np.asarray(evaluate({**op, **constants}, values))
     return values
 
 
@@ -159,13 +164,24 @@ def _raw(path: Path, held: Mapping[str, np.ndarray], host: HostModel) -> dict[st
     return dict(zip(shapes, parts, strict=True))
 
 
+def _expected(path: Path, held: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """Return integers with their binary point, as fractions."""
+    points = rationals(2.0 ** np.asarray(held.get(f"{name}_frac_bits", 0)).astype(np.float64))
+    return np.asarray(rationals(_integers(path, held, name)) / points)
+
+
+def _integers(path: Path, held: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    array = np.asarray(held[name])
+    if array.dtype.kind not in "biuf" or (array != np.rint(array)).any():
+        raise UserError(f"--golden {path}: '{name}' is of type {array.dtype}; expected integers")
+    return array
+
+
 def _scaled(
     path: Path, held: Mapping[str, np.ndarray], name: str, frac_bits: str | None = None
 ) -> np.ndarray:
     """Return integers with their binary point, in double precision."""
-    array = np.asarray(held[name])
-    if array.dtype.kind not in "biuf" or (array != np.rint(array)).any():
-        raise UserError(f"--golden {path}: '{name}' is of type {array.dtype}; expected integers")
+    array = _integers(path, held, name)
     bits = np.asarray(held.get(frac_bits or f"{name}_frac_bits", 0)).astype(np.float64)
     return array.astype(np.float64) / 2.0**bits
 

@@ -25,6 +25,8 @@ _AS = {"Sum": "Add", "Mean": "Add", "And": "Mul", "Or": "Max"}
 def function(state: Settling, node: GraphNode) -> list[Symbol]:
     """Return a function of one tensor, all else constant."""
     (name,) = node.dynamic
+    if node.op == "Where" and node.inputs[0] != name:
+        return chosen(state, node)
     symbol = state.symbols[name]
     symbol = symbol.broadcast(node.broadcast(symbol.shape))
     for step in steps_of(node.as_step(name), symbol.shape):
@@ -52,14 +54,16 @@ def joined(state: Settling, node: GraphNode) -> list[Symbol]:
 
 
 def chosen(state: Settling, node: GraphNode) -> list[Symbol]:
-    """Return a Where of several results: what a bit, 1 or 0, chooses of two."""
+    """Return a Where of results: what a bit, 1 or 0, or a constant chooses of two."""
     where, operands = str(node), state.operands(node)
     shape = np.broadcast_shapes(*(symbol.shape for symbol in operands))
     bit, first, second = (symbol.broadcast(shape) for symbol in operands)
     if node.inputs[0] not in state.symbols:
         takes_first = np.broadcast_to(np.asarray(node.constant(0), bool), shape)
         places = np.arange(first.size).reshape(shape)
-        both = side_by_side([state.integers(x, where) for x in (first, second)])
+        if len(node.dynamic) > 1:
+            first, second = (state.integers(x, where) for x in (first, second))
+        both = side_by_side([first, second])
         return [both.selected(np.where(takes_first, places, places + first.size), shape)]
     more = _of_two(state, "Sub", first, second, where)
     gated = _of_two(state, "Mul", bit, more, where)

@@ -38,6 +38,7 @@ def check(graph: Graph, shape, outputs=None, opset=13, atol=0.0):
     codes = host.before(x)
     y = network.execute(codes)
     np.testing.assert_array_equal(y, Reference(tidied, split).run(codes))
+    np.testing.assert_array_equal(y[:3], Reference(tidied, split, exact=True).run(codes[:3]))
     assert y[:3].tolist() == [naive(network, row) for row in codes[:3]]
     check_ranges(network, codes)
     found = host.after(y)
@@ -184,6 +185,22 @@ def test_pooling(name):
     assert any(isinstance(node.op, Max) for node in network.nodes) == (
         "Max" in op or op == "ReduceMin"
     )
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "ReduceMin"])
+def test_pooling_of_channels_of_free_scales_and_biases(op):
+    """Numbers of one channel compare as their integers do, whatever the channels' scales are."""
+    graph = start((1, 2, 4))
+    weights = RNG.integers(-7, 8, (3, 2, 2)) * np.float32([[[0.3]], [[0.07]], [[0.11]]])
+    w = graph.quantized_constant(weights, Quantizer(4, np.float32([[[0.3]], [[0.07]], [[0.11]]])))
+    graph.add("Conv", w, RNG.normal(size=3), pads=[0, 1])
+    if op == "MaxPool":
+        graph.add("MaxPool", kernel_shape=[2], strides=[2])
+    else:
+        graph.add("ReduceMin", axes=[2])
+    graph.quantize(Quantizer(8, 0.05))
+    network = check(graph, (1, 2, 4), atol=1e-6)
+    assert sum(isinstance(node.op, Max) for node in network.nodes) == 1
 
 
 def ints(graph, values):
@@ -731,3 +748,91 @@ def test_an_input_of_multi_threshold_with_an_offset():
     graph.add("MultiThreshold", rows, domain=GENERAL, out_dtype="INT4", out_bias=-8.0)
     layered(graph, 4)
     check(graph, (1, 4))
+
+
+def test_squares_of_a_padded_tensor_as_an_output():
+    """A fill is no integer's value, and what it is multiplied with is none of the outputs."""
+    graph = start((1, 4))
+    graph.add("Pad", ints(graph, [0, 2, 0, 1]), graph.constant(0.0))
+    graph.add("Mul", graph.current)
+    graph.add("Slice", ints(graph, [0]), ints(graph, [3]), ints(graph, [1]))
+    check(graph, (1, 4))
+
+
+def test_a_padded_comparison_beside_others_as_an_output():
+    graph = start((1, 4))
+    graph.add("Greater", np.float32(0.5))
+    graph.add("Cast", to=TensorProto.FLOAT)
+    graph.add("Pad", ints(graph, [0, 1, 0, 1]), graph.constant(0.0))
+    check(graph, (1, 4))
+
+
+@pytest.mark.parametrize("op", ["Max", "Min", "Sub"])
+def test_two_functions_of_an_element_joined_as_an_output(op):
+    graph = start((1, 4))
+    source = graph.current
+    graph.add("Tanh")
+    graph.add(op, source)
+    check(graph, (1, 4), atol=1e-6)
+
+
+def test_parts_of_an_input_quantised_by_a_free_scale_end_apart():
+    """Each becomes an input of the network, both stand for the same tensor of the model."""
+    graph = Graph((1, 5))
+    graph.quantize(Quantizer(6, 0.3))
+    graph.add("Neg")
+    graph.add("Split", ints(graph, [3, 2]), axis=1)
+    graph.nodes[-1].output.append("rest")
+    first, graph.current = graph.current, "rest"
+    layered(graph, 2)
+    network = check(graph, (1, 5), outputs=[first], atol=1e-5)
+    assert len(network.inputs) == 2
+
+
+def test_an_input_on_the_way_that_no_output_depends_on():
+    graph = start((1, 3))
+    parameters = [graph.constant(v) for v in (0.5, 0.0, 4.0)]
+    quantised = helper.make_node("Quant", ["z", *parameters], ["other"], domain=GENERAL, signed=1)
+    graph.nodes.append(quantised)
+    graph.add("Concat", "other", axis=1)
+    graph.add("Slice", ints(graph, [0]), ints(graph, [3]), ints(graph, [1]))
+    layered(graph, 3)
+    model = graph.model(None)
+    model.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, 2]))
+    tidied = tidy(model)
+    split = split_host(tidied, None)
+    codes = RNG.integers(-32, 32, (FRAMES, 3))
+    found = Reference(tidied, split).run(codes)
+    np.testing.assert_array_equal(split.network.execute(codes), found)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_constant_chooses_between_a_result_and_numbers(first):
+    graph = start((1, 4))
+    layered(graph, 4, 4)
+    mask = np.array([[True, False, True, False]])
+    number = graph.constant(np.float32([[1, 2, 3, 4]]))
+    names = [graph.current, number] if first else [number, graph.current]
+    graph.current = graph.side("Where", [graph.constant(mask, bool), *names])
+    layered(graph, 4)
+    check(graph, (1, 4))
+
+
+def test_a_sum_of_squares_of_functions_of_few_codes():
+    """The squares are a table, and no tensor of the model."""
+    graph = start((1, 4))
+    graph.add("Clip", np.float32(-1), np.float32(2))
+    graph.add("ReduceSumSquare", axes=[1])
+    check(graph, (1, 1, 4)[1:])
+
+
+def test_bits_beside_a_scale_that_is_far_from_one():
+    """A bit is 1, however small that is in units of the scale of the codes it comes from."""
+    graph = start((1, 4))
+    graph.add("Mul", np.float32(2**22))
+    graph.add("Equal", np.float32(2**22))
+    graph.add("Cast", to=TensorProto.FLOAT)
+    graph.add("Mul", graph.current)
+    graph.add("ReduceSum", ints(graph, [1]))
+    network = check(graph, (1, 4))
+    assert network.output.high.tolist() == [4]

@@ -78,10 +78,19 @@ def test_too_wide():
 def test_sums_too_wide_for_any_hardware():
     graph = Graph((1, 2))
     graph.quantize(Quantizer(24, 1.0))
-    for _ in range(2):
+    for _ in range(3):
         weights = np.full((2, 2), 32767.0)
         graph.layer(Layer(weights, Quantizer(16, 1.0)))
-    refused(graph.model((1, 2)), "gives integers of up to .* bits; supported are 51")
+    refused(graph.model((1, 2)), "gives integers of up to .* bits; supported are 61")
+
+
+def test_products_too_wide_for_any_hardware():
+    """Of 2^96 and more, which do not fit the integers in which ranges are kept."""
+    graph = Graph((1, 2))
+    graph.quantize(Quantizer(24, 1.0))
+    graph.add("Mul", graph.current)
+    graph.add("Mul", graph.current)
+    refused(graph.model((1, 2)), "gives integers of up to 9. bits; supported are 61")
 
 
 def test_scales_that_have_no_common_one():

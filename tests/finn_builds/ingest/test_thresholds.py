@@ -1,11 +1,17 @@
 """The integer network equals the QONNX model, integer for integer."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from finn_builds.ingest import wide
 from finn_builds.ingest.steps import Step
 from finn_builds.ingest.thresholds import InexactThresholdsError, find_thresholds
 from finn_builds.network import Linear, Requantise
+from finn_builds.network.ops import ROUNDINGS
 from finn_builds.network.types import range_of, weight_datatype
 from tests.finn_builds.ingest.graphs import (
     Layer,
@@ -312,3 +318,20 @@ def test_a_narrow_input_quantizer_gives_its_exact_range(bits):
     # A narrow quantiser between layers never gives the lowest value of its type either.
     assert first.output.datatype == "INT4" and first.output.low.min() >= -7
     assert range_of("INT4")[0] == -8
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 40),
+    st.integers(1, 5),
+    st.fractions(-40, 40, max_denominator=1000),
+    st.sampled_from(ROUNDINGS),
+)
+def test_offsets_of_any_fraction_beside_binary_scales(factor, shift, offset, mode):
+    """Only between which halves of a unit an offset lies is seen."""
+    scale = Fraction(2 * factor + 1, 1 << shift)
+    found = wide._binary(scale, offset, -50, 50)
+    assert found is not None and found[2] <= shift + 1
+    for x in range(-50, 51):
+        exact = Fraction(found[0] * x + found[1], 1 << found[2])
+        assert wide._rounded(scale * x + offset, mode) == wide._rounded(exact, mode)

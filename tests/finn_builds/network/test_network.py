@@ -8,10 +8,12 @@ from finn_builds.network import (
     IntegerNetwork,
     Linear,
     Node,
+    Product,
     Requantise,
     Tensor,
     Thresholds,
     chain,
+    tensor_of,
 )
 from finn_builds.network.ops import affine_form, frozen
 from finn_builds.network.types import bits_of, datatype_for, is_signed, range_of
@@ -176,8 +178,13 @@ def test_thresholds_that_do_not_ascend_are_refused():
 
 
 def test_values_that_leave_no_room_are_refused():
-    with pytest.raises(ValueError, match="2\\^50"):
-        chain(Tensor.of_type("x", "INT8", 1), [("y", Linear([[1 << 45]]))])
+    with pytest.raises(ValueError, match="2\\^60"):
+        chain(Tensor.of_type("x", "INT8", 1), [("y", Linear([[1 << 53]]))])
+    # Ranges themselves are not computed where they would not fit int64.
+    source = Tensor.of_type("x", "INT40", 2)
+    for op in (Linear([[1 << 30], [1 << 30]]), Product([0], [1], 2)):
+        with pytest.raises(OverflowError, match=r"integers of up to [78]. bits"):
+            tensor_of(op, "y", [source])
 
 
 def test_arrays_are_frozen():

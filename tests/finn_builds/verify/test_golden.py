@@ -70,6 +70,22 @@ def test_a_difference_is_named_with_its_frame_in_the_file(split, tmp_path):
         compared(split, tmp_path / "g.npz")
 
 
+def test_integers_beyond_a_double(tmp_path):
+    """Of 57 bits; a difference in the last of them is seen."""
+    layers = [Layer(np.full((2, 2), 30001.0), Quantizer(16, 1.0)) for _ in range(2)]
+    wide = split_host(tidy(mlp(layers, Quantizer(24, 1.0))))
+    x = np.array([[8388607, 8388605], [-8388608, -8388607]])
+    y = [[2 * 30001**2 * int(row.sum())] * 2 for row in x]
+    name = wide.host.outputs[0].name
+    held = {"inputs": x, f"out_{name}": np.array(y, dtype=np.int64)}
+    np.savez(tmp_path / "g.npz", **held)
+    assert compared(wide, tmp_path / "g.npz").mismatches == 0
+    held[f"out_{name}"][1, 0] += 1
+    np.savez(tmp_path / "g.npz", **held)
+    with pytest.raises(VerificationError, match=f"frame 1.*expected .{y[1][0] + 1}, .*{y[1][0]}"):
+        compared(wide, tmp_path / "g.npz")
+
+
 def test_values_that_do_not_wrap_where_the_model_saturates(split, tmp_path):
     x = np.full((1, 3), 127)
     held = vectors(split, x)
