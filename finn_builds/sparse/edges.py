@@ -122,7 +122,7 @@ def _edges(
     found = []
     reads = Counter[int]()
     for value, row in zip(values, linear.weights, strict=True):
-        reads[value.node] += np.count_nonzero(row)
+        reads[value.node] += int(np.count_nonzero(row))
     for i in np.flatnonzero(own & (linear.weights[:, j] != 0)).tolist():
         node = site.builder.nodes[values[i].node]
         alone = np.count_nonzero(linear.weights[i]) == 1
