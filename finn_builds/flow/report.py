@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from deploy.host_model import HostModel
-from finn_builds.config.boards import Board
+from finn_builds.config.boards import Board, floor_ns, same_clock
 from finn_builds.config.build import BuildConfig
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
@@ -25,6 +25,7 @@ from finn_builds.style.styles import Styles
 from finn_builds.synth.counts import FIGURES
 from finn_builds.synth.report import Synthesised
 from finn_builds.verify.accuracy import Accuracy, Quality, TargetError
+from finn_builds.verify.findings import Findings
 from finn_builds.verify.simulated import Performance, Simulated
 from finn_builds.verify.streamlined import Answers, Streamlined
 from finn_builds.vivado.bitfile import Placed
@@ -34,6 +35,20 @@ def _on_dmas(performance: Performance, cfg: BuildConfig) -> OnBoard | None:
     """Return what the board's DMAs leave of the core's figures, None where there are none."""
     board = cfg.board_spec if cfg.makes_overlay else None
     return on_board(performance, board.dma_width) if isinstance(board, Board) else None
+
+
+def _findings(streamlined: Streamlined, cfg: BuildConfig) -> Findings:
+    """Return what a user should look at: of network and data, and whether there is such a clock."""
+    found = streamlined.findings
+    made, asked = cfg.processor_mhz, 1000 / cfg.clock_ns
+    if made is None or same_clock(made, asked):
+        return found
+    told = (
+        f"the processor of {cfg.board} makes no clock of {asked:.3f} MHz: the board will run at "
+        f"{made:.3f} MHz, and times here are those of the clock asked for; --clock-ns "
+        f"{floor_ns(made):g} builds for the clock that runs"
+    )
+    return replace(found, warnings=(*found.warnings, told))
 
 
 def step_summary(
@@ -57,7 +72,7 @@ def step_summary(
             "part": target.part,
             "clock_ns": cfg.clock_ns,
             **_quality(streamlined.quality),
-            "warnings": list(streamlined.findings.warnings),
+            "warnings": list(_findings(streamlined, cfg).warnings),
             "saturated_inputs": streamlined.findings.saturated_inputs,
             "frames_verified": verification.frames,
             "golden_frames": verification.golden and verification.golden.frames,
@@ -214,7 +229,7 @@ def step_report(
         ),
         on_board=_on_dmas(performance, cfg),
         target_error=quality if isinstance(quality, TargetError) else None,
-        findings=streamlined.findings,
+        findings=_findings(streamlined, cfg),
         steps=tuple((name, done.seconds) for name, done in State.load(cfg.out).steps.items()),
     )
     cfg.progress(1, 3, "drawing")

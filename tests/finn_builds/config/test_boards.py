@@ -125,6 +125,10 @@ def test_there_is_no_200_mhz_from_1500() -> None:
     assert pll.fastest_mhz(200) == pytest.approx(187.498, abs=1e-3)
     assert pll.fastest_mhz(250) == pytest.approx(249.9975)
     assert pll.fastest_mhz(0.1) == pytest.approx(1499.985 / 63**2), "the slowest there is"
+    # Periods are given with a few digits: these are 150 and 187.5 MHz, as everyone writes them.
+    assert pll.fastest_mhz(1000 / 6.667) == pytest.approx(149.9985)
+    assert pll.fastest_mhz(1000 / 5.334) == pytest.approx(187.498125)
+    assert pll.fastest_mhz(1000 / 5.339) == pytest.approx(166.665)
     assert floor_ns(187.498125) == 5.333
     assert floor_ns(100.0) == 10.0
 
@@ -183,10 +187,21 @@ def test_a_new_board_is_one_file(tmp_path: Path, good: dict) -> None:
         ({"clock_ns": "10"}, r"clock_ns: expected a valid number, found '10'"),
         ({"dma_width": 32}, r"dma_width: expected 64 or 128, found 32"),
         ({"dma_width": 128}, r"dma_width: zynq_7000 has 64, found 128"),
-        ({"family": "xcup"}, r"family: zynq_7000 is xc7, found xcup"),
+        ({"family": "xcup"}, r"family: zynq_7000 has xc7, found xcup"),
         ({"part": "xczu3eg-sbva484-1-i"}, r"part: zynq_7000 parts begin with xc7z, found xczu3eg"),
         ({"ps_type": "versal"}, r"ps_type: expected 'zynq_7000' or"),
-        ({"clock_ns": 7.5}, r"clock_ns: the PLL's 1000 MHz.*133\.333 MHz;.*125\.000 MHz, 8\.0 ns"),
+        (
+            {"clock_ns": 7.5},
+            r"clock_ns: the PLL's 1000 MHz.*133\.333 MHz; its nearest clocks are "
+            r"7\.0 ns \(142\.857 MHz\) and 8\.0 ns \(125\.000 MHz\)$",
+        ),
+        ({"clock_ns": 3.0}, r"clock_ns: .* 333\.333 MHz; .* 4\.0 ns \(250\.000 MHz\)$"),
+        ({"clock_ns": 9000}, r"clock_ns: .* nearest clocks are 3969\.0 ns \(0\.252 MHz\)$"),
+        ({"axi_data": "S_AXI_HP1"}, r"axi_data: zynq_7000 has S_AXI_HP0, found S_AXI_HP1"),
+        ({"axi_control": "M_AXI_GP1"}, r"axi_control: zynq_7000 has M_AXI_GP0, found M_AXI_GP1"),
+        ({"part": "xc7z020 clg400-1"}, r"part: expected letters, digits, .*found 'xc7z020 clg"),
+        ({"name": "My [board]"}, r"name: expected letters, digits, .*found 'My \[board\]'"),
+        ({"board_part": "tul: {x}"}, r"board_part: expected vendor:name without a version, found"),
         ({"pll": {"crystal_mhz": 50.0}}, r"the key pll\.multiplier is missing"),
         ({"pll": {"crystal_mhz": 50.0, "multiplier": 20, "x": 1}}, r"unknown key pll\.x; known ke"),
         ({"board_part": "tul:pynq:part0:1.0"}, r"board_part: expected vendor:name without a ver"),
