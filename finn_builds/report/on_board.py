@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from finn_builds.verify.simulated import Performance
+from finn_builds.vivado.project import INTERCONNECT
 
 #: Cycles by which one frame from memory to memory takes longer than the accelerator's latency and
 #: twice that of the memory: 38 to 40 in simulations of the shell (benchmarks/results/shell.json).
 DMA_CYCLES = 40
+
+#: LUTs of the shell by the bytes of its memory port, as Yosys counts them for `jets_weights` and
+#: for an accelerator as wide as the port (benchmarks/results/shell.json).
+SHELL_LUT = {8: "1,490 to 1,504", 16: "2,105 to 2,228"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,14 @@ class OnBoard:
         "computed from the interval in simulation and the width of the memory port; without the "
         "time of the processor, which the driver measures"
     )
+
+    @property
+    def around(self) -> str:
+        """What the board's design has beside the accelerator, in words."""
+        return (
+            f"the shell with its DMAs ({SHELL_LUT[self.word_bytes]} LUTs counted by Yosys for two "
+            f"accelerators), and Vivado's interconnect and reset block ({INTERCONNECT}, estimated)"
+        )
 
 
 def on_board(performance: Performance, dma_bits: int) -> OnBoard:

@@ -111,7 +111,7 @@ def make_bitfile(out: Path, project: Path, scratch: Path) -> Placed:
         done = tools.run([*command, "-source", BUILD_SCRIPT], cwd=work, log=out / LOG)
     except tools.ToolFailed as error:
         raise UserError(
-            f"Vivado made no bitfile: {_reason(error)}; all it said is in {LOG}"
+            f"Vivado made no bitfile: {_reason(error)}; all it said is in {out / LOG}"
         ) from error
     return collect(work / RESULT, out, done.stdout)
 
@@ -138,7 +138,7 @@ def collect(result: Path, out: Path, output: str) -> Placed:
     if missing:
         raise UserError(
             f"Vivado ended as if all were well, but made no {', '.join(missing)}; all it said is "
-            f"in {LOG}"
+            f"in {out / LOG}"
         )
     facts = read_json(result / FACTS)
     made = BIT if facts["timing"]["met"] else LATE_BIT

@@ -123,8 +123,8 @@ while {1} {
 }
 if {$actual_mhz > $most_mhz} {
     stop "the processor makes $actual_mhz MHz where $asked_mhz MHz was asked for, a clock that is\\
-        too fast, and no slower one: build again with --clock-ns\\
-        [expr {floor(1e6 / $actual_mhz) / 1000}], or look at the clocks of the processor's settings"
+        too fast, and none that is slower: build again for this clock, with --clock-ns\\
+        [format %g [expr {floor(1e6 / $actual_mhz) / 1000}]], or without the board files"
 }
 
 set reset [create_bd_cell -type ip -vlnv [newest xilinx.com:ip:proc_sys_reset] reset0]

@@ -1,10 +1,17 @@
 """What the memory port and the DMAs make of an accelerator's pace."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from finn_builds.report.on_board import on_board
 from finn_builds.run.terminal import summary_table
+from finn_builds.vivado.project import INTERCONNECT
 from tests.finn_builds.report.examples import performance
+
+MEASURED = Path(__file__).parents[3] / "benchmarks" / "results" / "shell.json"
 
 
 @pytest.mark.parametrize(
@@ -26,3 +33,15 @@ def test_the_screen_has_both():
     text = summary_table({"latency_cycles": 9, "fps": 1e8, "board_throughput": board})
     assert "9 cycles; through the board's DMAs about 40 cycles and twice the memory's" in text
     assert "100,000,000 frames/s; on the board at most 50,000,000, set by the memory port" in text
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+def test_what_is_around_the_accelerator_is_told_beside_it(bits):
+    """The shell as it was counted, and Vivado's blocks, whose figures nobody has measured here."""
+    counted = json.loads(MEASURED.read_text())["resources"]
+    kind = "zynq_7000:" if bits == 64 else "zynq_ultrascale:"
+    luts = {blocks["shell"]["LUT"] for name, blocks in counted.items() if name.startswith(kind)}
+    text = on_board(performance(9, 1.0), bits).around
+    low, high = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+", text)[:2])
+    assert {low, high} <= luts
+    assert f"({INTERCONNECT}, estimated)" in text

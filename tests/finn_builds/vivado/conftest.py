@@ -32,6 +32,9 @@ module finn_design_wrapper (
     input  wire m_axis_0_tready
 );
     node node_0 (.ap_clk(ap_clk));
+    assign m_axis_0_tdata = s_axis_0_tdata[7:0];
+    assign m_axis_0_tvalid = s_axis_0_tvalid;
+    assign s_axis_0_tready = m_axis_0_tready;
 endmodule
 """
 NODE = """\

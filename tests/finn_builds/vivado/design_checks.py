@@ -158,7 +158,7 @@ def wrong_sources(done: Recorded, project: Path) -> list[str]:
     """Let Verilator read the sources that were added, for errors, ports and widths."""
     sources = [path for (path,) in done.table("source")]
     argv, env = tools.verilator_command()
-    options = ["--lint-only", "-Wno-MULTITOP"]
+    options = ["--lint-only", "-Wno-MULTITOP", "-Wwarn-UNDRIVEN"]
     try:
         tools.run([*argv, *options, *sources], cwd=project, env=env, timeout=120)
     except tools.ToolFailed as error:

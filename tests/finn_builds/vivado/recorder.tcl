@@ -23,6 +23,7 @@ namespace eval rec {
     variable project ""
     variable board ""
     variable sources {}
+    variable ordered 0
     variable bd ""
     variable cells {}
     variable props {}
@@ -454,6 +455,7 @@ proc add_files {args} {
         rec::need {[file isfile $path]} "no file $path"
         rec::need {$path ni $rec::sources} "$path is added twice"
         lappend rec::sources $path
+        set rec::ordered 0
         puts $rec::record "source $path"
     }
 }
@@ -461,6 +463,7 @@ proc add_files {args} {
 proc update_compile_order {args} {
     current_project
     rec::need {$args eq "-fileset sources_1"} "update_compile_order $args"
+    set rec::ordered 1
     # Every module that is instantiated by a file must come with exactly one file.
     set seen {}
     foreach path $rec::sources {
@@ -647,6 +650,7 @@ proc create_bd_cell {args} {
             rec::shape $name $ip
         }
         module {
+            rec::need {$rec::ordered} "the order of the sources is not known: no [lindex $args end]"
             dict set rec::cells $name module
             rec::shape_module $name [dict get $found -reference]
         }

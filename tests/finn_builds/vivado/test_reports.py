@@ -73,7 +73,7 @@ def test_the_depth_of_an_instance_is_read_of_any_indentation(blanks):
     lines = []
     for line in HIERARCHY_7.splitlines():
         indented = re.match(r"\|( +)(?=\S)", line)
-        if indented and not line.startswith("|  ") or not indented:
+        if (indented and not line.startswith("|  ")) or not indented:
             lines.append(line)
             continue
         depth = (len(indented[1]) - 1) // 2
@@ -107,7 +107,13 @@ def test_flat_report():
 
 @pytest.mark.parametrize(
     ("row", "wns", "failing", "met"),
-    [(MET.replace("  ", "\t"), 1.234, 0, True), (f"{MET}   ", 1.234, 0, True), (MET, 1.234, 0, True), (LATE, -0.512, 88, False), (NONE, None, None, False)],
+    [
+        (MET.replace("  ", "\t"), 1.234, 0, True),
+        (f"{MET}   ", 1.234, 0, True),
+        (MET, 1.234, 0, True),
+        (LATE, -0.512, 88, False),
+        (NONE, None, None, False),
+    ],
 )
 def test_timing(row, wns, failing, met):
     found = timing(TIMING.format(row=row))
