@@ -246,6 +246,7 @@ file copy [lindex $handoff 0] [file join $result @hwh@]
 set found [expr {$board_part eq "" ? "null" : "\\"$board_part\\""}]
 set met_json [expr {$met ? "true" : "false"}]
 write_file [file join $result @facts@] "{
+  \\"build_id\\": @build_id@,
   \\"clock\\":
     {\\"asked_mhz\\": $asked_mhz, \\"actual_mhz\\": $actual_mhz, \\"period_ns\\": $period_ns},
   \\"board_files\\": {\\"found\\": $found, \\"note\\": \\"$board_note\\"},
@@ -285,5 +286,6 @@ def build_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
         late_bit=LATE_BIT,
         hwh=HWH,
         facts=FACTS,
+        build_id=spec.build_id,
     )
     return head + block_design_tcl(spec, board, clock_ns=clock_ns) + runs

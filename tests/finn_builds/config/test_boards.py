@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 from pynq.ps import _ClocksUltrascale, _ClocksZynq
 
+from deploy.fabric_clock import set_fabric_clock
 from finn_builds.config.boards import (
     BOARD_DIR,
     CLOCK_DIGITS,
@@ -108,6 +109,33 @@ def test_pynq_makes_the_default_clock(name: str) -> None:
     other.set_pl_clk(0, clk_mhz=asked)
     assert divisor == other.PL_CLK_CTRLS[0].DIVISOR0 * other.PL_CLK_CTRLS[0].DIVISOR1
     assert divisor == (10 if board.ps_type == "zynq_7000" else 8)
+
+
+class AsClocks:
+    """The part of pynq's ``Clocks`` that the driver uses, over the clocks of a processor."""
+
+    def __init__(self, clocks: _ClocksUltrascale | _ClocksZynq) -> None:
+        self.clocks = clocks
+        self.set_pl_clk = clocks.set_pl_clk
+
+    @property
+    def fclk0_mhz(self) -> float:
+        return self.clocks.get_pl_clk(0)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_driver_finds_the_clock_by_the_period_that_was_constrained(name: str) -> None:
+    """To the picosecond, and with the crystal that pynq takes for the board's."""
+    board = load_board(name)
+    for ns in (2, 2.667, 3.33, 4, 5, 5.334, 6.667, 7.123, 8, 10, 33.333, 100, board.clock_ns):
+        made = board.fabric_mhz(ns)
+        for digits in (3, 6):
+            clocks = pynq_clocks(board, board.pll.crystal_mhz)
+            clocks._ref_clk_mhz = type(clocks).DEFAULT_SRC_CLK_MHZ
+            assert set_fabric_clock(AsClocks(clocks), 1000 / round(1000 / made, digits), keep=False)
+            control = clocks.PL_CLK_CTRLS[0]
+            runs = board.pll.mhz / (control.DIVISOR0 * control.DIVISOR1)
+            assert runs == pytest.approx(made, rel=1e-6), f"{ns} ns"
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -165,6 +165,8 @@ if [ "$*" != "-mode batch -nojournal -log vivado.log -source build.tcl" ]; then
   exit 1
 fi
 cat {folder}/banner
+echo "source build.tcl"
+sed 's/^/# /' build.tcl  # the program shows what it reads
 exec {tclsh} {RECORDER} build.tcl record.txt $(cat {folder}/options 2> /dev/null)
 """)
     (folder / "banner").write_text(BANNERS["2023.2"])

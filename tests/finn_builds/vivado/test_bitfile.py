@@ -16,7 +16,7 @@ from finn_builds.config.build import BuildConfig
 from finn_builds.errors import UserError
 from finn_builds.vivado.bitfile import Placed, make_bitfile
 from finn_builds.vivado.script import REPORTS
-from tests.finn_builds.vivado.conftest import BANNERS, BOARDS, write_build
+from tests.finn_builds.vivado.conftest import BANNERS, BOARDS, small_spec, write_build
 
 
 def build_folder(tmp_path: Path, board: str = "Pynq-Z1") -> Path:
@@ -78,6 +78,7 @@ def test_every_board_s_clock_and_board_files_are_told(fake_vivado, tmp_path, boa
     assert words["bitfile"].startswith(f"bitfile/finn-accel.bit at {made:.3f} MHz (")
     written = json.loads((folder / "bitfile" / "finn-accel.json").read_text())
     assert {key: written[key] for key in facts} == facts
+    assert written["build_id"] == small_spec(board).build_id
 
 
 @pytest.mark.parametrize("version", BANNERS)
