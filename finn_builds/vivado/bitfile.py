@@ -101,7 +101,7 @@ def make_bitfile(out: Path, project: Path, scratch: Path) -> Placed:
     Writes ``bitfile/``, ``report/post_route_timing.rpt``, ``report/vivado/`` and Vivado's log.
 
     Raises UserError with the reason if Vivado ended before there was one: a run failed, the clock
-    or the device is not to be had, Vivado did not start or was killed.
+    or the device is not available, Vivado did not start or was killed.
     """
     shutil.copytree(project, scratch / project.name)
     shutil.copytree(out / "stitched_ip", scratch / "stitched_ip")
