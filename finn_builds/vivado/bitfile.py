@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ def _reason(error: tools.ToolFailed) -> str:
     said = f", and said last: {lines[-1]}" if lines else " without a word"
     if error.returncode is not None and error.returncode < 0:
         name = signal.Signals(-error.returncode).name
-        return f"it was ended by {name}, as a system does that is short of memory{said}"
+        why = ", as a system does that is short of memory" if name == "SIGKILL" else ""
+        return f"it was ended by {name}{why}{said}"
     return f"it ended with exit status {error.returncode}{said}"
 
 
@@ -141,26 +143,15 @@ def collect(result: Path, out: Path, output: str) -> Placed:
             f"in {out / LOG}"
         )
     facts = read_json(result / FACTS)
-    made = BIT if facts["timing"]["met"] else LATE_BIT
-    timing: dict[str, Any] = {
-        **{key: facts["timing"].get(key.lower()) for key in reports.WORST_SLACKS},
-        "met": bool(facts["timing"]["met"]),
-    }
-    # A bitfile took an hour: it is not lost because a new version writes its tables differently.
     unread: dict[str, str] = {}
-    placed: dict[str, dict] = {}
-    try:
-        placed = reports.hierarchy((result / UTILISATION).read_text(encoding="utf-8"))
-    except reports.ReportError as error:
-        unread[UTILISATION] = str(error)
-    try:
-        read = reports.timing((result / TIMING).read_text(encoding="utf-8"))
-        timing = {**read, "met": bool(read["met"]) and timing["met"]}
-    except reports.ReportError as error:
-        unread[TIMING] = str(error)
+    placed = _figures(result / UTILISATION, reports.hierarchy, unread)
+    read = _figures(result / TIMING, reports.timing, unread)
+    slacks = {key: facts["timing"].get(key.lower()) for key in reports.WORST_SLACKS}
+    met = bool(facts["timing"]["met"] and read.get("met", True))
+    made = BIT if facts["timing"]["met"] else LATE_BIT
     figures: dict[str, Any] = {
         **_short_names(placed),
-        "timing": timing,
+        "timing": {**slacks, **read, "met": met},
         "clock": facts["clock"],
         "board_files": facts["board_files"],
         "tool": {
@@ -171,7 +162,7 @@ def collect(result: Path, out: Path, output: str) -> Placed:
         **({"unread": unread} if unread else {}),
     }
     (out / BITFILE_DIR).mkdir()
-    shutil.copyfile(result / made, out / BITFILE_DIR / (BIT if timing["met"] else LATE_BIT))
+    shutil.copyfile(result / made, out / BITFILE_DIR / (BIT if met else LATE_BIT))
     for name in (HWH, FACTS):
         shutil.copyfile(result / name, out / BITFILE_DIR / name)
     shutil.copyfile(result / TIMING, out / FINN_TIMING)
@@ -180,6 +171,20 @@ def collect(result: Path, out: Path, output: str) -> Placed:
         if (result / name).is_file():
             shutil.copyfile(result / name, out / REPORT_DIR / name)
     return Placed(figures)
+
+
+def _figures(
+    report: Path, read: Callable[[str], dict[str, Any]], unread: dict[str, str]
+) -> dict[str, Any]:
+    """Return what a report says; if its layout is not known, nothing, and `unread` gets the reason.
+
+    A bitfile takes an hour: it is not lost because a new Vivado writes its tables differently.
+    """
+    try:
+        return read(report.read_text(encoding="utf-8", errors="replace"))
+    except reports.ReportError as error:
+        unread[report.name] = str(error)
+        return {}
 
 
 def _short_names(placed: dict[str, dict]) -> dict[str, dict]:

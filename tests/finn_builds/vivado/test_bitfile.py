@@ -163,6 +163,7 @@ def test_a_failure_keeps_the_log_and_makes_no_bitfile(
             "ERROR: [Common 17-345] A valid license was not found for feature",
         ),
         ("exit 3", "it ended with exit status 3 without a word"),
+        ("kill -SEGV $$", "it was ended by SIGSEGV without a word"),
     ],
 )
 def test_a_vivado_that_does_not_run_is_told(fake_vivado, folder, tmp_path, program, reason):
@@ -189,6 +190,16 @@ def test_tables_of_a_layout_that_is_not_known_cost_no_bitfile(fake_vivado, folde
     assert set(placed.report["unread"]) == {"utilization.rpt", "timing.rpt"}
     assert "utilization.rpt: no table of utilisation" in placed.words["not read"]
     assert "slack 0.321 ns" in placed.words["bitfile"]
+
+
+def test_a_host_whose_name_is_no_utf_8_costs_no_figures(fake_vivado, folder, tmp_path):
+    """Reports name the host, in the letters of its system."""
+    text = (fake_vivado / "vivado").read_text().replace("exec ", "")
+    latin = "printf '| Host : M\\374ller\\n' >> result/utilization.rpt\n"
+    (fake_vivado / "vivado").write_text(text + latin)
+    placed = make_bitfile(folder, folder / "vivado", tmp_path / "scratch")
+    assert placed.timing_met and "unread" not in placed.report
+    assert b"M\xfcller" in (folder / "report" / "vivado" / "utilization.rpt").read_bytes()
 
 
 def test_timing_that_is_missed_by_less_than_a_digit_is_missed(fake_vivado, folder, tmp_path):
