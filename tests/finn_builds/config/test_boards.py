@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from pynq.ps import _ClocksUltrascale, _ClocksZynq
 
@@ -16,9 +18,11 @@ from finn_builds.config.boards import (
     BOARD_DIR,
     CLOCK_DIGITS,
     Board,
+    Pll,
     board_names,
     floor_ns,
     load_board,
+    same_clock,
 )
 from finn_builds.errors import UserError
 
@@ -179,6 +183,24 @@ def test_unknown_board_names_the_known_ones(given: str, near: str | None) -> Non
 def test_only_board_files_are_read(name: str) -> None:
     with pytest.raises(UserError, match="unknown board"):
         load_board(name)
+
+
+@given(
+    st.floats(30, 60), st.integers(10, 60), st.floats(0.1, 2000), st.integers(1, 63),
+    st.integers(1, 63),
+)  # fmt: skip
+def test_the_clock_is_the_fastest_that_is_not_above(
+    crystal: float, multiplier: int, asked: float, first: int, second: int
+) -> None:
+    """Of any PLL: none of its clocks lies between the one that is made and the one asked for."""
+    pll = Pll(crystal_mhz=crystal, multiplier=multiplier)
+    made = pll.fastest_mhz(asked)
+    slowest = pll.mhz / 63**2
+    assert made <= asked * (1 + CLOCK_DIGITS) or made == pytest.approx(slowest)
+    other = pll.mhz / (first * second)
+    assert other <= made * (1 + 1e-12) or other > asked * (1 + CLOCK_DIGITS)
+    # The period that is printed asks for this very clock.
+    assert same_clock(pll.fastest_mhz(1000 / floor_ns(made)), made)
 
 
 @pytest.fixture

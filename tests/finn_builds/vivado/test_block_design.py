@@ -136,6 +136,12 @@ def test_another_pll_gives_a_slower_clock(record, tmp_path):
     assert "the processor makes 200.000000 MHz" in done.output
     assert facts(project)["clock"]["actual_mhz"] == 171.428571
     assert facts(project)["clock"]["period_ns"] == 5.833
+    for ns in (2, 3.33, 4.3, 5, 6.667, 7.123, 9.1, 33.333, 100):
+        project = write_build(tmp_path / f"{ns}", ULTRASCALE, ns)
+        assert record(project, "other-pll").returncode == 0
+        made, most = facts(project)["clock"]["actual_mhz"], 1000 / ns * (1 + CLOCK_DIGITS)
+        best = max(1200 / divisor for divisor in range(1, 200) if 1200 / divisor <= most)
+        assert 0.97 * best < made <= most, "a step of 2 % may pass over the best one"
 
 
 @pytest.mark.parametrize(
