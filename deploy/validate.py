@@ -84,7 +84,8 @@ def as_text(result: dict) -> list[str]:
         key = f"{what}_cycles"
         if result.get(key) is not None:
             own = f" (built: {built[key]:g})" if built.get(key) is not None else ""
-            lines.append(f"{what}: {result[key]:g} cycles{own}")
+            unit = "cycle" if result[key] == 1 else "cycles"
+            lines.append(f"{what}: {result[key]:g} {unit}{own}")
     if result.get("pace_set_by") == "memory port":
         lines[-1] += ", as the memory port sets the pace"
     return lines

@@ -34,19 +34,26 @@ from finn_builds.vivado.bitfile import Placed
 def _on_dmas(performance: Performance, cfg: BuildConfig) -> OnBoard | None:
     """Return what the board's DMAs leave of the core's figures, None where there are none."""
     board = cfg.board_spec if cfg.makes_overlay else None
-    return on_board(performance, board.dma_width) if isinstance(board, Board) else None
+    if not isinstance(board, Board):
+        return None
+    return on_board(performance, board.dma_width, _other_clock(cfg))
+
+
+def _other_clock(cfg: BuildConfig) -> float | None:
+    """Return the clock in MHz that the board will run at, None if it is the one asked for."""
+    made = cfg.processor_mhz
+    return None if made is None or same_clock(made, 1000 / cfg.clock_ns) else made
 
 
 def _findings(streamlined: Streamlined, cfg: BuildConfig) -> Findings:
     """Return what a user should look at: of network and data, and whether there is such a clock."""
-    found = streamlined.findings
-    made, asked = cfg.processor_mhz, 1000 / cfg.clock_ns
-    if made is None or same_clock(made, asked):
+    found, made = streamlined.findings, _other_clock(cfg)
+    if made is None:
         return found
     told = (
-        f"the processor of {cfg.board} makes no clock of {asked:.3f} MHz: the board will run at "
-        f"{made:.3f} MHz, and times here are those of the clock asked for; --clock-ns "
-        f"{floor_ns(made):g} builds for the clock that runs"
+        f"the processor of {cfg.board} makes no clock of {1000 / cfg.clock_ns:.3f} MHz: the board "
+        f"will run at {made:.3f} MHz, and times here are those of the clock asked for; "
+        f"--clock-ns {floor_ns(made):g} builds for the clock that runs"
     )
     return replace(found, warnings=(*found.warnings, told))
 

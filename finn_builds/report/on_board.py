@@ -27,7 +27,7 @@ class OnBoard:
     interval_cycles : float
         Between frames: the accelerator's own interval, or the words of a frame if they are more.
     fps : float
-        At the clock that was asked for.
+        At the clock that the board's processor makes.
     limit : str
         What sets the pace.
     added_latency_cycles : int
@@ -54,11 +54,15 @@ class OnBoard:
         )
 
 
-def on_board(performance: Performance, dma_bits: int) -> OnBoard:
-    """Return throughput and latency behind the DMAs of a board with a memory port of some width."""
+def on_board(performance: Performance, dma_bits: int, mhz: float | None = None) -> OnBoard:
+    """Return throughput and latency behind the DMAs of a board with a memory port of some width.
+
+    `mhz` is the board's clock, None if it is the one asked for.
+    """
     word = dma_bits // 8
     words = max(performance.frame_bytes) / word
     own = performance.interval_cycles
     interval = max(own, words)
     limit = "the accelerator" if own >= words else f"the memory port, {word} bytes a cycle"
-    return OnBoard(word, interval, 1e9 / (performance.clock_ns * interval), limit)
+    mhz = mhz or 1000 / performance.clock_ns
+    return OnBoard(word, interval, 1e6 * mhz / interval, limit)

@@ -25,6 +25,8 @@ MEASURED = Path(__file__).parents[3] / "benchmarks" / "results" / "shell.json"
 def test_the_slower_of_core_and_memory_sets_the_pace(bits, own, interval, limit):
     found = on_board(performance(9, own), bits)
     assert (found.interval_cycles, found.limit) == (interval, limit)
+    assert found.fps * interval == pytest.approx(1e9 / performance(9, own).clock_ns)
+    assert on_board(performance(9, own), bits, 125.0).fps * interval == pytest.approx(125e6)
     assert found.fps == pytest.approx(1e8 / interval)
 
 

@@ -135,6 +135,7 @@ def test_another_clock_is_said_from_the_first_message_to_the_driver(fake_vivado,
         "the processor of Pynq-Z2 makes no clock of 140.390 MHz: the board will run at 125.000 MHz"
     )
     assert warned in " ".join(said.split()) and "--clock-ns 8" in said
+    assert "on the board at most 125,000,000" in said
     out = first / "other"
     assert warned in (out / "report.html").read_text()
     overlay = json.loads((out / "deploy" / "overlay.json").read_text())
