@@ -16,6 +16,8 @@ import build as command
 from tests.finn_builds.small_network import save_small_network
 from tests.finn_builds.vivado.conftest import BANNERS
 
+pytestmark = pytest.mark.slow  # two small builds, and their last steps some twenty times
+
 #: Runs that step again, from what the build before has made.
 AGAIN = ("--bitfile", "--start-step", "synthesize_bitfile")
 LEFT = ("bitfile", "report/post_synth_resources.json", "report/post_route_timing.rpt")
