@@ -82,13 +82,15 @@ class Package:
         """Return what is known of a bitfile: ``clock``, ``board_files``, ``vivado``, ``timing``.
 
         Vivado's script writes them beside the bitfile; what it did not write is the description's.
-        Raises `DriverError` if that file can't be read or says that timing was missed.
+        Raises `DriverError` if that file can't be read, is of another build, or says that timing
+        was missed.
         """
         path = (bitfile or self.folder / BITFILE / BIT).with_suffix(".json")
         facts = {key: self.description.get(key) for key in ("clock", "board_files", "vivado")}
         if path.is_file():
             try:
                 written = json.loads(path.read_text(encoding="utf-8"))
+                own, its = self.description["shell"].get("build_id"), written.pop("build_id", None)
                 facts |= {key: value for key, value in written.items() if value is not None}
                 missed = facts.get("timing") is not None and not facts["timing"]["met"]
                 float((facts["clock"] or {}).get("period_ns", 0))
@@ -96,6 +98,11 @@ class Package:
                 raise DriverError(
                     f"can't read {path}, which Vivado's script wrote ({error!r}): copy it again"
                 ) from error
+            if None not in (own, its) and own != its:
+                raise DriverError(
+                    f"{path} is of build {its:08x}, the description of {own:08x}: the two are of "
+                    "different builds, copy all files of one"
+                )
             if missed:
                 raise DriverError(
                     f"{path} says that the bitfile missed its timing: its results would be wrong "

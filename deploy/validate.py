@@ -2,6 +2,7 @@
 
     python validate.py            on the board
     python validate.py --virtual  on a host with the project
+    python validate.py --json validate.json  all that was found, for programs
 
 Exit code 0 if all agree, 1 if not, 2 if the check could not run.
 """
@@ -21,7 +22,7 @@ from deploy.measure import pace
 from deploy.package import VECTORS, Package
 from deploy.registers import DriverError
 
-__all__ = ["main", "validate"]
+__all__ = ["as_text", "main", "validate"]
 
 
 def validate(package: Package, overlay: object) -> dict:
@@ -64,6 +65,32 @@ def validate(package: Package, overlay: object) -> dict:
     }
 
 
+def as_text(result: dict) -> list[str]:
+    """Return what `validate` found, as lines for people."""
+
+    def compared(what: str, frames: int, wrong: int) -> str:
+        said = f"{wrong} differ from the build's" if wrong else "all as built"
+        return f"{what}: {frames} frames, {said}"
+
+    frames, built = result["frames"], result["built"]
+    lines = []
+    if result["features"]:
+        lines.append(
+            compared("integers of raw features", result["features"], result["input_mismatches"])
+        )
+    lines.append(compared("integers of the accelerator", frames, result["mismatches"]))
+    lines.append(compared("classes", frames, result["class_mismatches"]))
+    for what in ("latency", "interval"):
+        key = f"{what}_cycles"
+        if result.get(key) is not None:
+            own = f" (built: {built[key]:g})" if built.get(key) is not None else ""
+            unit = "cycle" if result[key] == 1 else "cycles"
+            lines.append(f"{what}: {result[key]:g} {unit}{own}")
+    if result.get("pace_set_by") == "memory port":
+        lines[-1] += ", as the memory port sets the pace"
+    return lines
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -74,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--port", help="serial port of an open board, such as /dev/ttyUSB0")
     add("--baud", type=int, help="its rate, default that of the package")
     add("--bitfile", type=Path, help="default bitfile/finn-accel.bit")
+    add("--json", type=Path, metavar="FILE", help="write all that was found, for programs")
     add("--package", type=Path, default=Path(__file__).parent, help="folder, default this one")
     arguments = parser.parse_args(argv)
     try:
@@ -91,8 +119,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DriverError, HostModelError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    bitfile = {"clock_mhz": overlay.fclk_mhz, **facts}
-    print(json.dumps({"files": files, **result, "bitfile": bitfile}, indent=2))
+    if arguments.json is not None:
+        bitfile = {"clock_mhz": overlay.fclk_mhz, **facts}
+        found = {"files": files, **result, "bitfile": bitfile}
+        try:
+            arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            print(f"error: can't write {arguments.json}: {error.strerror}", file=sys.stderr)
+            return 2
+    print(f"{package.description['name']}: {files} files, all as they were packed")
+    print("\n".join(as_text(result)))
+    if facts["vivado"]:
+        print(f"bitfile: made by Vivado {facts['vivado']}")
     print(overlay.clock_text())
     if note := (facts["board_files"] or {}).get("note"):
         print(f"board files: {note}")

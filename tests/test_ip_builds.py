@@ -75,6 +75,8 @@ def test_a_fork_with_two_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[s
     report = built(capsys, tmp_path / "out", model, "--verify-frames", "150")
     assert report["resources"]["LUT"] > 0 and report["frames"] == 150
     assert not (tmp_path / "out" / "deploy.zip").exists()
+    folders = [path for path in (tmp_path / "out").rglob("*") if path.is_dir()]
+    assert [path for path in folders if not any(path.iterdir())] == []
     with zipfile.ZipFile(tmp_path / "out" / "ip.zip") as archive:
         archive.extractall(tmp_path / "elsewhere")
     folder = tmp_path / "elsewhere" / "fork_net"

@@ -6,6 +6,7 @@ are read, and a mistake in one is an error that names the file and the key.
 
 import difflib
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -30,9 +31,30 @@ AnyBoard: TypeAlias = "Board | OpenBoard"
 
 BOARD_DIR = Path(__file__).resolve().parents[2] / "board_configs"
 
-# What follows from the kind of processing system: Yosys' family, the part's prefixes and the width
-# of its high-performance AXI ports (UG585 chapter 5, UG1085 chapter 35).
-_OF_PS = {"zynq_7000": ("xc7", ("xc7z",), 64), "zynq_ultrascale": ("xcup", ("xczu", "xck"), 128)}
+
+@dataclass(frozen=True)
+class _OfPs:
+    """What follows from the kind of processing system."""
+
+    family: str  # Yosys' name
+    prefixes: tuple[str, ...]  # of the part
+    # Width in bits of its high-performance AXI ports (UG585 chapter 5, UG1085 chapter 35), and the
+    # two ports that the block design uses
+    dma_width: int
+    axi_control: str
+    axi_data: str
+    most_mhz: float  # fastest clock that Vivado lets it give the fabric (PG082, PG201)
+
+
+_OF_PS = {
+    "zynq_7000": _OfPs("xc7", ("xc7z",), 64, "M_AXI_GP0", "S_AXI_HP0", 250.0),
+    "zynq_ultrascale": _OfPs(
+        "xcup", ("xczu", "xck"), 128, "M_AXI_HPM0_FPD", "S_AXI_HP0_FPD", 533.333
+    ),
+}
+
+#: What may stand in the name of a board or of a part: both go into scripts and file names.
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class Resources(BaseModel):
@@ -72,8 +94,12 @@ class Pll(BaseModel):
         return self.crystal_mhz * self.multiplier
 
     def fastest_mhz(self, asked_mhz: float) -> float:
-        """Return the fastest clock in MHz that the PLL makes and that is not above `asked_mhz`."""
-        fits = (d for d in _DIVISORS if self.mhz / d <= asked_mhz * (1 + 1e-9))
+        """Return the fastest clock in MHz that the PLL makes and that is not above `asked_mhz`.
+
+        A clock that differs by less than `CLOCK_DIGITS` is the one asked for: 6.667 ns are 150 MHz.
+        The slowest clock there is, where even that is faster.
+        """
+        fits = (d for d in _DIVISORS if self.mhz / d <= asked_mhz * (1 + CLOCK_DIGITS))
         return self.mhz / next(fits, _DIVISORS[-1])
 
 
@@ -82,12 +108,12 @@ class Board(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: str  # after ``--board``; equal to the file's name
-    part: str  # Vivado part, e.g. ``xc7z020clg400-1``
+    name: Annotated[str, Field(pattern=_NAME)]  # after ``--board``; equal to the file's name
+    part: Annotated[str, Field(pattern=_NAME)]  # Vivado part, e.g. ``xc7z020clg400-1``
     family: Literal["xc7", "xcup"]  # Yosys' name of the device family
     # Vendor and name of Vivado's board files, ``vendor:name``, or None where there are none. The
     # version is not stated: the newest that is installed is taken.
-    board_part: Annotated[str, Field(pattern=r"^[^:]+:[^:]+$")] | None
+    board_part: Annotated[str, Field(pattern=r"^[\w.-]+:[\w.-]+$")] | None
     ps_type: Literal["zynq_7000", "zynq_ultrascale"]  # kind of processing system
     clock_ns: Annotated[float, Field(gt=0, allow_inf_nan=False)]  # default period in ns
     pll: Pll  # of the processing system
@@ -99,23 +125,38 @@ class Board(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Board":
-        family, prefixes, width = _OF_PS[self.ps_type]
-        if self.family != family:
-            raise ValueError(f"family: {self.ps_type} is {family}, found {self.family}")
-        if not self.part.startswith(prefixes):
-            wanted = " or ".join(prefixes)
+        of = _OF_PS[self.ps_type]
+        if not self.part.startswith(of.prefixes):
+            wanted = " or ".join(of.prefixes)
             raise ValueError(f"part: {self.ps_type} parts begin with {wanted}, found {self.part}")
-        if self.dma_width != width:
-            raise ValueError(f"dma_width: {self.ps_type} has {width}, found {self.dma_width}")
+        for key in ("family", "dma_width", "axi_control", "axi_data"):
+            wanted, found = getattr(of, key), getattr(self, key)
+            if found != wanted:
+                raise ValueError(f"{key}: {self.ps_type} has {wanted}, found {found}")
         asked = 1000 / self.clock_ns
-        made = self.pll.fastest_mhz(asked)
-        if made < asked * (1 - CLOCK_DIGITS):
+        made = self.fabric_mhz(self.clock_ns)
+        if not same_clock(made, asked):
+            possible = [mhz for d in _DIVISORS if (mhz := self.pll.mhz / d) <= of.most_mhz]
+            near = [mhz for mhz in possible if mhz > asked][-1:]
+            near += [mhz for mhz in possible if mhz <= asked][:1]
+            clocks = " and ".join(f"{floor_ns(mhz)} ns ({mhz:.3f} MHz)" for mhz in near)
             raise ValueError(
                 f"clock_ns: the PLL's {self.pll.mhz:g} MHz, divided by an integer, does not make "
-                f"{asked:.3f} MHz; the fastest clock not above it is {made:.3f} MHz, "
-                f"{floor_ns(made)} ns"
+                f"{asked:.3f} MHz; its nearest clocks are {clocks}"
             )
         return self
+
+    def fabric_mhz(self, clock_ns: float) -> float:
+        """Return the clock in MHz that the fabric gets if a period of `clock_ns` ns is asked for.
+
+        It is the fastest that the processor makes and that is not above the one asked for.
+        """
+        return self.pll.fastest_mhz(min(1000 / clock_ns, _OF_PS[self.ps_type].most_mhz))
+
+
+def same_clock(mhz: float, other_mhz: float) -> bool:
+    """Tell whether two frequencies are the same one, given with a different number of digits."""
+    return abs(mhz - other_mhz) <= CLOCK_DIGITS * other_mhz
 
 
 def floor_ns(mhz: float) -> float:
@@ -195,7 +236,10 @@ def _first_problem(error: ValidationError, keys: list[str]) -> str:
         case "value_error":  # raised by Board itself: the message begins with the key
             return str(problem["ctx"]["error"])
         case "string_pattern_mismatch":
-            return f"{key}: expected vendor:name without a version, found {problem['input']!r}"
+            wanted = "letters, digits, '_', '.' and '-'"
+            if key == "board_part":
+                wanted = "vendor:name without a version"
+            return f"{key}: expected {wanted}, found {problem['input']!r}; change it"
         case _:
             expected = problem["msg"].removeprefix("Input should be ")
             return f"{key}: expected {expected}, found {problem['input']!r}; change it"

@@ -28,7 +28,14 @@ from pydantic.dataclasses import dataclass
 
 from finn_builds.config import fingerprint as fp
 from finn_builds.config import inputs as files
-from finn_builds.config.boards import AnyBoard, board_path, load_board
+from finn_builds.config.boards import (
+    AnyBoard,
+    Board,
+    board_path,
+    floor_ns,
+    load_board,
+    same_clock,
+)
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
 from finn_builds.config.inputs import (
     existing_file,
@@ -272,6 +279,7 @@ class BuildConfig:
             raise UserError("force runs every step, start_step only the later ones: leave one out")
         if given.synth_clk_period_ns is None:
             given.synth_clk_period_ns = given.target.clock_ns
+        given._check_clock()
         given.fpga_part = given.target.part
         given.model = find_model(given.model)
         given.data = find_data(given.data)
@@ -462,6 +470,23 @@ class BuildConfig:
             )
 
     @property
+    def processor_mhz(self) -> float | None:
+        """The clock in MHz that the board's processor should make; None where it makes none.
+
+        Its PLL is divided by an integer, so it may be slower than the one asked for.
+        """
+        board = self.board_spec if self.makes_overlay else None
+        return board.fabric_mhz(self.clock_ns) if isinstance(board, Board) else None
+
+    def _check_clock(self) -> None:
+        made, asked = self.processor_mhz, 1000 / self.clock_ns
+        if made is not None and made > asked and not same_clock(made, asked):
+            raise UserError(
+                f"--clock-ns {self.clock_ns:g}: the slowest clock that the processor of "
+                f"{self.board} makes is {made:.3f} MHz; give {floor_ns(made):g} ns or less"
+            )
+
+    @property
     def _for_boards(self) -> tuple[tuple[str, bool], ...]:
         return tuple((f"--package {word}", self.package == word) for word in ("pynq", "both"))
 
@@ -489,8 +514,8 @@ class BuildConfig:
         if self.bitfile and not open_board and shutil.which("vivado") is None:
             raise UserError(
                 "--bitfile needs `vivado` on the search path, and there is none: build without "
-                f"--bitfile, then follow {self.out}/vivado/README.md on a machine with Vivado "
-                "(2020.2 or newer) and a copy of that folder"
+                f"--bitfile, take {self.out}/vivado.zip to a machine with Vivado (2020.2 or newer) "
+                "and follow vivado/README.md in it"
             )
         if self.stop_step is None:
             require("g++")

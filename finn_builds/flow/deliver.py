@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from finn_builds.config.boards import Board
@@ -65,7 +66,9 @@ def step_make_zynq_project(
     # What an earlier run of Vivado left in its folder stays out.
     own = project_files(spec, cfg.board_spec, clock_ns=cfg.clock_ns)
     files = [*(project / name for name in own), *(cfg.out / STITCHED_DIR).iterdir()]
-    write_zip(cfg.out / PROJECT_ZIP, description["name"], cfg.out, sorted(files))
+    # Vivado on Windows takes no other letters than these in a path, and not many of them.
+    root = re.sub(r"[^A-Za-z0-9_.-]+", "_", cfg.model_name)[:40] + f"_{cfg.board_spec.name}"
+    write_zip(cfg.out / PROJECT_ZIP, root, cfg.out, sorted(files))
 
 
 def step_synthesize_bitfile(routed: Routed | None, cfg: BuildConfig) -> Placed | None:

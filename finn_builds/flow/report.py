@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from deploy.host_model import HostModel
-from finn_builds.config.boards import Board
+from finn_builds.config.boards import Board, floor_ns, same_clock
 from finn_builds.config.build import BuildConfig
 from finn_builds.config.open_boards import OpenBoard
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
@@ -26,6 +26,7 @@ from finn_builds.style.styles import Styles
 from finn_builds.synth.counts import FIGURES
 from finn_builds.synth.report import Synthesised
 from finn_builds.verify.accuracy import Accuracy, Quality, TargetError
+from finn_builds.verify.findings import Findings
 from finn_builds.verify.simulated import Performance, Simulated
 from finn_builds.verify.streamlined import Answers, Streamlined
 from finn_builds.vivado.bitfile import Placed
@@ -34,7 +35,28 @@ from finn_builds.vivado.bitfile import Placed
 def _on_dmas(performance: Performance, cfg: BuildConfig) -> OnBoard | None:
     """Return what the board's DMAs leave of the core's figures, None where there are none."""
     board = cfg.board_spec if cfg.makes_overlay else None
-    return on_board(performance, board.dma_width) if isinstance(board, Board) else None
+    if not isinstance(board, Board):
+        return None
+    return on_board(performance, board.dma_width, _other_clock(cfg))
+
+
+def _other_clock(cfg: BuildConfig) -> float | None:
+    """Return the clock in MHz that the board will run at, None if it is the one asked for."""
+    made = cfg.processor_mhz
+    return None if made is None or same_clock(made, 1000 / cfg.clock_ns) else made
+
+
+def _findings(streamlined: Streamlined, cfg: BuildConfig) -> Findings:
+    """Return what a user should look at: of network and data, and whether there is such a clock."""
+    found, made = streamlined.findings, _other_clock(cfg)
+    if made is None:
+        return found
+    told = (
+        f"the processor of {cfg.board} makes no clock of {1000 / cfg.clock_ns:.3f} MHz: the board "
+        f"will run at {made:.3f} MHz, and times here are those of the clock asked for; "
+        f"--clock-ns {floor_ns(made):g} builds for the clock that runs"
+    )
+    return replace(found, warnings=(*found.warnings, told))
 
 
 def _on_line(performance: Performance, cfg: BuildConfig) -> OnLine | None:
@@ -64,7 +86,7 @@ def step_summary(
             "part": target.part,
             "clock_ns": cfg.clock_ns,
             **_quality(streamlined.quality),
-            "warnings": list(streamlined.findings.warnings),
+            "warnings": list(_findings(streamlined, cfg).warnings),
             "saturated_inputs": streamlined.findings.saturated_inputs,
             "frames_verified": verification.frames,
             "golden_frames": verification.golden and verification.golden.frames,
@@ -224,7 +246,7 @@ def step_report(
         ),
         on_board=_on_dmas(performance, cfg),
         target_error=quality if isinstance(quality, TargetError) else None,
-        findings=streamlined.findings,
+        findings=_findings(streamlined, cfg),
         steps=tuple((name, done.seconds) for name, done in State.load(cfg.out).steps.items()),
     )
     cfg.progress(1, 3, "drawing")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from finn_builds.shell.uart import packet_frames
 from finn_builds.verify.simulated import Performance
+from finn_builds.vivado.project import INTERCONNECT
 
 #: Cycles by which one frame from memory to memory takes longer than the accelerator's latency and
 #: twice that of the memory: 38 to 40 in simulations of the shell (benchmarks/results/shell.json).
@@ -14,6 +15,10 @@ DMA_CYCLES = 40
 #: Head and CRC of a packet, and bits on the line of a byte (deploy/serial_link.py).
 _PACKET_BYTES = 8
 _LINE_BITS = 10
+
+#: LUTs of the shell by the bytes of its memory port, as Yosys counts them for `jets_weights` and
+#: for an accelerator as wide as the port (benchmarks/results/shell.json).
+SHELL_LUT = {8: "1,490 to 1,504", 16: "2,105 to 2,228"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class OnBoard:
     interval_cycles : float
         Between frames: the accelerator's own interval, or the words of a frame if they are more.
     fps : float
-        At the clock that was asked for.
+        At the clock that the board's processor makes.
     limit : str
         What sets the pace.
     added_latency_cycles : int
@@ -44,6 +49,14 @@ class OnBoard:
         "computed from the interval in simulation and the width of the memory port; without the "
         "time of the processor, which the driver measures"
     )
+
+    @property
+    def around(self) -> str:
+        """What the board's design has beside the accelerator, in words."""
+        return (
+            f"the shell with its DMAs ({SHELL_LUT[self.word_bytes]} LUTs counted by Yosys for two "
+            f"accelerators), and Vivado's interconnect and reset block ({INTERCONNECT}, estimated)"
+        )
 
 
 @dataclass(frozen=True)
@@ -77,11 +90,15 @@ def on_line(performance: Performance, baud: int) -> OnLine:
     return OnLine(baud, frames * baud / (_LINE_BITS * size), f"the serial line, {baud:,} baud")
 
 
-def on_board(performance: Performance, dma_bits: int) -> OnBoard:
-    """Return throughput and latency behind the DMAs of a board with a memory port of some width."""
+def on_board(performance: Performance, dma_bits: int, mhz: float | None = None) -> OnBoard:
+    """Return throughput and latency behind the DMAs of a board with a memory port of some width.
+
+    `mhz` is the board's clock, None if it is the one asked for.
+    """
     word = dma_bits // 8
     words = max(performance.frame_bytes) / word
     own = performance.interval_cycles
     interval = max(own, words)
     limit = "the accelerator" if own >= words else f"the memory port, {word} bytes a cycle"
-    return OnBoard(word, interval, 1e9 / (performance.clock_ns * interval), limit)
+    mhz = mhz or 1000 / performance.clock_ns
+    return OnBoard(word, interval, 1e6 * mhz / interval, limit)

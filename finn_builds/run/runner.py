@@ -222,9 +222,6 @@ class _Run:
             if output not in self.state.outputs():
                 disk.remove(self.out, output)
         (self.out / CHECKPOINTS).mkdir(exist_ok=True)
-        for step in self.steps[done:]:
-            for output in step.outputs:
-                (self.out / output).parent.mkdir(parents=True, exist_ok=True)
 
     def _run(self, index: int) -> None:
         """Run one step and record it."""
@@ -234,7 +231,13 @@ class _Run:
         print(f"=== {time.strftime('%Y-%m-%d %H:%M:%S')} {step.name}")
         begin = time.perf_counter()
         before = _files(self.out)
+        folders = {(self.out / output).parent for output in step.outputs}
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
         kind, reads = self._call(step)
+        for folder in folders - {self.out, self.out / CHECKPOINTS}:
+            if not any(folder.iterdir()):  # of a step that had nothing to do
+                folder.rmdir()
         self._check_writes(step, before)
         self._check_inputs()
         seconds = time.perf_counter() - begin

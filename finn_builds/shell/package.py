@@ -46,19 +46,22 @@ def overlay_description(
     `accelerator` and `host_model` are the content of the build's files of these names; `expected`
     are ``latency_cycles`` and ``interval_cycles`` as measured in the build; `uart` is the serial
     shell of an open board. `made` is what Vivado said of the bitfile (``clock``, ``board_files``,
-    ``vivado``), where there is one; until then the clock is the one asked for.
+    ``vivado``), where there is one; until then the clock is the one that the board's PLL makes of
+    the one asked for.
     """
     into, out = accelerator["input"], accelerator["output"]
     expected = expected or {}
     under_way = 32
     if expected.get("interval_cycles"):
         under_way = int(expected["latency_cycles"] / expected["interval_cycles"]) + 16
-    asked = 1000 / accelerator["clock_ns"]
+    clock_ns = accelerator["clock_ns"]
+    expected_mhz = board.fabric_mhz(clock_ns) if isinstance(board, Board) else 1000 / clock_ns
     made = made or {
         "clock": {
-            "asked_mhz": asked,
+            "asked_mhz": 1000 / clock_ns,
             "actual_mhz": None if uart is None else uart.mhz,
-            "period_ns": accelerator["clock_ns"],
+            # Vivado gives periods to the picosecond.
+            "period_ns": clock_ns if uart is not None else round(1000 / expected_mhz, 3),
         },
         "board_files": None
         if uart
@@ -109,7 +112,7 @@ def overlay_description(
         "name": name,
         "board": board.name,
         **platform,
-        "fclk_mhz": made["clock"]["actual_mhz"] or asked,
+        "fclk_mhz": made["clock"]["actual_mhz"] or round(expected_mhz, 6),
         **made,
         "io_shape_dict": shapes,
         "stitched_ip": package.RTL,

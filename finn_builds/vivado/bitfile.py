@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,8 @@ class Placed:
     """What Vivado found after placement and routing.
 
     `report` has ``(top)`` and every instance, with FINN's names of resources; ``timing`` in ns;
-    ``clock``, ``board_files`` as the description of the overlay has them; ``tool``.
+    ``clock``, ``board_files`` as the description of the overlay has them; ``tool``; ``unread``,
+    reports that are not as they are known, with what is missing in them.
     """
 
     report: dict[str, Any]
@@ -78,7 +81,10 @@ class Placed:
                 f"misses its timing (slack {worst} ns) and is not in the package: build again with "
                 f"a longer --clock-ns; {REPORT_DIR}/worst_paths.rpt says where it is lost"
             )
-        return {"bitfile": said, "board files": self.report["board_files"]["note"]}
+        words = {"bitfile": said, "board files": self.report["board_files"]["note"]}
+        if unread := self.report.get("unread"):
+            words["not read"] = "; ".join(f"{name}: {why}" for name, why in unread.items())
+        return words
 
     def save(self, out: Path, step: str) -> None:
         """Write ``report/post_synth_resources.json``."""
@@ -95,8 +101,8 @@ def make_bitfile(out: Path, project: Path, scratch: Path) -> Placed:
 
     Writes ``bitfile/``, ``report/post_route_timing.rpt``, ``report/vivado/`` and Vivado's log.
 
-    Raises UserError if the script stopped and said why: a run failed, the clock or the device is
-    not to be had. Raises ToolFailed, with the end of Vivado's log, if it ended otherwise.
+    Raises UserError with the reason if Vivado ended before there was one: a run failed, the clock
+    or the device is not available, Vivado did not start or was killed.
     """
     shutil.copytree(project, scratch / project.name)
     shutil.copytree(out / "stitched_ip", scratch / "stitched_ip")
@@ -105,11 +111,24 @@ def make_bitfile(out: Path, project: Path, scratch: Path) -> Placed:
     try:
         done = tools.run([*command, "-source", BUILD_SCRIPT], cwd=work, log=out / LOG)
     except tools.ToolFailed as error:
-        why = re.search(rf"^{STOPPED}(.*)$", error.output, re.MULTILINE)
-        if why is None:
-            raise
-        raise UserError(f"Vivado made no bitfile: {why[1]}; all it said is in {LOG}") from error
+        raise UserError(
+            f"Vivado made no bitfile: {_reason(error)}; all it said is in {out / LOG}"
+        ) from error
     return collect(work / RESULT, out, done.stdout)
+
+
+def _reason(error: tools.ToolFailed) -> str:
+    """Return the line that says why Vivado ended: the script's, else Vivado's last error."""
+    for pattern in (rf"^{STOPPED}(.*)$", r"^(ERROR: .*)$", r"^(.*)\n    while executing$"):
+        if found := re.findall(pattern, error.output, re.MULTILINE):
+            return str(found[-1]).strip()
+    lines = [line.strip() for line in error.output.splitlines() if line.strip()]
+    said = f", and said last: {lines[-1]}" if lines else " without a word"
+    if error.returncode is not None and error.returncode < 0:
+        name = signal.Signals(-error.returncode).name
+        why = ", as a system does that is short of memory" if name == "SIGKILL" else ""
+        return f"it was ended by {name}{why}{said}"
+    return f"it ended with exit status {error.returncode}{said}"
 
 
 def collect(result: Path, out: Path, output: str) -> Placed:
@@ -117,12 +136,22 @@ def collect(result: Path, out: Path, output: str) -> Placed:
 
     The banner in the `output` tells which Vivado it was where the script could not find out.
     """
-    placed = reports.hierarchy((result / UTILISATION).read_text(encoding="utf-8"))
-    timing = reports.timing((result / TIMING).read_text(encoding="utf-8"))
+    missing = [name for name in (UTILISATION, TIMING, FACTS, HWH) if not (result / name).is_file()]
+    if missing:
+        raise UserError(
+            f"Vivado ended as if all were well, but made no {', '.join(missing)}; all it said is "
+            f"in {out / LOG}"
+        )
     facts = read_json(result / FACTS)
+    unread: dict[str, str] = {}
+    placed = _figures(result / UTILISATION, reports.hierarchy, unread)
+    read = _figures(result / TIMING, reports.timing, unread)
+    slacks = {key: facts["timing"].get(key.lower()) for key in reports.WORST_SLACKS}
+    met = bool(facts["timing"]["met"] and read.get("met", True))
+    made = BIT if facts["timing"]["met"] else LATE_BIT
     figures: dict[str, Any] = {
         **_short_names(placed),
-        "timing": timing,
+        "timing": {**slacks, **read, "met": met},
         "clock": facts["clock"],
         "board_files": facts["board_files"],
         "tool": {
@@ -130,15 +159,32 @@ def collect(result: Path, out: Path, output: str) -> Placed:
             "version": facts["vivado"] or reports.tool_version(output),
             "stage": "placed and routed",
         },
+        **({"unread": unread} if unread else {}),
     }
     (out / BITFILE_DIR).mkdir()
-    for name in (BIT if timing["met"] else LATE_BIT, HWH, FACTS):
+    shutil.copyfile(result / made, out / BITFILE_DIR / (BIT if met else LATE_BIT))
+    for name in (HWH, FACTS):
         shutil.copyfile(result / name, out / BITFILE_DIR / name)
     shutil.copyfile(result / TIMING, out / FINN_TIMING)
     (out / REPORT_DIR).mkdir()
     for name in REPORTS:
-        shutil.copyfile(result / name, out / REPORT_DIR / name)
+        if (result / name).is_file():
+            shutil.copyfile(result / name, out / REPORT_DIR / name)
     return Placed(figures)
+
+
+def _figures(
+    report: Path, read: Callable[[str], dict[str, Any]], unread: dict[str, str]
+) -> dict[str, Any]:
+    """Return what a report says; if its layout is not known, nothing, and `unread` gets the reason.
+
+    A bitfile takes an hour: it is not lost because a new Vivado writes its tables differently.
+    """
+    try:
+        return read(report.read_text(encoding="utf-8", errors="replace"))
+    except reports.ReportError as error:
+        unread[report.name] = str(error)
+        return {}
 
 
 def _short_names(placed: dict[str, dict]) -> dict[str, dict]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from finn_builds.config.boards import CLOCK_DIGITS, Board, floor_ns
+from finn_builds.config.boards import CLOCK_DIGITS, Board
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import clock_and_reset
 from finn_builds.vivado.tcl import fill, number
@@ -33,6 +33,7 @@ class Processor:
     reset: str  # pin of the fabric's first reset
     control_clock: str  # pins for the clocks of its two ports
     memory_clock: str
+    asked: str  # property with the frequency in MHz that is asked for
     actual: str  # property with the frequency in MHz that it makes
     constrained: str  # name of the clock that its own constraints define
     configure: str  # Tcl between making its cell and connecting it
@@ -50,8 +51,7 @@ set_property -dict [list \\
     CONFIG.PCW_USE_S_AXI_HP0 1 \\
     CONFIG.PCW_S_AXI_HP0_DATA_WIDTH @width@ \\
     CONFIG.PCW_EN_CLK0_PORT 1 \\
-    CONFIG.PCW_EN_RST0_PORT 1 \\
-    CONFIG.PCW_FPGA0_PERIPHERAL_FREQMHZ $asked_mhz] $ps
+    CONFIG.PCW_EN_RST0_PORT 1] $ps
 """
 
 # General-purpose master 0 is HPM0_FPD, 1 is HPM1_FPD, 2 is HPM0_LPD; slave 2 is HP0_FPD. A preset
@@ -71,8 +71,7 @@ set_property -dict [list \\
     CONFIG.PSU__USE__S_AXI_GP2 1 \\
     CONFIG.PSU__SAXIGP2__DATA_WIDTH @width@ \\
     CONFIG.PSU__FPGA_PL0_ENABLE 1 \\
-    CONFIG.PSU__CRL_APB__PL0_REF_CTRL__SRCSEL IOPLL \\
-    CONFIG.PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ $asked_mhz] $ps
+    CONFIG.PSU__CRL_APB__PL0_REF_CTRL__SRCSEL IOPLL] $ps
 """
 
 _HIGH = "set_property CONFIG.PSU__DDR_HIGH_ADDRESS_GUI_ENABLE 1 $ps\n"
@@ -84,6 +83,7 @@ _PROCESSORS = {
         reset="FCLK_RESET0_N",
         control_clock="M_AXI_GP0_ACLK",
         memory_clock="S_AXI_HP0_ACLK",
+        asked="PCW_FPGA0_PERIPHERAL_FREQMHZ",
         actual="PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ",
         constrained="clk_fpga_0",
         configure=_ZYNQ_7000,
@@ -94,22 +94,37 @@ _PROCESSORS = {
         reset="pl_resetn0",
         control_clock="maxihpm0_fpd_aclk",
         memory_clock="saxihp0_fpd_aclk",
+        asked="PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ",
         actual="PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ",
         constrained="clk_pl_0",
         configure=_ZYNQ_ULTRASCALE,
     ),
 }
 
-# ACT_FREQMHZ is printed to 1 Hz.
+# Vivado takes the nearest clock that the PLL makes, which may be a faster one.
 _DESIGN = """\
 create_bd_design top
 set ps [create_bd_cell -type ip -vlnv [newest xilinx.com:ip:@ip@] zynq_ps]
 @configure@
-set actual_mhz [get_property CONFIG.@actual@ $ps]
-puts "clock: $asked_mhz MHz asked for, the processor makes $actual_mhz MHz"
-if {$actual_mhz > $asked_mhz + 2e-6} {
+# The clock. @expected@ MHz is what this board's PLL should make of it. If it makes a faster one
+# than asked for, as it does where board files have set up another PLL, less is asked for.
+set most_mhz [expr {$asked_mhz * (1 + @digits@)}]
+set try_mhz @expected@
+while {1} {
+    if {[catch {set_property CONFIG.@asked@ $try_mhz $ps} why]} {
+        stop "the processor takes no clock of $try_mhz MHz: [lindex [split $why \\n] 0]"
+    }
+    set actual_mhz [get_property CONFIG.@actual@ $ps]
+    puts "clock: $asked_mhz MHz asked for, the processor makes $actual_mhz MHz"
+    set try_mhz [expr {0.98 * $try_mhz}]
+    if {$actual_mhz <= $most_mhz || $try_mhz < 0.5 * $asked_mhz} {
+        break
+    }
+}
+if {$actual_mhz > $most_mhz} {
     stop "the processor makes $actual_mhz MHz where $asked_mhz MHz was asked for, a clock that is\\
-        too fast: build again with --clock-ns @slower@"
+        too fast, and none that is slower: build again for this clock, with --clock-ns\\
+        [format %g [expr {floor(1e6 / $actual_mhz) / 1000}]], or without the board files"
 }
 
 set reset [create_bd_cell -type ip -vlnv [newest xilinx.com:ip:proc_sys_reset] reset0]
@@ -172,15 +187,6 @@ def needs_high_addresses(board: Board) -> bool:
     return board.ps_type == "zynq_ultrascale" and board.ddr_mib > _LOW_DDR_MIB
 
 
-def slower_ns(board: Board, clock_ns: float) -> float:
-    """Return the shortest period in ns, longer than `clock_ns`, whose clock the PLL makes."""
-    asked = 1000 / clock_ns
-    made = board.pll.fastest_mhz(asked)
-    if made > asked * (1 - CLOCK_DIGITS):  # what was asked for is one already
-        made = board.pll.fastest_mhz(asked * (1 - CLOCK_DIGITS))
-    return floor_ns(made)
-
-
 def block_design_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
     """Return the Tcl that makes the block design, with a clock period of `clock_ns` ns asked for.
 
@@ -194,8 +200,10 @@ def block_design_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
         _DESIGN,
         ip=of.ip,
         configure=configure,
+        asked=of.asked,
         actual=of.actual,
-        slower=number(slower_ns(board, clock_ns)),
+        digits=CLOCK_DIGITS,
+        expected=number(board.fabric_mhz(clock_ns)),
         clock=of.clock,
         reset=of.reset,
         control_clock=of.control_clock,

@@ -135,11 +135,11 @@ def _file_sets(root: ElementTree.Element, sources: Sequence[str], data: Sequence
             _add(element, "fileType" if kind else "userFileType", kind or "data")
 
 
-def _parameters(root: ElementTree.Element) -> None:
+def _parameters(root: ElementTree.Element, name: str, version: str) -> None:
     """Add the parameter that cores packaged by Vivado have: the name of what is made of one."""
     parameter = _add(_add(root, "parameters"), "parameter")
     _add(parameter, "name", "Component_Name")
-    value = _add(parameter, "value", f"{_VLNV[2]}_v{_VLNV[3].replace('.', '_')}")
+    value = _add(parameter, "value", f"{name}_v{version.replace('.', '_')}")
     for key, given in (
         ("resolve", "user"),
         ("id", "PARAM_VALUE.Component_Name"),
@@ -182,7 +182,7 @@ def component_xml(
     _model(root, top, _stream_ports(8 * in_bytes, 8 * out_bytes))
     _file_sets(root, sources, data)
     _add(root, "description", "Quantised multilayer perceptron with AXI-Stream in and out")
-    _parameters(root)
+    _parameters(root, *_VLNV[2:])
     _vendor_extensions(root)
     return _text(root)
 
@@ -195,7 +195,8 @@ def parallel_component_xml(
     `ports` are (name, direction ``in`` or ``out``, bits or None for a single wire); among them are
     ``clk`` and ``rst``, active high.
     """
-    root = _root(("prunestream", "trigger", name, "1.0"))
+    version = "1.0"
+    root = _root(("prunestream", "trigger", name, version))
     buses = _add(root, "busInterfaces")
     reset = {"ASSOCIATED_RESET": "rst"}
     _interface(buses, "clk", ("signal", "clock"), {"CLK": "clk"}, reset)
@@ -204,6 +205,7 @@ def parallel_component_xml(
     _model(root, name, ports)
     _file_sets(root, sources, ())
     _add(root, "description", "Quantised network with parallel ports and a fixed latency")
+    _parameters(root, name, version)
     _vendor_extensions(root, f"Network {name}", _ALL_FAMILIES)
     return _text(root)
 

@@ -56,7 +56,7 @@ def _readme(board: Board, clock_ns: float) -> str:
         else "No board files are needed."
     )
     asked = 1000 / clock_ns
-    made = board.pll.fastest_mhz(asked)
+    made = board.fabric_mhz(clock_ns)
     return f"""\
 # Bitfile for {board.name}
 
@@ -83,7 +83,7 @@ What to look at afterwards:
 
 - **Clock.** {asked:.3f} MHz are asked for. The processor divides its PLL of {board.pll.mhz:.3f} MHz
   by an integer, so {made:.3f} MHz are expected. The script prints what Vivado says, and stops if
-  it is above what was asked for.
+  the processor makes only faster clocks than the one asked for.
 - **Timing.** A design that misses it leaves `{LATE_BIT}`
   instead of `{BIT}`, so that its copy fails. `{RESULT}/worst_paths.rpt` has the ten
   worst paths; build again with a longer `--clock-ns`.

@@ -125,15 +125,15 @@ def _find_columns(heads: list[str]) -> dict[str, int]:
 
 def _instances(rows: list[list[str]], columns: dict[str, int]) -> dict[str, dict]:
     found: dict[str, dict[str, int | float]] = {}
-    path: list[str] = []
+    path: list[tuple[int, str]] = []  # blanks in front of each name, whatever their number a level
     for row in rows:
         name = row[0].strip()
-        depth = (len(row[0]) - len(row[0].lstrip())) // 2
-        if name.startswith("(") and name.endswith(")") and depth > 0:
+        blanks = len(row[0]) - len(row[0].lstrip())
+        if name.startswith("(") and name.endswith(")") and path:
             continue  # the instance's own logic, without what is below
-        path = [*path[:depth], name]
+        path = [above for above in path if above[0] < blanks] + [(blanks, name)]
         counts = {resource: _number(row[column]) for resource, column in columns.items()}
-        found["/".join(path[1:]) or "(top)"] = counts
+        found["/".join(part for _, part in path[1:]) or "(top)"] = counts
     return found
 
 

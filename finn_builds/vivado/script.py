@@ -108,6 +108,12 @@ proc localise {source folder data as_cells} {
     return $copy
 }
 
+# A slack for JSON: there is none where there is no path.
+proc slack {paths} {
+    set value [get_property -quiet SLACK $paths]
+    return [expr {[string is double -strict $value] ? $value : "null"}]
+}
+
 # Waits for a run; if it failed, prints the errors of its log and stops.
 proc finish {name} {
     catch {wait_on_run $name} message
@@ -123,7 +129,7 @@ proc finish {name} {
         }
     }
     set log [file join [get_property DIRECTORY $run] runme.log]
-    set why "its log has no error"
+    set why "its log has no error; was it ended from outside, or was memory or disk full?"
     if {[file exists $log]} {
         set errors [regexp -all -inline -line {^ERROR:.*$} [read_file $log]]
         puts [join [lrange $errors 0 19] "\\n"]
@@ -217,20 +223,30 @@ if {$period_ns > 1000.0 / $actual_mhz + 0.001} {
         MHz that the processor makes"
 }
 
+# Met by both slacks and by the summary, which knows of pulse widths and of less than a picosecond.
 set summary [read_file [file join $result timing.rpt]]
-set met [string match "*All user specified timing constraints are met.*" $summary]
-set wns [get_property SLACK [get_timing_paths -setup]]
-set whs [get_property SLACK [get_timing_paths -hold]]
+set wns [slack [get_timing_paths -setup]]
+set whs [slack [get_timing_paths -hold]]
+set met [expr {"null" ni [list $wns $whs] && $wns >= 0 && $whs >= 0
+    && ![regexp -nocase {constraints\\s+are\\s+not\\s+met} $summary]}]
 set bit [expr {$met ? "@bit@" : "@late_bit@"}]
-file copy [file join [get_property DIRECTORY [get_runs impl_1]] top_wrapper.bit] \\
-    [file join $result $bit]
+set made [file join [get_property DIRECTORY [get_runs impl_1]] top_wrapper.bit]
+if {![file exists $made]} {
+    stop "the run impl_1 left no bitfile $made"
+}
+file copy $made [file join $result $bit]
 # In .gen from 2020.2 on, in .srcs before.
-set handoff [glob -directory $project finn_zynq_link.*/sources_1/bd/top/hw_handoff/top.hwh]
+set handoff [glob -nocomplain -directory $project \\
+    finn_zynq_link.*/sources_1/bd/top/hw_handoff/top.hwh]
+if {[llength $handoff] == 0} {
+    stop "Vivado has written no top.hwh, from which pynq knows the design"
+}
 file copy [lindex $handoff 0] [file join $result @hwh@]
 
 set found [expr {$board_part eq "" ? "null" : "\\"$board_part\\""}]
 set met_json [expr {$met ? "true" : "false"}]
 write_file [file join $result @facts@] "{
+  \\"build_id\\": @build_id@,
   \\"clock\\":
     {\\"asked_mhz\\": $asked_mhz, \\"actual_mhz\\": $actual_mhz, \\"period_ns\\": $period_ns},
   \\"board_files\\": {\\"found\\": $found, \\"note\\": \\"$board_note\\"},
@@ -270,5 +286,6 @@ def build_tcl(spec: ShellSpec, board: Board, *, clock_ns: float) -> str:
         late_bit=LATE_BIT,
         hwh=HWH,
         facts=FACTS,
+        build_id=spec.build_id,
     )
     return head + block_design_tcl(spec, board, clock_ns=clock_ns) + runs

@@ -235,8 +235,19 @@ def test_without_bitfile_the_message_says_what_to_do(made, capsys):
 
 
 def test_validate_passes_and_fails(made, tmp_path, capsys):
-    assert validate.main(["--virtual", "--package", str(made.folder)]) == 0
-    assert "PASSED: 70 frames" in capsys.readouterr().out
+    found = tmp_path / "validate.json"
+    argv = ["--virtual", "--package", str(made.folder)]
+    assert validate.main([*argv, "--json", str(found)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "PASSED: 70 frames, all as built"
+    assert len(lines) < 10, "for people; the rest is in the file"
+    assert "integers of raw features: 50 frames, all as built" in lines
+    assert "integers of the accelerator: 70 frames, all as built" in lines
+    written = json.loads(found.read_text())
+    assert (written["frames"], written["mismatches"]) == (70, 0)
+    assert set(written["bitfile"]) >= {"clock_mhz", "clock", "board_files", "vivado"}
+    assert validate.main([*argv, "--json", str(tmp_path)]) == 2
+    assert f"error: can't write {tmp_path}: " in capsys.readouterr().err
     package = Package(made.folder)
     overlay = package.open(virtual=True, batch_size=64)
     assert "compiling" not in capsys.readouterr().err, "what was compiled before is used again"
@@ -245,6 +256,8 @@ def test_validate_passes_and_fails(made, tmp_path, capsys):
     result = validate.validate(package, overlay)
     assert (result["mismatches"], result["input_mismatches"]) == (1, 0)
     assert (result["frames"], result["features"]) == (70, 50)
+    text = "integers of the accelerator: 70 frames, 1 differ from the build's"
+    assert text in validate.as_text(result)
 
 
 def test_a_changed_package_is_refused(made, tmp_path, capsys):

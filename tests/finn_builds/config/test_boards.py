@@ -8,16 +8,21 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from pynq.ps import _ClocksUltrascale, _ClocksZynq
 
+from deploy.fabric_clock import set_fabric_clock
 from finn_builds.config.boards import (
     BOARD_DIR,
     CLOCK_DIGITS,
     Board,
+    Pll,
     board_names,
     floor_ns,
     load_board,
+    same_clock,
 )
 from finn_builds.errors import UserError
 
@@ -110,6 +115,33 @@ def test_pynq_makes_the_default_clock(name: str) -> None:
     assert divisor == (10 if board.ps_type == "zynq_7000" else 8)
 
 
+class AsClocks:
+    """The part of pynq's ``Clocks`` that the driver uses, over the clocks of a processor."""
+
+    def __init__(self, clocks: _ClocksUltrascale | _ClocksZynq) -> None:
+        self.clocks = clocks
+        self.set_pl_clk = clocks.set_pl_clk
+
+    @property
+    def fclk0_mhz(self) -> float:
+        return self.clocks.get_pl_clk(0)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_driver_finds_the_clock_by_the_period_that_was_constrained(name: str) -> None:
+    """To the picosecond, and with the crystal that pynq takes for the board's."""
+    board = load_board(name)
+    for ns in (2, 2.667, 3.33, 4, 5, 5.334, 6.667, 7.123, 8, 10, 33.333, 100, board.clock_ns):
+        made = board.fabric_mhz(ns)
+        for digits in (3, 6):
+            clocks = pynq_clocks(board, board.pll.crystal_mhz)
+            clocks._ref_clk_mhz = type(clocks).DEFAULT_SRC_CLK_MHZ
+            assert set_fabric_clock(AsClocks(clocks), 1000 / round(1000 / made, digits), keep=False)
+            control = clocks.PL_CLK_CTRLS[0]
+            runs = board.pll.mhz / (control.DIVISOR0 * control.DIVISOR1)
+            assert runs == pytest.approx(made, rel=1e-6), f"{ns} ns"
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_next_faster_clock_is_far(name: str) -> None:
     board = load_board(name)
@@ -125,6 +157,10 @@ def test_there_is_no_200_mhz_from_1500() -> None:
     assert pll.fastest_mhz(200) == pytest.approx(187.498, abs=1e-3)
     assert pll.fastest_mhz(250) == pytest.approx(249.9975)
     assert pll.fastest_mhz(0.1) == pytest.approx(1499.985 / 63**2), "the slowest there is"
+    # Periods are given with a few digits: these are 150 and 187.5 MHz, as everyone writes them.
+    assert pll.fastest_mhz(1000 / 6.667) == pytest.approx(149.9985)
+    assert pll.fastest_mhz(1000 / 5.334) == pytest.approx(187.498125)
+    assert pll.fastest_mhz(1000 / 5.339) == pytest.approx(166.665)
     assert floor_ns(187.498125) == 5.333
     assert floor_ns(100.0) == 10.0
 
@@ -147,6 +183,24 @@ def test_unknown_board_names_the_known_ones(given: str, near: str | None) -> Non
 def test_only_board_files_are_read(name: str) -> None:
     with pytest.raises(UserError, match="unknown board"):
         load_board(name)
+
+
+@given(
+    st.floats(30, 60), st.integers(10, 60), st.floats(0.1, 2000), st.integers(1, 63),
+    st.integers(1, 63),
+)  # fmt: skip
+def test_the_clock_is_the_fastest_that_is_not_above(
+    crystal: float, multiplier: int, asked: float, first: int, second: int
+) -> None:
+    """Of any PLL: none of its clocks lies between the one that is made and the one asked for."""
+    pll = Pll(crystal_mhz=crystal, multiplier=multiplier)
+    made = pll.fastest_mhz(asked)
+    slowest = pll.mhz / 63**2
+    assert made <= asked * (1 + CLOCK_DIGITS) or made == pytest.approx(slowest)
+    other = pll.mhz / (first * second)
+    assert other <= made * (1 + 1e-12) or other > asked * (1 + CLOCK_DIGITS)
+    # The period that is printed asks for this very clock.
+    assert same_clock(pll.fastest_mhz(1000 / floor_ns(made)), made)
 
 
 @pytest.fixture
@@ -183,10 +237,21 @@ def test_a_new_board_is_one_file(tmp_path: Path, good: dict) -> None:
         ({"clock_ns": "10"}, r"clock_ns: expected a valid number, found '10'"),
         ({"dma_width": 32}, r"dma_width: expected 64 or 128, found 32"),
         ({"dma_width": 128}, r"dma_width: zynq_7000 has 64, found 128"),
-        ({"family": "xcup"}, r"family: zynq_7000 is xc7, found xcup"),
+        ({"family": "xcup"}, r"family: zynq_7000 has xc7, found xcup"),
         ({"part": "xczu3eg-sbva484-1-i"}, r"part: zynq_7000 parts begin with xc7z, found xczu3eg"),
         ({"ps_type": "versal"}, r"ps_type: expected 'zynq_7000' or"),
-        ({"clock_ns": 7.5}, r"clock_ns: the PLL's 1000 MHz.*133\.333 MHz;.*125\.000 MHz, 8\.0 ns"),
+        (
+            {"clock_ns": 7.5},
+            r"clock_ns: the PLL's 1000 MHz.*133\.333 MHz; its nearest clocks are "
+            r"7\.0 ns \(142\.857 MHz\) and 8\.0 ns \(125\.000 MHz\)$",
+        ),
+        ({"clock_ns": 3.0}, r"clock_ns: .* 333\.333 MHz; .* 4\.0 ns \(250\.000 MHz\)$"),
+        ({"clock_ns": 9000}, r"clock_ns: .* nearest clocks are 3969\.0 ns \(0\.252 MHz\)$"),
+        ({"axi_data": "S_AXI_HP1"}, r"axi_data: zynq_7000 has S_AXI_HP0, found S_AXI_HP1"),
+        ({"axi_control": "M_AXI_GP1"}, r"axi_control: zynq_7000 has M_AXI_GP0, found M_AXI_GP1"),
+        ({"part": "xc7z020 clg400-1"}, r"part: expected letters, digits, .*found 'xc7z020 clg"),
+        ({"name": "My [board]"}, r"name: expected letters, digits, .*found 'My \[board\]'"),
+        ({"board_part": "tul: {x}"}, r"board_part: expected vendor:name without a version, found"),
         ({"pll": {"crystal_mhz": 50.0}}, r"the key pll\.multiplier is missing"),
         ({"pll": {"crystal_mhz": 50.0, "multiplier": 20, "x": 1}}, r"unknown key pll\.x; known ke"),
         ({"board_part": "tul:pynq:part0:1.0"}, r"board_part: expected vendor:name without a ver"),

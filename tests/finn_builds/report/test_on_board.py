@@ -1,13 +1,19 @@
 """What memory port, DMAs and serial line make of an accelerator's pace."""
 
+import json
+import re
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from finn_builds.report.on_board import on_board, on_line
 from finn_builds.run.terminal import summary_table
 from finn_builds.shell.uart import packet_frames
+from finn_builds.vivado.project import INTERCONNECT
 from tests.finn_builds.report.examples import performance
+
+MEASURED = Path(__file__).parents[3] / "benchmarks" / "results" / "shell.json"
 
 
 @pytest.mark.parametrize(
@@ -21,6 +27,8 @@ from tests.finn_builds.report.examples import performance
 def test_the_slower_of_core_and_memory_sets_the_pace(bits, own, interval, limit):
     found = on_board(performance(9, own), bits)
     assert (found.interval_cycles, found.limit) == (interval, limit)
+    assert found.fps * interval == pytest.approx(1e9 / performance(9, own).clock_ns)
+    assert on_board(performance(9, own), bits, 125.0).fps * interval == pytest.approx(125e6)
     assert found.fps == pytest.approx(1e8 / interval)
 
 
@@ -42,3 +50,15 @@ def test_a_serial_line_sets_the_pace_of_an_open_board() -> None:
     text = summary_table(summary)
     assert f"at most {found.fps:,.0f}, set by the serial line, 1,000,000 baud" in text
     assert "DMAs" not in text
+
+
+@pytest.mark.parametrize("bits", [64, 128])
+def test_what_is_around_the_accelerator_is_told_beside_it(bits):
+    """The shell as it was counted, and Vivado's blocks, whose figures nobody has measured here."""
+    counted = json.loads(MEASURED.read_text())["resources"]
+    kind = "zynq_7000:" if bits == 64 else "zynq_ultrascale:"
+    luts = {blocks["shell"]["LUT"] for name, blocks in counted.items() if name.startswith(kind)}
+    text = on_board(performance(9, 1.0), bits).around
+    low, high = (int(n.replace(",", "")) for n in re.findall(r"[\d,]+", text)[:2])
+    assert {low, high} <= luts
+    assert f"({INTERCONNECT}, estimated)" in text

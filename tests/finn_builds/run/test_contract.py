@@ -33,6 +33,28 @@ def test_what_a_step_reads_is_recorded(toy_model: Path, tmp_path: Path) -> None:
     assert record.reads == ["board", "top1"]
 
 
+def test_the_folders_of_a_step_s_files_are_there_and_none_stays_empty(
+    toy_model: Path, tmp_path: Path
+) -> None:
+    """A package for firmware alone leaves no empty ``deploy/``."""
+
+    def step_idle(cfg) -> None:
+        assert (cfg.out / "board").is_dir()
+
+    def step_busy(cfg) -> None:
+        (cfg.out / "page/of/it.txt").write_text("it")
+
+    out = tmp_path / "b"
+    steps = [
+        *toy.steps(),
+        Step(step_idle, outputs=("board/driver.py", "page/of/it.json", "board.zip")),
+        Step(step_busy, outputs=("page/of/it.txt",)),
+    ]
+    build(toy_model, out, steps=steps)
+    assert not (out / "board").exists()
+    assert (out / "page/of/it.txt").is_file()
+
+
 def test_results_are_found_by_their_types(toy_model: Path, tmp_path: Path) -> None:
     seen = []
 

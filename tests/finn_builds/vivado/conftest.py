@@ -32,6 +32,9 @@ module finn_design_wrapper (
     input  wire m_axis_0_tready
 );
     node node_0 (.ap_clk(ap_clk));
+    assign m_axis_0_tdata = s_axis_0_tdata[7:0];
+    assign m_axis_0_tvalid = s_axis_0_tvalid;
+    assign s_axis_0_tready = m_axis_0_tready;
 endmodule
 """
 NODE = """\
@@ -162,6 +165,8 @@ if [ "$*" != "-mode batch -nojournal -log vivado.log -source build.tcl" ]; then
   exit 1
 fi
 cat {folder}/banner
+echo "source build.tcl"
+sed 's/^/# /' build.tcl  # the program shows what it reads
 exec {tclsh} {RECORDER} build.tcl record.txt $(cat {folder}/options 2> /dev/null)
 """)
     (folder / "banner").write_text(BANNERS["2023.2"])

@@ -90,12 +90,13 @@ def top_connections(spec: ShellSpec) -> tuple[dict[str, frozenset[str]], set[fro
 def wrong_clock(project: Path, board: Board, ns: float) -> list[str]:
     """Compare what was asked for, made and constrained with the board's PLL."""
     clock = json.loads((project / "result" / "finn-accel.json").read_text())["clock"]
-    made = board.pll.fastest_mhz(1000 / ns)
+    made = board.fabric_mhz(ns)
     expected = {"asked_mhz": 1000 / ns, "actual_mhz": made, "period_ns": 1000 / made}
     return [
         f"{key} is {clock[key]}, not {value}"
         for key, value in expected.items()
-        if clock[key] != pytest.approx(value, abs=6e-4 if key == "period_ns" else 2e-6)
+        # Vivado computes with single precision, and gives periods to the picosecond.
+        if clock[key] != pytest.approx(value, rel=1e-6, abs=6e-4 if key == "period_ns" else 2e-6)
     ]
 
 
@@ -157,7 +158,7 @@ def wrong_sources(done: Recorded, project: Path) -> list[str]:
     """Let Verilator read the sources that were added, for errors, ports and widths."""
     sources = [path for (path,) in done.table("source")]
     argv, env = tools.verilator_command()
-    options = ["--lint-only", "-Wno-MULTITOP"]
+    options = ["--lint-only", "-Wno-MULTITOP", "-Wwarn-UNDRIVEN"]
     try:
         tools.run([*argv, *options, *sources], cwd=project, env=env, timeout=120)
     except tools.ToolFailed as error:

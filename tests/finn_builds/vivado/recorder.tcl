@@ -12,8 +12,10 @@
 # interface and parameter.
 #
 # Options say what goes wrong: without-board, without-part, overridden (the preset leaves the basic
-# clocks overridden), fast-clock (another PLL than expected), other-constraint, failing-synthesis,
-# failing-block, failing-run, late, hold, silent (no version).
+# clocks overridden), other-pll, fast-clock (none but the PLL's own), no-clock (the processor takes
+# none), other-constraint, failing-synthesis, failing-block, failing-run, no-bit, no-handoff,
+# killed, broken (a Tcl error), late, late-by-1ps, late-by-less, hold, pulse, no-paths, new-tables
+# (reports of a layout that is not known), silent (no version).
 
 namespace eval rec {
     variable options {}
@@ -21,6 +23,7 @@ namespace eval rec {
     variable project ""
     variable board ""
     variable sources {}
+    variable ordered 0
     variable bd ""
     variable cells {}
     variable props {}
@@ -140,7 +143,7 @@ proc rec::made {cell} {
     if {$board ne ""} {
         lassign [lindex [known board $board] 0] - versions preset multiplier
     }
-    set pll [expr {1.0 * [value $cell $crystal] * $multiplier}]
+    set pll [single [expr {[single [value $cell $crystal]] * $multiplier}]]
     # The multiplier is that of the IO PLL; those of the others are not known.
     if {$ip eq "zynq_ultra_ps_e"} {
         set source [value $cell PSU__CRL_APB__PL0_REF_CTRL__SRCSEL]
@@ -150,8 +153,23 @@ proc rec::made {cell} {
     if {$ip eq "zynq_ultra_ps_e" && [value $cell PSU__OVERRIDE__BASIC_CLOCK]} { set asked 100 }
     set divisor [expr {max(1, int($pll / $asked))}]
     if {$asked - $pll / ($divisor + 1) < $pll / $divisor - $asked} { incr divisor }
-    if {[option fast-clock]} { incr divisor -1 }
-    return [format %.6f [expr {$pll / $divisor}]]
+    if {[option other-pll]} { return [format %.6f [other_pll $asked]] }
+    if {[option fast-clock]} { set divisor 1 }
+    return [format %.6f [single [expr {$pll / $divisor}]]]
+}
+
+# A number of single precision: 33.333 * 45 / 8 is 187.498123 in public projects, 33.33 * 45 / 8
+# 187.481262.
+proc rec::single {number} {
+    binary scan [binary format f $number] f found
+    return $found
+}
+
+# The nearest clock of a PLL of 1,200 MHz, which no board's description has.
+proc rec::other_pll {asked} {
+    set divisor [expr {max(1, int(1200.0 / $asked))}]
+    if {$asked - 1200.0 / ($divisor + 1) < 1200.0 / $divisor - $asked} { incr divisor }
+    return [expr {1200.0 / $divisor}]
 }
 
 # Module references
@@ -437,6 +455,7 @@ proc add_files {args} {
         rec::need {[file isfile $path]} "no file $path"
         rec::need {$path ni $rec::sources} "$path is added twice"
         lappend rec::sources $path
+        set rec::ordered 0
         puts $rec::record "source $path"
     }
 }
@@ -444,6 +463,7 @@ proc add_files {args} {
 proc update_compile_order {args} {
     current_project
     rec::need {$args eq "-fileset sources_1"} "update_compile_order $args"
+    set rec::ordered 1
     # Every module that is instantiated by a file must come with exactly one file.
     set seen {}
     foreach path $rec::sources {
@@ -537,12 +557,19 @@ proc rec::set_one {name value object} {
     need {[regexp {^CONFIG\.(\w+)$} $name -> key]} "property $name"
     set found [known property $ip $key]
     need {[llength $found]} "$ip has no property $key"
+    if {[option no-clock] && $key eq [lindex [known computed $ip] 0 4]} {
+        error "ERROR: \[IP_Flow 19-3461\] Value '$value' is out of the range for parameter\
+            '$key'\nERROR: \[Common 17-39\] 'set_property' failed due to earlier errors."
+    }
     need {[allowed $value [lindex $found 0 2]]} "$key must be one of [lindex $found 0 2], not $value"
     dict set props $object $key $value
     puts $rec::record "property $object $key $value"
 }
 
-proc get_property {name object} {
+proc get_property {args} {
+    lassign [rec::parse $args {-quiet 0}] found rest
+    rec::need {[llength $rest] == 2} "get_property $args"
+    lassign $rest name object
     if {$object in [get_runs]} { return [rec::of_run $name $object] }
     if {[dict exists $rec::cells $object]} {
         set ip [dict get $rec::cells $object]
@@ -559,9 +586,15 @@ proc get_property {name object} {
         return [format %.3f [expr {[rec::option other-constraint] ? 2 * $period : $period}]]
     }
     if {$name eq "SLACK" && [string match "*_path" $object]} {
-        if {$object eq "setup_path"} { return [expr {[rec::option late] ? "-0.250" : "0.321"}] }
+        if {$object eq "setup_path"} {
+            foreach {option slack} {late -0.250 late-by-1ps -0.001 late-by-less -0.000} {
+                if {[rec::option $option]} { return $slack }
+            }
+            return 0.321
+        }
         return [expr {[rec::option hold] ? "-0.011" : "0.020"}]
     }
+    if {$object eq "" && [dict exists $found -quiet]} { return "" }
     rec::fail "get_property $name $object"
 }
 
@@ -617,6 +650,7 @@ proc create_bd_cell {args} {
             rec::shape $name $ip
         }
         module {
+            rec::need {$rec::ordered} "the order of the sources is not known: no [lindex $args end]"
             dict set rec::cells $name module
             rec::shape_module $name [dict get $found -reference]
         }
@@ -798,6 +832,8 @@ proc rec::widths {} {
 }
 
 proc save_bd_design {} {
+    if {[rec::option killed]} { exec kill -KILL [pid] }
+    if {[rec::option broken]} { error {error writing "file7": no space left on device} }
     rec::need {$rec::validated} "the design is not validated"
     set rec::saved 1
 }
@@ -843,7 +879,10 @@ proc wait_on_run {run} {
         return
     }
     if {$run ne "impl_1"} return
-    rec::write [file join $folder runs impl_1 top_wrapper.bit] "bits of the recorder\n"
+    if {![rec::option no-bit]} {
+        rec::write [file join $folder runs impl_1 top_wrapper.bit] "bits of the recorder\n"
+    }
+    if {[rec::option no-handoff]} return
     rec::write [file join $folder $name.gen sources_1 bd top hw_handoff top.hwh] "<handoff/>\n"
 }
 
@@ -862,6 +901,7 @@ proc get_clocks {args} {
 
 proc get_timing_paths {kind} {
     rec::need {$rec::opened && $kind in {-setup -hold}} "get_timing_paths $kind"
+    if {[rec::option no-paths]} { return {} }
     return [string range $kind 1 end]_path
 }
 
@@ -875,6 +915,7 @@ proc report_utilization {args} {
     append text "|   top_i | top | 900 | 860 | 30 | 10 | 1200 | 1 | 2 | 3 |\n"
     append text "|     accelerator0 | wrap | 500 | 500 | 0 | 0 | 700 | 0 | 2 | 3 |\n"
     append text "|     idma0 | idma | 400 | 360 | 30 | 10 | 500 | 1 | 0 | 0 |\n"
+    if {[rec::option new-tables]} { set text [string map {"Total LUTs" "All LUTs"} $text] }
     rec::write [dict get $found -file] $text
 }
 
@@ -883,10 +924,12 @@ proc report_timing_summary {args} {
     rec::need {$rec::opened && $rest eq ""} "report_timing_summary $args"
     set setup [get_property SLACK setup_path]
     set hold [get_property SLACK hold_path]
+    set pulse [expr {[rec::option pulse] ? "-0.100" : "3.750"}]
     set text "    WNS(ns) TNS(ns) TNS Failing Endpoints  TNS Total Endpoints\n"
     append text "    ------- ------- ---------------------  -------------------\n"
-    append text "    $setup 0.000 0 10 $hold 0.000 0 10 3.750 0.000 0 5\n\n\n"
-    if {$setup < 0 || $hold < 0} {
+    append text "    $setup 0.000 0 10 $hold 0.000 0 10 $pulse 0.000 0 5\n\n\n"
+    if {[rec::option new-tables]} { set text [string map {WNS(ns) "Worst (ns)"} $text] }
+    if {$setup < 0 || $hold < 0 || $pulse < 0 || [rec::option late-by-less]} {
         append text "Timing constraints are not met.\n"
     } else { append text "All user specified timing constraints are met.\n" }
     rec::write [dict get $found -file] $text
@@ -914,7 +957,6 @@ try {
     rec::load_catalogue [file join [file dirname [info script]] catalogue.tsv]
     source $rec::script
 } on error {message details} {
-    puts stderr "ERROR: $message"
     puts stderr [dict get $details -errorinfo]
     exit 1
 } finally {

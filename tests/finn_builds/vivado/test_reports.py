@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from finn_builds.vivado.reports import ReportError, hierarchy, timing, tool_version, utilisation
@@ -66,6 +68,19 @@ def test_hierarchy_of_a_7_series_design():
     assert found["top_i/idma0"]["LUTRAM"] == 100
 
 
+@pytest.mark.parametrize("blanks", [1, 3, 4])
+def test_the_depth_of_an_instance_is_read_of_any_indentation(blanks):
+    lines = []
+    for line in HIERARCHY_7.splitlines():
+        indented = re.match(r"\|( +)(?=\S)", line)
+        if (indented and not line.startswith("|  ")) or not indented:
+            lines.append(line)
+            continue
+        depth = (len(indented[1]) - 1) // 2
+        lines.append("| " + " " * blanks * depth + line[indented.end() :])
+    assert hierarchy("\n".join(lines)) == hierarchy(HIERARCHY_7)
+
+
 def test_hierarchy_of_an_ultrascale_design_has_uram():
     assert hierarchy(HIERARCHY_UP)["(top)"]["URAM"] == 2
     old = HIERARCHY_UP.replace(" DSP Blocks ", "DSP48 Blocks")
@@ -84,13 +99,21 @@ def test_flat_report():
         "DSP": 7,
         "CARRY": 310,
     }
+    before_2021 = re.sub(r"(\| +)Prohibited +\| ", r"\1", FLAT.replace("|          0 |", "|"))
+    assert "Prohibited" not in before_2021 and utilisation(before_2021) == utilisation(FLAT)
     ultrascale = FLAT.replace("Slice LUTs*", "CLB LUTs").replace("Slice Reg", "CLB Reg")
     assert utilisation(ultrascale)["FF"] == 2500
 
 
 @pytest.mark.parametrize(
     ("row", "wns", "failing", "met"),
-    [(MET, 1.234, 0, True), (LATE, -0.512, 88, False), (NONE, None, None, False)],
+    [
+        (MET.replace("  ", "\t"), 1.234, 0, True),
+        (f"{MET}   ", 1.234, 0, True),
+        (MET, 1.234, 0, True),
+        (LATE, -0.512, 88, False),
+        (NONE, None, None, False),
+    ],
 )
 def test_timing(row, wns, failing, met):
     found = timing(TIMING.format(row=row))
