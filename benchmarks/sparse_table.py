@@ -39,11 +39,15 @@ def _head(result: dict[str, Any]) -> list[str]:
         found = [row[part] for row in result["rows"].values() if "lut" in row.get(part, {})]
         right = sum("netlist_frames" in figures for figures in found)
         checked.append(f"{right} of {len(found)} {name}")
-    elsewhere = [
-        f" {key}: {part['measured_on']['machine']}, commit {part['measured_on']['commit']}."
-        for key, row in result["rows"].items()
-        for part in row.values()
-        if isinstance(part, dict) and "measured_on" in part
+    elsewhere: dict[tuple[str, str, str], list[str]] = {}
+    for key, row in result["rows"].items():
+        for part, figures in row.items():
+            if isinstance(figures, dict) and "measured_on" in figures:
+                at = figures["measured_on"]
+                elsewhere.setdefault((part, at["machine"], at["commit"]), []).append(key)
+    later = [
+        f" Column {part}, measured on {machine}, commit {commit}: {', '.join(keys)}."
+        for (part, machine, commit), keys in elsewhere.items()
     ]
     return [
         "# Sparse layers against alkaid, plain Verilog and FINN folded",
@@ -54,7 +58,7 @@ def _head(result: dict[str, Any]) -> list[str]:
         "(LUT1 to LUT6, LUT6_2, INV); est is the tool's own estimate, alkaid's with ternary adders "
         "that Yosys does not make. Every design was compared with the network before synthesis, "
         f"mapped netlists after it, too: {', '.join(checked)}. "
-        f"Nothing here has been placed or routed.{''.join(elsewhere)}",
+        f"Nothing here has been placed or routed.{''.join(later)}",
         "",
         f"Sparse and alkaid take one frame per clock: {1e3 / clock:.0f} million frames/s at the "
         f"board's {clock:g} ns. Both have registers at both ends and the same latency in cycles; "
