@@ -37,6 +37,8 @@ def set_fabric_clock(clocks: object, limit_mhz: float, *, keep: bool = True) -> 
         raise ValueError(slowest)
     divisors = range(1, MOST_DIVISOR + 1)
     slow_enough = ((i, j) for i in divisors for j in divisors if source / (i * j) <= most)
-    first, second = min(slow_enough, key=lambda pair: pair[0] * pair[1])
+    # As in Vivado and pynq, the first divides as much as it can: the second never gets the PLL's
+    # own frequency, for which nobody says that it is made.
+    first, second = min(slow_enough, key=lambda pair: (pair[0] * pair[1], pair[1]))
     clocks.set_pl_clk(0, first, second)
     return True

@@ -265,10 +265,11 @@ def _readme(description: dict[str, Any]) -> str:
     """Return the text that says what a package is and how to use it."""
     expected, cycles = description["expected"], ""
     if expected:
+        interval = expected["interval_cycles"]
         cycles = (
             f"In the build's simulation the accelerator itself took {expected['latency_cycles']} "
             "clock cycles for one frame, and gave a frame every "
-            f"{expected['interval_cycles']:g} cycles.\n"
+            f"{'cycle' if interval == 1 else f'{interval:g} cycles'}.\n"
         )
     serial = description["platform"] == "uart"
     return f"""\
@@ -287,7 +288,8 @@ def _serial(description: dict[str, Any], cycles: str) -> str:
     """Return how to use the package of an open board."""
     at, clock, baud = "--port /dev/ttyUSB0", description["fclk_mhz"], description["shell"]["baud"]
     return f"""The driver runs on the PC that the board is connected to, and needs
-Python 3.10, numpy and pyserial. The board runs at {clock:g} MHz, its serial line at {baud} baud.
+Python 3.10 or later, numpy and pyserial. The board runs at {clock:g} MHz, its serial line at
+{baud} baud.
 {cycles}
 ## On the board
 Unpack the zip, connect the board, and load its bitstream with openFPGALoader. It stays there until
@@ -309,13 +311,13 @@ too slow for the board, which the build's report says.
 def _pynq(description: dict[str, Any], cycles: str) -> str:
     """Return how to use the package of a PYNQ board."""
     bitfile, clock = package.BITFILE, description["fclk_mhz"]
-    return f"""The driver needs only Python 3.10, numpy and pynq,
+    return f"""The driver needs only Python 3.10 or later, numpy and pynq,
 which are part of a PYNQ image. The clock is {clock:g} MHz, or the fastest below it that the board
 can make and the bitfile takes; `validate.py` and `driver.py` say which one runs.
 {cycles}
 ## On the board
 Copy the zip to the board and unpack it, then, as root in PYNQ's Python environment
-(`sudo -i`, `source /etc/profile.d/pynq_venv.sh`):
+(`sudo -i`, `source /etc/profile.d/pynq_venv.sh`, and `xrt_setup.sh` beside that if there is one):
 
     python validate.py
     python driver.py --exec_mode throughput_test --batchsize 1000

@@ -55,6 +55,11 @@ def test_the_fastest_clock_that_is_not_too_fast(source, before):
         running, clocks.every = clocks.fclk0_mhz, []
         assert set_fabric_clock(clocks, running, keep=False)
         assert clocks.fclk0_mhz == running == max(clocks.every)
+        first, second = clocks.divisors
+        assert (first, second) == min(
+            ((i, j) for i, j in product(range(1, 64), repeat=2) if i * j == first * second),
+            key=lambda pair: pair[1],
+        ), "the first divides as much as it can, as pynq's and Vivado's own"
 
 
 def test_a_clock_below_the_slowest_is_refused():

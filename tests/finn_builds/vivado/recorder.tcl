@@ -13,9 +13,9 @@
 #
 # Options say what goes wrong: without-board, without-part, overridden (the preset leaves the basic
 # clocks overridden), other-pll, fast-clock (none but the PLL's own), no-clock (the processor takes
-# none), other-constraint, failing-synthesis, failing-block, failing-run, no-bit, no-handoff,
-# killed, broken (a Tcl error), late, late-by-1ps, late-by-less, hold, pulse, no-paths, new-tables
-# (reports of a layout that is not known), silent (no version).
+# none), other-constraint, failing-synthesis, failing-run, no-bit, no-handoff, killed, broken (a Tcl
+# error), late, late-by-1ps, late-by-less, hold, pulse, no-paths, unconstrained, new-tables (reports
+# of a layout that is not known), silent (no version).
 
 namespace eval rec {
     variable options {}
@@ -36,6 +36,7 @@ namespace eval rec {
     variable assigned 0
     variable validated 0
     variable saved 0
+    variable generated 0
     variable wrapped 0
     variable top ""
     variable launched {}
@@ -496,7 +497,7 @@ proc get_files {name} {
 proc get_filesets {name} { rec::need {$name eq "sources_1"} "no file set $name"; return $name }
 
 proc get_runs {{name ""}} {
-    set runs {top_idma0_0_synth_1 synth_1 impl_1}
+    set runs {synth_1 impl_1}
     if {$name eq ""} { return $runs }
     rec::need {$name in $runs} "no run $name"
     return $name
@@ -539,6 +540,14 @@ proc rec::set_one {name value object} {
     if {$object eq "sources_1"} {
         need {$name eq "top" && $value eq "top_wrapper" && $rec::wrapped} "$name $value"
         set rec::top $value
+        return
+    }
+    if {$object eq "top.bd"} {
+        set found [known file bd $name]
+        need {[llength $found]} "a block design's file has no property $name"
+        need {[allowed $value [lindex $found 0 2]]} "$name must be one of [lindex $found 0 2]"
+        need {!$rec::generated} "$name is set after the design was generated"
+        puts $rec::record "run $object $name $value"
         return
     }
     if {$object in [get_runs]} {
@@ -587,7 +596,8 @@ proc get_property {args} {
     }
     if {$name eq "SLACK" && [string match "*_path" $object]} {
         if {$object eq "setup_path"} {
-            foreach {option slack} {late -0.250 late-by-1ps -0.001 late-by-less -0.000} {
+            foreach {option slack} {late -0.250 late-by-1ps -0.001 late-by-less -0.000
+                unconstrained inf} {
                 if {[rec::option $option]} { return $slack }
             }
             return 0.321
@@ -599,8 +609,7 @@ proc get_property {args} {
 }
 
 proc rec::of_run {name run} {
-    set failing [dict create failing-block top_idma0_0_synth_1 failing-synthesis synth_1 \
-        failing-run impl_1]
+    set failing [dict create failing-synthesis synth_1 failing-run impl_1]
     set failed ""
     foreach option $rec::options {
         if {[dict exists $failing $option]} { set failed [dict get $failing $option] }
@@ -838,6 +847,11 @@ proc save_bd_design {} {
     set rec::saved 1
 }
 
+proc generate_target {what file} {
+    rec::need {$what eq "all" && $file eq "top.bd"} "generate_target $what $file"
+    set rec::generated 1
+}
+
 proc make_wrapper {args} {
     lassign [rec::parse $args {-files 1 -top 0 -import 0}] found rest
     rec::need {[dict get $found -files] eq "top.bd" && $rest eq "" && [dict size $found] == 3} $args
@@ -866,7 +880,6 @@ proc wait_on_run {run} {
     rec::need {$run in $rec::launched} "the run $run was not launched"
     lassign $rec::project name folder
     lappend rec::waited $run
-    if {$run eq "synth_1"} { lappend rec::waited top_idma0_0_synth_1 }
     foreach each [get_runs] {
         if {[string match "*ERROR*" [get_property STATUS $each]]} {
             rec::write [file join [get_property DIRECTORY $each] runme.log] \

@@ -114,7 +114,6 @@ def test_missed_timing_is_recorded(fake_vivado, folder, tmp_path, option, slack)
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("failing-block", "the run top_idma0_0_synth_1 ended with 'synth_design ERROR'"),
         ("failing-synthesis", "the run synth_1 ended with 'synth_design ERROR'"),
         ("failing-run", "the run impl_1 ended with 'route_design ERROR'"),
         ("fast-clock", "a clock that is too fast, and none that is slower: build again for"),

@@ -191,6 +191,7 @@ def test_a_design_that_is_constrained_to_a_slower_clock_is_an_error(record, tmp_
         ("late-by-less", 0.0, 0.02),  # which slacks of three decimals do not show
         ("pulse", 0.321, 0.02),  # nor these that of a pulse width
         ("no-paths", None, None),  # nothing was constrained
+        ("unconstrained", None, 0.02),
     ],
 )
 def test_missed_timing_leaves_no_bitfile_of_the_usual_name(record, tmp_path, option, wns, whs):
@@ -250,7 +251,6 @@ def test_a_vivado_without_the_device_says_so(record, tmp_path):
 @pytest.mark.parametrize(
     ("option", "run", "status"),
     [
-        ("failing-block", "top_idma0_0_synth_1", "synth_design ERROR"),
         ("failing-synthesis", "synth_1", "synth_design ERROR"),
         ("failing-run", "impl_1", "route_design ERROR"),
     ],
@@ -366,6 +366,10 @@ RESETS = """\
         (ULTRASCALE, "GUI_ENABLE 1", "GUI_ENABLE 0", "of 4096 MiB these are reached"),
         # Timing effort.
         (ZYNQ, f"{STRATEGY} [get_runs impl_1]\n", "", "run impl_1 strategy Perf"),
+        (ZYNQ, "set_property synth_checkpoint_mode None [get_files top.bd]\n", "",
+         "run top.bd synth_checkpoint_mode None is missing"),
+        (ZYNQ, "checkpoint_mode None", "checkpoint_mode Singular",
+         "run top.bd synth_checkpoint_mode None is missing"),
         (ZYNQ, "Performance_ExplorePostRoutePhysOpt", "Performance_Explore",
          "run impl_1 strategy Perf"),
         (ZYNQ, "POST_ROUTE_PHYS_OPT_DESIGN.IS_ENABLED true", "PHYS_OPT_DESIGN.IS_ENABLED true",
@@ -474,7 +478,7 @@ def test_the_catalogue_names_a_source_in_every_line():
     # A parameter of a reset is the one thing that a source of this project decides.
     assert {fields[0] for fields in facts} == {
         "ip", "property", "computed", "pin", "interface", "ports", "signal", "parameter", "board",
-        "memory", "registers", "strategy", "step",
+        "memory", "registers", "strategy", "step", "file",
     }  # fmt: skip
 
 

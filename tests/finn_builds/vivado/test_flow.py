@@ -101,7 +101,6 @@ def test_missed_timing_is_said_and_kept_from_the_package(fake_vivado, first, cap
     ("option", "message"),
     [
         ("without-part", "this Vivado does not know the part xc7z020clg400-1: install its device"),
-        ("failing-block", "the run top_idma0_0_synth_1 ended with 'synth_design ERROR': ERROR: ["),
         ("failing-synthesis", "the run synth_1 ended with 'synth_design ERROR': ERROR: [Recorder"),
         ("failing-run", "the run impl_1 ended with 'route_design ERROR': ERROR: [Recorder 1-1]"),
         ("fast-clock", "the processor makes 1000.000000 MHz where 100 MHz was asked for"),
