@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -161,10 +161,10 @@ def sweep(folder: Path) -> None:
 def scratch(folder: Path) -> Iterator[Path]:
     """Make a folder for the time of one step."""
     path = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=folder))
-    try:
+    with ExitStack() as stack:
+        for _ in range(2):  # a signal may end the first time in the midst of it
+            stack.callback(_sweep, path)
         yield path
-    finally:
-        _sweep(path)
 
 
 def _sweep(trash: Path) -> None:

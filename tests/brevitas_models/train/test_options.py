@@ -78,6 +78,7 @@ CHANGES: dict[str, tuple[str, list[str]]] = {
 #: Settings of table edges and of their distillation, which tests of their own try.
 TABLES = {
     "network.edges",
+    "network.code_widths",
     "network.input_ranges",
     "network.table_knots",
     "training.average",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -186,3 +188,20 @@ def test_outputs_have_one_owner(outputs: tuple[str, ...]) -> None:
 def test_outputs_lie_in_the_folder(output: str) -> None:
     with pytest.raises(ValueError, match="no path below"):
         Step("m:step_x", outputs=(output,))
+
+
+def test_a_signal_while_a_scratch_folder_goes_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, calls = shutil.rmtree, []
+
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        calls.append(args)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(*args, **kwargs)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), disk.scratch(tmp_path) as folder:
+        (folder / "object.o").write_text("")
+    assert not list(tmp_path.iterdir())
