@@ -136,7 +136,7 @@ def _joined(op: dict, x: np.ndarray) -> np.ndarray:
         left = evaluate(inner, left)
     for inner in op["right"]:
         right = evaluate(inner, right)
-    return np.asarray(_JOINED[op["by"]](left, right), dtype=x.dtype)
+    return np.asarray(JOINED[op["by"]](left, right), dtype=x.dtype)
 
 
 def _switch(op: dict, x: np.ndarray) -> np.ndarray:
@@ -150,7 +150,8 @@ def _switch(op: dict, x: np.ndarray) -> np.ndarray:
     return y
 
 
-_JOINED = {
+#: Operations of two numbers, by their names in ONNX.
+JOINED = {
     "Add": np.add,
     "Sub": np.subtract,
     "Mul": np.multiply,

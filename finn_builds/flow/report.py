@@ -51,12 +51,12 @@ def _findings(streamlined: Streamlined, cfg: BuildConfig) -> Findings:
     found, made = streamlined.findings, _other_clock(cfg)
     if made is None:
         return found
-    told = (
+    warning = (
         f"the processor of {cfg.board} makes no clock of {1000 / cfg.clock_ns:.3f} MHz: the board "
         f"will run at {made:.3f} MHz, and times here are those of the clock asked for; "
         f"--clock-ns {floor_ns(made):g} builds for the clock that runs"
     )
-    return replace(found, warnings=(*found.warnings, told))
+    return replace(found, warnings=(*found.warnings, warning))
 
 
 def _on_line(performance: Performance, cfg: BuildConfig) -> OnLine | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.host_model import level_range
+from deploy.host_model import JOINED, level_range
 from finn_builds.ingest.elementwise import COMPARISONS, evaluate_steps, quant_bits
 from finn_builds.ingest.rational import (
     Numbers,
@@ -20,14 +20,6 @@ from finn_builds.ingest.rational import (
 )
 from finn_builds.ingest.steps import Step
 
-_OF_TWO: dict[str, Callable[..., Any]] = {
-    "Add": np.add,
-    "Sub": np.subtract,
-    "Mul": np.multiply,
-    "Div": np.divide,
-    "Max": np.maximum,
-    "Min": np.minimum,
-}
 _COMPARED: dict[str, Callable[..., Any]] = {
     "gt": np.greater,
     "ge": np.greater_equal,
@@ -75,16 +67,16 @@ def _evaluated(step: Step, x: Numbers) -> Numbers:
             return np.asarray(np.abs(x))
         case "Clip":
             return clipped(x, *constants)
-        case op if op in _OF_TWO:
+        case op if op in JOINED:
             turned = step.position == 1 and op in ("Sub", "Div")
             pair = (constants[0], x) if turned else (x, constants[0])
-            return np.asarray(_OF_TWO[op](*pair))
+            return np.asarray(JOINED[op](*pair))
         case op if op in COMPARISONS:
             bits = _COMPARED[COMPARISONS[op][step.position]](x, constants[0])
             return rationals(bits.astype(np.int64))
         case "Joined":
             left, right = (evaluate_exactly(branch, x) for branch in step.branches)
-            return np.asarray(_OF_TWO[step.attrs["by"]](left, right))
+            return np.asarray(JOINED[step.attrs["by"]](left, right))
         case "Switch":
             y, which = np.empty_like(x), np.asarray(step.constants[0])
             for k, branch in enumerate(step.branches):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import chain
 from math import ceil, floor, isfinite, lcm
 from typing import Any
@@ -129,9 +130,17 @@ def bilinear(
     total: Any = 0
     for shift, (part,) in _pieces([right], below, bits):
         growth = terms.bit_length() + bits
-        found = affine(lambda x, part=part: function(x[0], part), [left], growth)  # type: ignore[misc]
+        found = affine(partial(_on_first, function, part), [left], growth)
         total = total + found * (1 << shift)
     return np.asarray(total / Fraction(below))
+
+
+def _on_first(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    second: np.ndarray,
+    operands: list[np.ndarray],
+) -> np.ndarray:
+    return function(operands[0], second)
 
 
 def _pieces(

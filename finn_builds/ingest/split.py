@@ -304,7 +304,7 @@ def _output_links(symbol: Symbol, at: np.ndarray) -> list[Link]:
 
 def _link(mark: Step, at: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> Link:
     places = np.arange(len(at)) if mark.places is None else mark.places
-    varies = np.array([bool(v) for v in scale], dtype=bool)  # a fill is no integer's value
+    varies = np.array([bool(v) for v in scale], dtype=bool)  # constants come from no integer
     shape = tuple(mark.attrs["shape"])
     return Link(mark.tensor, shape, places[varies], at[varies], scale[varies], offset[varies])
 

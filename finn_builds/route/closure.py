@@ -8,7 +8,7 @@ from typing import NamedTuple
 #: Builds that are tried.
 TURNS = 3
 
-#: Seeds move the clock by some 2 %: below this share of the clock wanted, more of them are no help.
+#: Seeds move the clock by some 2 %: below this share of the clock wanted, more seeds do not help.
 NEAR = 0.95
 
 #: Seeds that are added at a time.

@@ -11,12 +11,12 @@ from typing import Any
 _HARDWARE = (".v", ".sv", ".dat")
 
 
-def build_id(told: Mapping[str, Any], rtl: Path, shell: Iterable[Path]) -> int:
+def build_id(settings: Mapping[str, Any], rtl: Path, shell: Iterable[Path]) -> int:
     """Return 32 bits that follow from settings and sources, never zero.
 
     The sources are those of the accelerator in the folder `rtl`, and those of its shell.
     """
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     sources = sorted(path for path in rtl.iterdir() if path.suffix in _HARDWARE)
     for path in (*sources, *shell):
         digest.update(f"\0{path.name}\0".encode() + path.read_bytes())

@@ -131,8 +131,8 @@ def identified(description: dict[str, Any], rtl: Path, *, clock_ns: float) -> di
     """
     shell = {key: value for key, value in description["shell"].items() if key != "build_id"}
     keys = ("name", "board", "ps_type", "io_shape_dict", "top1", "host_model")
-    told = {**{key: description[key] for key in keys}, "shell": shell, "clock_ns": clock_ns}
-    return {**description, "shell": {**shell, "build_id": build_id(told, rtl, shell_sources())}}
+    settings = {**{key: description[key] for key in keys}, "shell": shell, "clock_ns": clock_ns}
+    return {**description, "shell": {**shell, "build_id": build_id(settings, rtl, shell_sources())}}
 
 
 def finn_settings(description: dict[str, Any]) -> dict[str, Any]:

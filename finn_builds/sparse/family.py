@@ -134,7 +134,7 @@ class Family(ABC):
         return replace(self, **{delay: getattr(self, delay) * share for delay in _DELAYS})
 
     def of_size(self, luts: float) -> Family:
-        """Return the family with the delays of a design of so many LUTs, whose cells lie apart."""
+        """Return the family with the delays of a design of `luts` LUTs; large ones spread out."""
         more = self.t_spread * math.log2(max(1.0, luts / self.compact))
         return replace(self, **{delay: getattr(self, delay) + more for delay in _NETS})
 

@@ -136,9 +136,10 @@ def _of_answers(
     host: HostModel, data: GivenData, integers: np.ndarray, quality: Quality | None
 ) -> list[str]:
     if data.y is None or not isinstance(quality, Accuracy):
-        error = quality if isinstance(quality, TargetError) else None
-        known = error and error.rmse is not None and error.rmse_of_constant is not None
-        if error and known and error.rmse >= error.rmse_of_constant:  # type: ignore[operator]
+        if not isinstance(quality, TargetError):
+            return []
+        own, constant = quality.rmse, quality.rmse_of_constant
+        if own is not None and constant is not None and own >= constant:
             return ["the network is not closer to the targets than their mean would be"]
         return []
     found, outputs = host.classify(integers), max(2, host.n_scores)

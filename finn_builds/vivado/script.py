@@ -226,7 +226,7 @@ set summary [read_file [file join $result timing.rpt]]
 set wns [slack [get_timing_paths -setup]]
 set whs [slack [get_timing_paths -hold]]
 set met [expr {"null" ni [list $wns $whs] && $wns >= 0 && $whs >= 0
-    && ![regexp -nocase {constraints\\s+are\\s+not\\s+met} $summary]}]
+    && [regexp -nocase {constraints\\s+are\\s+met} $summary]}]
 set bit [expr {$met ? "@bit@" : "@late_bit@"}]
 set made [file join [get_property DIRECTORY [get_runs impl_1]] top_wrapper.bit]
 if {![file exists $made]} {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from deploy.host_model import JOINED
 from finn_builds.errors import UserError
 from finn_builds.ingest.canonical import steps_of
 from finn_builds.ingest.elementwise import COMPARISONS
@@ -14,10 +15,9 @@ from finn_builds.ingest.steps import Step, mark
 from finn_builds.ingest.symbol import Symbol, line_of, side_by_side
 from finn_builds.ingest.thresholds import TABLE_CODES
 
-#: What two functions of the same elements may be joined by, and what stays exact on lines.
-_JOINED = ("Add", "Sub", "Mul", "Div", "Max", "Min")
+#: Of what two functions of the same elements are joined by, that which stays exact on lines.
 _EXACT = ("Add", "Sub", "Mul")
-JOINS = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean", "And", "Or", *COMPARISONS)
+JOINS = (*JOINED, "Sum", "Mean", "And", "Or", *COMPARISONS)
 #: Operators that are others on two tensors.
 _AS = {"Sum": "Add", "Mean": "Add", "And": "Mul", "Or": "Max"}
 
@@ -78,7 +78,7 @@ def squared(state: Settling, symbol: Symbol, where: str) -> Symbol:
 def _of_two(state: Settling, op: str, left: Symbol, right: Symbol, where: str) -> Symbol:
     lines = [line_of(s.steps, s.size) for s in (left, right)]
     exact = all(line is not None for line in lines) and not left.raw
-    several = left.same_elements(right) and op in _JOINED and not (exact and op in _EXACT)
+    several = left.same_elements(right) and op in JOINED and not (exact and op in _EXACT)
     # Of many codes no table can be made: better join the integers, where there are any.
     apart = not left.raw and state.code_count(left) > TABLE_CODES
     apart &= all(
