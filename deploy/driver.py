@@ -20,8 +20,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from deploy.errors import UserError
-from deploy.host_model import HostModel, HostModelError, classes_right
+from deploy.class_heads import classes_right, numbers_beside, with_all_values
+from deploy.errors import HostModelError, UserError
+from deploy.host_model import HostModel
 from deploy.inference import Frames
 from deploy.measure import as_text, latency_test, summary, throughput_test
 from deploy.package import Package
@@ -220,8 +221,8 @@ def _judge(result: np.ndarray, table: Table, host: HostModel, *, scores: bool) -
     elif table.targets is not None and not scores:
         print("the file holds numbers as targets: --scores writes the outputs and judges them")
     elif table.targets is not None:
-        targets, heads = host.judged(table.targets)
-        numbers = host.numbers_beside(heads)
+        targets, heads = with_all_values(table.targets, host)
+        numbers = numbers_beside(heads, host)
         if numbers:
             off = (result - targets)[kept][:, numbers]
             print(f"RMSE {np.sqrt((off**2).mean()):.4g}: {source}")

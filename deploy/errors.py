@@ -1,4 +1,4 @@
-"""The error that a user's mistake ends with."""
+"""The errors that a user's mistake, or data that do not fit a model, end with."""
 
 
 class UserError(Exception):
@@ -8,3 +8,7 @@ class UserError(Exception):
     """
 
     exit_code = 2
+
+
+class HostModelError(ValueError):
+    """Wrong data for the host's part of the network, or a description of another format."""

@@ -12,10 +12,11 @@ from deploy.registers import DriverError
 __all__ = ["CONTENTS", "DRIVER_FILES", "Package"]
 
 DRIVER_FILES = (
-    "driver.py", "driver_base.py", "driver_uart.py", "errors.py", "fabric_clock.py", "handoff.py",
-    "host_model.py", "inference.py", "labels.py", "measure.py", "package.py", "packing.py",
-    "registers.py", "serial_link.py", "stream_forms.py", "stream_types.py", "tables.py",
-    "text_tables.py", "training_rows.py", "validate.py", "wanted.py", "weights.py",
+    "class_heads.py", "driver.py", "driver_base.py", "driver_uart.py", "errors.py",
+    "fabric_clock.py", "handoff.py", "host_model.py", "host_operations.py", "host_ports.py",
+    "inference.py", "labels.py", "measure.py", "package.py", "packing.py", "registers.py",
+    "serial_link.py", "stream_forms.py", "stream_types.py", "tables.py", "text_tables.py",
+    "training_rows.py", "validate.py", "wanted.py", "weights.py",
 )  # fmt: skip
 DESCRIPTION = "overlay.json"
 SETTINGS = "settings.json"  # the same for FINN+'s driver
@@ -71,7 +72,8 @@ class Package:
         if missing:
             raise DriverError(f"{path} does not have {', '.join(missing)}: copy the package again")
         # Here and not above: the list of files is read by builds that need no numpy.
-        from deploy.host_model import HostModel, HostModelError
+        from deploy.errors import HostModelError
+        from deploy.host_model import HostModel
 
         try:
             self.host_model = HostModel.from_dict(self.description["host_model"])

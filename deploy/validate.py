@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.host_model import HostModelError
+from deploy.errors import HostModelError
 from deploy.measure import pace
 from deploy.package import VECTORS, Package
 from deploy.registers import DriverError

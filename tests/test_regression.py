@@ -15,6 +15,7 @@ from brevitas_models.model.heads import Head
 from brevitas_models.train.losses import loss_of
 from brevitas_models.train.recipe import from_dict
 from brevitas_models.train.stacked.losses import losses
+from deploy.class_heads import class_heads, numbers_beside
 from finn_builds.ingest import Reference, load_model, split_host, tidy
 from finn_builds.verify.accuracy import target_error
 from finn_builds.verify.data import load_data, outputs_of
@@ -90,7 +91,7 @@ def test_learns_measures_and_is_exact_in_integers(capsys: pytest.CaptureFixture[
     integers = split.network.execute(split.host.before(data.x))
     np.testing.assert_array_equal(Reference(tidied, split).run(split.host.before(data.x)), integers)
     assert [out.name for out in split.host.outputs] == ["kind", "energy", "mass"]
-    assert split.host.numbers == [2, 3]
+    assert numbers_beside(class_heads(split.host), split.host) == [2, 3]
     values = outputs_of(split.host, integers)
     with torch.no_grad():
         scaler, unit = info["scaler"], info["target_scaler"]

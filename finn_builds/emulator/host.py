@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.host_model import level_range
+from deploy.host_operations import level_range
 
 _PREPARE = """
 constexpr std::size_t n_features = {features};

@@ -8,7 +8,7 @@ from onnx import NodeProto, numpy_helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
-from deploy.host_model import ROUNDING
+from deploy.host_operations import ROUNDING
 from finn_builds.errors import UserError
 from finn_builds.ingest.steps import Constant, QuantisedConstant, annotation, describe, node_attrs
 from finn_builds.ingest.weights import bipolar_constant, quantise_constant

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.host_model import evaluate, level_range, with_dtype
+from deploy.host_operations import evaluate, level_range, with_dtype
 from finn_builds.ingest.steps import Step
 
 Op = dict[str, Any]

@@ -15,7 +15,7 @@ import numpy as np
 from onnx import NodeProto, TensorProto
 from qonnx.custom_op.general.multithreshold import multithreshold
 
-from deploy.host_model import level_range
+from deploy.host_operations import level_range
 from finn_builds.ingest.rational import (
     Numbers,
     affine,

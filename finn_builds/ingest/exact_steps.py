@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.host_model import JOINED, level_range
+from deploy.host_operations import JOINED, level_range
 from finn_builds.ingest.elementwise import COMPARISONS, evaluate_steps, quant_bits
 from finn_builds.ingest.rational import (
     Numbers,

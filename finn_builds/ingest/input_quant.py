@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from qonnx.core.datatype import DataType
 
-from deploy.host_model import level_range
+from deploy.host_operations import level_range
 from finn_builds.errors import UserError
 from finn_builds.ingest.steps import Step
 

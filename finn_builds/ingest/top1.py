@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from deploy.host_model import HostModel, with_dtype
+from deploy.host_model import HostModel
+from deploy.host_operations import with_dtype
 from finn_builds.errors import UserError
 from finn_builds.network import ArgMax
 

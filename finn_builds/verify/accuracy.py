@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.host_model import classes_right
+from deploy.class_heads import ClassHead, classes_right
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def target_error(
     source: str,
     *,
     surrogate: bool,
-    heads: Sequence[tuple[str, slice]] = (),
+    heads: Sequence[ClassHead] = (),
 ) -> TargetError:
     """Compare a network's outputs with what they should be, both (n, n_out).
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.host_model import HostModel, HostModelError
+from deploy.class_heads import ClassHead, with_all_values
+from deploy.errors import HostModelError
+from deploy.host_model import HostModel
 from deploy.tables import read_table
 from deploy.training_rows import measured_rows
 from finn_builds.errors import UserError
@@ -25,7 +27,7 @@ class GivenData:
     surrogate: bool  # drawn from statistics of the real data, not real
     classes: str = ""  # the classes in their order and where it is from; empty if known by name
     # of `targets`: outputs that are classes, and their columns
-    heads: tuple[tuple[str, slice], ...] = ()
+    heads: tuple[ClassHead, ...] = ()
 
 
 def load_data(
@@ -92,7 +94,7 @@ def load_data(
             f"the model has {host.n_scores} outputs; give --data with the classes the model was "
             "trained on"
         )
-    heads: tuple[tuple[str, slice], ...] = ()
+    heads: tuple[ClassHead, ...] = ()
     if targets is not None:
         targets, heads = _judged(targets, host, table.name)
     known = bool(host.class_names) and table.class_names == host.class_names and not classes
@@ -125,7 +127,7 @@ def outputs_of(host: HostModel, integers: np.ndarray) -> np.ndarray:
 
 def _judged(
     targets: np.ndarray, host: HostModel, name: str
-) -> tuple[np.ndarray, tuple[tuple[str, slice], ...]]:
+) -> tuple[np.ndarray, tuple[ClassHead, ...]]:
     """Return targets of all values, and the outputs that are classes."""
     if host.kind == "argmax" and len(host.outputs) == 1:
         raise UserError(
@@ -133,7 +135,7 @@ def _judged(
             "--data with classes"
         )
     try:
-        whole, heads = host.judged(targets)
+        whole, heads = with_all_values(targets, host)
     except HostModelError as error:
         raise UserError(f"--data: {name} holds {error}") from error
     return whole, tuple(heads)

@@ -10,7 +10,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from deploy.host_model import HostModel, HostModelError, HostOutput, evaluate, with_dtype
+from deploy.errors import HostModelError
+from deploy.host_model import HostModel
+from deploy.host_operations import evaluate, with_dtype
+from deploy.host_ports import HostOutput
 from finn_builds.errors import UserError, VerificationError
 from finn_builds.ingest.rational import doubles, rationals
 

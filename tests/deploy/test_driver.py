@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("pynq", reason="the driver needs pynq")
 
 from deploy.driver_base import FINNExampleOverlay
-from deploy.host_model import HostModel, HostModelError
+from deploy.errors import HostModelError
+from deploy.host_model import HostModel
 from deploy.registers import DriverError
 
 pytestmark = pytest.mark.slow  # one small compilation

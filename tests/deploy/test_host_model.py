@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qonnx.custom_op.general.intquant import int_quant, max_int, min_int
 
-import deploy.host_model as host_model
-from deploy.host_model import ROUNDING, HostModel, HostModelError, evaluate, level_range, with_dtype
+from deploy import class_heads, host_model, host_operations, host_ports
+from deploy.errors import HostModelError
+from deploy.host_model import HostModel
+from deploy.host_operations import ROUNDING, evaluate, level_range, with_dtype
 from tests.host_descriptions import described
 
 RNG = np.random.default_rng(9)
@@ -252,9 +254,10 @@ def test_level_ranges_are_those_of_qonnx(bits, signed, narrow):
     assert level_range(bits, signed, narrow) == expected
 
 
-def test_nothing_but_numpy_and_the_standard_library():
-    tree = ast.parse(Path(host_model.__file__).read_text(), feature_version=(3, 10))
+@pytest.mark.parametrize("module", [host_model, host_operations, host_ports, class_heads])
+def test_nothing_but_numpy_and_the_standard_library(module):
+    tree = ast.parse(Path(module.__file__).read_text(), feature_version=(3, 10))
     names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     names |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     foreign = {n.split(".")[0] for n in names} - set(sys.stdlib_module_names)
-    assert foreign == {"numpy"}
+    assert foreign == {"numpy", "deploy"}

@@ -15,7 +15,7 @@ import pytest
 import torch
 from qonnx.custom_op.general.quant import quant
 
-from deploy.host_model import ROUNDING, evaluate, with_dtype
+from deploy.host_operations import ROUNDING, evaluate, with_dtype
 from finn_builds.ingest import load_model, split_host, tidy
 from tests.finn_builds.ingest.graphs import Quantizer, all_codes, execute, mlp, random_layers
 

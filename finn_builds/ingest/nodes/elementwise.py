@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deploy.host_model import JOINED
+from deploy.host_operations import JOINED
 from finn_builds.errors import UserError
 from finn_builds.ingest.canonical import steps_of
 from finn_builds.ingest.elementwise import COMPARISONS

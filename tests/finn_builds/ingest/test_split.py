@@ -7,7 +7,8 @@ import pytest
 from onnx import TensorProto
 from qonnx.core.datatype import DataType
 
-from deploy.host_model import HostModel, HostModelError
+from deploy.errors import HostModelError
+from deploy.host_model import HostModel
 from finn_builds.errors import UserError
 from finn_builds.ingest import (
     HostSplit,
