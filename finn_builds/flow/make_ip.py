@@ -13,8 +13,8 @@ from finn_builds.ingest import HostSplit
 from finn_builds.ip import IpReport, package_files, port_rows
 from finn_builds.ip.check import run_core, run_gates
 from finn_builds.ip.readme import names_of
+from finn_builds.sparse.core_ports import CorePorts
 from finn_builds.sparse.families import family_named
-from finn_builds.sparse.parallel import CorePorts
 from finn_builds.style.styles import CORE_DIR, CORE_FILE
 from finn_builds.synth.counts import FIGURES, resources
 from finn_builds.synth.gates import NotSimulated

@@ -13,7 +13,7 @@ import numpy as np
 
 from finn_builds.ip.ports import port_rows
 from finn_builds.network.types import step_of
-from finn_builds.sparse.parallel import CorePorts, Port
+from finn_builds.sparse.core_ports import CorePorts, Port
 
 VECTORS = "vectors.txt"
 

@@ -11,8 +11,8 @@ import numpy as np
 from deploy.packing import padded
 from finn_builds.network.types import step_of
 from finn_builds.sim import SimDesign, Simulator, compile_designs
+from finn_builds.sparse.core_ports import CorePorts, Port
 from finn_builds.sparse.device import Kind
-from finn_builds.sparse.parallel import CorePorts, Port
 from finn_builds.synth.gates import GateSimulator
 from finn_builds.synth.netlist import Bit, Netlist
 

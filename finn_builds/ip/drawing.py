@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finn_builds.sparse.parallel import CorePorts
+from finn_builds.sparse.core_ports import CorePorts
 
 _CLOCK, _ROW, _LEFT, _TOP = 44, 34, 110, 30
 

@@ -18,7 +18,7 @@ from finn_builds.ip.ports import PortRow, port_rows
 from finn_builds.ip.readme import readme
 from finn_builds.ip.scripts import RUN_FILE, constraints, run_script
 from finn_builds.ip.vhdl import package_text, wrapper_text
-from finn_builds.sparse.parallel import CorePorts
+from finn_builds.sparse.core_ports import CorePorts
 from finn_builds.vivado.ipxact import COMPONENT_FILE, parallel_component_xml
 
 __all__ = ["IpReport", "package_files", "vectors_text"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from finn_builds.network.names import in_comment
-from finn_builds.sparse.parallel import CorePorts
+from finn_builds.sparse.core_ports import CorePorts
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from finn_builds.ip.ports import port_rows
 from finn_builds.ip.vhdl import template
-from finn_builds.sparse.parallel import CorePorts
+from finn_builds.sparse.core_ports import CorePorts
 
 _PAGE = """\
 # {name}

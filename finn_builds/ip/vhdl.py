@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from finn_builds.ip.ports import port_rows
-from finn_builds.sparse.parallel import CorePorts, Port
+from finn_builds.sparse.core_ports import CorePorts, Port
 from finn_builds.sparse.vhdl import entity_ports
 
 _PACKAGE = """\

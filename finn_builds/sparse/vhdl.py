@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
+from finn_builds.sparse.core_ports import CorePorts
 from finn_builds.sparse.emit import net_names
 from finn_builds.sparse.graph import Graph
 from finn_builds.sparse.nodes import Clip, Compare, Concat, Const, Field, Input, Reg, Sum, Table
-
-if TYPE_CHECKING:
-    from finn_builds.sparse.parallel import CorePorts
 
 _MODEL = """\
 -- {name}: the model in VHDL of the Verilog module of the same name and ports, for simulators

@@ -16,8 +16,9 @@ from finn_builds.folded.convert import widened
 from finn_builds.network import IntegerNetwork, Layer
 from finn_builds.network.types import bits_of, weight_datatype
 from finn_builds.sparse.compiler import CompiledNetwork, LayerCost, compile_network
+from finn_builds.sparse.core_ports import ports_of
 from finn_builds.sparse.lower import lower, stream_datatype
-from finn_builds.sparse.parallel import parallel_core, ports_of
+from finn_builds.sparse.parallel import parallel_core
 from finn_builds.sparse.stages import layer_stages
 from finn_builds.stitch.blocks import SPARSE, Block, Hardware, Resources
 from finn_builds.stitch.design import Stage

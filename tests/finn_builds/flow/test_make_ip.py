@@ -15,7 +15,7 @@ import pytest
 from finn_builds.errors import UserError, VerificationError
 from finn_builds.flow import choose_style, make_ip
 from finn_builds.ip.check import CoreRun
-from finn_builds.sparse.parallel import CorePorts, Port
+from finn_builds.sparse.core_ports import CorePorts, Port
 from finn_builds.style.styles import CORE_DIR, CORE_FILE
 from tests.finn_builds.network.networks import random_network
 
@@ -109,7 +109,8 @@ _REPEATED = """
 import hashlib
 from finn_builds.emulator import header_text
 from finn_builds.sparse.compiler import compile_network
-from finn_builds.sparse.parallel import parallel_core, ports_of
+from finn_builds.sparse.core_ports import ports_of
+from finn_builds.sparse.parallel import parallel_core
 from tests.finn_builds.network.networks import random_network
 network = random_network((7, 9, 4), 3)
 compiled = compile_network(network, "net", "xcup-2", clock_ns=2.78)

@@ -33,10 +33,11 @@ from finn_builds.network import (
     chain,
 )
 from finn_builds.sparse.compiler import compile_network
+from finn_builds.sparse.core_ports import CorePorts, Port, ports_of
 from finn_builds.sparse.families import family_named
 from finn_builds.sparse.lower import lower
 from finn_builds.sparse.options import Options
-from finn_builds.sparse.parallel import CorePorts, ParallelCore, Port, parallel_core, ports_of
+from finn_builds.sparse.parallel import ParallelCore, parallel_core
 from finn_builds.synth.netlist import Netlist
 from finn_builds.synth.yosys import synthesise_module
 from tests.finn_builds.network.networks import random_graph, random_inputs
