@@ -222,6 +222,10 @@ def _free_batch(model: ModelWrapper) -> None:
         before = model.get_tensor_shape(node.input[0])
         if shape is None or not before or before[0] != 1 or not shape.size or shape[0] != 1:
             continue
+        # PyTorch's newer exporter has a 0 stand for a dimension of no elements.
+        kept = [a for a in node.attribute if a.name != "allowzero"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
         name = f"{node.name}_any_batch"
         free = numpy_helper.from_array(np.array([0, *shape[1:]], dtype=np.int64), name)
         model.graph.initializer.append(free)
