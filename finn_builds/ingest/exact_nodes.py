@@ -75,6 +75,8 @@ def computed_exactly(node: GraphNode, inputs: Sequence[Any], opset: int) -> list
     match node.op:
         case "Quant":
             return [_quant(x, others, attrs)]
+        case "Trunc":
+            return [_truncated(x, others, attrs)]
         case "BipolarQuant":
             return [np.where(x >= 0, 1, -1) * others[0]]
         case "MultiThreshold":
@@ -125,6 +127,22 @@ def _quant(x: Numbers, parameters: Sequence[Any], attrs: Any) -> Numbers:
     bounds = level_range(width, signed, bool(attrs.get("narrow", 1)))
     mode = str(attrs.get("rounding_mode", "ROUND"))
     return quantised(x, scale, zero_point, bounds, mode)
+
+
+def _truncated(x: Numbers, parameters: Sequence[Any], attrs: Any) -> Numbers:
+    scale, zero_point, bits, *out_scale, out_bits = parameters
+    codes = rounded(x / scale + zero_point, "ROUND")
+    if out_scale:
+        worth = np.exp2(np.rint(np.log2(doubles(out_scale[0] / scale))))
+    else:
+        worth = np.exp2(doubles(bits - out_bits))
+    codes, factor = codes / rationals(worth), rationals(worth)
+    if out_scale:
+        signed, narrow = bool(attrs.get("signed", 1)), bool(attrs.get("narrow", 0))
+        codes = clipped(codes, *level_range(int(np.asarray(out_bits).item()), signed, narrow))
+    codes = rounded(codes, str(attrs.get("rounding_mode", "FLOOR")))
+    zero = zero_point / factor if out_scale else zero_point
+    return np.asarray((codes - zero) * (out_scale[0] if out_scale else scale))
 
 
 def _multithreshold(x: Numbers, rows: Numbers, attrs: Any) -> Numbers:

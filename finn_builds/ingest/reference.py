@@ -13,6 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.general.bipolar_quant import binary_quant
 from qonnx.custom_op.general.intquant import int_quant
 from qonnx.custom_op.general.multithreshold import multithreshold
+from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
 
 from finn_builds.ingest.constants import plain
 from finn_builds.ingest.elementwise import FINAL, evaluate_steps
@@ -311,6 +312,12 @@ def _computed(node: GraphNode, inputs: list[Any], dtype: type, opset: int) -> li
             return [np.asarray(int_quant(*inputs, signed, narrow, mode), dtype=dtype)]
         case "BipolarQuant":
             return [np.asarray(binary_quant(*inputs), dtype=dtype)]
+        case "Trunc":
+            mode = str(attrs.get("rounding_mode", "FLOOR"))
+            if len(inputs) == 5:
+                return [np.asarray(trunc_v1(*inputs, mode), dtype=dtype)]
+            signs = int(attrs.get("narrow", 0)), int(attrs.get("signed", 1))
+            return [np.asarray(trunc_v2(*inputs[:4], *signs, *inputs[4:], mode), dtype=dtype)]
         case "MultiThreshold":
             scale, bias = attrs.get("out_scale", 1.0), attrs.get("out_bias", 0.0)
             x, rows = inputs

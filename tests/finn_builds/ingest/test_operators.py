@@ -25,9 +25,11 @@ def same_numbers():
     RNG.bit_generator.state = np.random.default_rng(4).bit_generator.state
 
 
-def check(graph: Graph, shape, outputs=None, opset=13, atol=0.0):
+def check(graph: Graph, shape, outputs=None, opset=13, atol=0.0, versions=None):
     """Compare network and host with the model, frame by frame, and with the reference."""
     model = graph.model(None, opset=opset)
+    for imported in model.model.opset_import:
+        imported.version = (versions or {}).get(imported.domain, imported.version)
     for name in outputs or ():
         model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     tidied = tidy(model)
@@ -201,6 +203,31 @@ def test_pooling_of_channels_of_free_scales_and_biases(op):
     graph.quantize(Quantizer(8, 0.05))
     network = check(graph, (1, 2, 4), atol=1e-6)
     assert sum(isinstance(node.op, Max) for node in network.nodes) == 1
+
+
+TRUNCATIONS = {
+    "first version": (1, (7.0, 5.0), {}),
+    "of signed numbers": (1, (8.0, 5.0), {"rounding_mode": "ROUND"}),
+    "second version": (2, (7.0, 0.25, 4.0), {"signed": 0}),
+    "with another scale than a power of two times": (2, (7.0, 0.26, 4.0), {"signed": 0}),
+    "clipped": (2, (7.0, 0.125, 4.0), {"signed": 0, "rounding_mode": "CEIL"}),
+}
+
+
+@pytest.mark.parametrize("zero_point", [0.0, -8.0])
+@pytest.mark.parametrize("name", TRUNCATIONS)
+def test_truncated_means(name, zero_point):
+    """As Brevitas exports a pool that drops bits."""
+    version, widths, attrs = TRUNCATIONS[name]
+    graph = start((1, 2, 8))
+    if "sign" not in name:
+        graph.add("Relu")
+    graph.add("AveragePool", kernel_shape=[4], strides=[4])
+    constants = (np.float32(c) for c in (0.03125, zero_point, *widths))
+    graph.add("Trunc", *constants, domain=GENERAL, **{"rounding_mode": "FLOOR", **attrs})
+    graph.add("Flatten")
+    layered(graph, 4)
+    check(graph, (1, 2, 8), versions={GENERAL: version}, atol=1e-6)
 
 
 def ints(graph, values):
