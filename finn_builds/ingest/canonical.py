@@ -122,7 +122,6 @@ def _batch_norm(step: Step, shape: tuple[int, ...]) -> Step:
         raise UserError(f"{step} is in training mode; export the model in evaluation mode")
     # Channels are dimension 1, whatever follows them.
     per_channel = (-1, *(1 for _ in shape[2:]))
-    n = int(np.prod(shape[1:]))
     constants = []
     for constant in step.constants:
         if np.size(constant) not in (1, shape[1]):
@@ -130,8 +129,8 @@ def _batch_norm(step: Step, shape: tuple[int, ...]) -> Step:
                 f"{step} has {np.size(constant)} channels; its input has {shape[1]}: the model "
                 "contradicts itself, export it again"
             )
-        wide = np.broadcast_to(np.reshape(constant, per_channel), shape[1:])
-        constants.append(np.asarray(wide, dtype=np.float32).reshape(n))
+        wide = np.broadcast_to(np.reshape(constant, per_channel), shape)
+        constants.append(np.asarray(wide, dtype=np.float32).reshape(-1))
     epsilon = float(step.attrs.get("epsilon", 1e-5))
     if (constants[3].astype(np.float64) + epsilon <= 0).any():
         raise UserError(

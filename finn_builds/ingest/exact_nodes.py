@@ -33,7 +33,7 @@ from finn_builds.ingest.reading import GraphNode
 from finn_builds.ingest.wiring import WIRING, executed
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
-_WEIGHTED = ("MatMul", "Gemm", "Conv", "ConvTranspose")
+_WEIGHTED = ("MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum")
 _LINEAR = (*WIRING, "Concat", "CumSum", "AveragePool")
 _CHOOSING = (
     "MaxPool",
@@ -209,6 +209,7 @@ def _linear(node: GraphNode, inputs: Sequence[Any], opset: int) -> list[Numbers]
         factor = lcm(*(lcm(*range(1, k + 1)) for k in node.attrs["kernel_shape"]))
         factor **= len(node.attrs["kernel_shape"])
     data = [i for i, v in enumerate(inputs) if v is not None and v.dtype == object]
+    data = data[:1] if node.op == "Resize" else data  # the others are its factors
     operands = [inputs[i] for i in data]
     growth = factor.bit_length()
     if node.op in ("AveragePool", "CumSum"):

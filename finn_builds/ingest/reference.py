@@ -135,8 +135,7 @@ class Reference:
             parts = np.split(np.asarray(x).reshape(len(x), -1), np.cumsum(sizes)[:-1], axis=1)
             x = {i.name: part for i, part in zip(inputs, parts, strict=True)}
         return {
-            i.name: np.asarray(x[i.name], dtype=np.float32).reshape(-1, *i.shape[1:])
-            for i in inputs
+            i.name: np.asarray(x[i.name], dtype=np.float32).reshape(-1, *i.shape) for i in inputs
         }
 
     def _output_values(self, x: np.ndarray, dtype: type) -> np.ndarray:
@@ -145,11 +144,11 @@ class Reference:
         x = np.asarray(x)
         # Elements that no output depends on are 0; they may still be operands on the way.
         feeds: Values = {
-            i.name: np.zeros((len(x), *i.shape[1:]), dtype=dtype) for i in self._graph.inputs
+            i.name: np.zeros((len(x), *i.shape), dtype=dtype) for i in self._graph.inputs
         }
         given: Values = {}  # which elements of a tensor are known
         for link in self._split.inputs:
-            zeros: np.ndarray = np.zeros((len(x), *link.shape[1:]), dtype=dtype)
+            zeros: np.ndarray = np.zeros((len(x), *link.shape), dtype=dtype)
             _put(link, x, feeds.setdefault(link.tensor, zeros))
             known = given.setdefault(link.tensor, np.zeros(link.shape, dtype=bool))
             known.reshape(-1)[link.places] = True
@@ -178,7 +177,9 @@ class Reference:
     ) -> Values:
         """Return tensors of the model for given ones, all with frames first.
 
-        Of tensors in `partly` only some elements are given, (1, ...) of bool.
+        The given ones have the axes of the model after that, those found have them where they do
+        not begin with a batch of 1. Of tensors in `partly` only some elements are given, (...) of
+        bool.
         """
 
         def through(given: Values, precision: type = dtype) -> Values:
@@ -192,7 +193,7 @@ class Reference:
             kind = np.float64 if dtype is object else dtype
             self._together = _agree(lambda given: through(given, kind), few)
         if self._together or count <= 1:
-            return through(feeds)
+            return {name: _by_frame(x, count) for name, x in through(feeds).items()}
         alone = [through(_frame(feeds, i)) for i in range(count)]
         return {name: np.concatenate([_row(found[name]) for found in alone]) for name in names}
 
@@ -204,7 +205,7 @@ class Reference:
         quantise: bool,
         partly: Mapping[str, np.ndarray],
     ) -> Values:
-        whole = {name: x for name, x in feeds.items() if name not in partly}
+        whole = {name: _side_by_side(x) for name, x in feeds.items() if name not in partly}
         known = {n: self._quantised(n, x) if quantise else x for n, x in whole.items()}
         for node in _needed(self._graph, set(known), set(names)):
             inputs = [
@@ -214,7 +215,8 @@ class Reference:
             found = _computed(node, inputs, dtype, self._graph.opset)
             for name, value in zip(node.outputs, found, strict=False):
                 if name in partly:
-                    value = np.where(partly[name], feeds[name], value)
+                    fed = np.where(partly[name], feeds[name], value.reshape(feeds[name].shape))
+                    value = _side_by_side(fed)
                 known.setdefault(name, self._quantised(name, value) if quantise else value)
         return {name: known[name] for name in names}
 
@@ -247,11 +249,23 @@ def _agree(through: Callable[[Values], Values], feeds: Values) -> bool:
         return False
     for i in range(2):
         for name, one in through(_frame(feeds, i)).items():
-            if len(both[name]) != 2 or both[name][i].size != one.size:
+            if both[name].size != 2 * one.size or len(both[name]) % 2:
                 return False
-            if not np.allclose(both[name][i].ravel(), one.ravel(), equal_nan=True):
+            if not np.allclose(both[name].reshape(2, -1)[i], one.ravel(), equal_nan=True):
                 return False
     return True
+
+
+def _side_by_side(x: np.ndarray) -> np.ndarray:
+    """Return frames of a tensor, (frames, ...), as the model has them, along its first axis."""
+    return x.reshape(-1, *x.shape[2:])
+
+
+def _by_frame(x: np.ndarray, count: int) -> np.ndarray:
+    """Return what a model makes of frames side by side with the frames first."""
+    if count == 1:
+        return _row(x)
+    return x if len(x) == count else x.reshape(count, len(x) // count, *x.shape[1:])
 
 
 def _row(x: np.ndarray) -> np.ndarray:
@@ -265,7 +279,7 @@ def _flat(x: np.ndarray) -> np.ndarray:
 
 def _put(link: Link, x: np.ndarray, tensor: np.ndarray) -> None:
     """Write what the network's integers stand for into the model's tensor, in place."""
-    flat = tensor.reshape(len(x), int(np.prod(tensor.shape[1:])))
+    flat = tensor.reshape(len(x), -1)
     if tensor.dtype == object:
         flat[:, link.places] = rationals(x[:, link.at]) * link.scale + link.offset
     else:

@@ -351,7 +351,7 @@ def _described_output(
         kind = "probabilities"
     return {
         "name": name,
-        "shape": [1] if argmax else list(symbol.shape[1:]) or [1],
+        "shape": [1] if argmax else list(symbol.shape[symbol.shape[0] == 1 :]) or [1],
         "take": None if whole else at.tolist(),
         "kind": kind,
         "after": _json_operations(steps[:-1] if argmax else steps),

@@ -208,7 +208,7 @@ def _fix_reshapes(model: ModelWrapper, batch: int) -> None:
 
 
 def _free_batch(model: ModelWrapper) -> None:
-    """Let constant shapes that begin with the batch of 1 take any batch, in place.
+    """Let constant shapes of Reshape nodes take any batch along their first axis, in place.
 
     So that the reference can run all frames at once; the network is read with a batch of 1.
     """
@@ -220,14 +220,20 @@ def _free_batch(model: ModelWrapper) -> None:
     for node in [n for n in model.graph.node if n.op_type == "Reshape"]:
         shape = shapes.get(node.input[1])
         before = model.get_tensor_shape(node.input[0])
-        if shape is None or not before or before[0] != 1 or not shape.size or shape[0] != 1:
+        if shape is None or not before or not shape.size or shape[0] < 1:
+            continue
+        if (shape != -1).all():
+            first = -1  # frames may lie side by side along it
+        elif before[0] == 1 and shape[0] == 1:
+            first = 0
+        else:
             continue
         # PyTorch's newer exporter has a 0 stand for a dimension of no elements.
         kept = [a for a in node.attribute if a.name != "allowzero"]
         del node.attribute[:]
         node.attribute.extend(kept)
         name = f"{node.name}_any_batch"
-        free = numpy_helper.from_array(np.array([0, *shape[1:]], dtype=np.int64), name)
+        free = numpy_helper.from_array(np.array([first, *shape[1:]], dtype=np.int64), name)
         model.graph.initializer.append(free)
         node.input[1] = name
 
