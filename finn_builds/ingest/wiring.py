@@ -128,9 +128,9 @@ def executed(node: NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -
         (x,) = (x for x in inputs if x is not None)
         return [patches(x, node)]
     if node.op_type == "Resize":
-        x, _, scales, sizes = [*inputs, None, None, None][:4]
-        assert x is not None
-        return [enlarged(x, node, scales, sizes)]
+        data, _, scales, sizes = [*inputs, None, None, None][:4]
+        assert data is not None
+        return [enlarged(data, node, scales, sizes)]
     if node.op_type == "OneHot" and inputs[1] is not None:  # a vector of one number is allowed
         inputs = [inputs[0], inputs[1].reshape(()), *inputs[2:]]
     names = [name for name in node.input if name]
