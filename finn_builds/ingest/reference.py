@@ -258,7 +258,7 @@ def _agree(through: Callable[[Values], Values], feeds: Values) -> bool:
 
 def _side_by_side(x: np.ndarray) -> np.ndarray:
     """Return frames of a tensor, (frames, ...), as the model has them, along its first axis."""
-    return x.reshape(-1, *x.shape[2:])
+    return x.reshape(len(x) * x.shape[1], *x.shape[2:])
 
 
 def _by_frame(x: np.ndarray, count: int) -> np.ndarray:
@@ -279,7 +279,7 @@ def _flat(x: np.ndarray) -> np.ndarray:
 
 def _put(link: Link, x: np.ndarray, tensor: np.ndarray) -> None:
     """Write what the network's integers stand for into the model's tensor, in place."""
-    flat = tensor.reshape(len(x), -1)
+    flat = tensor.reshape(len(x), int(np.prod(tensor.shape[1:])))
     if tensor.dtype == object:
         flat[:, link.places] = rationals(x[:, link.at]) * link.scale + link.offset
     else:
