@@ -34,7 +34,8 @@ from finn_builds.ingest.wiring import WIRING, executed
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 _WEIGHTED = ("MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum")
-_LINEAR = (*WIRING, "Concat", "CumSum", "AveragePool")
+_SUMMING = ("AveragePool", "CumSum", "ScatterElements", "ScatterND")
+_LINEAR = (*WIRING, "Concat", *_SUMMING)
 _CHOOSING = (
     "MaxPool",
     "GlobalMaxPool",
@@ -212,7 +213,7 @@ def _linear(node: GraphNode, inputs: Sequence[Any], opset: int) -> list[Numbers]
     data = data[:1] if node.op == "Resize" else data  # the others are its factors
     operands = [inputs[i] for i in data]
     growth = factor.bit_length()
-    if node.op in ("AveragePool", "CumSum"):
+    if node.op in _SUMMING:
         growth += max(int(np.prod(x.shape[1:])) for x in operands).bit_length()
 
     def output(k: int) -> Callable[[list[np.ndarray]], np.ndarray]:

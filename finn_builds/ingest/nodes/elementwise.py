@@ -93,6 +93,7 @@ def _of_two(state: Settling, op: str, left: Symbol, right: Symbol, where: str) -
         raise UserError(
             f"{where} takes two results of the network, which is not supported; supported are Add, "
             "Sub, Mul, Max, Min and comparisons of two results"
+            + (": multiply by a quantised Reciprocal instead" if op == "Div" else "")
         )
     net, n = state.net, left.size
     left, right = state.integers(left, where), state.integers(right, where)

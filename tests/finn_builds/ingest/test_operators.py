@@ -210,6 +210,24 @@ def test_constants_on_a_grid_are_weights(constant):
     check(graph, (1, 3, 4), atol=1e-5)
 
 
+@pytest.mark.parametrize("op", ["ScatterElements", "ScatterND"])
+@pytest.mark.parametrize("reduction", ["add", "none"])
+def test_what_edges_send_to_nodes(op, reduction):
+    """As PyTorch's scatter_add and index_add are exported."""
+    graph = start((1, 4, 2))
+    to = [0, 2, 2, 1] if reduction == "add" else [0, 2, 3, 1]
+    index = np.repeat(np.array(to)[None, :, None], 2, axis=2)
+    if op == "ScatterND":
+        index = np.array([[[0, k] for k in to]])
+    data = np.float32(RNG.integers(-2, 2, (1, 5, 2)))
+    attrs = {"axis": 1} if op == "ScatterElements" else {}
+    graph.add(op, data, ints(graph, index), position=2, reduction=reduction, **attrs)
+    graph.add("Relu")
+    graph.quantize(Quantizer(6, 0.25, signed=False))
+    graph.add("Mul", np.float32(2))
+    check(graph, (1, 4, 2), opset=16)
+
+
 RESIZES = {
     "by two": ([1, 1, 2, 2], {"coordinate_transformation_mode": "asymmetric"}, "floor"),
     "one way": ([1, 1, 3, 1], {"coordinate_transformation_mode": "half_pixel"}, None),

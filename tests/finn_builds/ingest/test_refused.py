@@ -162,7 +162,7 @@ def test_a_division_by_a_result():
     start = graph.current
     graph.layer(Layer(np.ones((4, 4)), Q4))
     graph.add("Div", start)
-    refused(graph.model(None), r"\(Div\) takes two results of the network, which is not supported")
+    refused(graph.model(None), r"\(Div\) takes two results.*multiply by a quantised Reciprocal")
 
 
 def test_many_levels_of_a_curve_name_their_quantizer():
@@ -195,6 +195,14 @@ def test_a_layer_of_too_many_inputs_and_outputs():
     weights = graph.quantized_constant(RNG.integers(-8, 8, (64, 3, 3, 3)) * 0.5, Q4)
     graph.add("Conv", weights)
     refused(graph.model(None), r"\(Conv\) has 4,800 inputs and 92,416 outputs, too many")
+
+
+def test_numbers_scattered_over_each_other():
+    graph = Graph((1, 3))
+    graph.quantize(Q4)
+    index = graph.constant([[0, 1, 1]], np.int64)
+    graph.add("ScatterElements", np.zeros((1, 4)), index, position=2, axis=1)
+    refused(graph.model(None), "puts 3 numbers at 2 places with reduction 'none'; supported are")
 
 
 def test_a_resize_between_elements():
