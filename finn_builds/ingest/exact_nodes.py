@@ -231,6 +231,8 @@ def _linear(node: GraphNode, inputs: Sequence[Any], opset: int) -> list[Numbers]
 
 def _chosen(node: GraphNode, inputs: Sequence[Any], opset: int) -> list[np.ndarray]:
     """Return a node that compares and chooses; whole numbers and bits stay as they are."""
+    if node.op == "Where":  # whose bits may be an input of the model
+        inputs = [np.asarray(inputs[0]) != 0, *inputs[1:]]
     data = [i for i, v in enumerate(inputs) if v is not None and np.asarray(v).dtype.kind in "fO"]
 
     def run(ranks: list[Any]) -> list[np.ndarray]:

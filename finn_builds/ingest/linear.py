@@ -152,7 +152,9 @@ def _check(node: GraphNode, weight: QuantisedConstant) -> None:
     if not weight.integers.size:
         raise UserError(f"{node} has no weights at all; expected some: export the model again")
     low, high = int(weight.integers.min()), int(weight.integers.max())
-    if weight.bits > MAX_WEIGHT_BITS or low < -(1 << 16) or high >= 1 << 16:
+    # A declared width counts where the numbers need it; a zero point may add a bit to them.
+    needed = max(-low - 1, high).bit_length() + 1
+    if needed > MAX_WEIGHT_BITS + (weight.bits <= MAX_WEIGHT_BITS):
         raise UserError(
             f"{node} has {weight.bits}-bit weights, from {low} to {high}; supported are 1 to "
             f"{MAX_WEIGHT_BITS} bits: train it with narrower weights"

@@ -83,7 +83,10 @@ def product(state: Settling, node: GraphNode) -> list[Symbol]:
     """Return a matrix of the network times another one, as products and their sums."""
     where = str(node)
     if node.op not in ("MatMul", "Gemm") or len(node.dynamic) != 2:
-        raise UserError(f"{node} takes its weights from the network, which is not supported")
+        raise UserError(
+            f"{node} takes its weights from the network, which is not supported; supported there "
+            "are MatMul and products of elements"
+        )
     left, right = (state.integers(state.symbols[name], where) for name in node.dynamic)
     a, b = (np.arange(s.size).reshape(s.shape) for s in (left, right))
     if node.op == "Gemm":

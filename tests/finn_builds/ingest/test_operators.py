@@ -647,6 +647,44 @@ def test_several_outputs_from_a_fork():
     assert len(network.outputs) == 3
 
 
+@pytest.mark.parametrize("kind", ["INT32", "INT64", "BOOL", "mask"])
+def test_inputs_of_integers_of_other_types(kind):
+    """A detector's words in front of their quantizer, and bits that mask particles."""
+    graph = Graph((1, 4))
+    mask = kind == "mask"
+    elements = TensorProto.DataType.Value("BOOL" if mask else kind)
+    graph.input.type.tensor_type.elem_type = elements
+    if mask:
+        first, second = np.float32([[1, -2, 0, 3]]), np.float32([[-1, 0, 2, 4]])
+        graph.add("Where", first, second)
+    else:
+        graph.add("Cast", to=TensorProto.FLOAT)
+    if kind.startswith("INT"):
+        graph.quantize(Quantizer(6, 2.0))
+    layered(graph, 4)
+    model = graph.model(None, opset=16)
+    tidied = tidy(model)
+    split = split_host(tidied)
+    x = RNG.integers(-200, 200, (FRAMES, 4))
+    x = x.astype(helper.tensor_dtype_to_np_dtype(elements))
+    codes = split.host.before(x)
+    y = split.network.execute(codes)
+    np.testing.assert_array_equal(y, Reference(tidied, split).run(codes))
+    np.testing.assert_array_equal(y, Reference(tidied, split, exact=True).run(codes))
+    shaped = model.transform(InferShapes())
+    for row, found in zip(x, split.host.after(y), strict=True):
+        expected = execute_onnx(shaped, {"x": row[None]})[model.graph.output[0].name]
+        np.testing.assert_array_equal(found, expected.ravel())
+
+
+def test_weights_count_by_the_bits_that_they_need():
+    """As those of an 18-bit fixed-point type, which hls4ml's users have."""
+    graph = start((1, 4))
+    weights = RNG.integers(-2000, 2000, size=(4, 2)) * 2.0**-10
+    graph.layer(Layer(weights, Quantizer(18, 2.0**-10)))
+    check(graph, (1, 4))
+
+
 def test_several_inputs():
     graph = start((1, 4))
     left = graph.current

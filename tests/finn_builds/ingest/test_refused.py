@@ -229,7 +229,7 @@ def test_training_mode():
 def test_inputs_of_other_element_types():
     model = mlp(random_layers(RNG, [4, 3], Q4, U3), Q4)
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
-    refused(model, "element type DOUBLE; supported are FLOAT, INT8, UINT8, INT16 and UINT16")
+    refused(model, "element type DOUBLE; supported are FLOAT, BOOL, and integers of 8 to 64 bits")
 
 
 CONTRADICTIONS = {
