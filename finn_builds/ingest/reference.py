@@ -53,6 +53,11 @@ class Reference:
         self._together: bool | None = None  # whether all frames go through a node at once
         self.is_exact = exact if exact is not None else split is not None and _is_wide(split)
 
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each input by its name, as in the model."""
+        return {i.name: i.shape for i in self._graph.inputs}
+
     def run(self, x: np.ndarray) -> np.ndarray:
         """Return the integers the QONNX model gives for integers.
 

@@ -24,6 +24,7 @@ from finn_builds.errors import UserError
 from finn_builds.files import REFERENCE_FILE
 from finn_builds.ingest.load import check_valid
 from finn_builds.ingest.reading import dynamic_nodes
+from finn_builds.ingest.reference import Reference
 from finn_builds.ingest.steps import metadata
 
 log = logging.getLogger(__name__)
@@ -51,16 +52,49 @@ class Tidied:
 def tidy(model: ModelWrapper) -> ModelWrapper:
     """Return a QONNX model, itself left as it is, in the form the rest of the build reads.
 
-    Raises UserError if it has no inputs or outputs, shapes that are not fixed, or constants that
-    can't be computed.
+    Where a model of a fixed number of frames can't be executed on one, the first axis of its inputs
+    is taken for positions, such as the nodes of a graph: all of them are one frame. Raises
+    UserError if it has no inputs or outputs, shapes that are not fixed, or constants that can't be
+    computed.
     """
+    fixed = [i.name for i in model.graph.input if _frames_of(i) > 1]
+    if not fixed:
+        return _tidied(model, keep=False)
+    try:
+        one = _tidied(model, keep=False)
+        _execute(one)
+    except UserError as error:
+        try:
+            whole = _tidied(model, keep=True)
+            _execute(whole)
+        except UserError:
+            raise error from None
+        names = ", ".join(f"'{name}'" for name in fixed)
+        log.warning("the first axis of %s is not a batch: all of it is one frame", names)
+        return whole
+    return one
+
+
+def _execute(model: ModelWrapper) -> None:
+    """Execute a tidied model on zeros; UserError where its shapes do not fit."""
+    reference = Reference(model)
+    reference.tensors({name: np.zeros((1, *shape)) for name, shape in reference.inputs.items()})
+
+
+def _frames_of(value: ValueInfoProto) -> int:
+    """Return the fixed length of the first axis of several, 0 for any."""
+    dims = value.type.tensor_type.shape.dim
+    return int(dims[0].dim_value) if len(dims) > 1 else 0
+
+
+def _tidied(model: ModelWrapper, *, keep: bool) -> ModelWrapper:
     proto = copy.deepcopy(model.model)
     check_valid(proto, "the model")
     model = ModelWrapper(proto, fix_missing_initializer_valueinfo=False)
     kept = metadata(model)
     _normalise_nodes(model)
     _read_inputs(model)
-    _fix_batch(model)
+    _fix_batch(model, keep)
     model = _fold_constants(model)
     _computed_outputs(model)
     _explicit_padding(model)
@@ -159,9 +193,14 @@ def _explicit_padding(model: ModelWrapper) -> None:
         node.attribute.extend([*kept, helper.make_attribute("pads", begins + ends)])
 
 
-def _fix_batch(model: ModelWrapper) -> None:
-    """Set the batch to 1 and forget shapes that held another, in place."""
+def _fix_batch(model: ModelWrapper, keep: bool) -> None:
+    """Set the batch to 1 and forget shapes that held another, in place.
+
+    With `keep` a first axis of several stays.
+    """
     for value in model.graph.input:
+        if keep and _frames_of(value) > 1:
+            continue
         batch = _fix_input(value)
         if batch > 1:
             _fix_reshapes(model, batch)

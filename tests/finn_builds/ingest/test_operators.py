@@ -835,6 +835,28 @@ def test_positions_in_front_of_the_batch():
     check(graph, (1, 4, 3))
 
 
+def test_an_input_without_a_batch():
+    """As graph networks of PyTorch are exported: (nodes, features)."""
+    graph = start((4, 3))
+    layered(graph, 3, 2)
+    graph.quantize(Quantizer(6, 0.25))
+    graph.add("MatMul", np.float32(1 - np.eye(4)), position=1)
+    graph.add("ReduceMean", axes=[0], keepdims=1)
+    layered(graph, 2, 2)
+    model = graph.model(None)
+    tidied = tidy(model)
+    split = split_host(tidied)
+    x = (RNG.integers(-40, 40, size=(FRAMES, 4, 3)) / 8).astype(np.float32)
+    codes = split.host.before(x)
+    y = split.network.execute(codes)
+    np.testing.assert_array_equal(y, Reference(tidied, split).run(codes))
+    np.testing.assert_array_equal(y[:3], Reference(tidied, split, exact=True).run(codes[:3]))
+    shaped = model.transform(InferShapes())
+    for frame, found in zip(x, split.host.after(y), strict=True):
+        expected = execute_onnx(shaped, {"x": frame})[model.graph.output[0].name]
+        np.testing.assert_allclose(found, expected.ravel(), rtol=1e-6)
+
+
 def test_a_pool_at_positions():
     graph = start((1, 3, 2, 6))
     graph.add("Reshape", ints(graph, [3, 2, 6]))
