@@ -60,25 +60,35 @@ def tidy(model: ModelWrapper) -> ModelWrapper:
     fixed = [i.name for i in model.graph.input if _frames_of(i) > 1]
     if not fixed:
         return _tidied(model, keep=False)
+    one, error = None, None
     try:
         one = _tidied(model, keep=False)
-        _execute(one)
-    except UserError as error:
-        try:
-            whole = _tidied(model, keep=True)
-            _execute(whole)
-        except UserError:
-            raise error from None
+    except UserError as found:
+        error = found
+    if one is not None and _runs(one):
+        return one
+    try:
+        whole = _tidied(model, keep=True)
+    except UserError:
+        whole = None
+    if whole is not None and _runs(whole):
         names = ", ".join(f"'{name}'" for name in fixed)
         log.warning("the first axis of %s is not a batch: all of it is one frame", names)
         return whole
-    return one
+    if one is None:
+        assert error is not None
+        raise error
+    return one  # what it can't be built of is said later
 
 
-def _execute(model: ModelWrapper) -> None:
-    """Execute a tidied model on zeros; UserError where its shapes do not fit."""
-    reference = Reference(model)
-    reference.tensors({name: np.zeros((1, *shape)) for name, shape in reference.inputs.items()})
+def _runs(model: ModelWrapper) -> bool:
+    """Return whether a tidied model can be executed, on zeros."""
+    try:
+        reference = Reference(model)
+        reference.tensors({name: np.zeros((1, *s)) for name, s in reference.inputs.items()})
+    except UserError:
+        return False
+    return True
 
 
 def _frames_of(value: ValueInfoProto) -> int:

@@ -39,6 +39,15 @@ def test_a_memory_says_what_to_do():
     refused(chain(("LSTM", constants, {"hidden_size": 1}), QUANT), r"LSTM.*networks without memory")
 
 
+def test_a_memory_of_several_steps_says_so_too():
+    graph = Graph((3, 1, 4))
+    graph.quantize(Q4)
+    constants = (np.ones((1, 4, 4)), np.ones((1, 4, 1)))
+    graph.add("LSTM", *constants, hidden_size=1)
+    graph.nodes[-1].output[:] = ["", graph.current]  # which onnx does not execute
+    refused(graph.model(None), r"LSTM.*networks without memory")
+
+
 def test_float_weights_are_named():
     graph = Graph((1, 4))
     graph.quantize(Q4)
