@@ -21,6 +21,7 @@ ELEMENTWISE = (
     "Quant",
     "BipolarQuant",
     "MultiThreshold",
+    "Trunc",
     "BatchNormalization",
     "Clip",
     "Min",
@@ -64,6 +65,8 @@ def steps_of(step: Step, shape: tuple[int, ...]) -> list[Step]:
         steps = [_quantizer(step, shape)]
     elif step.op == "MultiThreshold":
         steps = _multi_threshold(step, shape)
+    elif step.op == "Trunc":
+        steps = _truncation(step, shape)
     else:
         steps = [_shaped(s, shape) for s in _lowered(step)]
     return [s for s in steps if not _is_identity(s)]
@@ -119,7 +122,6 @@ def _batch_norm(step: Step, shape: tuple[int, ...]) -> Step:
         raise UserError(f"{step} is in training mode; export the model in evaluation mode")
     # Channels are dimension 1, whatever follows them.
     per_channel = (-1, *(1 for _ in shape[2:]))
-    n = int(np.prod(shape[1:]))
     constants = []
     for constant in step.constants:
         if np.size(constant) not in (1, shape[1]):
@@ -127,8 +129,8 @@ def _batch_norm(step: Step, shape: tuple[int, ...]) -> Step:
                 f"{step} has {np.size(constant)} channels; its input has {shape[1]}: the model "
                 "contradicts itself, export it again"
             )
-        wide = np.broadcast_to(np.reshape(constant, per_channel), shape[1:])
-        constants.append(np.asarray(wide, dtype=np.float32).reshape(n))
+        wide = np.broadcast_to(np.reshape(constant, per_channel), shape)
+        constants.append(np.asarray(wide, dtype=np.float32).reshape(-1))
     epsilon = float(step.attrs.get("epsilon", 1e-5))
     if (constants[3].astype(np.float64) + epsilon <= 0).any():
         raise UserError(
@@ -193,6 +195,38 @@ def _quantizer(step: Step, shape: tuple[int, ...]) -> Step:
         constants=(scale, np.asarray(zero_point), np.float32(np.asarray(bits).flat[0])),
         attrs={k: attrs[k] for k in ("signed", "narrow", "rounding_mode")},
     )
+
+
+def _truncation(step: Step, shape: tuple[int, ...]) -> list[Step]:
+    """Return qonnx's Trunc: quantised numbers without some of their last bits.
+
+    In its first version the integers lose bits and keep their scale, in its second, which has a
+    scale for its output, the scale grows instead.
+    """
+    if step.position != 0 or len(step.constants) not in (4, 5) or None in step.constants:
+        raise UserError(
+            f"{step} does not have constant parameters; expected scale, zero point and widths: "
+            "export it again"
+        )
+    scale, zero_point, bits, *out_scale, out_bits = (
+        np.asarray(c, dtype=np.float32) for c in step.constants
+    )
+    # Without a sign in the first version, so with room for one.
+    attrs = {"signed": 1, "narrow": 0, **step.attrs}
+    room = np.float32(not out_scale)
+    worth = np.rint(np.log2(out_scale[0] / scale)) if out_scale else bits - out_bits
+    factor = np.exp2(worth).astype(np.float32)
+    given = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND"}
+    whole = Step("Quant", step.name, (scale, zero_point, bits + 1), given)
+    kept = (scale * factor, zero_point / factor, out_bits + room)
+    steps = [_quantizer(s, shape) for s in (whole, Step("Quant", step.name, kept, attrs))]
+    back = [
+        Step("Div", step.name, (kept[0],)),
+        Step("Add", step.name, (kept[1] - (kept[1] if out_scale else zero_point),)),
+        Step("Mul", step.name, (out_scale[0] if out_scale else scale,)),
+    ]
+    unchanged = out_scale and (out_scale[0] == kept[0]).all()
+    return steps if unchanged else [*steps, *(_shaped(s, shape) for s in back)]
 
 
 def _lowered(step: Step) -> Iterator[Step]:

@@ -117,7 +117,12 @@ def quantizer_constants(constants: Sequence[Constant | None], where: str) -> Non
             f"{where} has a zero point that is not an integer; expected a whole number: train it "
             "with an integer zero point, or with none"
         )
-    if bits.size != 1 or bits.flat[0] != int(bits.flat[0]) or bits.flat[0] < 1:
+    if bits.size != 1:
+        raise UserError(
+            f"{where} has {bits.size} widths; supported is one whole number of bits: for narrower "
+            "elements give the widest one, and clip or train them to their range"
+        )
+    if bits.flat[0] != int(bits.flat[0]) or bits.flat[0] < 1:
         raise UserError(
             f"{where} has width {bits.tolist()}; supported is one whole number of bits: train it "
             "with one width for the tensor"

@@ -33,8 +33,9 @@ from finn_builds.ingest.reading import GraphNode
 from finn_builds.ingest.wiring import WIRING, executed
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
-_WEIGHTED = ("MatMul", "Gemm", "Conv", "ConvTranspose")
-_LINEAR = (*WIRING, "Concat", "CumSum", "AveragePool")
+_WEIGHTED = ("MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum")
+_SUMMING = ("AveragePool", "CumSum", "ScatterElements", "ScatterND")
+_LINEAR = (*WIRING, "Concat", *_SUMMING)
 _CHOOSING = (
     "MaxPool",
     "GlobalMaxPool",
@@ -75,6 +76,8 @@ def computed_exactly(node: GraphNode, inputs: Sequence[Any], opset: int) -> list
     match node.op:
         case "Quant":
             return [_quant(x, others, attrs)]
+        case "Trunc":
+            return [_truncated(x, others, attrs)]
         case "BipolarQuant":
             return [np.where(x >= 0, 1, -1) * others[0]]
         case "MultiThreshold":
@@ -125,6 +128,22 @@ def _quant(x: Numbers, parameters: Sequence[Any], attrs: Any) -> Numbers:
     bounds = level_range(width, signed, bool(attrs.get("narrow", 1)))
     mode = str(attrs.get("rounding_mode", "ROUND"))
     return quantised(x, scale, zero_point, bounds, mode)
+
+
+def _truncated(x: Numbers, parameters: Sequence[Any], attrs: Any) -> Numbers:
+    scale, zero_point, bits, *out_scale, out_bits = parameters
+    codes = rounded(x / scale + zero_point, "ROUND")
+    if out_scale:
+        worth = np.exp2(np.rint(np.log2(doubles(out_scale[0] / scale))))
+    else:
+        worth = np.exp2(doubles(bits - out_bits))
+    codes, factor = codes / rationals(worth), rationals(worth)
+    if out_scale:
+        signed, narrow = bool(attrs.get("signed", 1)), bool(attrs.get("narrow", 0))
+        codes = clipped(codes, *level_range(int(np.asarray(out_bits).item()), signed, narrow))
+    codes = rounded(codes, str(attrs.get("rounding_mode", "FLOOR")))
+    zero = zero_point / factor if out_scale else zero_point
+    return np.asarray((codes - zero) * (out_scale[0] if out_scale else scale))
 
 
 def _multithreshold(x: Numbers, rows: Numbers, attrs: Any) -> Numbers:
@@ -191,9 +210,10 @@ def _linear(node: GraphNode, inputs: Sequence[Any], opset: int) -> list[Numbers]
         factor = lcm(*(lcm(*range(1, k + 1)) for k in node.attrs["kernel_shape"]))
         factor **= len(node.attrs["kernel_shape"])
     data = [i for i, v in enumerate(inputs) if v is not None and v.dtype == object]
+    data = data[:1] if node.op == "Resize" else data  # the others are its factors
     operands = [inputs[i] for i in data]
     growth = factor.bit_length()
-    if node.op in ("AveragePool", "CumSum"):
+    if node.op in _SUMMING:
         growth += max(int(np.prod(x.shape[1:])) for x in operands).bit_length()
 
     def output(k: int) -> Callable[[list[np.ndarray]], np.ndarray]:
@@ -211,6 +231,8 @@ def _linear(node: GraphNode, inputs: Sequence[Any], opset: int) -> list[Numbers]
 
 def _chosen(node: GraphNode, inputs: Sequence[Any], opset: int) -> list[np.ndarray]:
     """Return a node that compares and chooses; whole numbers and bits stay as they are."""
+    if node.op == "Where":  # whose bits may be an input of the model
+        inputs = [np.asarray(inputs[0]) != 0, *inputs[1:]]
     data = [i for i, v in enumerate(inputs) if v is not None and np.asarray(v).dtype.kind in "fO"]
 
     def run(ranks: list[Any]) -> list[np.ndarray]:

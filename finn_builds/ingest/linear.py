@@ -10,11 +10,11 @@ import numpy as np
 from finn_builds.errors import UserError
 from finn_builds.ingest.constants import plain
 from finn_builds.ingest.reading import GraphNode
-from finn_builds.ingest.steps import QuantisedConstant, Step
-from finn_builds.ingest.symbol import fractions
-from finn_builds.ingest.wiring import executed
+from finn_builds.ingest.steps import Constant, QuantisedConstant, Step
+from finn_builds.ingest.symbol import common_unit, fractions
+from finn_builds.ingest.wiring import TooManyError, executed, on_unit_vectors
 
-WEIGHTED = ("MatMul", "Gemm", "Conv", "ConvTranspose")
+WEIGHTED = ("MatMul", "Gemm", "Conv", "ConvTranspose", "Einsum")
 POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
 SUMS = ("ReduceSum", "CumSum")
 MATRICES = (*WEIGHTED, *POOLS, *SUMS)
@@ -39,7 +39,7 @@ def matrix_of(node: GraphNode, shape: tuple[int, ...], opset: int) -> Matrix:
         return _weighted(node, shape, opset)
     found = _on_unit_vectors(node, shape, opset, {})
     entries = found.reshape(len(found), -1)
-    out = (1, *found.shape[1:])
+    out = found.shape[1:] or (1,)
     if node.op in SUMS:
         return Matrix(np.rint(entries).astype(np.int64), np.full((1, 1), Fraction(1)), out)
     # A mean: each result has one factor, 1 / count.
@@ -77,12 +77,7 @@ def _weighted(node: GraphNode, shape: tuple[int, ...], opset: int) -> Matrix:
             "as a plain Linear or MatMul"
         )
     name = next((x for x in node.inputs[:2] if x != data), data)
-    weight = node.constants.get(name)
-    if weight is None or not isinstance(weight, QuantisedConstant):
-        raise UserError(
-            f"{node} has float weights; supported are weights after a Quant or BipolarQuant of 1 "
-            f"to {MAX_WEIGHT_BITS} bits: train the layer quantised"
-        )
+    weight = _integer_weights(node, node.constants.get(name))
     _check(node, weight)
     scale = np.broadcast_to(weight.scale, weight.integers.shape)
     exact = fractions(scale) * fractions(np.float32(node.attrs.get("alpha", 1.0)))
@@ -99,11 +94,21 @@ def _weighted(node: GraphNode, shape: tuple[int, ...], opset: int) -> Matrix:
     numbers = np.arange(1, weight.integers.size + 1, dtype=np.float64).reshape(shaped)
     try:
         found = _on_unit_vectors(node, shape, opset, {name: numbers})
+        counts = found
+        if node.op == "Einsum":  # which may also sum weights
+            counts = _on_unit_vectors(node, shape, opset, {name: np.ones(shaped)})
+    except TooManyError:
+        raise
     except UserError as error:
         raise UserError(
             f"{node} does not take data of shape {shape} with weights of shape "
             f"{weight.integers.shape}: the model contradicts itself, export it again"
         ) from error
+    if counts is not found and counts.max(initial=0) > 1:
+        raise UserError(
+            f"{node} sums weights before it multiplies with them, which is not supported; write "
+            "the sum as a layer of its own"
+        )
     at = np.rint(found.reshape(len(found), -1)).astype(np.int64)
     used = at > 0
     integers = np.where(used, weight.integers.reshape(-1)[at - 1], 0)
@@ -113,7 +118,27 @@ def _weighted(node: GraphNode, shape: tuple[int, ...], opset: int) -> Matrix:
         factor = exact.reshape(-1)[:1].reshape(1, 1)
     else:
         factor = _narrow(factor, used)
-    return Matrix(integers, factor, (1, *found.shape[1:]))
+    return Matrix(integers, factor, found.shape[1:] or (1,))
+
+
+def _integer_weights(node: GraphNode, weight: Constant | None) -> QuantisedConstant:
+    """Return the constant of a node as integers: an incidence matrix, too, needs no quantizer."""
+    if isinstance(weight, QuantisedConstant):
+        return weight
+    if weight is not None and weight.size and np.isfinite(weight).all():
+        values, at = np.unique(np.asarray(weight, dtype=np.float64), return_inverse=True)
+        exact = [Fraction(float(v)) for v in values]
+        unit = common_unit(exact)
+        integers = [int(v / unit) for v in exact]
+        bits = max(max(-v - 1, v) for v in integers).bit_length() + 1
+        if bits <= MAX_WEIGHT_BITS:
+            found = np.array(integers, dtype=np.int64)[at].reshape(weight.shape)
+            return QuantisedConstant(found, np.asarray(unit, dtype=np.float32), bits)
+    raise UserError(
+        f"{node} has float weights; supported are weights after a Quant or BipolarQuant of 1 "
+        f"to {MAX_WEIGHT_BITS} bits, and constants that are such integers times one number: train "
+        "the layer quantised"
+    )
 
 
 def _contradiction(node: GraphNode, expected: int, found: int) -> UserError:
@@ -127,7 +152,9 @@ def _check(node: GraphNode, weight: QuantisedConstant) -> None:
     if not weight.integers.size:
         raise UserError(f"{node} has no weights at all; expected some: export the model again")
     low, high = int(weight.integers.min()), int(weight.integers.max())
-    if weight.bits > MAX_WEIGHT_BITS or low < -(1 << 16) or high >= 1 << 16:
+    # A declared width counts where the numbers need it; a zero point may add a bit to them.
+    needed = max(-low - 1, high).bit_length() + 1
+    if needed > MAX_WEIGHT_BITS + (weight.bits <= MAX_WEIGHT_BITS):
         raise UserError(
             f"{node} has {weight.bits}-bit weights, from {low} to {high}; supported are 1 to "
             f"{MAX_WEIGHT_BITS} bits: train it with narrower weights"
@@ -154,19 +181,10 @@ def _narrow(scale: np.ndarray, used: np.ndarray | None = None) -> np.ndarray:
 def _on_unit_vectors(
     node: GraphNode, shape: tuple[int, ...], opset: int, constants: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """Return the node's results for unit vectors as a batch, (n, ...)."""
-    n = int(np.prod(shape))
-    if n * n > MAX_ENTRIES:
-        raise UserError(
-            f"{node} has {n:,} inputs, too many for hardware that has them all at once; supported "
-            f"are up to {int(MAX_ENTRIES**0.5):,}: make the layer smaller"
-        )
-    unit = np.eye(n).reshape(n, *shape[1:])
+    """Return the node's results for unit vectors, (n, ...)."""
     given: list[np.ndarray | None] = []
     for position, name in enumerate(node.inputs):
-        if name == node.dynamic[0]:
-            given.append(unit)
-        elif not name or (position == 2 and node.op in WEIGHTED):
+        if name == node.dynamic[0] or not name or (position == 2 and node.op in WEIGHTED):
             given.append(None)
         else:
             given.append(constants.get(name, node.value(name)))
@@ -183,10 +201,9 @@ def _on_unit_vectors(
         del plain_proto.attribute[:]
         plain_proto.attribute.extend(kept)
         proto = plain_proto
-    (found,) = executed(proto, given, opset)
-    if len(found) != n:
-        raise UserError(
-            f"{node} moves data between frames; expected the batch to stay the first dimension: "
-            "keep it in the model"
-        )
-    return found
+    at = node.inputs.index(node.dynamic[0])
+
+    def run(x: np.ndarray) -> np.ndarray:
+        return executed(proto, [*given[:at], x, *given[at + 1 :]], opset)[0]
+
+    return on_unit_vectors(run, shape, MAX_ENTRIES, str(node))

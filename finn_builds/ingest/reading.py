@@ -15,8 +15,16 @@ from finn_builds.errors import UserError
 from finn_builds.ingest.constants import all_constants, plain
 from finn_builds.ingest.steps import Constant, Step, annotation, metadata, node_attrs
 
-#: Element types of an input that are integers already.
-_INTEGER_TYPES = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.UINT16)
+#: Element types of an input that are integers already, and what QONNX calls them.
+_INTEGER_TYPES = {
+    TensorProto.INT8: "INT8",
+    TensorProto.UINT8: "UINT8",
+    TensorProto.INT16: "INT16",
+    TensorProto.UINT16: "UINT16",
+    TensorProto.BOOL: "UINT1",
+}
+#: Those that are numbers to quantise: more of them than hardware takes.
+_WIDE_TYPES = (TensorProto.FLOAT, TensorProto.INT32, TensorProto.UINT32, TensorProto.INT64)
 #: Nodes that broadcast their data and constants against each other.
 _BROADCASTING = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "PRelu", "Where", "Equal")
 _COMPARING = ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
@@ -166,11 +174,11 @@ def _shape(value: Any) -> tuple[int, ...]:
 def _datatype(model: ModelWrapper, value: Any) -> str | None:
     declared = annotation(model, value.name)
     element = value.type.tensor_type.elem_type
-    if declared or element == TensorProto.FLOAT:
+    if declared or element in _WIDE_TYPES:
         return declared
     if element in _INTEGER_TYPES:
-        return str(TensorProto.DataType.Name(element))
+        return _INTEGER_TYPES[element]
     raise UserError(
         f"input '{value.name}' has element type {TensorProto.DataType.Name(element)}; supported "
-        "are FLOAT, INT8, UINT8, INT16 and UINT16: export the model with float32 inputs"
+        "are FLOAT, BOOL, and integers of 8 to 64 bits: export the model with float32 inputs"
     )

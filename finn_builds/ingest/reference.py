@@ -13,6 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.general.bipolar_quant import binary_quant
 from qonnx.custom_op.general.intquant import int_quant
 from qonnx.custom_op.general.multithreshold import multithreshold
+from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
 
 from finn_builds.ingest.constants import plain
 from finn_builds.ingest.elementwise import FINAL, evaluate_steps
@@ -51,6 +52,11 @@ class Reference:
         self._graph, self._split = read(model), split
         self._together: bool | None = None  # whether all frames go through a node at once
         self.is_exact = exact if exact is not None else split is not None and _is_wide(split)
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each input by its name, as in the model."""
+        return {i.name: i.shape for i in self._graph.inputs}
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """Return the integers the QONNX model gives for integers.
@@ -134,8 +140,7 @@ class Reference:
             parts = np.split(np.asarray(x).reshape(len(x), -1), np.cumsum(sizes)[:-1], axis=1)
             x = {i.name: part for i, part in zip(inputs, parts, strict=True)}
         return {
-            i.name: np.asarray(x[i.name], dtype=np.float32).reshape(-1, *i.shape[1:])
-            for i in inputs
+            i.name: np.asarray(x[i.name], dtype=np.float32).reshape(-1, *i.shape) for i in inputs
         }
 
     def _output_values(self, x: np.ndarray, dtype: type) -> np.ndarray:
@@ -144,11 +149,11 @@ class Reference:
         x = np.asarray(x)
         # Elements that no output depends on are 0; they may still be operands on the way.
         feeds: Values = {
-            i.name: np.zeros((len(x), *i.shape[1:]), dtype=dtype) for i in self._graph.inputs
+            i.name: np.zeros((len(x), *i.shape), dtype=dtype) for i in self._graph.inputs
         }
         given: Values = {}  # which elements of a tensor are known
         for link in self._split.inputs:
-            zeros: np.ndarray = np.zeros((len(x), *link.shape[1:]), dtype=dtype)
+            zeros: np.ndarray = np.zeros((len(x), *link.shape), dtype=dtype)
             _put(link, x, feeds.setdefault(link.tensor, zeros))
             known = given.setdefault(link.tensor, np.zeros(link.shape, dtype=bool))
             known.reshape(-1)[link.places] = True
@@ -177,7 +182,9 @@ class Reference:
     ) -> Values:
         """Return tensors of the model for given ones, all with frames first.
 
-        Of tensors in `partly` only some elements are given, (1, ...) of bool.
+        The given ones have the axes of the model after that, those found have them where they do
+        not begin with a batch of 1. Of tensors in `partly` only some elements are given, (...) of
+        bool.
         """
 
         def through(given: Values, precision: type = dtype) -> Values:
@@ -191,7 +198,7 @@ class Reference:
             kind = np.float64 if dtype is object else dtype
             self._together = _agree(lambda given: through(given, kind), few)
         if self._together or count <= 1:
-            return through(feeds)
+            return {name: _by_frame(x, count) for name, x in through(feeds).items()}
         alone = [through(_frame(feeds, i)) for i in range(count)]
         return {name: np.concatenate([_row(found[name]) for found in alone]) for name in names}
 
@@ -203,7 +210,7 @@ class Reference:
         quantise: bool,
         partly: Mapping[str, np.ndarray],
     ) -> Values:
-        whole = {name: x for name, x in feeds.items() if name not in partly}
+        whole = {name: _side_by_side(x) for name, x in feeds.items() if name not in partly}
         known = {n: self._quantised(n, x) if quantise else x for n, x in whole.items()}
         for node in _needed(self._graph, set(known), set(names)):
             inputs = [
@@ -213,7 +220,8 @@ class Reference:
             found = _computed(node, inputs, dtype, self._graph.opset)
             for name, value in zip(node.outputs, found, strict=False):
                 if name in partly:
-                    value = np.where(partly[name], feeds[name], value)
+                    fed = np.where(partly[name], feeds[name], value.reshape(feeds[name].shape))
+                    value = _side_by_side(fed)
                 known.setdefault(name, self._quantised(name, value) if quantise else value)
         return {name: known[name] for name in names}
 
@@ -246,11 +254,23 @@ def _agree(through: Callable[[Values], Values], feeds: Values) -> bool:
         return False
     for i in range(2):
         for name, one in through(_frame(feeds, i)).items():
-            if len(both[name]) != 2 or both[name][i].size != one.size:
+            if both[name].size != 2 * one.size or len(both[name]) % 2:
                 return False
-            if not np.allclose(both[name][i].ravel(), one.ravel(), equal_nan=True):
+            if not np.allclose(both[name].reshape(2, -1)[i], one.ravel(), equal_nan=True):
                 return False
     return True
+
+
+def _side_by_side(x: np.ndarray) -> np.ndarray:
+    """Return frames of a tensor, (frames, ...), as the model has them, along its first axis."""
+    return x.reshape(len(x) * x.shape[1], *x.shape[2:])
+
+
+def _by_frame(x: np.ndarray, count: int) -> np.ndarray:
+    """Return what a model makes of frames side by side with the frames first."""
+    if count == 1:
+        return _row(x)
+    return x if len(x) == count else x.reshape(count, len(x) // count, *x.shape[1:])
 
 
 def _row(x: np.ndarray) -> np.ndarray:
@@ -311,6 +331,12 @@ def _computed(node: GraphNode, inputs: list[Any], dtype: type, opset: int) -> li
             return [np.asarray(int_quant(*inputs, signed, narrow, mode), dtype=dtype)]
         case "BipolarQuant":
             return [np.asarray(binary_quant(*inputs), dtype=dtype)]
+        case "Trunc":
+            mode = str(attrs.get("rounding_mode", "FLOOR"))
+            if len(inputs) == 5:
+                return [np.asarray(trunc_v1(*inputs, mode), dtype=dtype)]
+            signs = int(attrs.get("narrow", 0)), int(attrs.get("signed", 1))
+            return [np.asarray(trunc_v2(*inputs[:4], *signs, *inputs[4:], mode), dtype=dtype)]
         case "MultiThreshold":
             scale, bias = attrs.get("out_scale", 1.0), attrs.get("out_bias", 0.0)
             x, rows = inputs

@@ -30,8 +30,8 @@ from finn_builds.ingest.integers import (
 )
 from finn_builds.ingest.reading import Graph, GraphNode
 from finn_builds.ingest.steps import Step, after_marks, first_mark, last_mark
-from finn_builds.ingest.symbol import Symbol, known_line, line_of
-from finn_builds.ingest.thresholds import TABLE_CODES, counted
+from finn_builds.ingest.symbol import Symbol, known_line, line_of, side_by_side
+from finn_builds.ingest.thresholds import TABLE_CODES, Bends, counted
 from finn_builds.ingest.wide import CLAMPS, clamp, wide_requantise
 from finn_builds.network import Lookup, Tensor
 from finn_builds.network.types import BIPOLAR
@@ -302,10 +302,19 @@ class Settling:
     def _counted(self, symbol: Symbol, steps: Sequence[Step], codes: Codes, where: str) -> int:
         """Return the vector of the codes that steps lead to, in order of the elements."""
         low, high = self.net.ranges(symbol)
-        found = counted(steps, low, high, codes.all())
+        found = counted(steps, low, high, codes.all(), where)
+        if isinstance(found, Bends):
+            return self._risen_and_fallen(symbol, found, where)
         sign, op = (None, found) if isinstance(found, Lookup) else found
         source = self.net.vector(symbol, where, sign)
         return self.net.add(op, [source], where)
+
+    def _risen_and_fallen(self, symbol: Symbol, found: Bends, where: str) -> int:
+        source, shape = self.net.vector(symbol, where), (1, symbol.size)
+        counts = (self.net.add(op, [source], where) for op in (found.rises, found.falls))
+        both = side_by_side([Symbol.whole(shape, count) for count in counts])
+        eye = np.eye(symbol.size, dtype=np.int64)
+        return self.net.linear(both, np.vstack([eye, -eye]), found.base, where)
 
 
 def ends(step: Step) -> bool:

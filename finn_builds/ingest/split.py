@@ -319,7 +319,7 @@ def _described_input(b: Boundary, graph: Graph) -> dict[str, Any]:
     whole = n == int(np.prod(model_input.shape)) and (b.take == np.arange(n)).all()
     return {
         "name": b.source,
-        "shape": list(model_input.shape[1:]),
+        "shape": list(model_input.shape[model_input.shape[0] == 1 :]),
         "n": n,
         "take": None if whole else b.take.tolist(),
         "datatype": b.codes.datatype,
@@ -351,7 +351,7 @@ def _described_output(
         kind = "probabilities"
     return {
         "name": name,
-        "shape": [1] if argmax else list(symbol.shape[1:]) or [1],
+        "shape": [1] if argmax else list(symbol.shape[symbol.shape[0] == 1 :]) or [1],
         "take": None if whole else at.tolist(),
         "kind": kind,
         "after": _json_operations(steps[:-1] if argmax else steps),

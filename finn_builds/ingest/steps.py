@@ -13,7 +13,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 QONNX_DOMAIN = "qonnx.custom_op.general"
-QONNX_OPS = ("Quant", "BipolarQuant", "MultiThreshold")
+QONNX_OPS = ("Quant", "BipolarQuant", "MultiThreshold", "Trunc")
 
 # Where exporters have put the quantizers over the years.
 OLD_DOMAINS = ("", "qonnx", "onnx.brevitas", "finn", "finn.custom_op.general")

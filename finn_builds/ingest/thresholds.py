@@ -12,6 +12,7 @@ table.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +30,17 @@ CHECKED_PLACES = 65
 TABLE_CODES = 1 << 12
 #: Thresholds of all elements together that are looked for at most.
 MOST_THRESHOLDS = 1 << 22
+#: Integers of all elements together at which a function is evaluated at most, and at a time.
+MOST_EVALUATED, BLOCK = 1 << 24, 1 << 18
+
+
+@dataclass(frozen=True, eq=False)
+class Bends:
+    """A function of integers that rises and falls: ``base + rises - falls``, each a count."""
+
+    base: np.ndarray  # (n,)
+    rises: Requantise
+    falls: Requantise
 
 
 class InexactThresholdsError(RuntimeError):
@@ -36,22 +48,24 @@ class InexactThresholdsError(RuntimeError):
 
 
 def counted(
-    tail: Sequence[Step], low: np.ndarray, high: np.ndarray, levels: np.ndarray
-) -> tuple[np.ndarray, Requantise] | Lookup:
-    """Return a function from integers to codes as thresholds, or as a table.
+    tail: Sequence[Step], low: np.ndarray, high: np.ndarray, levels: np.ndarray, where: str
+) -> tuple[np.ndarray, Requantise] | Lookup | Bends:
+    """Return a function from integers to codes as thresholds, as a table, or as two counts.
 
     Thresholds come with the sign, 1 or -1 for each element, that its integers are to be multiplied
     with first. The steps `tail` lead from integers within `low` to `high`, (n,), to codes, of which
     `levels` are those that can come out, in order and evenly spaced. Raises UserError for a
-    function that is neither monotone nor of few codes.
+    function of too many thresholds, which is not monotone, of many codes and changes often, or
+    is evaluated at too many integers; `where` names what gives the codes.
     """
     n = len(low)
     turns = direction(tail, n)
     if turns is None:
-        return _table(tail, low, high)
+        few = int((high - low).max()) < TABLE_CODES
+        return _table(tail, low, high) if few else _bends(tail, low, high)
     if n * len(levels) > MOST_THRESHOLDS:
         raise UserError(
-            f"{tail[-1]} gives {len(levels):,} levels of {n:,} elements by a function that is not "
+            f"{where} gives {len(levels):,} levels of {n:,} elements by a function that is not "
             f"linear; supported are {MOST_THRESHOLDS:,} levels of all elements together: train it "
             "with fewer bits"
         )
@@ -65,15 +79,48 @@ def counted(
 
 def _table(tail: Sequence[Step], low: np.ndarray, high: np.ndarray) -> Lookup:
     n, codes = len(low), int((high - low).max()) + 1
-    if codes > TABLE_CODES:
-        unknown = next(s for s in tail if direction([s], n) is None)
-        raise UserError(
-            f"{unknown} is not monotone, and takes up to {codes:,} different numbers; supported "
-            f"are {TABLE_CODES:,}, which become a table: put a quantizer of 12 bits or fewer in "
-            "front of it"
-        )
     values = codes_of(tail, np.minimum(low + np.arange(codes)[:, None], high))
     return Lookup(np.arange(n), low, values.T, n)
+
+
+def _bends(tail: Sequence[Step], low: np.ndarray, high: np.ndarray) -> Bends:
+    """Return a function of many integers and few changes, which are found at every integer."""
+    n, count = len(low), int((high - low).max()) + 1
+    unknown = next(s for s in tail if direction([s], n) is None)
+    advice = "put a quantizer of 12 bits or fewer in front of it"
+    if n * count > MOST_EVALUATED:
+        raise UserError(
+            f"{unknown} is not monotone, and takes up to {count:,} different numbers in {n:,} "
+            f"elements; supported are {MOST_EVALUATED:,} of all together: {advice}"
+        )
+    base = last = codes_of(tail, low[None])
+    changes = np.zeros((2, n), dtype=np.int64)
+    found: list[list[list[np.ndarray]]] = [[[] for _ in range(n)] for _ in changes]
+    rows = max(1, BLOCK // n)
+    for begin in range(1, count, rows):
+        places = np.minimum(low + np.arange(begin, min(begin + rows, count))[:, None], high)
+        codes = codes_of(tail, places)
+        steps = np.diff(codes, axis=0, prepend=last)
+        last = codes[-1:]
+        for down in (0, 1):
+            amount = np.maximum(-steps if down else steps, 0)
+            changes[down] += amount.sum(axis=0)
+            if changes[down].max() > TABLE_CODES:
+                raise UserError(
+                    f"{unknown} is not monotone, takes up to {count:,} different numbers and "
+                    f"changes more than {TABLE_CODES:,} times in each direction; supported are "
+                    f"{TABLE_CODES:,} of one of these: {advice}"
+                )
+            for k in np.flatnonzero(amount.any(axis=0)):
+                found[down][k].append(np.repeat(places[:, k], amount[:, k]))
+    forms = []
+    for places_of, most in zip(found, changes.max(axis=1), strict=True):
+        thresholds = np.repeat(high[:, None] + 1, max(1, int(most)), axis=1)
+        for row, parts in zip(thresholds, places_of, strict=True):
+            at = np.concatenate([*parts, row[:0]])
+            row[: len(at)] = at
+        forms.append(Requantise(affine_form(thresholds, low, high) or Thresholds(thresholds)))
+    return Bends(base[0], *forms)
 
 
 def find_thresholds(

@@ -24,6 +24,7 @@ from finn_builds.errors import UserError
 from finn_builds.files import REFERENCE_FILE
 from finn_builds.ingest.load import check_valid
 from finn_builds.ingest.reading import dynamic_nodes
+from finn_builds.ingest.reference import Reference
 from finn_builds.ingest.steps import metadata
 
 log = logging.getLogger(__name__)
@@ -51,16 +52,59 @@ class Tidied:
 def tidy(model: ModelWrapper) -> ModelWrapper:
     """Return a QONNX model, itself left as it is, in the form the rest of the build reads.
 
-    Raises UserError if it has no inputs or outputs, shapes that are not fixed, or constants that
-    can't be computed.
+    Where a model of a fixed number of frames can't be executed on one, the first axis of its inputs
+    is taken for positions, such as the nodes of a graph: all of them are one frame. Raises
+    UserError if it has no inputs or outputs, shapes that are not fixed, or constants that can't be
+    computed.
     """
+    fixed = [i.name for i in model.graph.input if _frames_of(i) > 1]
+    if not fixed:
+        return _tidied(model, keep=False)
+    one, error = None, None
+    try:
+        one = _tidied(model, keep=False)
+    except UserError as found:
+        error = found
+    if one is not None and _runs(one):
+        return one
+    try:
+        whole = _tidied(model, keep=True)
+    except UserError:
+        whole = None
+    if whole is not None and _runs(whole):
+        names = ", ".join(f"'{name}'" for name in fixed)
+        log.warning("the first axis of %s is not a batch: all of it is one frame", names)
+        return whole
+    if one is None:
+        assert error is not None
+        raise error
+    return one  # what it can't be built of is said later
+
+
+def _runs(model: ModelWrapper) -> bool:
+    """Return whether a tidied model can be executed, on zeros."""
+    try:
+        reference = Reference(model)
+        reference.tensors({name: np.zeros((1, *s)) for name, s in reference.inputs.items()})
+    except UserError:
+        return False
+    return True
+
+
+def _frames_of(value: ValueInfoProto) -> int:
+    """Return the fixed length of the first axis of several, 0 for any."""
+    dims = value.type.tensor_type.shape.dim
+    return int(dims[0].dim_value) if len(dims) > 1 else 0
+
+
+def _tidied(model: ModelWrapper, *, keep: bool) -> ModelWrapper:
     proto = copy.deepcopy(model.model)
     check_valid(proto, "the model")
     model = ModelWrapper(proto, fix_missing_initializer_valueinfo=False)
     kept = metadata(model)
     _normalise_nodes(model)
     _read_inputs(model)
-    _fix_batch(model)
+    _fix_batch(model, keep)
     model = _fold_constants(model)
     _computed_outputs(model)
     _explicit_padding(model)
@@ -159,9 +203,14 @@ def _explicit_padding(model: ModelWrapper) -> None:
         node.attribute.extend([*kept, helper.make_attribute("pads", begins + ends)])
 
 
-def _fix_batch(model: ModelWrapper) -> None:
-    """Set the batch to 1 and forget shapes that held another, in place."""
+def _fix_batch(model: ModelWrapper, keep: bool) -> None:
+    """Set the batch to 1 and forget shapes that held another, in place.
+
+    With `keep` a first axis of several stays.
+    """
     for value in model.graph.input:
+        if keep and _frames_of(value) > 1:
+            continue
         batch = _fix_input(value)
         if batch > 1:
             _fix_reshapes(model, batch)
@@ -208,7 +257,7 @@ def _fix_reshapes(model: ModelWrapper, batch: int) -> None:
 
 
 def _free_batch(model: ModelWrapper) -> None:
-    """Let constant shapes that begin with the batch of 1 take any batch, in place.
+    """Let constant shapes of Reshape nodes take any batch along their first axis, in place.
 
     So that the reference can run all frames at once; the network is read with a batch of 1.
     """
@@ -220,10 +269,20 @@ def _free_batch(model: ModelWrapper) -> None:
     for node in [n for n in model.graph.node if n.op_type == "Reshape"]:
         shape = shapes.get(node.input[1])
         before = model.get_tensor_shape(node.input[0])
-        if shape is None or not before or before[0] != 1 or not shape.size or shape[0] != 1:
+        if shape is None or not before or not shape.size or shape[0] < 1:
             continue
+        if (shape != -1).all():
+            first = -1  # frames may lie side by side along it
+        elif before[0] == 1 and shape[0] == 1:
+            first = 0
+        else:
+            continue
+        # PyTorch's newer exporter has a 0 stand for a dimension of no elements.
+        kept = [a for a in node.attribute if a.name != "allowzero"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
         name = f"{node.name}_any_batch"
-        free = numpy_helper.from_array(np.array([0, *shape[1:]], dtype=np.int64), name)
+        free = numpy_helper.from_array(np.array([first, *shape[1:]], dtype=np.int64), name)
         model.graph.initializer.append(free)
         node.input[1] = name
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from onnx import GraphProto, NodeProto, ValueInfoProto
@@ -30,7 +30,12 @@ WIRING = (
     "DepthToSpace",
     "SpaceToDepth",
     "Im2Col",
+    "Resize",
 )
+
+
+class TooManyError(UserError):
+    """A node of more numbers than fit an FPGA by far."""
 
 
 def patches(x: np.ndarray, node: NodeProto, fill: float | None = None) -> np.ndarray:
@@ -58,6 +63,58 @@ def patches(x: np.ndarray, node: NodeProto, fill: float | None = None) -> np.nda
     return found.reshape(len(x), len(down), len(across), -1)
 
 
+#: Where a place of the result lies in its source, by how Resize transforms coordinates: place,
+#: number of places, size of the source, places of the result for one of the source.
+_COORDINATES: dict[str, Callable[[np.ndarray, int, int, float], np.ndarray]] = {
+    "half_pixel": lambda at, n, size, scale: (at + 0.5) / scale - 0.5,
+    "pytorch_half_pixel": lambda at, n, size, scale: (at + 0.5) / scale - 0.5 if n > 1 else 0 * at,
+    "asymmetric": lambda at, n, size, scale: at / scale,
+    "tf_half_pixel_for_nn": lambda at, n, size, scale: (at + 0.5) / scale,
+    "align_corners": lambda at, n, size, scale: at * (size - 1) / max(n - 1, 1),
+}
+_NEAREST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "round_prefer_floor": lambda at: np.ceil(at - 0.5),
+    "round_prefer_ceil": lambda at: np.floor(at + 0.5),
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
+
+
+def enlarged(
+    x: np.ndarray, node: NodeProto, scales: np.ndarray | None, sizes: np.ndarray | None
+) -> np.ndarray:
+    """Return what a Resize to the nearest element makes of a tensor; other modes mix elements.
+
+    onnx's own does it element by element, which takes seconds for images.
+    """
+    attrs = {a.name: get_attribute_value(a) for a in node.attribute}
+    mode = attrs.get("mode", b"nearest").decode()
+    way = attrs.get("coordinate_transformation_mode", b"half_pixel").decode()
+    rounding = attrs.get("nearest_mode", b"round_prefer_floor").decode()
+    more = {"axes", "keep_aspect_ratio_policy", "antialias"} & set(attrs)
+    if mode != "nearest" or way not in _COORDINATES or rounding not in _NEAREST or more:
+        raise UserError(
+            f"node '{node.name}' (Resize) has mode {mode}, coordinates {way}, {rounding} "
+            f"{' '.join(sorted(more))}; supported is mode nearest with one factor for each axis: "
+            "enlarge with that, or with a transposed convolution"
+        )
+    given = sizes if sizes is not None and sizes.size else scales
+    if given is None or given.size != x.ndim:
+        raise UserError(
+            f"node '{node.name}' (Resize) has {0 if given is None else given.size} factors or "
+            f"sizes for {x.ndim} axes; expected one for each: export the model again"
+        )
+    for axis, (value, size) in enumerate(zip(given.tolist(), x.shape, strict=True)):
+        of_size = given is sizes
+        n = int(value) if of_size else int(np.floor(size * value))
+        if axis == 0 and (of_size or value == 1):  # frames stay apart, whatever their number
+            continue
+        at = _COORDINATES[way](np.arange(n), n, size, n / size if of_size else value)
+        places = np.clip(_NEAREST[rounding](at), 0, size - 1).astype(np.int64)
+        x = np.take(x, places, axis=axis)
+    return x
+
+
 def executed(node: NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -> list[np.ndarray]:
     """Return the outputs of a standard node by onnx's reference implementation.
 
@@ -70,6 +127,10 @@ def executed(node: NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -
     if node.op_type == "Im2Col":  # of qonnx
         (x,) = (x for x in inputs if x is not None)
         return [patches(x, node)]
+    if node.op_type == "Resize":
+        data, _, scales, sizes = [*inputs, None, None, None][:4]
+        assert data is not None
+        return [enlarged(data, node, scales, sizes)]
     if node.op_type == "OneHot" and inputs[1] is not None:  # a vector of one number is allowed
         inputs = [inputs[0], inputs[1].reshape(()), *inputs[2:]]
     names = [name for name in node.input if name]
@@ -84,3 +145,33 @@ def executed(node: NodeProto, inputs: Sequence[np.ndarray | None], opset: int) -
             f"node '{node.name}' ({node.op_type}) can't be computed: {first}; the model "
             "contradicts itself: export it again"
         ) from error
+
+
+def on_unit_vectors(
+    run: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], most: int, where: str
+) -> np.ndarray:
+    """Return what a function of a tensor gives for unit vectors of its elements.
+
+    That is (n, ...), the shape of one result after the n vectors. They go through it side by side
+    along the first axis, and one by one where that gives something else. Raises TooManyError,
+    naming `where`, for more than `most` numbers.
+    """
+    n = int(np.prod(shape))
+    first, last = np.zeros((2, *shape))
+    first.flat[0] = last.flat[-1] = 1
+    ends = run(first), run(last)
+    if n * max(n, ends[0].size) > most:
+        raise TooManyError(
+            f"{where} has {n:,} inputs and {ends[0].size:,} outputs, too many for hardware that "
+            f"has them all at once; supported are {most:,} pairs of them: make the layer smaller"
+        )
+    unit = np.eye(n).reshape(n, *shape)
+    try:
+        found = run(unit.reshape(-1, *shape[1:]))
+    except UserError:  # rows of a first axis that mean something
+        found = np.zeros(0)
+    if found.shape[1:] == ends[0].shape[1:] and found.size == n * ends[0].size:
+        found = found.reshape(n, *ends[0].shape)
+        if np.array_equal(found[0], ends[0]) and np.array_equal(found[-1], ends[1]):
+            return found
+    return np.stack([run(one) for one in unit])

@@ -28,6 +28,7 @@ OF_ONE: dict[str, Operator] = {
     "Pow": elementwise.power,
     **_each(MATRICES, linear.matrix),
     **_each(linear.NORMS, linear.norm),
+    **_each(linear.SCATTERED, linear.scattered),
     **_each(WIRING, moving.moved),
     "Concat": moving.concatenated,
     "Gather": moving.gathered,

@@ -6,11 +6,12 @@ import numpy as np
 
 from finn_builds.errors import UserError
 from finn_builds.ingest.exact import largest
+from finn_builds.ingest.linear import MAX_ENTRIES
 from finn_builds.ingest.reading import GraphNode
 from finn_builds.ingest.settling import Settling
 from finn_builds.ingest.steps import Step
 from finn_builds.ingest.symbol import Symbol
-from finn_builds.ingest.wiring import executed
+from finn_builds.ingest.wiring import executed, on_unit_vectors
 
 POOLS = ("MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin")
 
@@ -21,22 +22,25 @@ def pooled(state: Settling, node: GraphNode) -> list[Symbol]:
     # Which elements go into which result: those that, alone positive, make it so. Pools do the
     # same to each channel.
     by_channel = node.op in ("MaxPool", "GlobalMaxPool") and len(symbol.shape) > 2
-    channels = symbol.shape[1] if by_channel else 1
-    size = symbol.size // channels
-    one = (1,) if by_channel else ()
-    ones = np.eye(size).reshape(size, *one, *symbol.shape[1 + by_channel :])
+    rows = symbol.shape[:2] if by_channel else ()
+    one = (1,) * len(rows) + symbol.shape[len(rows) :]
     op = node.op.replace("Min", "Max")
     proto = type(node.proto)()
     proto.CopyFrom(node.proto)
     proto.op_type = op
     others = [None if x == "" else node.value(x) for x in node.inputs[1:]]
-    found = executed(proto, [ones, *others], state.graph.opset)[0]
+
+    def run(x: np.ndarray) -> np.ndarray:
+        return executed(proto, [x, *others], state.graph.opset)[0]
+
+    found = on_unit_vectors(run, one, MAX_ENTRIES, str(node))
+    size = len(found)
     hit = found.reshape(size, -1) > 0
     groups = np.zeros((hit.shape[1], int(hit.sum(axis=0).max())), dtype=np.int64)
     for group, members in zip(groups, hit.T, strict=True):
         group[:] = np.resize(np.flatnonzero(members), len(group))
-    groups = np.concatenate([groups + k * size for k in range(channels)])
-    shape = (1, *((channels,) if by_channel else ()), *found.shape[1 + by_channel :])
+    groups = np.concatenate([groups + k * size for k in range(symbol.size // size)])
+    shape = (*rows, *found.shape[1 + len(rows) :]) or (1,)
     settled = state.integers(symbol, str(node))
     return [largest(state.net, settled, groups, shape, str(node), smallest=op != node.op)]
 
@@ -82,6 +86,7 @@ def _place_of_largest(symbol: Symbol, node: GraphNode, axis: int) -> Symbol:
 def _check_axis(node: GraphNode, axis: int, symbol: Symbol) -> None:
     if symbol.shape[axis % len(symbol.shape)] != symbol.size:
         raise UserError(
-            f"{node} works along axis {axis}; supported is the axis of the features: set axis "
-            "to -1 in the model"
+            f"{node} works along axis {axis} of data of shape {symbol.shape}; supported is one "
+            "over all features of a frame, at the network's end: flatten its data, and set axis to "
+            "-1; a softmax within a network divides by results, which is not supported"
         )

@@ -89,6 +89,12 @@ def _of_two(state: Settling, op: str, left: Symbol, right: Symbol, where: str) -
         branches = (left.steps, right.steps)
         step = Step("Joined", node_name(where), (), {"by": op}, branches=branches)
         return Symbol(left.shape, left.vectors, left.index, (step,), left.raw)
+    if op not in ("Add", "Sub", "Mul", "Max", "Min", *COMPARISONS):
+        raise UserError(
+            f"{where} takes two results of the network, which is not supported; supported are Add, "
+            "Sub, Mul, Max, Min and comparisons of two results"
+            + (": multiply by a quantised Reciprocal instead" if op == "Div" else "")
+        )
     net, n = state.net, left.size
     left, right = state.integers(left, where), state.integers(right, where)
     if op == "Mul":
@@ -98,14 +104,9 @@ def _of_two(state: Settling, op: str, left: Symbol, right: Symbol, where: str) -
         pairs = np.stack([np.arange(n), np.arange(n) + n], axis=1)
         settled = state.integers(both, where)
         return largest(net, settled, pairs, left.shape, where, smallest=op == "Min")
-    if op in ("Add", "Sub", *COMPARISONS):
-        eye = np.eye(n, dtype=np.int64)
-        sums = np.vstack([eye, eye if op == "Add" else -eye])
-        found = weighted(net, both, sums, ONE, left.shape, where, MAX_JOINED)
-        if op in COMPARISONS:
-            return found.then(Step(op, node_name(where), (np.float32(0),)))
-        return found
-    raise UserError(
-        f"{where} takes two results of the network, which is not supported; supported are Add, "
-        "Sub, Mul, Max, Min and comparisons of two results"
-    )
+    eye = np.eye(n, dtype=np.int64)
+    sums = np.vstack([eye, eye if op == "Add" else -eye])
+    found = weighted(net, both, sums, ONE, left.shape, where, MAX_JOINED)
+    if op in COMPARISONS:
+        return found.then(Step(op, node_name(where), (np.float32(0),)))
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from onnx import NodeProto
 
 from finn_builds.errors import UserError
 from finn_builds.ingest.canonical import steps_of
@@ -15,9 +16,12 @@ from finn_builds.ingest.reading import GraphNode
 from finn_builds.ingest.settling import Settling
 from finn_builds.ingest.steps import Step
 from finn_builds.ingest.symbol import Symbol
+from finn_builds.ingest.wiring import executed
 
 #: Sums over an axis of a function of each element.
 NORMS = ("ReduceSumSquare", "ReduceL1", "ReduceL2")
+#: What puts numbers at places, and what takes numbers from the same places.
+SCATTERED = {"ScatterElements": "GatherElements", "ScatterND": "GatherND"}
 #: Products of a matrix of the network with another one.
 MAX_PRODUCTS = 1 << 14
 
@@ -38,11 +42,51 @@ def norm(state: Settling, node: GraphNode) -> list[Symbol]:
     return [total.then(Step("Sqrt", node.name)) if node.op == "ReduceL2" else total]
 
 
+def scattered(state: Settling, node: GraphNode) -> list[Symbol]:
+    """Return numbers added at constant places, as graph networks sum what edges say to a node."""
+    data = np.asarray(node.constant(0), dtype=np.float32)
+    proto = NodeProto()
+    proto.CopyFrom(node.proto)
+    proto.op_type = SCATTERED[node.op]
+    del proto.input[2:]
+    kept = [a for a in proto.attribute if a.name == "axis"]
+    del proto.attribute[:]
+    proto.attribute.extend(kept)
+    # Where each number goes is what gathering along the same indices takes.
+    places = np.arange(data.size).reshape(data.shape)
+    at = executed(proto, [places, node.constant(1)], state.graph.opset)[0].reshape(-1)
+    how = node.attrs.get("reduction", "none")
+    symbol = state.symbols[node.inputs[2]]
+    if (
+        at.size != symbol.size
+        or (how != "add" and len(set(at.tolist())) < at.size)
+        or how
+        not in (
+            "add",
+            "none",
+        )
+    ):
+        raise UserError(
+            f"{node} puts {symbol.size} numbers at {len(set(at.tolist()))} places with reduction "
+            f"'{how}'; supported are one number at each place, or reduction 'add'"
+        )
+    sums = np.zeros((at.size, data.size), dtype=np.int64)
+    sums[np.arange(at.size), at] = 1
+    if how == "none":
+        data = np.where(sums.any(axis=0).reshape(data.shape), 0, data)
+    symbol = state.integers(symbol, str(node))
+    found = weighted(state.net, symbol, sums, ONE, data.shape, str(node))
+    return [found.then(Step("Add", node.name, (data.reshape(-1),)))]
+
+
 def product(state: Settling, node: GraphNode) -> list[Symbol]:
     """Return a matrix of the network times another one, as products and their sums."""
     where = str(node)
     if node.op not in ("MatMul", "Gemm") or len(node.dynamic) != 2:
-        raise UserError(f"{node} takes its weights from the network, which is not supported")
+        raise UserError(
+            f"{node} takes its weights from the network, which is not supported; supported there "
+            "are MatMul and products of elements"
+        )
     left, right = (state.integers(state.symbols[name], where) for name in node.dynamic)
     a, b = (np.arange(s.size).reshape(s.shape) for s in (left, right))
     if node.op == "Gemm":

@@ -32,7 +32,7 @@ def moved(state: Settling, node: GraphNode) -> list[Symbol]:
     if fill is not None and (found[0] < 0).any():
         whole = side_by_side([whole, whole.fixed((1, 1), np.float32(fill), "fill")])
         found = [np.where(found[0] < 0, whole.size - 1, found[0])]
-    return [whole.selected(at, _with_batch(at.shape, node)) for at in found]
+    return [whole.selected(at, at.shape or (1,)) for at in found]
 
 
 def concatenated(state: Settling, node: GraphNode) -> list[Symbol]:
@@ -45,7 +45,7 @@ def concatenated(state: Settling, node: GraphNode) -> list[Symbol]:
     parts = np.split(np.arange(whole.size), ends[:-1])
     places = [part.reshape(symbol.shape) for part, symbol in zip(parts, symbols, strict=True)]
     (at,) = executed(node.proto, places, state.graph.opset)
-    return [whole.selected(at, _with_batch(at.shape, node))]
+    return [whole.selected(at, at.shape or (1,))]
 
 
 def gathered(state: Settling, node: GraphNode) -> list[Symbol]:
@@ -61,7 +61,7 @@ def gathered(state: Settling, node: GraphNode) -> list[Symbol]:
     places = np.arange(found.size).reshape(*symbol.shape, *np.delete(data.shape, axis))
     for at in range(axis):
         places = np.moveaxis(places, len(symbol.shape) + at, at)
-    return [found.selected(places, _with_batch(places.shape, node))]
+    return [found.selected(places, places.shape or (1,))]
 
 
 def one_hot(state: Settling, node: GraphNode) -> list[Symbol]:
@@ -74,7 +74,7 @@ def one_hot(state: Settling, node: GraphNode) -> list[Symbol]:
     axis = _axis(node, -1, len(symbol.shape) + 1)
     places = np.arange(found.size).reshape(*symbol.shape, depth)
     places = np.moveaxis(places, -1, axis)
-    return [found.selected(places, _with_batch(places.shape, node))]
+    return [found.selected(places, places.shape or (1,))]
 
 
 def _axis(node: GraphNode, default: int, count: int) -> int:
@@ -107,14 +107,3 @@ def _fill(
         proto.input.append("")
     proto.input[2] = proto.input[2] or "fill"
     return fill, proto, [others[0], np.asarray(-1), *others[2:]]
-
-
-def _with_batch(shape: tuple[int, ...], node: GraphNode) -> tuple[int, ...]:
-    """Return a shape with its batch of 1 first; UserError where something else is there."""
-    shape = shape or (1,)
-    if shape[0] != 1:
-        raise UserError(
-            f"{node} moves data between frames: it gives {shape}; expected the batch to stay the "
-            "first dimension: keep it in the model's reshape"
-        )
-    return shape

@@ -25,9 +25,11 @@ def same_numbers():
     RNG.bit_generator.state = np.random.default_rng(4).bit_generator.state
 
 
-def check(graph: Graph, shape, outputs=None, opset=13, atol=0.0):
+def check(graph: Graph, shape, outputs=None, opset=13, atol=0.0, versions=None):
     """Compare network and host with the model, frame by frame, and with the reference."""
     model = graph.model(None, opset=opset)
+    for imported in model.model.opset_import:
+        imported.version = (versions or {}).get(imported.domain, imported.version)
     for name in outputs or ():
         model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     tidied = tidy(model)
@@ -126,6 +128,32 @@ def test_silu_as_it_is_exported():
     assert any(isinstance(node.op, Lookup) for node in network.nodes)
 
 
+BENDS = {
+    "SiLU": [("Sigmoid", (), {})],
+    "GELU": [("Gelu", (), {})],
+    "HardSwish": [("HardSwish", (), {})],
+    "negative slope": [("LeakyRelu", (), {"alpha": -0.25})],
+    "wave": [("Sin", (), {})],
+}
+
+
+@pytest.mark.parametrize("name", BENDS)
+def test_functions_of_sums_that_rise_and_fall(name):
+    """Of more sums than a table has entries: counts of rises less counts of falls."""
+    graph = Graph((1, 8))
+    graph.quantize(Quantizer(8, 2.0**-4))
+    graph.layer(Layer(RNG.normal(size=(8, 3)), Quantizer(7, 2.0**-5)))
+    before = graph.current
+    for op, constants, attrs in BENDS[name]:
+        graph.add(op, *constants, **attrs)
+    if name == "SiLU":
+        graph.add("Mul", before)
+    graph.quantize(Quantizer(5, 0.171))
+    layered(graph, 3)
+    network = check(graph, (1, 8), opset=20, atol=1e-5)
+    assert not any(isinstance(node.op, Lookup) for node in network.nodes)
+
+
 LINEAR = {
     "conv 1d": ((1, 2, 8), "Conv", (3, 2, 3), {"pads": [1, 1], "strides": [2]}),
     "conv 1d dilated": ((1, 2, 8), "Conv", (3, 2, 3), {"dilations": [2]}),
@@ -152,6 +180,70 @@ def test_weights_shared_over_positions(name, per_channel):
     graph.add("Relu")
     graph.quantize(Quantizer(6, 0.5, signed=False))
     check(graph, shape)
+
+
+EINSUMS = {
+    "abc,cd->abd": ((1, 3, 4), (4, 2)),
+    "abc,bcd->ad": ((1, 3, 4), (3, 4, 2)),
+    "abc,bd->adc": ((1, 3, 4), (3, 2)),
+    "dc,abc->abd": ((1, 3, 4), (2, 4)),
+}
+
+
+@pytest.mark.parametrize("equation", EINSUMS)
+def test_einsum_as_keras_exports_dense_layers(equation):
+    shape, weights = EINSUMS[equation]
+    graph = start(shape)
+    constant = graph.quantized_constant(RNG.integers(-8, 8, size=weights) * 0.25, W4)
+    graph.add("Einsum", constant, position=equation.index("abc") // 3, equation=equation)
+    check(graph, shape)
+
+
+@pytest.mark.parametrize("constant", ["pairs of particles", "multiples of a float"])
+def test_constants_on_a_grid_are_weights(constant):
+    """Such as the incidence matrices of interaction networks, which nobody quantises."""
+    graph = start((1, 3, 4))
+    values = RNG.integers(0, 2, (4, 12)).astype(np.float32)
+    if constant != "pairs of particles":
+        values = RNG.integers(-999, 999, (4, 12)).astype(np.float32) * np.float32(0.0003662109375)
+    graph.add("MatMul", values)
+    check(graph, (1, 3, 4), atol=1e-5)
+
+
+@pytest.mark.parametrize("op", ["ScatterElements", "ScatterND"])
+@pytest.mark.parametrize("reduction", ["add", "none"])
+def test_what_edges_send_to_nodes(op, reduction):
+    """As PyTorch's scatter_add and index_add are exported."""
+    graph = start((1, 4, 2))
+    to = [0, 2, 2, 1] if reduction == "add" else [0, 2, 3, 1]
+    index = np.repeat(np.array(to)[None, :, None], 2, axis=2)
+    if op == "ScatterND":
+        index = np.array([[[0, k] for k in to]])
+    data = np.float32(RNG.integers(-2, 2, (1, 5, 2)))
+    attrs = {"axis": 1} if op == "ScatterElements" else {}
+    graph.add(op, data, ints(graph, index), position=2, reduction=reduction, **attrs)
+    graph.add("Relu")
+    graph.quantize(Quantizer(6, 0.25, signed=False))
+    graph.add("Mul", np.float32(2))
+    check(graph, (1, 4, 2), opset=16)
+
+
+RESIZES = {
+    "by two": ([1, 1, 2, 2], {"coordinate_transformation_mode": "asymmetric"}, "floor"),
+    "one way": ([1, 1, 3, 1], {"coordinate_transformation_mode": "half_pixel"}, None),
+    "by a fraction": ([1, 1, 1.5, 1], {"coordinate_transformation_mode": "align_corners"}, "ceil"),
+    "for images": ([1, 1, 2.5, 2], {}, "round_prefer_ceil"),
+}
+
+
+@pytest.mark.parametrize("name", RESIZES)
+def test_enlarging(name):
+    factors, attrs, rounding = RESIZES[name]
+    graph = start((1, 2, 4, 3))
+    attrs = {**attrs, **({"nearest_mode": rounding} if rounding else {})}
+    graph.add("Resize", "", np.float32(factors), mode="nearest", **attrs)
+    graph.add("Mul", np.float32(2))
+    check(graph, (1, 2, 4, 3))
 
 
 def test_a_convolution_with_a_bias():
@@ -201,6 +293,31 @@ def test_pooling_of_channels_of_free_scales_and_biases(op):
     graph.quantize(Quantizer(8, 0.05))
     network = check(graph, (1, 2, 4), atol=1e-6)
     assert sum(isinstance(node.op, Max) for node in network.nodes) == 1
+
+
+TRUNCATIONS = {
+    "first version": (1, (7.0, 5.0), {}),
+    "of signed numbers": (1, (8.0, 5.0), {"rounding_mode": "ROUND"}),
+    "second version": (2, (7.0, 0.25, 4.0), {"signed": 0}),
+    "with another scale than a power of two times": (2, (7.0, 0.26, 4.0), {"signed": 0}),
+    "clipped": (2, (7.0, 0.125, 4.0), {"signed": 0, "rounding_mode": "CEIL"}),
+}
+
+
+@pytest.mark.parametrize("zero_point", [0.0, -8.0])
+@pytest.mark.parametrize("name", TRUNCATIONS)
+def test_truncated_means(name, zero_point):
+    """As Brevitas exports a pool that drops bits."""
+    version, widths, attrs = TRUNCATIONS[name]
+    graph = start((1, 2, 8))
+    if "sign" not in name:
+        graph.add("Relu")
+    graph.add("AveragePool", kernel_shape=[4], strides=[4])
+    constants = (np.float32(c) for c in (0.03125, zero_point, *widths))
+    graph.add("Trunc", *constants, domain=GENERAL, **{"rounding_mode": "FLOOR", **attrs})
+    graph.add("Flatten")
+    layered(graph, 4)
+    check(graph, (1, 2, 8), versions={GENERAL: version}, atol=1e-6)
 
 
 def ints(graph, values):
@@ -530,6 +647,44 @@ def test_several_outputs_from_a_fork():
     assert len(network.outputs) == 3
 
 
+@pytest.mark.parametrize("kind", ["INT32", "INT64", "BOOL", "mask"])
+def test_inputs_of_integers_of_other_types(kind):
+    """A detector's words in front of their quantizer, and bits that mask particles."""
+    graph = Graph((1, 4))
+    mask = kind == "mask"
+    elements = TensorProto.DataType.Value("BOOL" if mask else kind)
+    graph.input.type.tensor_type.elem_type = elements
+    if mask:
+        first, second = np.float32([[1, -2, 0, 3]]), np.float32([[-1, 0, 2, 4]])
+        graph.add("Where", first, second)
+    else:
+        graph.add("Cast", to=TensorProto.FLOAT)
+    if kind.startswith("INT"):
+        graph.quantize(Quantizer(6, 2.0))
+    layered(graph, 4)
+    model = graph.model(None, opset=16)
+    tidied = tidy(model)
+    split = split_host(tidied)
+    x = RNG.integers(-200, 200, (FRAMES, 4))
+    x = x.astype(helper.tensor_dtype_to_np_dtype(elements))
+    codes = split.host.before(x)
+    y = split.network.execute(codes)
+    np.testing.assert_array_equal(y, Reference(tidied, split).run(codes))
+    np.testing.assert_array_equal(y, Reference(tidied, split, exact=True).run(codes))
+    shaped = model.transform(InferShapes())
+    for row, found in zip(x, split.host.after(y), strict=True):
+        expected = execute_onnx(shaped, {"x": row[None]})[model.graph.output[0].name]
+        np.testing.assert_array_equal(found, expected.ravel())
+
+
+def test_weights_count_by_the_bits_that_they_need():
+    """As those of an 18-bit fixed-point type, which hls4ml's users have."""
+    graph = start((1, 4))
+    weights = RNG.integers(-2000, 2000, size=(4, 2)) * 2.0**-10
+    graph.layer(Layer(weights, Quantizer(18, 2.0**-10)))
+    check(graph, (1, 4))
+
+
 def test_several_inputs():
     graph = start((1, 4))
     left = graph.current
@@ -627,9 +782,96 @@ def test_a_model_that_can_only_run_frame_by_frame():
     graph.add("Reshape", ints(graph, [4]))
     graph.add("Unsqueeze", ints(graph, [0]))
     graph.add("Mul", np.float32(2))
+    check(graph, (1, 4))
+
+
+POSITIONS = {
+    "a matrix": lambda g: layered(g, 3, 2),
+    "a Gemm": lambda g: g.add(
+        "Gemm",
+        g.quantized_constant(RNG.integers(-8, 8, (2, 3)) * 0.25, W4),
+        np.float32([0.5, -1]),
+        transB=1,
+    ),
+    "a matrix over positions": lambda g: g.add(
+        "MatMul", g.quantized_constant(RNG.integers(-8, 8, (2, 4)) * 0.25, W4), position=1
+    ),
+    "a normalisation": lambda g: g.add(
+        "BatchNormalization", *(np.float32(v) for v in ([1, 2, -1], [0, 1, 2], [1, 0, 0], [1] * 3))
+    ),
+    "a sum over positions": lambda g: g.add("ReduceSum", ints(g, [0]), keepdims=1),
+    "a sum up to a position": lambda g: g.add("CumSum", g.constant(0, np.int64)),
+    "the largest over positions": lambda g: g.add("ReduceMax", axes=[0], keepdims=1),
+    "a constant for each": lambda g: g.add("Mul", np.float32(np.arange(12).reshape(4, 3))),
+}
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+@pytest.mark.parametrize("quantised_at", ["once", "at positions"])
+def test_positions_along_the_first_axis(name, quantised_at):
+    """As PyTorch's view(-1, n) and Keras' TimeDistributed have them."""
+    graph = Graph((1, 4, 3))
+    if quantised_at == "once":
+        graph.quantize(Q6)
+    graph.add("Reshape", ints(graph, [-1, 3]))
+    if quantised_at != "once":
+        graph.quantize(Q6)
+    POSITIONS[name](graph)
+    graph.add("Relu")
+    graph.quantize(Quantizer(6, 0.25, signed=False))
+    graph.add("Reshape", ints(graph, [1, -1]))
+    graph.add("Mul", np.float32(2))
+    check(graph, (1, 4, 3))
+
+
+def test_positions_in_front_of_the_batch():
+    """As transformers of PyTorch have them: (positions, batch, features)."""
+    graph = start((1, 4, 3))
+    graph.add("Transpose", perm=[1, 0, 2])
+    layered(graph, 3, 2)
+    graph.quantize(Quantizer(6, 0.25))
+    graph.add("ReduceMax", axes=[0], keepdims=0)
+    layered(graph, 2, 2)
+    check(graph, (1, 4, 3))
+
+
+def test_an_input_without_a_batch():
+    """As graph networks of PyTorch are exported: (nodes, features)."""
+    graph = start((4, 3))
+    layered(graph, 3, 2)
+    graph.quantize(Quantizer(6, 0.25))
+    graph.add("MatMul", np.float32(1 - np.eye(4)), position=1)
+    graph.add("ReduceMean", axes=[0], keepdims=1)
+    layered(graph, 2, 2)
     model = graph.model(None)
-    with pytest.raises(Exception, match="moves data between frames"):
-        split_host(tidy(model))
+    tidied = tidy(model)
+    split = split_host(tidied)
+    x = (RNG.integers(-40, 40, size=(FRAMES, 4, 3)) / 8).astype(np.float32)
+    codes = split.host.before(x)
+    y = split.network.execute(codes)
+    np.testing.assert_array_equal(y, Reference(tidied, split).run(codes))
+    np.testing.assert_array_equal(y[:3], Reference(tidied, split, exact=True).run(codes[:3]))
+    shaped = model.transform(InferShapes())
+    for frame, found in zip(x, split.host.after(y), strict=True):
+        expected = execute_onnx(shaped, {"x": frame})[model.graph.output[0].name]
+        np.testing.assert_allclose(found, expected.ravel(), rtol=1e-6)
+
+
+def test_a_pool_at_positions():
+    graph = start((1, 3, 2, 6))
+    graph.add("Reshape", ints(graph, [3, 2, 6]))
+    weights = graph.quantized_constant(RNG.integers(-8, 8, size=(2, 2, 3)) * 0.25, W4)
+    graph.add("Conv", weights, np.float32([0.5, 2.125]))
+    graph.add("MaxPool", kernel_shape=[2], strides=[2])
+    graph.add("Reshape", ints(graph, [1, 12]))
+    check(graph, (1, 3, 2, 6))
+
+
+def test_an_output_of_positions():
+    graph = start((1, 4, 3))
+    graph.add("Reshape", ints(graph, [-1, 3]))
+    layered(graph, 3, 2)
+    check(graph, (1, 4, 3))
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -215,6 +215,15 @@ def test_a_shape_computed_from_the_input_is_folded():
     assert_same(graph.model((1, 2)), frames(), shape=(1, 2, 2))
 
 
+def test_a_shape_as_newer_exporters_of_pytorch_write_it():
+    """They set ``allowzero`` on every Reshape, also where the shape has no zero."""
+    graph = Graph((1, 2, 2))
+    graph.quantize(Q4)
+    graph.add("Reshape", graph.constant([1, 4], np.int64), allowzero=1)
+    graph.layer(Layer(RNG.integers(-8, 8, size=(4, 2)) * 0.5, Q4))
+    assert_same(graph.model((1, 2), opset=18), frames(), shape=(1, 2, 2))
+
+
 def test_nodes_without_names_and_with_the_same_name():
     model = mlp(random_layers(RNG, [4, 3, 2], Q4, U3), Q4)
     expected = run_all(model, x := frames())
