@@ -223,7 +223,7 @@ def run(
     ways = recipe.distillation or DistillationSettings()
     asked = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
     if asked is not None and recipe.distillation is None:
-        recipe = recipe.model_copy(update={"distillation": ways})
+        recipe = recipe.replace("distillation")
     experiment = Experiment(recipe, data, asked, compiled, hooks)
 
     parts = [
