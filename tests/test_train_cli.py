@@ -287,14 +287,18 @@ def test_steps_are_compiled_where_that_is_asked_for(
     assert asked == [False, True]
 
 
-def test_a_budget_of_luts_takes_the_place_of_the_share() -> None:
+def test_a_budget_of_luts_takes_the_place_of_the_share(capsys: pytest.CaptureFixture[str]) -> None:
     network = {"layers": [4, 8, 3], "edges": "tables", "weight_bits": 5, "input_bits": 4}
-    Path("tables.yaml").write_text(yaml.safe_dump({**RECIPE, "network": network}))
+    settings = {**RECIPE, "network": network, "pruning": {"share": 0.5, "criterion": "hardware"}}
+    Path("tables.yaml").write_text(yaml.safe_dump(settings))
     line = ["--model", "tables.yaml", "--out", "result", "--quiet"]
     assert command.main([*line, "--lut-budget", "60"]) == 0
     model, info = checkpoint.load("result/tables.pt")
     assert info["recipe"]["pruning"]["lut_budget"] == 60
     assert info["recipe"]["pruning"]["share"] == 0
-    assert 20 < pruning.total_luts(pruning.edge_prices(model)) <= 60
+    spent = pruning.total_luts(pruning.edge_prices(model))
+    assert 20 < spent <= 60
+    said = f"edges cost {spent:,.0f} LUTs by the prices of training, of a budget of 60"
+    assert said in capsys.readouterr().out
     kinds = [node.op_type for node in onnx.load("result/tables.onnx").graph.node]
     assert kinds.count("Gather") == kinds.count("ReduceSum") == 2

@@ -94,7 +94,8 @@ class Teacher:
         if wrong:
             raise UserError(
                 f"{self.path}: the teacher's answers to {wrong:,} of {len(x):,} frames are "
-                f"infinite or NaN; expected numbers, give another one, or try distillation.teacher_inputs"
+                f"infinite or NaN; expected numbers, give another one, or try "
+                f"distillation.teacher_inputs"
             )
         if np.all(output >= 0) and np.allclose(output.sum(axis=1), 1, atol=1e-3):
             # A softmax in single precision gives zeros; their logarithm has to stay finite.
