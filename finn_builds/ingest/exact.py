@@ -135,10 +135,10 @@ def looked_up(net: Growing, symbol: Symbol, table: np.ndarray, where: str) -> Sy
         )
     grid = np.minimum(low + np.arange(count)[:, None], high).astype(np.float64)
     places = np.rint(evaluate_steps(symbol.steps, grid)).astype(np.int64)
-    places = np.where(places < 0, places + len(table), places)
-    if (places < 0).any() or (places >= len(table)).any():
+    outside = places[(places < -len(table)) | (places >= len(table))]
+    if outside.size:
         raise UserError(
-            f"{where} looks up entry {int(places.max())} of {len(table)}; its index is out of "
+            f"{where} looks up entry {int(outside[-1])} of {len(table)}; its index is out of "
             "the table for some inputs: export the model again"
         )
     values = table[places]  # (codes, n, columns)
@@ -148,8 +148,9 @@ def looked_up(net: Growing, symbol: Symbol, table: np.ndarray, where: str) -> Sy
         integers, units = _multiples(values.reshape(-1, columns))
     if np.abs(integers).max(initial=0) >= MAX_JOINED:
         raise UserError(
-            f"{where} has entries that are not multiples of one number; expected a table of "
-            "integers or of quantised values: quantise the table"
+            f"{where} has entries that are not multiples of one number by factors below "
+            f"{MAX_JOINED:,}; expected a table of integers or of quantised values of up to 17 "
+            "bits: quantise the table"
         )
     integers, unit = integers.reshape(values.shape), np.resize(units, symbol.size * columns)
     source = np.repeat(np.arange(symbol.size), columns)
