@@ -210,7 +210,10 @@ def train(words: Sequence[str], prog: str) -> None:
         "training", **{key: value for key, value in overrides.items() if value is not None}
     )
     if args.lut_budget is not None:
-        settings = settings.replace("pruning", share=0.0, shares=None, lut_budget=args.lut_budget)
+        # A budget takes the place of a share, and of how the weights of a share are chosen.
+        instead = {"share": 0.0, "shares": None, "criterion": "magnitude", "scope": "global"}
+        instead |= {"cost": "digits", "lut_budget": args.lut_budget}
+        settings = settings.replace("pruning", **instead)
     settings = settings.override(args.set)
     experiment.run(
         settings,

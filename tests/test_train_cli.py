@@ -35,19 +35,23 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("typo.yaml").write_text(yaml.safe_dump({**RECIPE, "training": {"epoch": 3}}))
     write_linear(Path("teacher.onnx"), 4, 3)
     write_linear(Path("wide_teacher.onnx"), 5, 3)
+    write_linear(Path("nan_teacher.onnx"), 4, 3, np.nan)
+    foreign = onnx.load("teacher.onnx")
+    foreign.graph.node[0].domain = "nobody"
+    onnx.save(foreign, "foreign_teacher.onnx")
     Path("text.onnx").write_text("nothing of the kind\n" * 9)
     Path("mine").mkdir()
     Path("mine/thesis.tex").write_text("keep me")
     return tmp_path
 
 
-def write_linear(path: Path, n_in: int, n_out: int) -> None:
+def write_linear(path: Path, n_in: int, n_out: int, weight: float = 1.0) -> None:
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
         "linear",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, n_in])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, n_out])],
-        [numpy_helper.from_array(np.eye(n_in, n_out, dtype=np.float32), "w")],
+        [numpy_helper.from_array(weight * np.eye(n_in, n_out, dtype=np.float32), "w")],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
 
@@ -84,6 +88,20 @@ def entries() -> set[str]:
             "--model toy.yaml --teacher wide_teacher.onnx",
             "takes 5 features, the data set has 4 features",
         ),
+        ("--model toy.yaml --teacher nan_teacher.onnx", "infinite or NaN; expected numbers"),
+        (
+            "--model toy.yaml --teacher foreign_teacher.onnx",
+            "expected a teacher that qonnx can exe",
+        ),
+        (
+            "--model toy.yaml --lut-budget 50 --set pruning.criterion=neurons",
+            "leave criterion and scope out, found neurons and global",
+        ),
+        (
+            '--model toy.yaml --lut-budget 50 --set network.outputs={"a":2,"b":1}',
+            "found training.loss 'cross_entropy' and 2 outputs",
+        ),
+        ("--model toy.yaml --set training.loss=mse --teacher teacher.onnx", "distillation: is for"),
         ("--model jets --source surrogate", "jets learns from a teacher: give its file"),
         ("--model toy.yaml --out toy.npz", "expected a folder to write to, found a file"),
         ("--model toy.yaml --out mine", "found thesis.tex in it"),
@@ -269,14 +287,18 @@ def test_steps_are_compiled_where_that_is_asked_for(
     assert asked == [False, True]
 
 
-def test_a_budget_of_luts_takes_the_place_of_the_share() -> None:
+def test_a_budget_of_luts_takes_the_place_of_the_share(capsys: pytest.CaptureFixture[str]) -> None:
     network = {"layers": [4, 8, 3], "edges": "tables", "weight_bits": 5, "input_bits": 4}
-    Path("tables.yaml").write_text(yaml.safe_dump({**RECIPE, "network": network}))
+    settings = {**RECIPE, "network": network, "pruning": {"share": 0.5, "criterion": "hardware"}}
+    Path("tables.yaml").write_text(yaml.safe_dump(settings))
     line = ["--model", "tables.yaml", "--out", "result", "--quiet"]
     assert command.main([*line, "--lut-budget", "60"]) == 0
     model, info = checkpoint.load("result/tables.pt")
     assert info["recipe"]["pruning"]["lut_budget"] == 60
     assert info["recipe"]["pruning"]["share"] == 0
-    assert 20 < pruning.total_luts(pruning.edge_prices(model)) <= 60
+    spent = pruning.total_luts(pruning.edge_prices(model))
+    assert 20 < spent <= 60
+    said = f"edges cost {spent:,.0f} LUTs by the prices of training, of a budget of 60"
+    assert said in capsys.readouterr().out
     kinds = [node.op_type for node in onnx.load("result/tables.onnx").graph.node]
     assert kinds.count("Gather") == kinds.count("ReduceSum") == 2

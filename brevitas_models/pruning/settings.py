@@ -63,6 +63,11 @@ class PruningSettings(Section):
                 f"lut_budget takes the place of share in the schedule gradual, found share "
                 f"{self.share} and schedule {self.schedule}"
             )
+        if self.lut_budget is not None and (self.criterion, self.scope) != ("magnitude", "global"):
+            raise ValueError(
+                f"lut_budget: edges go by what they do for a LUT, in all layers together; leave "
+                f"criterion and scope out, found {self.criterion} and {self.scope}"
+            )
         return self
 
     @property

@@ -90,6 +90,13 @@ class Teacher:
         blocks = range(0, len(x), _FRAMES_AT_ONCE)
         outputs = [self._execute(x[start : start + _FRAMES_AT_ONCE]) for start in blocks]
         output = np.concatenate(outputs).astype(np.float32)
+        wrong = int((~np.isfinite(output).all(axis=1)).sum())
+        if wrong:
+            raise UserError(
+                f"{self.path}: the teacher's answers to {wrong:,} of {len(x):,} frames are "
+                f"infinite or NaN; expected numbers, give another one, or try "
+                f"distillation.teacher_inputs"
+            )
         if np.all(output >= 0) and np.allclose(output.sum(axis=1), 1, atol=1e-3):
             # A softmax in single precision gives zeros; their logarithm has to stay finite.
             return np.log(np.maximum(output, np.finfo(np.float32).tiny))
@@ -106,11 +113,14 @@ class Teacher:
             return execute_onnx(self._model, {self._input: np.ascontiguousarray(x)})[self._output]
         except Exception as error:
             # Whatever a node of a foreign graph may raise: qonnx has no error of its own for it.
-            raise UserError(
-                f"{self.path}: expected a teacher that qonnx can execute, found one that it can't "
-                f"({type(error).__name__}: {error}); try its clean-up, qonnx-cleanup, or another "
-                f"export"
-            ) from error
+            raise _not_executable(self.path, error) from error
+
+
+def _not_executable(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path}: expected a teacher that qonnx can execute, found one that it can't "
+        f"({type(error).__name__}: {error}); try its clean-up, qonnx-cleanup, or another export"
+    )
 
 
 def _read(path: Path) -> tuple[Any, bool]:
@@ -138,4 +148,7 @@ def _read(path: Path) -> tuple[Any, bool]:
         model = ModelWrapper(proto)
         # Looked up here, since the clean-up does not keep what a file says about itself.
         ours = model.get_metadata_prop(_OWN_METADATA) is not None
-        return cleanup_model(model), ours
+        try:
+            return cleanup_model(model), ours
+        except Exception as error:  # as of `Teacher._execute`
+            raise _not_executable(path, error) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from brevitas_models import datasets, metrics
+from brevitas_models import datasets, metrics, pruning
 from brevitas_models.datasets import Dataset, Scaler
 from brevitas_models.datasets.folds import fold, with_test_frames
 from brevitas_models.datasets.spaces import space_of
@@ -223,7 +223,7 @@ def run(
     ways = recipe.distillation or DistillationSettings()
     asked = Teacher(teacher, ways.teacher_inputs) if teacher is not None else None
     if asked is not None and recipe.distillation is None:
-        recipe = recipe.model_copy(update={"distillation": ways})
+        recipe = recipe.replace("distillation")
     experiment = Experiment(recipe, data, asked, compiled, hooks)
 
     parts = [
@@ -245,6 +245,11 @@ def run(
     judged = metrics.target_lines if data.target_names else metrics.accuracy_lines
     for line in (*judged(figures, what), *lines):
         reporter.result(line)
+    if (budget := recipe.pruning.lut_budget) is not None:
+        spent = pruning.total_luts(pruning.edge_prices(model, hooks.luts.edges))
+        reporter.result(
+            f"edges cost {spent:,.0f} LUTs by the prices of training, of a budget of {budget:,}"
+        )
     truth = np.concatenate([one.data.y_test for one in measured])
     if not data.target_names and (hint := metrics.chance_line(figures["accuracy"], truth)):
         reporter.result(hint)

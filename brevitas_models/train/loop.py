@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,8 @@ def train_many(
         for epoch in range(1, run.settings.epochs + 1):
             if not run.active:
                 break
-            run.epoch(epoch)
+            with run.numbers(epoch):
+                run.epoch(epoch)
         run.finish()
     return [state.history for state in run.states]
 
@@ -206,6 +208,20 @@ class _Run:
         starts = zip(self.sources, self.pool.starts, strict=True)
         rows = [state.order[:used].view(self.steps, self.batch) + start for state, start in starts]
         return torch.stack(rows, 1)
+
+    @contextmanager
+    def numbers(self, epoch: int) -> Iterator[None]:
+        """Raise UserError, as for a loss, where something fails because a weight is not a number.
+
+        A table has no entry for a code that is NaN; which operation finds that out depends on the
+        network.
+        """
+        try:
+            yield
+        except (RuntimeError, IndexError):
+            if not self.stack.values.data.isfinite().all():
+                rules.check_losses([math.nan], epoch, self.settings)
+            raise
 
     def epoch(self, epoch: int) -> None:
         """Train all active models for an epoch and judge them."""

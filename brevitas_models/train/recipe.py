@@ -34,7 +34,8 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
-        if not learns_classes(heads_of(self.network, self.training.loss)):
+        heads = heads_of(self.network, self.training.loss)
+        if not learns_classes(heads):
             for setting, there in (
                 ("distillation", self.distillation is not None),
                 ("data.random_labels", self.data.random_labels > 0),
@@ -42,9 +43,11 @@ class Recipe(Section):
                 ("pruning.lut_budget", self.pruning.lut_budget is not None),
             ):
                 if there:
+                    found = f"training.loss {self.training.loss!r}"
+                    found += f" and {len(heads)} outputs" if len(heads) > 1 else ""
                     raise ValueError(
-                        f"{setting}: is for classes alone, found training.loss "
-                        f"{self.training.loss!r}; leave one of them out"
+                        f"{setting}: is for classes alone, of a single output, found {found}; "
+                        "leave one of them out"
                     )
         if self.network.code_widths == "learned" and self.pruning.lut_budget is None:
             raise ValueError(

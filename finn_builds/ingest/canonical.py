@@ -110,7 +110,7 @@ def _flat(step: Step, constant: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
 
 def _shaped(step: Step, shape: tuple[int, ...]) -> Step:
     constants = tuple(
-        None if c is None else _flat(step, np.asarray(c, dtype=np.float32), shape)
+        None if c is None else _flat(step, np.asarray(c, dtype=np.float64), shape)
         for c in step.constants
     )
     branches = tuple(tuple(_shaped(s, shape) for s in branch) for branch in step.branches)

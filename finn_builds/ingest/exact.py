@@ -135,28 +135,46 @@ def looked_up(net: Growing, symbol: Symbol, table: np.ndarray, where: str) -> Sy
         )
     grid = np.minimum(low + np.arange(count)[:, None], high).astype(np.float64)
     places = np.rint(evaluate_steps(symbol.steps, grid)).astype(np.int64)
-    places = np.where(places < 0, places + len(table), places)
-    if (places < 0).any() or (places >= len(table)).any():
+    outside = places[(places < -len(table)) | (places >= len(table))]
+    if outside.size:
         raise UserError(
-            f"{where} looks up entry {int(places.max())} of {len(table)}; its index is out of "
+            f"{where} looks up entry {int(outside[-1])} of {len(table)}; its index is out of "
             "the table for some inputs: export the model again"
         )
     values = table[places]  # (codes, n, columns)
-    entries, at = np.unique(values, return_inverse=True)
-    unit = common_unit([Fraction(float(v)) for v in entries])
-    integers = np.array([int(Fraction(float(v)) / unit) for v in entries])[at].reshape(values.shape)
+    columns = values.shape[2]
+    integers, units = _multiples(values.reshape(-1, 1))
+    if np.abs(integers).max(initial=0) >= MAX_JOINED:  # columns of scales of their own
+        integers, units = _multiples(values.reshape(-1, columns))
     if np.abs(integers).max(initial=0) >= MAX_JOINED:
         raise UserError(
-            f"{where} has entries that are not multiples of one number; expected a table of "
-            "integers or of quantised values: quantise the table"
+            f"{where} has entries that are not multiples of one number by factors below "
+            f"{MAX_JOINED:,}; expected a table of integers or of quantised values of up to 17 "
+            "bits: quantise the table"
         )
-    columns = values.shape[2]
+    integers, unit = integers.reshape(values.shape), np.resize(units, symbol.size * columns)
     source = np.repeat(np.arange(symbol.size), columns)
     tables = integers.transpose(1, 2, 0).reshape(symbol.size * columns, count)
     vector = net.vector(symbol, where)
     result = net.add(Lookup(source, low[source], tables, symbol.size), [vector], where)
     shape = (*symbol.shape, columns) if columns > 1 else symbol.shape
-    return _whole(shape, result, np.full(len(source), unit), where)
+    return _whole(shape, result, unit, where)
+
+
+def _multiples(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers (n, columns) as integers, and what one of each column is worth, (columns,).
+
+    Integers that do not fit int64 are cut off at its end.
+    """
+    integers, units = np.zeros(values.shape, dtype=np.int64), []
+    for column in range(values.shape[1]):
+        entries, at = np.unique(values[:, column], return_inverse=True)
+        exact = [Fraction(float(v)) for v in entries]
+        unit = common_unit(exact)
+        found = [min(abs(int(v / unit)), 1 << 62) * (1 if v > 0 else -1) for v in exact]
+        integers[:, column] = np.array(found, dtype=np.int64)[at]
+        units.append(unit)
+    return integers, np.array(units, dtype=object)
 
 
 def _whole(shape: tuple[int, ...], vector: int, scale: np.ndarray, where: str) -> Symbol:

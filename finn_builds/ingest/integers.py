@@ -8,7 +8,6 @@ from math import gcd
 
 import numpy as np
 
-from finn_builds.errors import UserError
 from finn_builds.ingest.elementwise import evaluate_steps, quant_levels, quant_scale
 from finn_builds.ingest.steps import Step
 from finn_builds.ingest.symbol import line_of
@@ -101,7 +100,8 @@ def are_whole(values: np.ndarray) -> bool:
     """
     size = np.abs(values)
     small = (size < 0.5) & (size > 1e-12 * size.max(initial=0))
-    return bool((np.abs(values - np.rint(values)) < 1e-6).all() and not small.any())
+    near = np.abs(values - np.rint(values)) <= 1e-11 * np.maximum(size, 1)
+    return bool(near.all() and not small.any())
 
 
 def kept_and_moved(steps: Sequence[Step], index: int, n: int) -> tuple[int, tuple[Step, ...]]:
@@ -117,10 +117,10 @@ def kept_and_moved(steps: Sequence[Step], index: int, n: int) -> tuple[int, tupl
     return end, tuple(steps[end:])
 
 
-def quantised_codes(steps: Sequence[Step], index: int, end: int, n: int) -> Codes:
+def quantised_codes(steps: Sequence[Step], index: int, end: int, n: int) -> Codes | None:
     """Return the codes of steps of which number `index` is the last quantizer, up to `end`.
 
-    Raises UserError if what follows the quantizer leaves the multiples of its scale.
+    None if what follows the quantizer leaves the multiples of its scale.
     """
     quantizer = steps[index]
     after = [step for step in steps[index + 1 : end] if step.op != "Mark"]
@@ -133,8 +133,5 @@ def quantised_codes(steps: Sequence[Step], index: int, end: int, n: int) -> Code
     values = evaluate_steps(after, levels[:, None] * unit) / unit
     integers = np.rint(values)
     if not are_whole(values):
-        raise UserError(
-            f"{after[-1]} gives values that are not multiples of the scale of {quantizer}; put it "
-            "before the quantizer"
-        )
+        return None
     return codes_of_levels(np.unique(integers.astype(np.int64)), scale)

@@ -55,7 +55,7 @@ def bias_of(node: GraphNode) -> Step | None:
         return None
     if not node.inputs[2]:
         return None
-    bias = np.asarray(node.constant(2), dtype=np.float32)
+    bias = np.asarray(node.constant(2), dtype=np.float64)
     if node.op == "Gemm":
         bias = bias * np.float32(node.attrs.get("beta", 1.0))
     else:

@@ -308,10 +308,8 @@ def _constant(constants: Mapping[str, Constant], name: str, dtype: type) -> np.n
         return None
     constant = constants[name]
     if isinstance(constant, QuantisedConstant):
-        if dtype is np.float32:
-            return constant.value()
-        array = constant.integers * constant.scale.astype(np.float64)
-        return rationals(array) if dtype is object else array
+        array = constant.value()
+        return rationals(array) if dtype is object else array.astype(dtype)
     array = plain(constant)
     if dtype is object and array.dtype.kind == "f":
         return rationals(array)

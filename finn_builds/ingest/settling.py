@@ -94,9 +94,8 @@ class Settling:
         index = symbol.last_quantizer
         assert index is not None
         kept, moved = kept_and_moved(symbol.steps, index, symbol.size)
-        try:
-            codes = quantised_codes(symbol.steps, index, kept, symbol.size)
-        except UserError:  # what follows leaves the quantizer's multiples: it stays in the network
+        codes = quantised_codes(symbol.steps, index, kept, symbol.size)
+        if codes is None:  # what follows stays in the network
             kept = after_marks(symbol.steps, index + 1)
             codes, moved = Codes.of(symbol.steps[index]), symbol.steps[kept:]
         return self._boundary(symbol, symbol.steps[:kept], codes, moved, None)
@@ -209,6 +208,8 @@ class Settling:
             return self._settle_few(symbol, where)
         kept, moved = kept_and_moved(steps, index, n)
         codes = quantised_codes(steps, index, kept, n)
+        if codes is None:  # what follows is a function of the quantizer's own codes
+            return self.integers(self.on_codes(symbol, where), where)
         tail = (*steps[:kept], *codes.from_values())
         result = self._counted(symbol, tail, codes, str(steps[index]))
         marks = [step for step in steps[kept - 1 : kept] if step.op == "Mark"]
@@ -324,7 +325,7 @@ def ends(step: Step) -> bool:
 
 def _constant(node: GraphNode, name: str, like: Symbol) -> Symbol:
     """Return a constant as a symbol beside others."""
-    values = np.asarray(node.value(name), dtype=np.float32)
+    values = np.asarray(node.value(name), dtype=np.float64)
     return like.fixed(values.shape, values.reshape(-1), node.name)
 
 

@@ -28,8 +28,9 @@ class QuantisedConstant:
     bits: int  # as declared
 
     def value(self) -> np.ndarray:
-        """Return the constant as the model's float32 arithmetic gives it."""
-        return (self.integers * self.scale.astype(np.float64)).astype(np.float32)
+        """Return the constant as float64, exact: integers of up to 29 bits times 24 bits."""
+        value: np.ndarray = self.integers * self.scale.astype(np.float64)
+        return value
 
     def rearranged(self, how: Callable[[np.ndarray], np.ndarray]) -> QuantisedConstant:
         """Return the constant with its elements rearranged by a function of an array."""

@@ -114,6 +114,11 @@ def notes_of(comparison: Comparison) -> list[str]:
     errors = [build.report.target_error for build in comparison.builds]
     notes += [f"RMSE measured on: {one}." for one in dict.fromkeys(e.source for e in errors if e)]
     notes += [
+        f"The model file of {build.name} says: {said}."
+        for build in comparison.builds
+        if (said := build.report.origin.trained)
+    ]
+    notes += [
         f"{build.name}: {warning}."
         for build in comparison.builds
         for warning in build.report.findings.warnings

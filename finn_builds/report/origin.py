@@ -48,9 +48,14 @@ def training_note(trained: Mapping[str, Any]) -> str:
     if trained.get("surrogate"):
         parts.append("a surrogate, not real data")
     if {"accuracy", "accuracy_error", "frames"} <= set(figures):
+        regret = ""
+        if {"soft_regret", "soft_regret_error"} <= set(figures):
+            lost, error = (100 * figures[key] for key in ("soft_regret", "soft_regret_error"))
+            regret = f" and soft regret {lost:.2f} ± {error:.2f} points against its teacher"
         parts.append(
-            f"measured then: accuracy {figures['accuracy']:.1%} ± {figures['accuracy_error']:.1%} "
-            f"on {figures['frames']:,} frames{_siblings(figures)}, not checked by this build"
+            f"measured then: accuracy {figures['accuracy']:.1%} ± {figures['accuracy_error']:.1%}"
+            f"{regret} on {figures['frames']:,} frames{_siblings(figures)}, not checked by this "
+            "build"
         )
     if {"rmse", "rmse_of_constant", "frames"} <= set(figures):
         parts.append(

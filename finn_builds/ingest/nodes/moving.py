@@ -55,7 +55,8 @@ def gathered(state: Settling, node: GraphNode) -> list[Symbol]:
     symbol = state.operand(node)
     data = np.asarray(node.constant(0), dtype=np.float64)
     axis = _axis(node, 0, data.ndim)
-    table = np.moveaxis(data, axis, 0).reshape(data.shape[axis], -1)
+    table = np.moveaxis(data, axis, 0)
+    table = table.reshape(len(table), int(np.prod(table.shape[1:])))
     found = looked_up(state.net, state.on_codes(symbol, str(node)), table, str(node))
     # The axes of the index take the place of the one that is looked up along.
     places = np.arange(found.size).reshape(*symbol.shape, *np.delete(data.shape, axis))
@@ -68,7 +69,13 @@ def one_hot(state: Settling, node: GraphNode) -> list[Symbol]:
     """Return a OneHot, as a table."""
     symbol = state.operand(node)
     depth = int(np.asarray(node.constant(1)).reshape(-1)[0])
-    off, on = np.asarray(node.constant(2), dtype=np.float64)
+    values = np.asarray(node.constant(2), dtype=np.float64).reshape(-1)
+    if len(values) != 2:
+        raise UserError(
+            f"{node} has {len(values)} values; expected two, that of the other places and that of "
+            "the code's: export the model again"
+        )
+    off, on = values
     table = np.where(np.eye(depth, dtype=bool), on, off)
     found = looked_up(state.net, state.on_codes(symbol, str(node)), table, str(node))
     axis = _axis(node, -1, len(symbol.shape) + 1)

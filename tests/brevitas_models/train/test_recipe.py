@@ -72,6 +72,17 @@ def test_settings_of_the_command_line() -> None:
         ("pruning.shares=[0]", "schedule gradual takes share, a number, found shares"),
         ("network.weight_bits=17", r"network\.weight_bits"),
         ("training.epoch=2", "did you mean epochs"),
+        (
+            "network.edges=table",
+            "^network.edges: expected 'weights' or 'tables', or a list, found 'ta",
+        ),
+        ("network.edges=[tables, 3]", "^network.edges.1: expected 'weights' or 'tables', found 3$"),
+        (
+            "training.loss=[mse, x]",
+            "^training.loss.1: expected 'cross_.*', 'mse' or 'huber', found 'x'$",
+        ),
+        ("network.outputs={1a: 3}", "^network.outputs.1a.*: expected a name that matches "),
+        ("network.layers=[3]", "^network.layers: expected at least 2 of them, found"),
     ],
 )
 def test_wrong_settings_of_the_command_line(assignment: str, message: str) -> None:

@@ -244,6 +244,16 @@ TABLES = {
 
 
 @pytest.mark.parametrize("network", [TABLES, {"fold_batch_norm": True}], ids=["tables", "weights"])
+def test_weights_that_are_no_numbers_are_said_to_be(network: dict) -> None:
+    frames = blobs(600)
+    target = torch.nn.functional.one_hot(frames.target, 3).float()
+    target[7] = math.nan
+    settings = TrainingSettings(epochs=2, batch_size=50)
+    with pytest.raises(UserError, match="the loss is not a finite number in epoch 1"):
+        train_one(blob_model(**network), Frames(frames.x, target), blobs(200, 1), settings)
+
+
+@pytest.mark.parametrize("network", [TABLES, {"fold_batch_norm": True}], ids=["tables", "weights"])
 def test_a_budget_of_luts_is_met_and_kept(network: dict) -> None:
     model = blob_model(**network)
     model.calibrate(blobs(600).x)

@@ -775,6 +775,52 @@ def test_one_hot_codes_times_a_matrix(axis):
     check(graph, (1, 4))
 
 
+@pytest.mark.parametrize("scale", [0.3, np.float32([[0.3, 0.1, 1 / 3]])], ids=["one", "columns"])
+def test_tables_after_a_quantizer_of_free_scales(scale):
+    graph = Graph((1, 4))
+    graph.quantize(Quantizer(3, 1.0, signed=False))
+    graph.add("Cast", to=TensorProto.INT64)
+    graph.add("Add", ints(graph, np.arange(4)[None] * 8))
+    entries = RNG.integers(-9, 9, size=(32, 3)) * np.asarray(scale)
+    table = graph.quantized_constant(entries, Quantizer(6, scale))
+    graph.current = graph.side("Gather", [table, graph.current], axis=0)
+    graph.add("ReduceSum", ints(graph, [1]), keepdims=0)
+    graph.quantize(Quantizer(4, 0.9))
+    network = check(graph, (1, 4))
+    assert np.abs(network.nodes[0].op.tables).max() <= 9
+    assert set(np.unique(network.nodes[1].op.weights)) == {0, 1}
+
+
+def test_codes_after_a_hidden_quantizer_of_a_free_scale():
+    """Its integers are no multiples of its scale, which is not quite one over the factor."""
+    graph = start((1, 4))
+    layered(graph, 4, 4)
+    graph.quantize(Quantizer(2, 3.25, signed=False))
+    graph.add("Mul", np.float32(1 / 3.25))
+    graph.add("Round")
+    graph.add("Cast", to=TensorProto.INT64)
+    graph.add("Unsqueeze", ints(graph, [2]))
+    graph.add("Equal", ints(graph, np.arange(4).reshape(1, 1, 4)))
+    graph.add("Cast", to=TensorProto.FLOAT)
+    graph.add("Reshape", ints(graph, [1, 16]))
+    layered(graph, 16)
+    check(graph, (1, 4))
+
+
+def test_a_quantised_bias_of_a_free_scale_on_ties():
+    """Of 0.1 and 0.2 in float32 one is twice the other: half of the sums lie on a tie."""
+    graph = Graph((1, 4))
+    graph.quantize(Quantizer(6, 0.1))
+    graph.layer(Layer(RNG.integers(-8, 8, size=(4, 3)), Quantizer(4, 1.0)))
+    bias = graph.quantized_constant(np.float32([0.3, -0.7, 1.1]), Quantizer(8, 0.1))
+    graph.add("Add", bias)
+    graph.quantize(Quantizer(5, 0.2))
+    tidied = tidy(graph.model(None))
+    split = split_host(tidied)
+    x = RNG.integers(-32, 32, size=(200, 4))
+    np.testing.assert_array_equal(split.network.execute(x), Reference(tidied, split).run(x))
+
+
 def test_a_model_that_can_only_run_frame_by_frame():
     """The reference does not need a model that takes batches."""
     graph = start((1, 4))

@@ -304,9 +304,10 @@ def test_a_table_of_too_many_entries():
 
 
 def test_tables_that_make_no_sense():
-    def looked_up(table, axis=0):
+    def looked_up(table, axis=0, first=0):
         graph = Graph((1, 4))
         graph.quantize(Quantizer(3, 1.0, signed=False))
+        graph.add("Add", np.float32(first))
         graph.add("Cast", to=TensorProto.INT64)
         graph.add("Gather", graph.constant(table), position=1, axis=axis)
         return graph.model(None)
@@ -318,14 +319,21 @@ def test_tables_that_make_no_sense():
     refused(looked_up(table), r"\(Gather\) has entries that are infinite or NaN")
     table[3, 1] = 1 / 3
     refused(looked_up(table * 2.0**20), r"entries that are not multiples of one number")
+    refused(looked_up(np.arange(24.0).reshape(8, 3) + 2.0**20), r"factors below 65,536; .* 17 bits")
     refused(looked_up(np.ones((7, 3))), r"\(Gather\) looks up entry 7 of 7")
+    refused(looked_up(np.ones((0, 3))), r"\(Gather\) looks up entry 7 of 0")
+    refused(looked_up(np.ones((9, 3)), first=-10), r"\(Gather\) looks up entry -10 of 9")
     refused(looked_up(np.ones((8, 3)), 2), r"\(Gather\) has axis 2; expected one of 2 axes")
 
 
-def test_one_hot_of_too_few_places():
+@pytest.mark.parametrize(
+    ("places", "values", "message"),
+    [(6, [0, 1], "looks up entry 7 of 6"), (8, [0, 1, 2], "has 3 values; expected two")],
+)
+def test_one_hot_that_makes_no_sense(places, values, message):
     graph = Graph((1, 4))
     graph.quantize(Quantizer(3, 1.0, signed=False))
     graph.add("Cast", to=TensorProto.INT64)
-    depth, values = graph.constant([6], np.int64), graph.constant([0, 1])
-    graph.current = graph.side("OneHot", [graph.current, depth, values])
-    refused(graph.model(None), r"\(OneHot\) looks up entry 7 of 6")
+    inputs = [graph.current, graph.constant([places], np.int64), graph.constant(values)]
+    graph.current = graph.side("OneHot", inputs)
+    refused(graph.model(None), rf"\(OneHot\) {message}")

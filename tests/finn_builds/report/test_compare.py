@@ -136,6 +136,14 @@ def test_a_surrogate_is_never_shown_as_real(tmp_path: Path) -> None:
     assert "75.0 ± 1.0 %, NOT real data" in text_table(compare([one, two]))
 
 
+def test_what_a_training_measured_stands_below(tmp_path: Path) -> None:
+    one, two = variant(0.75, 100.0, 5), variant(0.74, 90.0, 5)
+    one = replace(one, origin=replace(one.origin, trained="soft regret -1.15 ± 0.28 points"))
+    found = compare([folder(tmp_path / "one", one), folder(tmp_path / "two", two)])
+    said = [line for line in text_table(found).splitlines() if "model file" in line]
+    assert said == ["The model file of one says: soft regret -1.15 ± 0.28 points."]
+
+
 def test_the_page_in_a_browser(folders: list[Path], tmp_path: Path) -> None:
     command.main(["compare", *map(str, folders)])
     with chromium() as browser:

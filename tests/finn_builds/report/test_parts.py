@@ -20,7 +20,7 @@ from finn_builds.network import (
     Thresholds,
     chain,
 )
-from finn_builds.report import text
+from finn_builds.report import origin, text
 from finn_builds.report.classes import CURVE_POINTS, one_against_all
 from finn_builds.report.design import ESTIMATED, SYNTHESISED, Part, Synthesis, Use
 from finn_builds.report.drawing import (
@@ -282,3 +282,16 @@ def test_streams_are_seen_between_their_first_and_last_beat() -> None:
     assert (stream.source, stream.sink, stream.window) == ("input", "A", 100)
     assert (stream.moved, stream.stalled) == (0.5, 0.3)
     assert stream.empty == pytest.approx(0.2)
+
+
+def test_the_note_of_what_a_training_measured() -> None:
+    figures = {"accuracy": 0.752, "accuracy_error": 0.019, "frames": 501, "folds": 8}
+    said = origin.training_note({"source": "some jets", "metrics": figures})
+    assert said == (
+        "trained on some jets; measured then: accuracy 75.2% ± 1.9% on 501 frames by 8 siblings, "
+        "each on frames that it had not seen, not checked by this build"
+    )
+    taught = {**figures, "soft_regret": -0.0115, "soft_regret_error": 0.0028}
+    said = origin.training_note({"metrics": taught})
+    assert "± 1.9% and soft regret -1.15 ± 0.28 points against its teacher on 501 frames" in said
+    assert origin.training_note({}) == ""
