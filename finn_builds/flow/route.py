@@ -182,7 +182,7 @@ def _simulated(
         )
     except NotSimulated as reason:
         gates = GateLevel(0, 0, why=str(reason))
-    return gates, cells_used(placed, router.bucket)
+    return gates, cells_used(placed, router.bucket, family.kinds)
 
 
 def _without_dual_luts(
