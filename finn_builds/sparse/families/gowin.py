@@ -6,11 +6,14 @@ An ALU adds two bits and the carry, the second bit inverted if asked, and takes 
 
 from __future__ import annotations
 
+import importlib.resources
+import lzma
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 from finn_builds.errors import UserError
 from finn_builds.sparse.bits import BitWriter, hexadecimal
@@ -187,6 +190,21 @@ class Apicula(BoardRouter):
         "call the clocks about 20 % optimistic"
     )
     bitstream = ".fs"
+
+    def pins(self, part: str) -> Collection[str]:
+        """Return the pins of Project Apicula's data."""
+        import msgspec  # comes with Apicula, which is not there for other families
+
+        device = _DEVICES[_device(part)][0]
+        data = importlib.resources.files("apycula") / f"{device}.msgpack.xz"
+        shape = msgspec.defstruct("Data", [("packages", dict), ("pinout", dict)])
+        found: Any = msgspec.msgpack.decode(lzma.decompress(data.read_bytes()), type=shape)
+        if part not in found.packages:
+            raise UserError(
+                f"part {part}: expected one out of {', '.join(sorted(found.packages))}; correct it"
+            )
+        package, variant, _ = found.packages[part]
+        return frozenset(found.pinout[variant][package])
 
     def pll(self, part: str, mhz_in: float, mhz: float) -> Pll | None:
         """Return an rPLL (Gowin UG286: oscillator from 400 or 500 to 1,200 MHz, input 3 MHz)."""
