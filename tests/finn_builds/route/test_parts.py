@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from finn_builds.config.open_boards import OpenBoard
 from finn_builds.errors import UserError
 from finn_builds.route import nextpnr
 from finn_builds.route.design import with_open_pins
+from finn_builds.route.kept import DIGESTS, copy, is_whole, keep
 from finn_builds.route.nextpnr import timing_of
 from finn_builds.route.placed import NotWhole, accelerator_of, cells_used, port_names
 from finn_builds.sparse.device import NotSimulated
@@ -357,6 +359,34 @@ def test_why_a_seed_reached_nothing(program: str, expected: str, tmp_path: Path)
     limit = 0.3 if "sleep" in program else 60.0
     found = nextpnr.route(Stand(), "p", netlist, "", 1.0, [1], tmp_path, limit=limit)[1]
     assert isinstance(found, str) and expected in found
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: (kept / nextpnr.PLACED).write_text("{"),
+        lambda kept: (kept / nextpnr.REPORT).unlink(),
+        lambda kept: (kept / DIGESTS).write_text("[]"),
+        lambda kept: (kept / DIGESTS).write_text("{"),
+        lambda kept: (kept / DIGESTS).unlink(),
+        shutil.rmtree,
+    ],
+)
+def test_a_damaged_placement_is_not_taken(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    run, kept = tmp_path / "run", tmp_path / "cache/key/seed_1"
+    run.mkdir()
+    for name in (nextpnr.PLACED, nextpnr.REPORT, nextpnr.BITSTREAM, "netlist.json"):
+        (run / name).write_text(name)
+    for _ in range(2):  # the second time in the place of the damaged one
+        assert not is_whole(kept)
+        keep(run, kept)
+        assert is_whole(kept)
+        copy(kept, tmp_path / "route")
+        found = {path.name for path in (tmp_path / "route").iterdir()}
+        assert found == {nextpnr.PLACED, nextpnr.REPORT, nextpnr.BITSTREAM}
+        shutil.rmtree(tmp_path / "route")
+        damage(kept)
+    assert not is_whole(kept)
 
 
 def test_cells_that_nextpnr_adds_to_a_chain_are_the_accelerator_s() -> None:
