@@ -35,6 +35,7 @@ TRIES = 3
 RUN_S = 1.0  # the shell's limit of a run
 WRITE_S = 5.0  # beside the time on the line
 ANSWER_S = 0.5  # beside the time on the line and of the run: USB and the operating system
+SIMULATED_S = 600.0  # beside all that for a simulated board, which takes seconds for a packet
 
 
 def crc16(data: bytes) -> int:
@@ -43,12 +44,12 @@ def crc16(data: bytes) -> int:
 
 
 class SerialLink:
-    """A port on which requests are answered.
+    """A port on which requests are answered; `simulated` says that the board behind it is slow.
 
     Raises `DriverError` if there is no such port, or another program has it.
     """
 
-    def __init__(self, port: str, baud: int) -> None:
+    def __init__(self, port: str, baud: int, *, simulated: bool = False) -> None:
         try:
             import serial
         except ImportError as error:
@@ -56,6 +57,7 @@ class SerialLink:
                 f"the serial line needs pyserial: pip install pyserial ({error})"
             ) from error
         self.port, self.baud = port, baud
+        self._patience = SIMULATED_S if simulated else 0.0
         # What pyserial raises where a port disappears.
         self._gone = (serial.SerialException, OSError, TerminalError)
         self._number = 0
@@ -92,12 +94,12 @@ class SerialLink:
             body = struct.pack("<BBH", kind, self._number, len(payload)) + payload
             packet = bytes([REQUEST]) + body + struct.pack("<H", crc16(body))
             size = HEAD + expected + TAIL
-            seconds = 10 * (len(packet) + size) / self.baud
+            seconds = 2 * 10 * (len(packet) + size) / self.baud + self._patience
             try:
-                self._line.write_timeout = WRITE_S + 2 * seconds
+                self._line.write_timeout = WRITE_S + seconds
                 self._line.reset_input_buffer()
                 self._line.write(packet)
-                answer = self._answer(kind, size, 2 * seconds + RUN_S * (kind == RUN) + ANSWER_S)
+                answer = self._answer(kind, size, seconds + RUN_S * (kind == RUN) + ANSWER_S)
             except self._gone as error:
                 raise DriverError(
                     f"{self.port} has gone: {error}. Check the cable, and open the board again"
