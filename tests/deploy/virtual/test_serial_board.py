@@ -196,9 +196,16 @@ def test_a_wrong_rate_is_an_error(board: SerialBoard, monkeypatch) -> None:
 def test_a_simulated_board_may_be_slow(board: SerialBoard, monkeypatch) -> None:
     """A real one answers in time; a simulation of a large design takes seconds for a packet."""
     monkeypatch.setattr(serial_link, "ANSWER_S", -1.0)
+    monkeypatch.setattr(serial_link, "RUN_S", 0.0)
     with pytest.raises(DriverError, match="no answer came within"):
         SerialOverlay(board.port, BAUD, SHAPES, 100, SPEC.mhz)
-    SerialOverlay(board.port, BAUD, SHAPES, 100, SPEC.mhz, device=board).link.close()
+    overlay = SerialOverlay(board.port, BAUD, SHAPES, 100, SPEC.mhz, device=board)
+    x = np.arange(400).reshape(100, 4) & 0xFF
+    assert np.array_equal(overlay.execute(x), expected(x))
+    overlay.link.close()
+    # One that is at nothing is not waited for.
+    with pytest.raises(DriverError, match=r"no answer|not an answer"):
+        SerialOverlay(board.port, 57600, SHAPES, 100, SPEC.mhz, device=board)
 
 
 def test_two_hosts_are_one_too_many(overlay: SerialOverlay, board: SerialBoard) -> None:
