@@ -361,6 +361,20 @@ def test_why_a_seed_reached_nothing(program: str, expected: str, tmp_path: Path)
     assert isinstance(found, str) and expected in found
 
 
+@pytest.mark.parametrize("text", ["", '{"fmax": {', '{"critical_paths": ['])
+def test_a_full_disk_leaves_a_report_cut_off(text: str, tmp_path: Path) -> None:
+    """nextpnr does not look whether what it writes reaches the disk."""
+
+    class Stand(Trellis):
+        def route(self, part: str, seed: int, mhz: float) -> ProgramCall:
+            return ProgramCall(
+                "sh", ("-c", f"echo {{}} > routed.json; echo '{text}' > report.json")
+            )
+
+    with pytest.raises(UserError, match=r"report\.json\) is cut off.*make room"):
+        nextpnr.route(Stand(), "p", {"modules": {}}, "", 1.0, [1], tmp_path, limit=60.0)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
