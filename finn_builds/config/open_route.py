@@ -22,14 +22,17 @@ def board_router(board: OpenBoard) -> BoardRouter:
 
 
 def installed_version(router: BoardRouter) -> str:
-    """Return the version of the package that places and routes; `UserError` if it is not there."""
-    try:
-        return importlib.metadata.version(router.distribution)
-    except importlib.metadata.PackageNotFoundError:
-        raise UserError(
-            f"--route needs the Python package {router.distribution}, which is not installed: "
-            f"`pip install -c constraints.txt {router.distribution}`"
-        ) from None
+    """Return the version of the package that places and routes; `UserError` if one is missing."""
+    found = ""
+    for name in (*router.beside, router.distribution):
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            raise UserError(
+                f"--route needs the Python package {name}, which is not installed: "
+                f"`pip install -c constraints.txt {name}`"
+            ) from None
+    return found
 
 
 def check_pins(board: OpenBoard) -> None:

@@ -94,11 +94,14 @@ class BoardRouter(Router):
     ----------
     distribution : str
         The wheel that has it.
+    beside : tuple of str
+        Packages that it calls beside that wheel.
     bitstream : str
         Suffix of the file that is loaded.
     """
 
     distribution: str
+    beside: tuple[str, ...] = ()
     bitstream: str
 
     @property

