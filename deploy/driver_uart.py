@@ -52,7 +52,7 @@ class SerialOverlay(StreamForms, Inference):
         self.fclk_mhz = fclk_mhz
         self.now = time.perf_counter
         self._packers = {}
-        self.link = SerialLink(port, baud)
+        self.link = SerialLink(port, baud, working=getattr(device, "working", None))
         try:
             self.frames_per_packet = self._identify(build_id)
         except BaseException:

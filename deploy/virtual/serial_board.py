@@ -41,9 +41,22 @@ class SerialBoard:
 
     def reset(self) -> None:
         """Reset the board, as its button or its power does."""
-        if self._process.stdin is not None:
-            self._process.stdin.write(b"r")
+        self._command(b"r")
+
+    def working(self) -> bool:
+        """Return whether bytes are on the line, or the board is at a packet."""
+        self._command(b"b")
+        line = self._process.stdout.readline() if self._process.stdout else b""
+        return line.strip() == b"1"
+
+    def _command(self, text: bytes) -> None:
+        if self._process.stdin is None:
+            return
+        try:
+            self._process.stdin.write(text)
             self._process.stdin.flush()
+        except OSError as error:  # also where it was closed
+            raise VirtualBoardError(f"the simulated board has ended: {error}") from error
 
     def close(self) -> None:
         """End the simulation."""

@@ -54,7 +54,7 @@ _OF_PS = {
 }
 
 #: What may stand in the name of a board or of a part: both go into scripts and file names.
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class Resources(BaseModel):
@@ -108,8 +108,8 @@ class Board(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: Annotated[str, Field(pattern=_NAME)]  # after ``--board``; equal to the file's name
-    part: Annotated[str, Field(pattern=_NAME)]  # Vivado part, e.g. ``xc7z020clg400-1``
+    name: Annotated[str, Field(pattern=NAME)]  # after ``--board``; equal to the file's name
+    part: Annotated[str, Field(pattern=NAME)]  # Vivado part, e.g. ``xc7z020clg400-1``
     family: Literal["xc7", "xcup"]  # Yosys' name of the device family
     # Vendor and name of Vivado's board files, ``vendor:name``, or None where there are none. The
     # version is not stated: the newest that is installed is taken.

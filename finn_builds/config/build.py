@@ -500,13 +500,14 @@ class BuildConfig:
         board = None if self.board is None else self.board_spec
         open_board = isinstance(board, OpenBoard)
         if isinstance(board, OpenBoard):
-            from finn_builds.config.open_route import board_clock, board_router, installed_version
+            from finn_builds.config import open_route
 
             placed = self.route or self.bitfile
             if placed or self.makes_overlay:
-                board_clock(board, self.clock_ns)
+                open_route.board_clock(board, self.clock_ns)
             if placed:
-                installed_version(board_router(board))
+                open_route.installed_version(open_route.board_router(board))
+                open_route.check_pins(board)
         if self.route and not open_board:
             from finn_builds.config.second_opinion import second_opinion
 

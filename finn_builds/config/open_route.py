@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from finn_builds.config.open_boards import OpenBoard
+from finn_builds.config.open_boards import PIN_KEYS, OpenBoard
 from finn_builds.errors import UserError
 from finn_builds.sparse.families import family_named
 from finn_builds.sparse.routing import BoardRouter, Pll
@@ -22,14 +22,38 @@ def board_router(board: OpenBoard) -> BoardRouter:
 
 
 def installed_version(router: BoardRouter) -> str:
-    """Return the version of the package that places and routes; `UserError` if it is not there."""
+    """Return the version of the package that places and routes; `UserError` if one is missing."""
+    found = ""
+    for name in (*router.beside, router.distribution):
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            raise UserError(
+                f"--route needs the Python package {name}, which is not installed: "
+                f"`pip install -c constraints.txt {name}`"
+            ) from None
+    return found
+
+
+def check_pins(board: OpenBoard) -> None:
+    """Compare a board's part and pins with the data of the package that places and routes it.
+
+    Raises
+    ------
+    UserError
+        The data has no such part, or the part no such pin.
+    """
     try:
-        return importlib.metadata.version(router.distribution)
-    except importlib.metadata.PackageNotFoundError:
-        raise UserError(
-            f"--route needs the Python package {router.distribution}, which is not installed: "
-            f"`pip install -c constraints.txt {router.distribution}`"
-        ) from None
+        known = board_router(board).pins(board.part)
+    except UserError as error:
+        raise UserError(f"board {board.name}: {error}") from None
+    for key in PIN_KEYS.values():
+        pin = getattr(board, key)
+        if pin not in known:
+            raise UserError(
+                f"board {board.name}: {key}: {board.part} has no pin {pin!r} for a design; take "
+                f"the pin from the board's schematic, and correct board_configs/{board.name}.yaml"
+            )
 
 
 def board_clock(board: OpenBoard, clock_ns: float) -> tuple[float, Pll | None]:

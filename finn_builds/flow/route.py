@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from finn_builds.route import nextpnr
 from finn_builds.route.design import device_files, map_device
 from finn_builds.route.device import Device, device_alone, open_device
 from finn_builds.route.dual_luts import split_dual_luts
+from finn_builds.route.kept import copy, is_whole, keep
 from finn_builds.route.nextpnr import Timing
 from finn_builds.route.placed import accelerator_of, cells_used, port_names
 from finn_builds.route.report import SITES, THROUGH, Routed, Used
@@ -107,7 +107,7 @@ def step_place_and_route(
         raise _nothing(device, str(found[1]))
     best = max(timings, key=lambda seed: timings[seed].mhz)
     kept, timing = cache / _seed(best), timings[best]
-    shutil.copytree(kept, cfg.out / ROUTE_DIR)
+    copy(kept, cfg.out / ROUTE_DIR)
     module = netlist["modules"][BOARD_TOP]
     written = json.loads((kept / nextpnr.PLACED).read_text())
     if is_open:
@@ -182,7 +182,7 @@ def _simulated(
         )
     except NotSimulated as reason:
         gates = GateLevel(0, 0, why=str(reason))
-    return gates, cells_used(placed, router.bucket)
+    return gates, cells_used(placed, router.bucket, family.kinds)
 
 
 def _without_dual_luts(
@@ -246,7 +246,7 @@ def _placements(
     router = device.router
     work = cfg.scratch / "place"
     seeds = range(1, cfg.seeds + 1)
-    missing = [seed for seed in seeds if not (cache / _seed(seed)).is_dir()]
+    missing = [seed for seed in seeds if not is_whole(cache / _seed(seed))]
     known = cfg.seeds - len(missing)
     cfg.progress(1 + known, cfg.seeds + 2, "placing and routing")
     new = nextpnr.route(
@@ -268,17 +268,7 @@ def _placements(
         if isinstance(router, BoardRouter):
             call = nextpnr.command(router.pack(device.part), folder, "pack.log", ROUTE_SECONDS)
             tools.run(call.argv, cwd=folder, log=call.log, timeout=call.timeout)
-        _keep(folder, cache / _seed(seed))
+        keep(folder, cache / _seed(seed))
     return {
         seed: new[seed] if seed in new else nextpnr.timing_in(cache / _seed(seed)) for seed in seeds
     }
-
-
-def _keep(folder: Path, kept: Path) -> None:
-    fresh = kept.with_name(kept.name + ".part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for name in (nextpnr.PLACED, nextpnr.REPORT, nextpnr.PINS, nextpnr.LOG, nextpnr.BITSTREAM):
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, fresh / name)
-    fresh.rename(kept)

@@ -212,7 +212,7 @@ def yosys_report(
             parts = by_layer(found)
             layers = {
                 "stream" if k is None else str(first_layers[name] + k): resources(
-                    parts[k], delays.kinds
+                    parts[k], delays.kinds, found
                 )
                 for k in sorted(parts, key=lambda k: (k is None, k))
             }

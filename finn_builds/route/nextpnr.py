@@ -14,6 +14,7 @@ from typing import Any
 
 from finn_builds import tools
 from finn_builds.config.open_route import installed_version
+from finn_builds.errors import UserError
 from finn_builds.sparse.routing import BoardRouter, Call, ProgramCall, Router
 
 PLACED, REPORT, PINS, BITSTREAM = "routed.json", "report.json", "pins.txt", "bitstream"
@@ -108,6 +109,11 @@ def route(
     -------
     dict of int to Timing or str
         By seed: what was reached, or why there is nothing.
+
+    Raises
+    ------
+    UserError
+        What nextpnr wrote is cut off.
     """
     commands = []
     for seed in seeds:
@@ -121,8 +127,24 @@ def route(
         if isinstance(result, tools.ToolFailed):
             found[seed] = f"{reason(result, limit)}. {advice(result)}"
         else:
+            _check_whole(run.cwd)
             found[seed] = timing_in(run.cwd)
     return found
+
+
+def _check_whole(folder: Path) -> None:
+    """Raise a `UserError` if a file of a run that ended well is cut off."""
+    for name in (PLACED, REPORT):
+        path = folder / name
+        if not path.is_file():
+            continue  # not every program writes a report
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 64))
+            if not file.read().rstrip().endswith(b"}"):
+                raise UserError(
+                    f"nextpnr ended without an error, and what it wrote ({name}) is cut off. It "
+                    "does so where the disk is full: make room, and build again"
+                )
 
 
 def timing_in(folder: Path) -> Timing:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from finn_builds.route.design import ACCELERATOR
+from finn_builds.sparse.device import Kind
+from finn_builds.synth.counts import fed_through
 from finn_builds.synth.netlist import Bit, Cell, Netlist
 
 #: Ports of the accelerator, by the nets of the module around it.
@@ -113,10 +115,13 @@ def _net(nets: Mapping[str, list[Bit]], names: list[str]) -> Bit:
     return next((nets[name][0] for name in names if name in nets), "0")
 
 
-def cells_used(netlist: Netlist, bucket: Callable[[str], str]) -> dict[str, int]:
+def cells_used(
+    netlist: Netlist, bucket: Callable[[str], str], known: Mapping[str, Kind]
+) -> dict[str, int]:
     """Return the number of the accelerator's cells by the name under which the report has them.
 
-    They include those that nextpnr has added at the ends of its carry chains.
+    They include those that nextpnr has added at the ends of its carry chains, and the LUTs that
+    feed the accelerator's flip-flops in their places, which may be the shell's.
     """
     constants = {
         bit
@@ -139,6 +144,7 @@ def cells_used(netlist: Netlist, bucket: Callable[[str], str]) -> dict[str, int]
         for cell in netlist.cells
         if cell.name.startswith(ACCELERATOR) or _whole(cell.name) in added
     )
+    kinds.update(bucket(kind) for kind in fed_through(netlist, known).values())
     return dict(sorted(kinds.items()))
 
 

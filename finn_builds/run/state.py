@@ -225,7 +225,8 @@ def start_next(folder: Path, kept: State) -> None:
     work.mkdir()
     for output in kept.outputs():
         source, target = folder / output, work / output
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, copy_function=_link)
         elif source.exists():

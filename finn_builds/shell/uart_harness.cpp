@@ -1,5 +1,6 @@
 // The serial shell behind a pseudo-terminal. Prints the terminal's name, then runs until its
-// standard input ends; an "r" on that resets the board.
+// standard input ends. An "r" on that resets the board, and a "b" is answered with a line: 1 while
+// it is busy, 0 while nothing moves.
 //
 // The host's rate is the one that the terminal is set to: at another rate than the board's, bits
 // have the wrong length, as they would on a cable. While nothing moves the simulation rests.
@@ -126,6 +127,10 @@ int main() {
                 char command;
                 if (read(0, &command, 1) <= 0) return 0;
                 if (command == 'r') reset();
+                if (command == 'b') {
+                    std::printf("%d\n", quiet <= 4096 || (wait[1].revents & POLLIN) != 0);
+                    std::fflush(stdout);
+                }
             }
         }
     }

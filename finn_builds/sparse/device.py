@@ -126,6 +126,9 @@ class Kind:
     paired : bool
         Whether place and route puts a cell in front of each chain of such carry cells, and one
         after it where they are an odd number then.
+    fed : str
+        Of a flip-flop that only the LUT or carry of its own place can feed: the kind of that LUT.
+        Where anything else drives it, place and route puts such a LUT between.
     open : str
         What a pin of a function reads where nothing is connected.
     """
@@ -136,6 +139,7 @@ class Kind:
     carry_pins: tuple[str, ...] = ()
     open: str = "0"
     paired: bool = False
+    fed: str = ""
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,8 @@ class Family(ABC):
         What a reader of the delays has to know of them, empty where that is nothing.
     t_spread : float
         What a net takes longer for every doubling of a design above `compact` LUTs.
+    fed_registers : bool
+        Whether a flip-flop that the LUT or carry of its own place does not drive takes a LUT.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Family(ABC):
     caveat: str = ""
     t_spread: float = 0.0
     compact: int = 1
+    fed_registers: bool = False
 
     def of_grade(self, grade: int) -> Family:
         """Return the family with the delays of a speed grade; KeyError if it is not known."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,17 +94,30 @@ class BoardRouter(Router):
     ----------
     distribution : str
         The wheel that has it.
+    beside : tuple of str
+        Packages that it calls beside that wheel.
     bitstream : str
         Suffix of the file that is loaded.
     """
 
     distribution: str
+    beside: tuple[str, ...] = ()
     bitstream: str
 
     @property
     def name(self) -> str:
         """That of the wheel."""
         return self.distribution
+
+    @abstractmethod
+    def pins(self, part: str) -> Collection[str]:
+        """Return the pins of a part that a design can use, as the installed data has them.
+
+        Raises
+        ------
+        UserError
+            The data does not have the part.
+        """
 
     @abstractmethod
     def pll(self, part: str, mhz_in: float, mhz: float) -> Pll | None:

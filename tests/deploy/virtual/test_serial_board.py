@@ -97,7 +97,7 @@ def board(program: Path) -> Iterator[SerialBoard]:
 
 @pytest.fixture
 def overlay(board: SerialBoard) -> Iterator[SerialOverlay]:
-    made = SerialOverlay(board.port, BAUD, SHAPES, 100, SPEC.mhz, device=board)
+    made = SerialOverlay(board.port, BAUD, SHAPES, 100, SPEC.mhz)
     yield made
     made.link.close()
 
@@ -191,6 +191,21 @@ def test_a_wrong_rate_is_an_error(board: SerialBoard, monkeypatch) -> None:
     x = np.arange(4).reshape(1, 4)
     assert np.array_equal(overlay.execute(x), expected(x))
     overlay.link.close()
+
+
+def test_a_simulated_board_may_be_slow(board: SerialBoard, monkeypatch) -> None:
+    """A real one answers in time; a simulation of a large design takes seconds for a packet."""
+    monkeypatch.setattr(serial_link, "ANSWER_S", -1.0)
+    monkeypatch.setattr(serial_link, "RUN_S", 0.0)
+    with pytest.raises(DriverError, match="no answer came within"):
+        SerialOverlay(board.port, BAUD, SHAPES, 100, SPEC.mhz)
+    overlay = SerialOverlay(board.port, BAUD, SHAPES, 100, SPEC.mhz, device=board)
+    x = np.arange(400).reshape(100, 4) & 0xFF
+    assert np.array_equal(overlay.execute(x), expected(x))
+    overlay.link.close()
+    # One that is at nothing is not waited for.
+    with pytest.raises(DriverError, match=r"no answer|not an answer"):
+        SerialOverlay(board.port, 57600, SHAPES, 100, SPEC.mhz, device=board)
 
 
 def test_two_hosts_are_one_too_many(overlay: SerialOverlay, board: SerialBoard) -> None:

@@ -295,8 +295,22 @@ def test_a_board_does_not_change() -> None:
         load_board("Pynq-Z1").clock_ns = 1.0  # type: ignore[misc]
 
 
-def test_an_open_board_of_an_unknown_family(tmp_path: Path) -> None:
-    text = (BOARD_DIR / "ULX3S-25F.yaml").read_text().replace("family: ecp5", "family: ecp5-7")
-    (tmp_path / "ULX3S-25F.yaml").write_text(text)
-    with pytest.raises(UserError, match=r"family: expected 'ecp5', 'ecp5-8', .*found 'ecp5-7'"):
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("family", "ecp5-7", r"expected 'ecp5', 'ecp5-8', .*found 'ecp5-7'"),
+        ("led", "M1", r"pin M1 is uart_rx already; give each its own"),
+        ("uart_rx", "G2", r"pin G2 is clock_pin already"),
+        ("io_standard", "LVCMOS34", r"expected 'LVCMOS33', .*found 'LVCMOS34'"),
+        ("loader", "x; reboot", r"expected letters, digits, .*found 'x; reboot'"),
+        ("baud", 0, r"expected greater than 0, found 0"),
+        ("uart_tx", 4, r"expected a valid string, found 4"),
+    ],
+)
+def test_a_bad_value_of_an_open_board(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    content = yaml.safe_load((BOARD_DIR / "ULX3S-25F.yaml").read_text())
+    (tmp_path / "ULX3S-25F.yaml").write_text(yaml.safe_dump({**content, key: value}))
+    with pytest.raises(UserError, match=rf"ULX3S-25F\.yaml: {key}: {message}"):
         load_board("ULX3S-25F", tmp_path)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from finn_builds.config.open_boards import OpenBoard
 from finn_builds.errors import UserError
 from finn_builds.route import nextpnr
 from finn_builds.route.design import with_open_pins
+from finn_builds.route.kept import DIGESTS, copy, is_whole, keep
 from finn_builds.route.nextpnr import timing_of
 from finn_builds.route.placed import NotWhole, accelerator_of, cells_used, port_names
 from finn_builds.sparse.device import NotSimulated
@@ -359,6 +361,68 @@ def test_why_a_seed_reached_nothing(program: str, expected: str, tmp_path: Path)
     assert isinstance(found, str) and expected in found
 
 
+def test_a_shell_s_lut_that_feeds_a_flip_flop_of_the_accelerator_is_counted() -> None:
+    """On Gowin it lies in the flip-flop's place, which only it can feed."""
+
+    def placed(kind: str, name: str, pins: dict[str, int], out: tuple[str, int]) -> Cell:
+        given = {pin: [net] for pin, net in pins.items()}
+        return Cell(f"design.accelerator.{name}", kind, {}, given, {out[0]: [out[1]]})
+
+    whole = Netlist(
+        (
+            placed("DFFE", "of_the_shell", {"D": 2, "CLK": 9}, ("Q", 3)),
+            placed("LUT3", "lut", {"I0": 3}, ("F", 4)),
+            placed("DFF", "own", {"D": 4, "CLK": 9}, ("Q", 5)),
+        )
+    )
+    router = FAMILIES["gowin"].router
+    assert router is not None
+    found = cells_used(whole, router.bucket, FAMILIES["gowin"].kinds)
+    assert found == {"DFF": 2, "LUT4": 2}
+
+
+@pytest.mark.parametrize("text", ["", '{"fmax": {', '{"critical_paths": ['])
+def test_a_full_disk_leaves_a_report_cut_off(text: str, tmp_path: Path) -> None:
+    """nextpnr does not look whether what it writes reaches the disk."""
+
+    class Stand(Trellis):
+        def route(self, part: str, seed: int, mhz: float) -> ProgramCall:
+            return ProgramCall(
+                "sh", ("-c", f"echo {{}} > routed.json; echo '{text}' > report.json")
+            )
+
+    with pytest.raises(UserError, match=r"report\.json\) is cut off.*make room"):
+        nextpnr.route(Stand(), "p", {"modules": {}}, "", 1.0, [1], tmp_path, limit=60.0)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda kept: (kept / nextpnr.PLACED).write_text("{"),
+        lambda kept: (kept / nextpnr.REPORT).unlink(),
+        lambda kept: (kept / DIGESTS).write_text("[]"),
+        lambda kept: (kept / DIGESTS).write_text("{"),
+        lambda kept: (kept / DIGESTS).unlink(),
+        shutil.rmtree,
+    ],
+)
+def test_a_damaged_placement_is_not_taken(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    run, kept = tmp_path / "run", tmp_path / "cache/key/seed_1"
+    run.mkdir()
+    for name in (nextpnr.PLACED, nextpnr.REPORT, nextpnr.BITSTREAM, "netlist.json"):
+        (run / name).write_text(name)
+    for _ in range(2):  # the second time in the place of the damaged one
+        assert not is_whole(kept)
+        keep(run, kept)
+        assert is_whole(kept)
+        copy(kept, tmp_path / "route")
+        found = {path.name for path in (tmp_path / "route").iterdir()}
+        assert found == {nextpnr.PLACED, nextpnr.REPORT, nextpnr.BITSTREAM}
+        shutil.rmtree(tmp_path / "route")
+        damage(kept)
+    assert not is_whole(kept)
+
+
 def test_cells_that_nextpnr_adds_to_a_chain_are_the_accelerator_s() -> None:
     """It hands a carry out by a carry cell, whose halves have names of their own."""
 
@@ -373,4 +437,4 @@ def test_cells_that_nextpnr_adds_to_a_chain_are_the_accelerator_s() -> None:
     ground = named("$PACKER_GND", comb(0, F=9))
     reads_ground = named("design.accelerator.lut", comb(0, A=9, B=5, F=2))
     whole = Netlist((own, first, second, of_shell, ground, reads_ground))
-    assert cells_used(whole, lambda kind: kind) == {"TRELLIS_COMB": 4}
+    assert cells_used(whole, lambda kind: kind, FAMILIES["ecp5"].kinds) == {"TRELLIS_COMB": 4}

@@ -175,6 +175,16 @@ class TestNext:
             assert (half.out / name).samefile(out / name)
         assert not (half.out / "report/measured.json").samefile(out / "report/measured.json")
 
+    def test_a_kept_step_that_wrote_nothing_leaves_no_folder(
+        self, toy_model: Path, out: Path
+    ) -> None:
+        def step_idle(cfg) -> None: ...
+
+        steps = [*toy.steps()[:2], Step(step_idle, outputs=("idle/file.txt",)), *toy.steps()[2:]]
+        build(toy_model, out, steps=steps)
+        assert "idle" in build(toy_model, out, steps=steps, verify_frames=7).reused
+        assert not (out / "idle").exists()
+
     def test_file_system_without_links(
         self, toy_model: Path, out: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -15,9 +15,9 @@ from finn_builds.sim import SimDesign, Simulator, compile_designs
 from finn_builds.sparse.cells import AS_CELLS, cell_files
 from finn_builds.sparse.compiler import CompiledNetwork, compile_network
 from finn_builds.sparse.families.ecp5 import ECP5
+from finn_builds.sparse.families.gowin import GOWIN
 from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.families.xcup import XCUP
-from finn_builds.sparse.families.xilinx import Xilinx
 from finn_builds.sparse.family import Family
 from finn_builds.sparse.options import Options
 from tests.finn_builds.network.networks import random_graph, random_inputs
@@ -279,7 +279,7 @@ module miter(input [4:0] x, output ok0, ok1, ok2);
 endmodule
 """
 
-ADD_MITER_ECP5 = """
+ADD_MITER_FOUR = """
 module miter(input [6:0] a, b, output ok0, ok1, ok2);
   wire [5:0] y0;
   wire [6:0] y1, y2;
@@ -307,7 +307,7 @@ module miter(input [8:0] x, output ok0, ok1, ok2);
 endmodule
 """
 
-LUT_MITER_ECP5 = """
+LUT_MITER_FOUR = """
 module miter(input [3:0] x, output ok0, ok1, ok2);
   wire y4, y3, y2;
   localparam [15:0] INIT = 16'h{init:032x};
@@ -320,16 +320,19 @@ module miter(input [3:0] x, output ok0, ok1, ok2);
 endmodule
 """
 
+MUX_MITER_OF_FOUR = MUX_MITER.replace("ps_mux7", "ps_mux5").replace("ps_mux8", "ps_mux6")
+
 # Cell: its miter, the files beside its own, and a primitive that must be there.
 CELLS_ECP5 = {
-    "ps_add": (ADD_MITER_ECP5, (), "CCU2C"),
+    "ps_add": (ADD_MITER_FOUR, (), "CCU2C"),
     "ps_compare3": (COMPARE3_MITER, (), "CCU2C"),
-    "ps_mux5": (
-        MUX_MITER.replace("ps_mux7", "ps_mux5").replace("ps_mux8", "ps_mux6"),
-        ("ps_mux6.v",),
-        "PFUMX",
-    ),
-    "ps_lut4": (LUT_MITER_ECP5, ("ps_lut2.v", "ps_lut3.v"), "LUT4"),
+    "ps_mux5": (MUX_MITER_OF_FOUR, ("ps_mux6.v",), "PFUMX"),
+    "ps_lut4": (LUT_MITER_FOUR, ("ps_lut2.v", "ps_lut3.v"), "LUT4"),
+}
+CELLS_GOWIN = {
+    "ps_add": (ADD_MITER_FOUR, (), "ALU"),
+    "ps_mux5": (MUX_MITER_OF_FOUR, ("ps_mux6.v",), "MUX2_LUT5"),
+    "ps_lut4": (LUT_MITER_FOUR, ("ps_lut2.v", "ps_lut3.v"), "LUT4"),
 }
 CELLS = {
     "ps_add": (ADD_MITER, (), "LUT6_2"),
@@ -341,27 +344,42 @@ CELLS = {
 }
 
 
+#: Cells of each family, Yosys' models of the primitives, and the primitives that may be there.
+OF_FAMILY = {
+    **dict.fromkeys(
+        (XC7, XCUP),
+        (
+            CELLS,
+            "+/xilinx/cells_sim.v",
+            ("LUT2", "LUT4", "LUT6", "LUT6_2", "CARRY4", "CARRY8", "MUXF7", "MUXF8"),
+        ),
+    ),
+    ECP5: (
+        CELLS_ECP5,
+        "+/lattice/cells_sim_ecp5.v",
+        ("LUT2", "LUT4", "CCU2C", "PFUMX", "L6MUX21"),
+    ),
+    GOWIN: (
+        CELLS_GOWIN,
+        "+/gowin/cells_sim.v",
+        ("LUT2", "LUT3", "LUT4", "ALU", "MUX2_LUT5", "MUX2_LUT6"),
+    ),
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "cell"),
-    [
-        (f, cell)
-        for f in (XC7, XCUP, ECP5)
-        for cell in (CELLS if isinstance(f, Xilinx) else CELLS_ECP5)
-    ],
+    [(family, cell) for family, (cells, *_) in OF_FAMILY.items() for cell in cells],
     ids=lambda p: p if isinstance(p, str) else p.name,
 )
 def test_primitives_equal_their_twin(tmp_path: Path, family: Family, cell: str) -> None:
     """Yosys proves for all inputs that the vendor primitives compute what simulators see."""
     init = int(np.random.default_rng(5).integers(0, 2**63)) ** 2 % 2**128
-    miter, more, primitive = (CELLS if isinstance(family, Xilinx) else CELLS_ECP5)[cell]
+    cells, library, primitives = OF_FAMILY[family]
+    miter, more, primitive = cells[cell]
     (tmp_path / "miter.v").write_text(miter.replace("{init:032x}", f"{init:032x}"))
     _write(cell_files(family), tmp_path)
-    library = "+/xilinx/cells_sim.v"
-    primitives = ["LUT2", "LUT4", "LUT6", "LUT6_2", "CARRY4", "CARRY8", "MUXF7", "MUXF8"]
-    if not isinstance(family, Xilinx):
-        library = "+/lattice/cells_sim_ecp5.v"
-        primitives = ["LUT2", "LUT4", "CCU2C", "PFUMX", "L6MUX21"]
     all_of_them = " ".join(f"t:{name}" for name in primitives)
     script = (
         f"read_verilog miter.v {' '.join([f'{cell}.v', *more])}; "

@@ -6,7 +6,7 @@ from finn_builds.sparse.families.ecp5 import ECP5
 from finn_builds.sparse.families.gowin import GOWIN
 from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.sparse.families.xcup import XCUP
-from finn_builds.synth.counts import resources
+from finn_builds.synth.counts import fed_through, resources
 from finn_builds.synth.netlist import Cell, Netlist, by_layer, chain, from_json
 from finn_builds.synth.timing import longest_path
 
@@ -65,6 +65,36 @@ def test_a_chain_of_gowin_has_a_cell_in_front():
     chains += [alu("e", "1", 20), alu("f", 20, 21)]
     found = resources(Netlist((*chains, Cell("l", "LUT4", {}, {}, {"F": [9]}))), GOWIN.kinds)
     assert (found["LUT"], found["CARRY"]) == (4 + 2 + 4 + 1, 6)
+
+
+def test_a_flip_flop_of_gowin_is_fed_by_the_lut_of_its_place():
+    """From anywhere else it gets its D through a LUT that does nothing else."""
+
+    def flip_flop(name, data, kind="DFFE"):
+        return Cell(name, kind, {}, {"CLK": [100], "CE": ["1"], "D": [data]}, {"Q": [name]})
+
+    logic = (
+        Cell("lut", "LUT3", {}, {"I0": [1]}, {"F": [10]}),
+        Cell("alu", "ALU", {}, {"CIN": ["0"]}, {"SUM": [11], "COUT": [12]}),
+        Cell("mux", "MUX2_LUT5", {}, {"I0": [1], "I1": [2], "S0": [3]}, {"O": [13]}),
+        Cell("lut2", "LUT4", {}, {"I0": [1]}, {"F": [14]}),
+    )
+    own = (flip_flop("of_l0", 10), flip_flop("of_alu", 11, "DFFR"), flip_flop("of_lut2", 14))
+    through = (
+        flip_flop("second", 10, "DFF"),
+        flip_flop("port", 1, "DFFS"),
+        flip_flop("after_mux", 13),
+        flip_flop("delay", "of_l0"),
+        flip_flop("constant", "1"),
+    )
+    whole = Netlist((*logic, *own, *through))
+    assert fed_through(whole, GOWIN.kinds) == {cell.name: "LUT4" for cell in through}
+    # Two LUTs, an ALU with the cell in front of it.
+    assert resources(whole, GOWIN.kinds)["LUT"] == 2 + 2 + len(through)
+    parts = [Netlist(logic), Netlist(own), Netlist(through)]
+    counted = [resources(part, GOWIN.kinds, whole)["LUT"] for part in parts]
+    assert counted == [4, 0, len(through)]
+    assert fed_through(Netlist((register("r", 5, 6),)), XC7.kinds) == {}
 
 
 def test_units_of_ecp5():

@@ -13,7 +13,7 @@ from finn_builds.flow import synthesise as flow
 from finn_builds.flow.synthesise import yosys_report
 from finn_builds.sparse.compiler import compile_network
 from finn_builds.sparse.families import family_named
-from finn_builds.sparse.families.ecp5 import COMMANDS
+from finn_builds.sparse.families.four_input import FourInput
 from finn_builds.sparse.families.xc7 import XC7
 from finn_builds.stitch.blocks import SPARSE
 from finn_builds.stitch.design import TOP, Stage
@@ -202,17 +202,18 @@ def test_a_folded_design_on_ecp5(ultrascale, tmp_path):
     assert 1 < longest_path(whole, family_named("ecp5")).ns < 40
 
 
-@pytest.mark.parametrize("device", ["xc7", "ecp5"])
+@pytest.mark.parametrize("device", ["xc7", "ecp5", "gowin"])
 def test_the_estimate_of_a_sparse_layer(device, tmp_path):
     rng = np.random.default_rng(3)
     weights = rng.integers(-3, 4, (12, 8)) * (rng.random((12, 8)) < 0.5)
     thresholds = np.sort(rng.integers(-12, 13, (8, 3)), axis=1)
     network = layers(elements(-8, 7, 12), (weights, thresholds))
     compiled = compile_network(network, "alone", device, clock_ns=10.0)
+    family = family_named(device)
     command = f"synth_xilinx -top {{top}} -family {device} -flatten -noiopad"
-    command = "\n".join(COMMANDS) if device == "ecp5" else command
+    command = "\n".join(family.commands) if isinstance(family, FourInput) else command
     netlist = synthesise_verilog(compiled.files(), "alone", command, tmp_path, limit=300)
-    found = resources(netlist, family_named(device).kinds)
+    found = resources(netlist, family.kinds)
     assert found["LUT"] == pytest.approx(compiled.cost().luts, rel=0.03)
     assert found["FF"] == pytest.approx(compiled.cost().flip_flops, rel=0.03)
 
