@@ -280,6 +280,7 @@ class BuildConfig:
         if given.synth_clk_period_ns is None:
             given.synth_clk_period_ns = given.target.clock_ns
         given._check_clock()
+        given._check_used()
         given.fpga_part = given.target.part
         given.model = find_model(given.model)
         given.data = find_data(given.data)
@@ -484,6 +485,24 @@ class BuildConfig:
             raise UserError(
                 f"--clock-ns {self.clock_ns:g}: the slowest clock that the processor of "
                 f"{self.board} makes is {made:.3f} MHz; give {floor_ns(made):g} ns or less"
+            )
+
+    def _check_used(self) -> None:
+        """Refuse what only has a meaning beside another option that was not given."""
+        open_board = self.board is not None and isinstance(self.board_spec, OpenBoard)
+        placed = self.route or (self.bitfile and open_board)
+        wants = (
+            (f"--seeds {self.seeds}", self.seeds > 1 and not placed, "--route"),
+            ("--chipdb", self.chipdb is not None and not self.route, "--route"),
+            ("--clock-enable", self.clock_enable and not self.makes_ip, "--package ip"),
+            ("--cells generic", self.cells == "generic" and not self.makes_ip, "--package ip"),
+        )
+        for word, idle, needed in wants:
+            if idle:
+                raise UserError(f"{word} changes nothing without {needed}: add it, or leave it out")
+        if open_board and self.chipdb is not None:
+            raise UserError(
+                f"--chipdb: the package that places {self.board} has its own database: leave it out"
             )
 
     @property
