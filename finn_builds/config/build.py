@@ -28,14 +28,7 @@ from pydantic.dataclasses import dataclass
 
 from finn_builds.config import fingerprint as fp
 from finn_builds.config import inputs as files
-from finn_builds.config.boards import (
-    AnyBoard,
-    Board,
-    board_path,
-    floor_ns,
-    load_board,
-    same_clock,
-)
+from finn_builds.config.boards import AnyBoard, board_path, load_board
 from finn_builds.config.finn_fields import WITHOUT_EFFECT
 from finn_builds.config.inputs import (
     existing_file,
@@ -48,6 +41,7 @@ from finn_builds.config.inputs import (
 from finn_builds.config.open_boards import OpenBoard
 from finn_builds.config.options import fault, option, options_of
 from finn_builds.config.parts import Target, board_target, part_target
+from finn_builds.config.zynq_boards import Board, floor_ns, same_clock
 from finn_builds.errors import UserError
 from finn_builds.tools.programs import require
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from finn_builds.config.boards import NAME, Resources
+from finn_builds.config.device import NAME, Resources
 
 #: The families of open boards, with the speed grade where it is not the slowest.
 OPEN_FAMILIES = ("ecp5", "ecp5-8", "gowin", "gowin-8")

@@ -10,7 +10,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from finn_builds.config.boards import AnyBoard, Resources
+from finn_builds.config.boards import AnyBoard
+from finn_builds.config.device import Resources
 from finn_builds.errors import UserError
 
 #: Shares of a device's resources that a network may be estimated at.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from finn_builds.config.boards import Board
 from finn_builds.config.build import BuildConfig
 from finn_builds.config.open_boards import OpenBoard
+from finn_builds.config.zynq_boards import Board
 from finn_builds.files import STITCHED_DIR, write_zip
 from finn_builds.ingest import HostSplit
 from finn_builds.route.bitstream import bitstream_path, write_bitstream

@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from deploy.host_model import HostModel
-from finn_builds.config.boards import Board, floor_ns, same_clock
 from finn_builds.config.build import BuildConfig
 from finn_builds.config.open_boards import OpenBoard
+from finn_builds.config.zynq_boards import Board, floor_ns, same_clock
 from finn_builds.files import PAGE_DATA_FILE, PAGE_FILE, write_record
 from finn_builds.ingest import HostSplit, Tidied, model_info
 from finn_builds.ip import IpReport

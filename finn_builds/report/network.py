@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from finn_builds.config.boards import Resources as Device
+from finn_builds.config.device import Resources as Device
 from finn_builds.network import IntegerNetwork, Linear, Requantise, Tensor
 from finn_builds.network import Node as NetworkNode
 from finn_builds.network.types import weight_datatype

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from deploy import package
 from deploy.host_model import HostModel
-from finn_builds.config.boards import AnyBoard, Board
+from finn_builds.config.boards import AnyBoard
 from finn_builds.config.open_boards import OpenBoard
+from finn_builds.config.zynq_boards import Board
 from finn_builds.files import write_zip
 from finn_builds.shell.build_id import build_id
 from finn_builds.shell.flash import FLASH, flash_script

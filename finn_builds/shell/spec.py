@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, PositiveInt
 from pydantic.dataclasses import dataclass
 
-from finn_builds.config.boards import Board
+from finn_builds.config.zynq_boards import Board
 from finn_builds.errors import UserError
 
 __all__ = ["ShellSpec"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from finn_builds.config.boards import CLOCK_DIGITS, Board
+from finn_builds.config.zynq_boards import CLOCK_DIGITS, Board
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import clock_and_reset
 from finn_builds.vivado.tcl import fill, number

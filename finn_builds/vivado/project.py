@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finn_builds.config.boards import Board
+from finn_builds.config.zynq_boards import Board
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import TOP, shell_files, shell_sources
 from finn_builds.vivado.block_design import ACCELERATOR, accelerator_wrapper

@@ -10,7 +10,7 @@ pins and properties it uses.
 
 from __future__ import annotations
 
-from finn_builds.config.boards import Board
+from finn_builds.config.zynq_boards import Board
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.sparse.cells import AS_CELLS
 from finn_builds.vivado.block_design import block_design_tcl, needs_high_addresses, processor

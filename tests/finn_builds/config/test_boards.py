@@ -14,16 +14,8 @@ from pydantic import ValidationError
 from pynq.ps import _ClocksUltrascale, _ClocksZynq
 
 from deploy.fabric_clock import set_fabric_clock
-from finn_builds.config.boards import (
-    BOARD_DIR,
-    CLOCK_DIGITS,
-    Board,
-    Pll,
-    board_names,
-    floor_ns,
-    load_board,
-    same_clock,
-)
+from finn_builds.config.boards import BOARD_DIR, board_names, load_board
+from finn_builds.config.zynq_boards import CLOCK_DIGITS, Board, Pll, floor_ns, same_clock
 from finn_builds.errors import UserError
 
 SHIPPED = [

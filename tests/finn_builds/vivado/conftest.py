@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from finn_builds.config.boards import Board, board_names, load_board
+from finn_builds.config.boards import board_names, load_board
+from finn_builds.config.zynq_boards import Board
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.vivado.project import write_project
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from finn_builds import tools
-from finn_builds.config.boards import Board
+from finn_builds.config.zynq_boards import Board
 from finn_builds.shell.spec import ShellSpec
 from finn_builds.shell.top import TOP, shell_files
 from tests.finn_builds.vivado.conftest import Recorded

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from deploy.fabric_clock import SAME_CLOCK
-from finn_builds.config.boards import CLOCK_DIGITS, load_board
+from finn_builds.config.boards import load_board
+from finn_builds.config.zynq_boards import CLOCK_DIGITS
 from finn_builds.vivado.project import needs_licence
 from finn_builds.vivado.script import REPORTS
 from finn_builds.vivado.tcl import number
