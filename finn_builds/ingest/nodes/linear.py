@@ -57,17 +57,11 @@ def scattered(state: Settling, node: GraphNode) -> list[Symbol]:
     at = executed(proto, [places, node.constant(1)], state.graph.opset)[0].reshape(-1)
     how = node.attrs.get("reduction", "none")
     symbol = state.symbols[node.inputs[2]]
-    if (
-        at.size != symbol.size
-        or (how != "add" and len(set(at.tolist())) < at.size)
-        or how
-        not in (
-            "add",
-            "none",
-        )
-    ):
+    different = len(set(at.tolist()))
+    known = how == "add" or (how == "none" and different == at.size)
+    if at.size != symbol.size or not known:
         raise UserError(
-            f"{node} puts {symbol.size} numbers at {len(set(at.tolist()))} places with reduction "
+            f"{node} puts {symbol.size} numbers at {different} places with reduction "
             f"'{how}'; supported are one number at each place, or reduction 'add'"
         )
     sums = np.zeros((at.size, data.size), dtype=np.int64)
