@@ -5,7 +5,7 @@
 
 Each row of `ROWS`, or those of the named boards and models, is a build with ``--route`` in a
 process of its own that is stopped after ``--limit`` seconds; what does not fit and what was stopped
-are rows that say so. ``large`` is a random 784-128-128-10 network of 2 bits, 95 % pruned, of which
+are rows that say so. The models of `LARGE` are random 784-128-128-10 networks of 2 bits, of which
 50 MHz are asked. Rows are kept in ``benchmarks/results/route.json`` as they come, and ``route.md``
 is the table, which ``--again`` writes from them.
 """
@@ -35,10 +35,16 @@ from finn_builds.config.boards import load_board
 from finn_builds.files import read_json
 
 RESULTS = Path(__file__).parent / "results"
-LARGE = "large"
+#: Share that is pruned, and bits of the inputs, of the random networks.
+LARGE = {
+    "large": (0.95, 8),
+    "large_2bit": (0.95, 2),
+    "large_2bit_97": (0.97, 2),
+    "large_2bit_98": (0.98, 2),
+}
 
 #: Clock periods in ns where it is not the board's: asked for, and planned for.
-CLOCKS = {LARGE: (20.0, 14.0)}
+CLOCKS = dict.fromkeys(LARGE, (20.0, 14.0))
 
 #: Board and model. ULX3S carry speed grade 6, the OrangeCrab and the ECP5 Evaluation Board 8.
 ROWS = (
@@ -49,16 +55,17 @@ ROWS = (
     ("ULX3S-25F", "digits"),
     ("OrangeCrab", "digits"),
     ("Tang-Primer-20K", "digits"),
-    ("ULX3S-85F", LARGE),
+    *(("ULX3S-85F", name) for name in LARGE),
 )
 
 
 def row(board: str, model: str, folder: Path, seeds: int) -> dict[str, Any]:
     """Return what one build reached, or why there is nothing."""
     file = model
-    if model == LARGE:
+    if model in LARGE:
         file = str(folder / "large.onnx")
-        onnx.save(random_model([784, 128, 128, 10], 2, 0.95, 1), file)
+        pruned, input_bits = LARGE[model]
+        onnx.save(random_model([784, 128, 128, 10], 2, pruned, 1, input_bits), file)
     clock_ns, plan_ns = CLOCKS.get(model, (None, None))
     config = BuildConfig(
         board=board,

@@ -33,8 +33,10 @@ GENERAL = "qonnx.custom_op.general"
 LIMIT_SECONDS, LIMIT_GIB = 300, 4
 
 
-def random_model(sizes: list[int], bits: int, pruned: float, seed: int) -> onnx.ModelProto:
-    """Return a QONNX MLP: 8-bit inputs, weights and unsigned activations of `bits` bits.
+def random_model(
+    sizes: list[int], bits: int, pruned: float, seed: int, input_bits: int = 8
+) -> onnx.ModelProto:
+    """Return a QONNX MLP: signed inputs, weights and unsigned activations of `bits` bits.
 
     Scales are powers of two; those of the activations follow what random frames give.
     """
@@ -53,8 +55,9 @@ def random_model(sizes: list[int], bits: int, pruned: float, seed: int) -> onnx.
         nodes.append(helper.make_node("Quant", inputs, [out], domain=GENERAL, **attributes))
         return out
 
-    x = rng.integers(-128, 128, (500, sizes[0])).astype(np.float64)
-    source = quant("x", 1.0, 8, True, False)
+    half = 1 << (input_bits - 1)
+    x = rng.integers(-half, half, (500, sizes[0])).astype(np.float64)
+    source = quant("x", 1.0, input_bits, True, False)
     top = max(1, (1 << (bits - 1)) - 1)
     for k, (n, m) in enumerate(itertools.pairwise(sizes)):
         w = rng.integers(1, top + 1, (n, m)) * rng.choice((-1, 1), (n, m))
