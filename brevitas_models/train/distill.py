@@ -150,5 +150,5 @@ def _read(path: Path) -> tuple[Any, bool]:
         ours = model.get_metadata_prop(_OWN_METADATA) is not None
         try:
             return cleanup_model(model), ours
-        except Exception as error:  # as of `Teacher._execute`
+        except Exception as error:  # a user's graph may raise anything in qonnx's passes
             raise _not_executable(path, error) from error

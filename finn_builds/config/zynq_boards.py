@@ -35,8 +35,8 @@ _OF_PS = {
 #: What the two dividers behind a PLL, of six bits each, can divide by (UG585, UG1087).
 _DIVISORS = sorted({a * b for a in range(1, 64) for b in range(1, 64)})
 
-#: Relative difference up to which two frequencies are the same one: crystals are told with four to
-#: eight digits, periods with four.
+#: Two frequencies count as equal up to this relative difference: data sheets give crystals with
+#: four to eight digits, and periods with four.
 CLOCK_DIGITS = 1e-3
 
 

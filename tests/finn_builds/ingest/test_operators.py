@@ -792,7 +792,7 @@ def test_tables_after_a_quantizer_of_free_scales(scale):
 
 
 def test_codes_after_a_hidden_quantizer_of_a_free_scale():
-    """Its integers are no multiples of its scale, which is not quite one over the factor."""
+    """1 / 3.25 is rounded to float32, so scale times factor differs a little from 1."""
     graph = start((1, 4))
     layered(graph, 4, 4)
     graph.quantize(Quantizer(2, 3.25, signed=False))
