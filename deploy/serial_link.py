@@ -138,7 +138,10 @@ class SerialLink:
         """Return status and payload of the answer to the last request, or what is wrong."""
         deadline = time.monotonic() + seconds
         got = b""
-        while time.monotonic() < deadline or (self._working is not None and self._working()):
+        waiting = True
+        while waiting:
+            # Asked before reading: what came until then is read, however late this process is.
+            waiting = time.monotonic() < deadline or bool(self._working and self._working())
             got += self._line.read(max(1, size - len(got)))
             while got:
                 start = got.find(ANSWER)

@@ -15,6 +15,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from finn_builds.errors import UserError
 from finn_builds.sparse.bits import BitWriter, hexadecimal
 from finn_builds.sparse.cells import CellText, lut_cells, mux_cells
@@ -194,8 +196,6 @@ class Apicula(BoardRouter):
 
     def pins(self, part: str) -> Collection[str]:
         """Return the pins of Project Apicula's data."""
-        import msgspec  # comes with Apicula, which is not there for other families
-
         device = _DEVICES[_device(part)][0]
         data = importlib.resources.files("apycula") / f"{device}.msgpack.xz"
         shape = msgspec.defstruct("Data", [("packages", dict), ("pinout", dict)])

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import struct
 import threading
 from collections.abc import Iterator
@@ -197,8 +198,10 @@ def test_a_simulated_board_may_be_slow(board: SerialBoard, monkeypatch) -> None:
     """A real one answers in time; a simulation of a large design takes seconds for a packet."""
     monkeypatch.setattr(serial_link, "ANSWER_S", -1.0)
     monkeypatch.setattr(serial_link, "RUN_S", 0.0)
+    os.kill(board._process.pid, signal.SIGSTOP)
     with pytest.raises(DriverError, match="no answer came within"):
         SerialOverlay(board.port, BAUD, SHAPES, 100, SPEC.mhz)
+    os.kill(board._process.pid, signal.SIGCONT)
     overlay = SerialOverlay(board.port, BAUD, SHAPES, 100, SPEC.mhz, device=board)
     x = np.arange(400).reshape(100, 4) & 0xFF
     assert np.array_equal(overlay.execute(x), expected(x))
