@@ -15,8 +15,6 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
-
 from finn_builds.errors import UserError
 from finn_builds.sparse.bits import BitWriter, hexadecimal
 from finn_builds.sparse.cells import CellText, lut_cells, mux_cells
@@ -196,6 +194,9 @@ class Apicula(BoardRouter):
 
     def pins(self, part: str) -> Collection[str]:
         """Return the pins of Project Apicula's data."""
+        # Comes with apycula; the simulated board on a PYNQ image compiles without either.
+        import msgspec
+
         device = _DEVICES[_device(part)][0]
         data = importlib.resources.files("apycula") / f"{device}.msgpack.xz"
         shape = msgspec.defstruct("Data", [("packages", dict), ("pinout", dict)])
