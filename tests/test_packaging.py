@@ -68,7 +68,7 @@ def imported(folder: Path, leave_out: str = "") -> Iterator[tuple[str, Path]]:
 @pytest.mark.parametrize(
     ("source", "leave_out", "extras", "besides"),
     [
-        ("finn_builds", "folded", ("",), {"finn"}),
+        ("finn_builds", "folded", ("", "route"), {"finn"}),
         ("finn_builds/folded", "", ("", "folded"), {"finn"}),
         ("brevitas_models", "", ("", "train"), set()),
         ("deploy", "", ("", "serial"), ON_A_BOARD),
