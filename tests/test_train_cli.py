@@ -1,5 +1,6 @@
 """The command ``train.py``: what it writes, and the one line that a mistake ends with."""
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -145,7 +146,9 @@ def test_a_training_writes_its_folder(capsys: pytest.CaptureFixture[str]) -> Non
     assert 0 <= info["metrics"]["accuracy"] <= 1
     assert info["recipe"]["training"]["epochs"] == 3
     assert not info["surrogate"] and info["teacher"] is None
-    assert (folder / "history.csv").read_text().count("\n") == 4
+    with (folder / "history.csv").open() as file:
+        epochs = list(csv.DictReader(file))
+    assert len(epochs) == 3 and all(epoch["validation_regret"] == "" for epoch in epochs)
     onnx.checker.check_model(str(folder / "toy.onnx"))
     # The recipe that was written is the one that was followed: it gives the same checkpoint.
     recipe_file = folder / "toy.yaml"
@@ -180,6 +183,9 @@ def test_folds_with_a_teacher(capsys: pytest.CaptureFixture[str]) -> None:
     assert figures["below_teacher_error"] <= 1 / np.sqrt(200)
     assert "test frames trained on too" in info["source"]
     assert info["teacher"]["file"] == "teacher.onnx"
+    with Path("result/history.csv").open() as file:
+        assert all(-1 < float(epoch["validation_regret"]) <= 0 for epoch in csv.DictReader(file))
+    assert "% right, soft regret -" in out
 
 
 def test_surrogate_accuracy_is_never_called_accuracy(capsys: pytest.CaptureFixture[str]) -> None:

@@ -305,6 +305,7 @@ class _Run:
             validation_loss=loss,
             validation_match=losses.share_right(found, target, self.heads),
             validation_rmse=losses.rmse_of(found, target, job.validation.unit, self.heads),
+            validation_regret=losses.regret_of(found, target, self.temperature, self.heads),
             rate=rate,
             pruned=pruning.pruned_share(job.model.masks()),
             best=best,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -52,6 +53,22 @@ def share_right(outputs: Tensor, target: Tensor, heads: Sequence[Head] = ()) -> 
         if head.is_class
     ]
     return sum(float(each.float().mean()) for each in right) / len(right) if right else None
+
+
+def regret_of(
+    outputs: Tensor, target: Tensor, temperature: float = 1.0, heads: Sequence[Head] = ()
+) -> float | None:
+    """Return the soft regret against a teacher (see `metrics.regret_figures`); None without one.
+
+    `outputs` are (n, n_classes), `target` a teacher's probabilities at that temperature, or labels.
+    """
+    if target.ndim == 1 or (heads and not learns_classes(heads)):
+        return None
+    # Back to what the teacher says at temperature 1.
+    log_p = target.double().clamp_min(torch.finfo(torch.float64).tiny).log()
+    p = torch.softmax(log_p * temperature, dim=1)
+    named = p.gather(1, outputs.argmax(dim=1, keepdim=True))[:, 0]
+    return float((named - p.amax(dim=1)).mean())
 
 
 def rmse_of(

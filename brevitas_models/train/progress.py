@@ -147,7 +147,9 @@ def describe(record: EpochRecord) -> str:
     """Return an epoch's figures in one line."""
     pruned = f", {record.pruned:.1%} pruned" if record.pruned else ""
     match, rmse = record.validation_match, record.validation_rmse
+    regret = record.validation_regret
     judged = [] if match is None else [f"{match:.1%} right"]
+    judged += [] if regret is None else [f"soft regret {100 * regret:.2f} points"]
     judged += [] if rmse is None else [f"RMSE {rmse:.4g}"]
     return (
         f"loss {record.train_loss:.4f}, validation {record.validation_loss:.4f} "

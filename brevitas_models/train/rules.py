@@ -61,6 +61,8 @@ class EpochRecord:
     # Root of the mean square error of the numbers that the model gives, in the units of the
     # targets; None if it gives none
     validation_rmse: float | None = None
+    # Soft regret on the validation frames, 0 or less; None without a teacher
+    validation_regret: float | None = None
 
 
 OnEpoch = Callable[[EpochRecord], None]
