@@ -99,6 +99,7 @@ def figure_lines(figures: dict[str, float], *, physics: bool = True) -> list[str
         )
     return [
         *([curves] if curves else []),
-        f"{figures['remaining_weights']:,.0f} weights left, {figures['weight_bits']:,.0f} bits, "
+        f"{figures['remaining_weights']:,.0f} edges left (a weight or a table each), "
+        f"{figures['weight_bits']:,.0f} bits, "
         f"{figures['bops']:,.0f} BOPs ({figures['bops_32bit_input']:,.0f} with 32-bit inputs)",
     ]
