@@ -171,7 +171,8 @@ def measure(
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         where = folder / f"grade{grade}"
         mhz = 1000 / design.plan_ns
-        found = nextpnr.route(router, PARTS[grade], mapped, pins, mhz, [1], where, limit=limit)[1]
+        placed = nextpnr.route(router, PARTS[grade], mapped, pins, mhz, [1], where, limit=limit)
+        found = dict(placed)[1]
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         row: dict[str, Any] = {
             "design": design.name,

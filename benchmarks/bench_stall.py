@@ -222,7 +222,7 @@ def routed(
     netlist = as_placed(netlist, router)
     mhz = 1000 / case.clock_ns
     pins = router.constraints({name: (pin, "LVCMOS33") for name, pin in _PINS.items()}, mhz)
-    found = route(router, case.part, netlist, pins, mhz, seeds, folder, limit=LIMIT_SECONDS)
+    found = dict(route(router, case.part, netlist, pins, mhz, seeds, folder, limit=LIMIT_SECONDS))
     ends = {str(seed): end.mhz if isinstance(end, Timing) else end for seed, end in found.items()}
     result: dict[str, Any] = {"routed_mhz": ends}
     for end in found.values():

@@ -241,15 +241,23 @@ def _placements(
 ) -> dict[int, Timing | str]:
     """Return what every seed reached, or why it reached nothing; place those not in the cache.
 
-    What matters of a placement is kept in the cache, with its bitstream.
+    What matters of a placement is kept in the cache, with its bitstream, as soon as it is there.
     """
     router = device.router
     work = cfg.scratch / "place"
     seeds = range(1, cfg.seeds + 1)
-    missing = [seed for seed in seeds if not is_whole(cache / _seed(seed))]
-    known = cfg.seeds - len(missing)
-    cfg.progress(1 + known, cfg.seeds + 2, "placing and routing")
-    new = nextpnr.route(
+    found: dict[int, Timing | str] = {
+        seed: nextpnr.timing_in(cache / _seed(seed))
+        for seed in seeds
+        if is_whole(cache / _seed(seed))
+    }
+
+    def say() -> None:
+        cfg.progress(1 + len(found), cfg.seeds + 2, "placing and routing")
+
+    say()
+    missing = [seed for seed in seeds if seed not in found]
+    placed = nextpnr.route(
         router,
         device.part,
         netlist,
@@ -259,16 +267,14 @@ def _placements(
         work,
         limit=ROUTE_SECONDS,
         chipdb=chipdb,
-        progress=lambda done, _: cfg.progress(
-            1 + known + done, cfg.seeds + 2, "placing and routing"
-        ),
     )
-    for seed in (seed for seed, one in new.items() if isinstance(one, Timing)):
+    for seed, one in placed:
         folder = work / _seed(seed)
-        if isinstance(router, BoardRouter):
-            call = nextpnr.command(router.pack(device.part), folder, "pack.log", ROUTE_SECONDS)
-            tools.run(call.argv, cwd=folder, log=call.log, timeout=call.timeout)
-        keep(folder, cache / _seed(seed))
-    return {
-        seed: new[seed] if seed in new else nextpnr.timing_in(cache / _seed(seed)) for seed in seeds
-    }
+        if isinstance(one, Timing):
+            if isinstance(router, BoardRouter):
+                call = nextpnr.command(router.pack(device.part), folder, "pack.log", ROUTE_SECONDS)
+                tools.run(call.argv, cwd=folder, log=call.log, timeout=call.timeout)
+            keep(folder, cache / _seed(seed))
+        found[seed] = one
+        say()
+    return {seed: found[seed] for seed in seeds}

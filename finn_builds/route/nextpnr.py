@@ -7,7 +7,8 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,14 +102,13 @@ def route(
     *,
     limit: float,
     chipdb: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[int, Timing | str]:
+) -> Iterator[tuple[int, Timing | str]]:
     """Place and route a netlist once for each seed, in folders ``seed_<n>``.
 
-    Returns
-    -------
-    dict of int to Timing or str
-        By seed: what was reached, or why there is nothing.
+    Yields
+    ------
+    int, Timing or str
+        As each seed ends: the seed, and what it reached, or why there is nothing.
 
     Raises
     ------
@@ -119,17 +119,13 @@ def route(
     for seed in seeds:
         work = work_folder(folder / f"seed_{seed}", netlist, pins, chipdb)
         commands.append(command(router.route(part, seed, mhz), work, LOG, limit))
-    ended = None if progress is None else (lambda done: progress(done, len(seeds)))
-    found: dict[int, Timing | str] = {}
-    for seed, run, result in zip(
-        seeds, commands, tools.run_each(commands, ended=ended), strict=True
-    ):
-        if isinstance(result, tools.ToolFailed):
-            found[seed] = f"{reason(result, limit)}. {advice(result)}"
-        else:
-            _check_whole(run.cwd)
-            found[seed] = timing_in(run.cwd)
-    return found
+    with closing(tools.outcomes(commands)) as outcomes:
+        for index, result in outcomes:
+            if isinstance(result, tools.ToolFailed):
+                yield seeds[index], f"{reason(result, limit)}. {advice(result)}"
+            else:
+                _check_whole(commands[index].cwd)
+                yield seeds[index], timing_in(commands[index].cwd)
 
 
 def _check_whole(folder: Path) -> None:

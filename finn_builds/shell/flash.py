@@ -9,7 +9,7 @@ _SCRIPT = """\
 # Loads the bitstream into {board} with openFPGALoader (https://github.com/trabucayre/openFPGALoader),
 # until the board loses power; with -f into its flash memory, from where it starts again.
 set -eu
-cd "$(dirname "$0")"
+cd "$(dirname "$(readlink -f "$0")")"
 if ! command -v openFPGALoader > /dev/null; then
   echo "error: openFPGALoader is needed and was not found (Debian: apt install openfpgaloader)" >&2
   exit 2

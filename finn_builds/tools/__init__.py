@@ -5,7 +5,7 @@ that says what to install; a program that fails ends in an internal error with t
 """
 
 from finn_builds.tools.errors import ToolError, ToolFailed, ToolMissing, ToolTimeout
-from finn_builds.tools.processes import Command, run, run_all, run_each
+from finn_builds.tools.processes import Command, outcomes, run, run_all, run_each
 from finn_builds.tools.programs import (
     icarus,
     require,
@@ -23,6 +23,7 @@ __all__ = [
     "ToolMissing",
     "ToolTimeout",
     "icarus",
+    "outcomes",
     "require",
     "run",
     "run_all",

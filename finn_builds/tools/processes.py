@@ -141,8 +141,8 @@ def run_all(
     timeout or an interrupt stops all that still run, and is raised as in `run`.
     """
     done: dict[int, subprocess.CompletedProcess[str]] = {}
-    with closing(_outcomes(commands, jobs)) as outcomes:
-        for index, outcome in outcomes:
+    with closing(outcomes(commands, jobs)) as results:
+        for index, outcome in results:
             if isinstance(outcome, ToolFailed):
                 raise outcome
             done[index] = outcome
@@ -161,16 +161,16 @@ def run_each(
     whenever one has. A program that failed or ran out of time gives its exception.
     """
     done: dict[int, Outcome] = {}
-    with closing(_outcomes(commands, jobs)) as outcomes:
-        for index, outcome in outcomes:
+    with closing(outcomes(commands, jobs)) as results:
+        for index, outcome in results:
             done[index] = outcome
             if ended is not None:
                 ended(len(done))
     return [done[index] for index in range(len(commands))]
 
 
-def _outcomes(
-    commands: Sequence[Command], jobs: int | None
+def outcomes(
+    commands: Sequence[Command], jobs: int | None = None
 ) -> Generator[tuple[int, Outcome], None, None]:
     """Run programs, a few at a time, and yield the place and outcome of each as it ends.
 

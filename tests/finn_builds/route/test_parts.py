@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -357,8 +358,23 @@ def test_why_a_seed_reached_nothing(program: str, expected: str, tmp_path: Path)
 
     netlist: dict[str, Any] = {"modules": {}}
     limit = 0.3 if "sleep" in program else 60.0
-    found = nextpnr.route(Stand(), "p", netlist, "", 1.0, [1], tmp_path, limit=limit)[1]
+    found = dict(nextpnr.route(Stand(), "p", netlist, "", 1.0, [1], tmp_path, limit=limit))[1]
     assert isinstance(found, str) and expected in found
+
+
+def test_a_seed_is_told_of_while_others_are_still_placed(tmp_path: Path) -> None:
+    """What has ended is kept, then, if somebody stops the build: as here, after the first."""
+
+    class Stand(Trellis):
+        def route(self, part: str, seed: int, mhz: float) -> ProgramCall:
+            return ProgramCall("sh", ("-c", f"[ {seed} = 1 ] || sleep 60; exit 1"))
+
+    began = time.monotonic()
+    ends = nextpnr.route(Stand(), "p", {"modules": {}}, "", 1.0, [1, 2], tmp_path, limit=60.0)
+    seed, why = next(ends)
+    ends.close()
+    assert seed == 1 and isinstance(why, str)
+    assert time.monotonic() - began < 30
 
 
 def test_a_shell_s_lut_that_feeds_a_flip_flop_of_the_accelerator_is_counted() -> None:
@@ -392,7 +408,7 @@ def test_a_full_disk_leaves_a_report_cut_off(text: str, tmp_path: Path) -> None:
             )
 
     with pytest.raises(UserError, match=r"report\.json\) is cut off.*make room"):
-        nextpnr.route(Stand(), "p", {"modules": {}}, "", 1.0, [1], tmp_path, limit=60.0)
+        list(nextpnr.route(Stand(), "p", {"modules": {}}, "", 1.0, [1], tmp_path, limit=60.0))
 
 
 @pytest.mark.parametrize(
