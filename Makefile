@@ -18,10 +18,10 @@ build: $(INSTALLED)
 	$(PY) build.py --board $(BOARD) $(ARGS)
 
 test: $(INSTALLED)
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not peers" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "not peers" $(ARGS)
 
 test-fast: $(INSTALLED)
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not peers" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal -m "not slow and not peers" $(ARGS)
 
 # The grids of other projects' tests; ARGS="--network-seed 5" tries other random values.
 test-peers: $(INSTALLED)

@@ -106,4 +106,4 @@ def test_all_figures_of_a_model():
     plain = " ".join(metrics.figure_lines(figures, physics=False))
     assert "mean AUC" in plain and "aIQ" not in plain and "signal" not in plain
     text = " ".join(metrics.figure_lines(figures))
-    assert f"{figures['bops']:,.0f}" in text and "21 weights" in text
+    assert f"{figures['bops']:,.0f}" in text and "21 edges" in text

@@ -16,7 +16,7 @@ from tests.finn_builds.flow.networks import (
 )
 from tests.finn_builds.network.networks import random_inputs
 
-NETWORKS = 30
+NETWORKS = 18
 STYLES = [
     ("folded", "folded", "folded"),
     ("sparse", "sparse", "sparse"),

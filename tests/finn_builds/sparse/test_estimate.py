@@ -47,7 +47,7 @@ def layer(
     return layers(Tensor.of_type("x", datatype, n), (weights, np.zeros((m, 1))))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31), family=st.sampled_from(sorted(FAMILIES)))
 def test_no_random_layer_takes_less_than_its_bound(seed: int, family: str) -> None:
     rng = np.random.default_rng(seed)

@@ -28,9 +28,9 @@ from tests.finn_builds.sparse.sparse_networks import (
     random_network,
 )
 
-SEEDS = range(200)
+SEEDS = range(110)
 #: Graphs of up to 12 operations of every kind and width, with forks, joins, inputs and outputs.
-GRAPHS = range(1000, 1060)
+GRAPHS = range(1000, 1030)
 FAMILIES = ("xc7", "xc7", "xcup", "ecp5")
 
 
