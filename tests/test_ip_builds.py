@@ -121,10 +121,11 @@ def test_the_class_in_the_block(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["cicada_v1", "axol1tl_v5"])
 def test_a_network_of_a_trigger(
-    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = shared_data / "cms"
-    golden = ("--golden", str(folder / "cicada_v1_vectors.npz"))
-    report = built(capsys, tmp_path, folder / "cicada_v1.onnx", "--verify-frames", "100", *golden)
+    golden = ("--golden", str(folder / f"{name}_vectors.npz"))
+    report = built(capsys, tmp_path, folder / f"{name}.onnx", "--verify-frames", "100", *golden)
     assert report["frames"] > 100

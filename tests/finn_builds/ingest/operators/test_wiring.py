@@ -135,7 +135,7 @@ def test_padding_without_a_value(opset):
 
 
 def test_squares_of_a_padded_tensor_as_an_output():
-    """A fill is no integer's value, and what it is multiplied with is none of the outputs."""
+    """The fill has no code of its own, and the padded tensor itself is not an output."""
     graph = start((1, 4))
     graph.add("Pad", ints(graph, [0, 2, 0, 1]), graph.constant(0.0))
     graph.add("Mul", graph.current)
